@@ -1,0 +1,281 @@
+"""FlowStack: K coupling flows side by side in one tensor program."""
+
+import math
+
+import numpy as np
+import torch
+
+from ._conditioners import Conditioner
+from ._transforms import make_transform
+
+
+class _Layer:
+    """One layer of K flows: a constant affine map, then a coupling.
+
+    Inside the layer the features of model k stand in the order [transformed, conditioning], so the
+    two parts are slices; ``rows`` brings them from the previous layer's order into this one's.
+    """
+
+    def __init__(self, masks, previous, conditioner_for):
+        n_models, n_features = masks.shape
+        self.n_transformed = int(masks[0].sum())
+        # a stable sort keeps the features of each part in ascending order
+        self.order = np.argsort(~masks, axis=1, kind="stable")
+        position = np.argsort(previous, axis=1)  # feature -> place in the previous layer's order
+        local = np.take_along_axis(position, self.order, axis=1)
+        rows = (local + n_features * np.arange(n_models)[:, None]).ravel()
+        self.rows = torch.from_numpy(rows)
+        self.rows_back = torch.from_numpy(np.argsort(rows))
+        n_conditioning = n_features - self.n_transformed
+        self.transform, self.conditioner = conditioner_for(n_conditioning, self.n_transformed)
+        self.shapes = [(n_features, 1), (n_features, 1), *self.conditioner.shapes]
+
+    def to(self, device):
+        self.rows, self.rows_back = self.rows.to(device), self.rows_back.to(device)
+
+    def _raw(self, parameters, x):
+        """Parameters of the coupling's transform, ``(K, n_parameters, A, B)``."""
+        raw, inputs = self.conditioner.forward(parameters[2:], x[:, self.n_transformed :])
+        shape = (x.shape[0], self.transform.n_parameters, self.n_transformed, x.shape[2])
+        return raw.view(shape), inputs
+
+    def forward(self, parameters, x):
+        scale = torch.exp(parameters[0])
+        x0 = _select(x, self.rows)
+        x = torch.addcmul(parameters[1], x0, scale)
+        raw, inputs = self._raw(parameters, x)
+        y_a, log_det, cache = self.transform.forward(x[:, : self.n_transformed], raw)
+        y = torch.cat([y_a, x[:, self.n_transformed :]], 1)
+        return y, log_det + parameters[0].sum(1), (x0, scale, inputs, cache)
+
+    def backward(self, parameters, gradients, cache, grad, grad_log_det):
+        """Write the gradients of the parameters, return that of the input."""
+        x0, scale, inputs, cache = cache
+        n = self.n_transformed
+        grad_a, grad_raw = self.transform.backward(cache, grad[:, :n], grad_log_det)
+        grad_b = self.conditioner.backward(parameters[2:], gradients[2:], inputs, grad_raw.flatten(1, 2))
+        grad = torch.cat([grad_a, grad_b.add_(grad[:, n:])], 1)
+        gradients[1].copy_(grad.sum(2, keepdim=True))
+        grad = grad * scale
+        slope = (grad * x0).sum(2, keepdim=True)
+        gradients[0].copy_(slope + grad_log_det.sum(2, keepdim=True))
+        return _select(grad, self.rows_back)
+
+    def inverse(self, parameters, y):
+        n = self.n_transformed
+        raw, _ = self._raw(parameters, y)
+        x_a, log_det = self.transform.inverse(y[:, :n], raw)
+        x = torch.cat([x_a, y[:, n:]], 1)
+        x = (x - parameters[1]) * torch.exp(-parameters[0])
+        return _select(x, self.rows_back), log_det - parameters[0].sum(1)
+
+
+def _select(x, rows):
+    return x.reshape(-1, x.shape[2]).index_select(0, rows).view(x.shape)
+
+
+class FlowStack:
+    """K flows of L layers side by side, with the standard normal as base distribution.
+
+    A layer is a constant affine map ``x * s + t`` followed by a coupling, which transforms the
+    features where its mask is True, conditioned on the others (Gonsior et al. 2021, Section 2;
+    ``log s`` is what is learned, so that ``s`` is positive). The parameters of model k are row k
+    of ``theta``: whatever treats models apart (clipping, best states, optimizers) is an operation
+    on rows.
+
+    Parameters
+    ----------
+    masks : bool array of shape (K, L, n_features)
+        Within a layer the number of transformed features is the same in all models.
+    transform : {"affine", "spline"}
+    n_bins : int
+        Bins of the spline.
+    hidden_layer_sizes : tuple of int
+        Of the conditioners; with () and affine the coupling is ``(s, t) = tanh(W x_B + b)``.
+    activation : {"relu", "tanh"}
+    dtype, device
+        Of the parameters; inputs are expected in the same.
+    """
+
+    def __init__(
+        self,
+        masks,
+        *,
+        transform="affine",
+        n_bins=8,
+        hidden_layer_sizes=(),
+        activation="relu",
+        dtype=torch.float32,
+        device="cpu",
+    ):
+        self.masks = np.array(masks, dtype=bool)
+        self.config = {
+            "transform": transform,
+            "n_bins": n_bins,
+            "hidden_layer_sizes": tuple(hidden_layer_sizes),
+            "activation": activation,
+        }
+        self.n_models, self.n_layers, self.n_features = self.masks.shape
+        self.device = torch.device(device)
+        order = np.tile(np.arange(self.n_features), (self.n_models, 1))
+        self.layers = []
+        for layer_masks in self.masks.transpose(1, 0, 2):
+            self.layers.append(_Layer(layer_masks, order, self._conditioner_for))
+            order = self.layers[-1].order
+        rows = np.argsort(order, axis=1) + self.n_features * np.arange(self.n_models)[:, None]
+        self._last_rows = torch.from_numpy(rows.ravel()).to(self.device)
+        self._first_rows = torch.from_numpy(np.argsort(rows.ravel())).to(self.device)
+        for layer in self.layers:
+            layer.to(self.device)
+        size = sum(math.prod(shape) for layer in self.layers for shape in layer.shapes)
+        self._bind(torch.zeros(self.n_models, size, dtype=dtype, device=self.device))
+
+    def _conditioner_for(self, n_conditioning, n_transformed):
+        # Without conditioning features only the last bias matters: no hidden layers.
+        hidden = self.config["hidden_layer_sizes"] if n_conditioning else ()
+        transform = make_transform(
+            self.config["transform"],
+            n_bins=self.config["n_bins"],
+            single_layer=not self.config["hidden_layer_sizes"],
+        )
+        sizes = (n_conditioning, *hidden, n_transformed * transform.n_parameters)
+        return transform, Conditioner(sizes, self.config["activation"])
+
+    def _bind(self, theta):
+        self.theta = theta
+        self.parameters = self._views(theta)
+
+    def _views(self, flat):
+        """For each layer the list of its tensors, as views into ``flat`` ``(K, P)``."""
+        views, start = [], 0
+        for layer in self.layers:
+            tensors = []
+            for shape in layer.shapes:
+                stop = start + math.prod(shape)
+                tensors.append(flat[:, start:stop].view(self.n_models, *shape))
+                start = stop
+            views.append(tensors)
+        return views
+
+    @property
+    def n_parameters(self):
+        """Parameters of one model."""
+        return self.theta.shape[1]
+
+    def weight_mask(self):
+        """``(P,)``: 1 at the conditioners' weights, 0 at biases and constants."""
+        mask = torch.zeros_like(self.theta)
+        for tensors in self._views(mask):
+            for weight in tensors[2::2]:
+                weight.fill_(1)
+        return mask[0]
+
+    def initialize(self, generators):
+        """Draw the parameters of model k from ``generators[k]``; constants are the identity."""
+        self.theta.zero_()
+        for layer, parameters in zip(self.layers, self.parameters):
+            for k, generator in enumerate(generators):
+                layer.conditioner.initialize(parameters[2:], k, generator)
+        return self
+
+    def _rows_first(self, x):
+        """``(B, d)`` or ``(K, B, d)`` -> feature-major ``(K, d, B)``."""
+        if x.dim() == 2:
+            x = x.unsqueeze(0).expand(self.n_models, -1, -1)
+        return x.transpose(1, 2)
+
+    def _to_base(self, x):
+        """The base's features (in the last layer's order), log-determinant and caches."""
+        log_det, caches = 0, []
+        for layer, parameters in zip(self.layers, self.parameters):
+            x, layer_log_det, cache = layer.forward(parameters, x)
+            log_det = log_det + layer_log_det
+            caches.append(cache)
+        return x, log_det, caches
+
+    def _log_base(self, z):
+        return -0.5 * ((z * z).sum(1) + self.n_features * math.log(2 * math.pi))
+
+    def forward(self, x):
+        """Data to latent: ``(B, d)`` or ``(K, B, d)`` -> ``(K, B, d)``, log-determinant ``(K, B)``."""
+        z, log_det, _ = self._to_base(self._rows_first(x))
+        return _select(z, self._last_rows).transpose(1, 2), log_det
+
+    def inverse(self, z):
+        """Latent to data, with the log-determinant of this direction."""
+        x = _select(self._rows_first(z), self._first_rows)
+        log_det = 0
+        for layer, parameters in zip(reversed(self.layers), reversed(self.parameters)):
+            x, layer_log_det = layer.inverse(parameters, x)
+            log_det = log_det + layer_log_det
+        return x.transpose(1, 2), log_det
+
+    def log_prob(self, x):
+        """Log-density in nats, ``(K, B)``, of ``(B, d)`` or ``(K, B, d)``."""
+        z, log_det, _ = self._to_base(self._rows_first(x))
+        return self._log_base(z) + log_det
+
+    def loss_and_gradient(self, x, gradient, weight=None):
+        """Mean negative log-likelihood over the batch, and its gradient, model by model.
+
+        The reverse pass is written by hand: autograd's graph costs more than the arithmetic of
+        such small layers.
+
+        Parameters
+        ----------
+        x : tensor of shape (K, B, d)
+        gradient : list of list of tensors
+            Views as of ``gradient_buffer``; overwritten.
+        weight : tensor of shape (K, B), optional
+            Weights of the rows.
+
+        Returns
+        -------
+        loss : tensor of shape (K,), in nats a row
+        """
+        z, log_det, caches = self._to_base(self._rows_first(x))
+        loss = -(self._log_base(z) + log_det)
+        n_rows = x.shape[1]
+        if weight is None:
+            factor = torch.full_like(loss, 1 / n_rows)
+        else:
+            factor = weight / n_rows
+        factor = factor.unsqueeze(1)
+        grad, grad_log_det = z * factor, -factor
+        steps = zip(self.layers, self.parameters, gradient, caches)
+        for layer, parameters, gradients, cache in reversed(list(steps)):
+            grad = layer.backward(parameters, gradients, cache, grad, grad_log_det)
+        return (loss * factor[:, 0]).sum(1)
+
+    def gradient_buffer(self):
+        """A flat ``(K, P)`` buffer and the views into it that ``loss_and_gradient`` fills."""
+        flat = torch.zeros_like(self.theta)
+        return flat, self._views(flat)
+
+    def like(self, theta, masks=None):
+        """A stack of the same configuration with the given rows of parameters."""
+        masks = self.masks if masks is None else masks
+        flow = FlowStack(masks, **self.config, dtype=theta.dtype, device=theta.device)
+        flow._bind(theta)
+        return flow
+
+    def take(self, models):
+        """The sub-stack of the given models (an index or a list of indices)."""
+        models = np.atleast_1d(models)
+        return self.like(self.theta[torch.from_numpy(models).to(self.device)].clone(), self.masks[models])
+
+    def to(self, dtype=None, device=None):
+        """A copy with parameters of another dtype or on another device."""
+        return self.like(self.theta.to(dtype=dtype, device=device, copy=True))
+
+    def state(self):
+        """Configuration, masks and parameters, as plain Python and numpy objects."""
+        return {**self.config, "masks": self.masks, "theta": self.theta.cpu().numpy().copy()}
+
+    @classmethod
+    def from_state(cls, state, dtype=torch.float64, device="cpu"):
+        """The stack that ``state`` describes."""
+        config = {key: value for key, value in state.items() if key not in ("masks", "theta")}
+        flow = cls(state["masks"], **config, dtype=dtype, device=device)
+        flow._bind(torch.as_tensor(state["theta"], dtype=dtype, device=device).clone())
+        return flow
