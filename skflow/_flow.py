@@ -184,21 +184,25 @@ class FlowStack:
             x = x.unsqueeze(0).expand(self.n_models, -1, -1)
         return x.transpose(1, 2)
 
-    def _to_base(self, x):
-        """The base's features (in the last layer's order), log-determinant and caches."""
-        log_det, caches = 0, []
+    def _to_base(self, x, caches=None):
+        """The base's features (in the last layer's order) and the log-determinant.
+
+        A list given as ``caches`` collects what the reverse pass needs.
+        """
+        log_det = 0
         for layer, parameters in zip(self.layers, self.parameters):
             x, layer_log_det, cache = layer.forward(parameters, x)
             log_det = log_det + layer_log_det
-            caches.append(cache)
-        return x, log_det, caches
+            if caches is not None:
+                caches.append(cache)
+        return x, log_det
 
     def _log_base(self, z):
         return -0.5 * ((z * z).sum(1) + self.n_features * math.log(2 * math.pi))
 
     def forward(self, x):
         """Data to latent: ``(B, d)`` or ``(K, B, d)`` -> ``(K, B, d)``, log-determinant ``(K, B)``."""
-        z, log_det, _ = self._to_base(self._rows_first(x))
+        z, log_det = self._to_base(self._rows_first(x))
         return _select(z, self._last_rows).transpose(1, 2), log_det
 
     def inverse(self, z):
@@ -212,7 +216,7 @@ class FlowStack:
 
     def log_prob(self, x):
         """Log-density in nats, ``(K, B)``, of ``(B, d)`` or ``(K, B, d)``."""
-        z, log_det, _ = self._to_base(self._rows_first(x))
+        z, log_det = self._to_base(self._rows_first(x))
         return self._log_base(z) + log_det
 
     def loss_and_gradient(self, x, gradient, weight=None):
@@ -233,7 +237,8 @@ class FlowStack:
         -------
         loss : tensor of shape (K,), in nats a row
         """
-        z, log_det, caches = self._to_base(self._rows_first(x))
+        caches = []
+        z, log_det = self._to_base(self._rows_first(x), caches)
         loss = -(self._log_base(z) + log_det)
         n_rows = x.shape[1]
         if weight is None:
@@ -268,14 +273,25 @@ class FlowStack:
         """A copy with parameters of another dtype or on another device."""
         return self.like(self.theta.to(dtype=dtype, device=device, copy=True))
 
-    def state(self):
+    def inherit(self, parent, k):
+        """Start every model from the parameters of model k of ``parent``, whose masks may differ.
+
+        Constants stay with their feature; the conditioners' weights stay where they are.
+        """
+        self.theta.copy_(parent.theta[k])
+        for i, layer in enumerate(self.layers):
+            place = np.argsort(parent.layers[i].order[k])
+            source = torch.from_numpy(place[layer.order]).to(self.device).unsqueeze(2)
+            for constant, inherited in zip(self.parameters[i][:2], parent.parameters[i][:2]):
+                constant.copy_(inherited[k].expand_as(constant).gather(1, source))
+        return self
+
+    def __getstate__(self):
         """Configuration, masks and parameters, as plain Python and numpy objects."""
         return {**self.config, "masks": self.masks, "theta": self.theta.cpu().numpy().copy()}
 
-    @classmethod
-    def from_state(cls, state, dtype=torch.float64, device="cpu"):
-        """The stack that ``state`` describes."""
+    def __setstate__(self, state):
+        theta = torch.from_numpy(state["theta"].copy())
         config = {key: value for key, value in state.items() if key not in ("masks", "theta")}
-        flow = cls(state["masks"], **config, dtype=dtype, device=device)
-        flow._bind(torch.as_tensor(state["theta"], dtype=dtype, device=device).clone())
-        return flow
+        self.__init__(state["masks"], **config, dtype=theta.dtype)
+        self._bind(theta)

@@ -1,0 +1,50 @@
+"""Progress of a long loop: a bar where tqdm is installed, lines where it is not."""
+
+import sys
+import time
+
+
+class Progress:
+    """A bar or, without tqdm, a line about every second; silent with ``verbose=0``.
+
+    Parameters
+    ----------
+    verbose : int
+    description : str
+    total : int
+        Number of updates until the end.
+    """
+
+    def __init__(self, verbose, description, total):
+        self.description, self.total, self.count = description, total, 0
+        self.bar = None
+        self.silent = not verbose
+        if self.silent:
+            return
+        self.start = self.printed = time.monotonic()
+        try:
+            from tqdm.auto import tqdm
+        except ImportError:
+            return
+        self.bar = tqdm(total=total, desc=description, file=sys.stdout, leave=True)
+
+    def update(self, **figures):
+        """One step further, with figures to show."""
+        self.count += 1
+        if self.silent:
+            return
+        figures = {name: f"{value:.4f}" for name, value in figures.items() if value is not None}
+        if self.bar is not None:
+            self.bar.set_postfix(figures, refresh=False)
+            self.bar.update()
+            return
+        now = time.monotonic()
+        if now - self.printed >= 1 or self.count in (1, self.total):
+            left = (now - self.start) / self.count * (self.total - self.count)
+            shown = ", ".join(f"{name} {value}" for name, value in figures.items())
+            print(f"{self.description}: {self.count}/{self.total}, {shown}, {left:.0f} s left")
+            self.printed = now
+
+    def close(self):
+        if self.bar is not None:
+            self.bar.close()

@@ -1,0 +1,270 @@
+"""The trainer: every model of a stack by maximum likelihood, each with its own fate.
+
+Clipping, divergence, best states and early stopping are per model. Nothing here mixes rows of
+``theta``, so model k of a stack trains as it would alone with the same seed.
+"""
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+#: An evaluation holds at most this many numbers of a layer at once.
+BLOCK_SIZE = 2**22
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How to train; every length in optimizer steps.
+
+    ``with_replacement`` draws every batch afresh from all rows (the paper) instead of going
+    through a new permutation each epoch.
+    """
+
+    n_steps: int
+    steps_per_epoch: int
+    batch_size: int
+    solver: str = "adam"
+    learning_rate: str = "one_cycle"
+    learning_rate_init: float = 3e-3
+    alpha: float = 0.0
+    max_grad_norm: float = 5.0
+    n_iter_no_change: int | None = None
+    tol: float = 0.0
+    with_replacement: bool = False
+
+
+@dataclass
+class TrainingResult:
+    """Curves of shape (n_epochs, K) and outcomes of shape (K,), in nats a row.
+
+    ``score`` is the negative log-likelihood of the state that was kept, on the validation rows
+    where there are any, otherwise the last epoch's loss; ``last_loss`` is the loss of the last
+    batch before its update.
+    """
+
+    loss_curve: list = field(default_factory=list)
+    validation_curve: list = field(default_factory=list)
+    score: np.ndarray | None = None
+    last_loss: np.ndarray | None = None
+    n_epochs: np.ndarray | None = None
+    n_recoveries: np.ndarray | None = None
+
+
+def one_cycle(progress):
+    """Part of the peak rate at ``progress`` in [0, 1]: a short cosine rise, a long cosine decay to 0.
+
+    Smith and Topin (2018), with the decay all the way to zero.
+    """
+    rise = 0.1
+    if progress < rise:
+        return 0.04 + 0.96 * 0.5 * (1 - math.cos(math.pi * progress / rise))
+    return 0.5 * (1 + math.cos(math.pi * (progress - rise) / (1 - rise)))
+
+
+def triangular(progress, n_cycles):
+    """Part of the peak rate in Smith's (2017) triangular policy, between 0.1 and 1."""
+    phase = (progress * n_cycles) % 1.0
+    return 0.1 + 0.9 * (1 - abs(2 * phase - 1))
+
+
+def learning_rates(options):
+    """The rate of every step, ``(n_steps,)``."""
+    # Smith advises half-cycles of 2 to 10 epochs, and to stop at the end of a cycle.
+    n_cycles = max(1, round(options.n_steps / (5 * options.steps_per_epoch)))
+    schedules = {
+        "one_cycle": one_cycle,
+        "cyclic": lambda progress: triangular(progress, n_cycles),
+        "constant": lambda progress: 1.0,
+    }
+    schedule = schedules[options.learning_rate]
+    parts = [schedule(step / options.n_steps) for step in range(options.n_steps)]
+    return options.learning_rate_init * np.array(parts)
+
+
+class _Adam:
+    """AdamW (Loshchilov and Hutter 2019) on rows; a row can be started afresh."""
+
+    betas = (0.9, 0.999)
+    eps = 1e-8
+
+    def __init__(self, theta, decay):
+        self.theta, self.decay = theta, decay
+        self.mean, self.square = torch.zeros_like(theta), torch.zeros_like(theta)
+        self.n_steps = 0
+
+    def step(self, gradient, rates):
+        self.n_steps += 1
+        beta1, beta2 = self.betas
+        self.mean.lerp_(gradient, 1 - beta1)
+        self.square.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
+        correction = math.sqrt(1 - beta2**self.n_steps) / (1 - beta1**self.n_steps)
+        update = self.mean / self.square.sqrt().add_(self.eps)
+        if self.decay is not None:
+            self.theta.addcmul_(self.theta * self.decay, rates, value=-1)
+        self.theta.addcmul_(update, rates, value=-correction)
+
+    def forget(self, models):
+        self.mean[models] = 0
+        self.square[models] = 0
+
+
+class _SGD:
+    """Plain stochastic gradient descent, with the same decay."""
+
+    def __init__(self, theta, decay):
+        self.theta, self.decay = theta, decay
+
+    def step(self, gradient, rates):
+        if self.decay is not None:
+            self.theta.addcmul_(self.theta * self.decay, rates, value=-1)
+        self.theta.addcmul_(gradient, rates, value=-1)
+
+    def forget(self, models):
+        pass
+
+
+SOLVERS = {"adam": _Adam, "sgd": _SGD}
+
+
+def make_generators(seeds):
+    """One private generator a model, from integers."""
+    return [torch.Generator().manual_seed(int(seed)) for seed in seeds]
+
+
+def draw_batches(generators, rows, n_steps, batch_size, with_replacement):
+    """Row numbers of an epoch's batches, ``(n_steps, K, batch_size)``; model k's from its own stream."""
+    size = n_steps * batch_size
+    drawn = []
+    for k, generator in enumerate(generators):
+        n_rows = rows.shape[1]
+        if with_replacement:
+            index = torch.randint(n_rows, (size,), generator=generator)
+        else:
+            n_passes = math.ceil(size / n_rows)
+            passes = [torch.randperm(n_rows, generator=generator) for _ in range(n_passes)]
+            index = torch.cat(passes)[:size]
+        drawn.append(rows[min(k, len(rows) - 1)][index].view(n_steps, batch_size))
+    return torch.stack(drawn, 1)
+
+
+def mean_loss(flow, X, rows, weight=None):
+    """Mean negative log-likelihood ``(K,)`` on the rows ``(K or 1, n)`` of X, in nats a row."""
+    block = max(1, BLOCK_SIZE // (flow.n_models * widest(flow)))
+    total, mass = 0.0, 0.0
+    for part in rows.split(block, dim=1):
+        log_prob = flow.log_prob(X[part] if len(rows) > 1 else X[part[0]])
+        w = torch.ones_like(log_prob) if weight is None else weight[part].expand_as(log_prob)
+        total = total - (log_prob * w).sum(1, dtype=torch.float64)
+        mass = mass + w.sum(1, dtype=torch.float64)
+    return total / mass
+
+
+def widest(flow):
+    """Numbers that a row needs in the widest tensor of the flow."""
+    return max(max(layer.conditioner.sizes) + flow.n_features for layer in flow.layers)
+
+
+class Trainer:
+    """Trains a ``FlowStack`` in place.
+
+    Parameters
+    ----------
+    flow : FlowStack
+        Its ``theta`` is the start and, after ``fit``, the state that was kept.
+    options : TrainingOptions
+    X : tensor of shape (n, d)
+        All rows, in the dtype and on the device of the flow.
+    rows, validation_rows : LongTensor of shape (K or 1, m), on the CPU
+        Which rows each model trains and is validated on.
+    weight : tensor of shape (n,), optional
+        Weights with mean 1.
+    on_epoch : callable, optional
+        Called with ``(epoch, n_epochs, loss, validation)`` after each epoch.
+    """
+
+    def __init__(
+        self, flow, options, X, rows, validation_rows=None, weight=None, generators=(), on_epoch=None
+    ):
+        self.flow, self.options, self.X, self.weight = flow, options, X, weight
+        self.rows, self.generators, self.on_epoch = rows, generators, on_epoch
+        self.validation_rows = None if validation_rows is None else validation_rows.to(X.device)
+        self.buffer, self.gradient = flow.gradient_buffer()
+        decay = options.alpha * flow.weight_mask() if options.alpha > 0 else None
+        self.optimizer = SOLVERS[options.solver](flow.theta, decay)
+        self.rate_scale = torch.ones(flow.n_models, 1, dtype=X.dtype, device=X.device)
+        self.best_theta = flow.theta.clone()
+        self.best_score = np.full(flow.n_models, np.inf)
+        self.n_stale = np.zeros(flow.n_models, dtype=int)
+        self.stopped = np.zeros(flow.n_models, dtype=bool)
+        n_models = flow.n_models
+        self.result = TrainingResult(
+            n_epochs=np.zeros(n_models, dtype=int), n_recoveries=np.zeros(n_models, dtype=int)
+        )
+
+    def fit(self):
+        options, start = self.options, 0
+        rates = learning_rates(options)
+        n_epochs = math.ceil(options.n_steps / options.steps_per_epoch)
+        for epoch in range(n_epochs):
+            stop = min(start + options.steps_per_epoch, options.n_steps)
+            loss = self._epoch(rates[start:stop])
+            start = stop
+            self._judge(loss)
+            if self.on_epoch is not None:
+                validation = self.result.validation_curve
+                self.on_epoch(epoch + 1, n_epochs, loss, validation[-1] if validation else None)
+            if self.stopped.all():
+                break
+        self.flow.theta.copy_(self.best_theta)
+        self.result.score = self.best_score
+        return self.result
+
+    def _epoch(self, rates):
+        """The steps of an epoch; the mean loss ``(K,)`` of its batches."""
+        options = self.options
+        batches = draw_batches(
+            self.generators, self.rows, len(rates), options.batch_size, options.with_replacement
+        ).to(self.X.device)
+        total = torch.zeros(self.flow.n_models, dtype=torch.float64, device=self.X.device)
+        for rate, batch in zip(rates, batches):
+            weight = None if self.weight is None else self.weight[batch]
+            loss = self.flow.loss_and_gradient(self.X[batch], self.gradient, weight)
+            norm = torch.linalg.vector_norm(self.buffer, dim=1, keepdim=True)
+            self.buffer.mul_((options.max_grad_norm / (norm + 1e-6)).clamp_(max=1))
+            self.optimizer.step(self.buffer, rate * self.rate_scale)
+            total += loss
+        self.result.last_loss = loss.double().cpu().numpy()
+        return (total / len(rates)).cpu().numpy()
+
+    def _judge(self, loss):
+        """Keep improved states, bring diverged models back, stop those that no longer improve."""
+        # A diverged model is NaN in its own row only: one look at the epoch's end is enough.
+        finite = torch.isfinite(self.flow.theta).all(1).cpu().numpy() & np.isfinite(loss)
+        self.result.loss_curve.append(loss)
+        if self.validation_rows is None:
+            score, improved = loss, finite & ~self.stopped
+        else:
+            score = mean_loss(self.flow, self.X, self.validation_rows, self.weight).cpu().numpy()
+            self.result.validation_curve.append(score)
+            finite &= np.isfinite(score)
+            improved = finite & ~self.stopped & (score < self.best_score)
+        clearly = improved & (score < self.best_score - self.options.tol)
+        self.n_stale = np.where(clearly, 0, self.n_stale + 1)
+        self.result.n_epochs += ~self.stopped
+        if improved.any():
+            models = torch.from_numpy(np.flatnonzero(improved)).to(self.X.device)
+            self.best_theta[models] = self.flow.theta[models]
+            self.best_score = np.where(improved, score, self.best_score)
+        if not finite.all():
+            self._recover(np.flatnonzero(~finite))
+        if self.options.n_iter_no_change is not None:
+            self.stopped |= self.n_stale >= self.options.n_iter_no_change
+
+    def _recover(self, diverged):
+        models = torch.from_numpy(diverged).to(self.X.device)
+        self.flow.theta[models] = self.best_theta[models]
+        self.rate_scale[models] *= 0.3
+        self.optimizer.forget(models)
+        self.result.n_recoveries[diverged] += ~self.stopped[diverged]
