@@ -1,0 +1,317 @@
+"""The evolutionary structure search (Algorithm 1 of the paper), with speculative evaluation.
+
+Nothing here knows about flows: the evaluator, which turns masks into costs, is handed in. Iteration
+t owns its random streams, which depend on the seed and t alone. So the offspring of the next
+iterations can be drawn and evaluated in advance, as one stack, on the assumption that none of them
+is accepted; where one is, those after it are thrown away and drawn again from the new best
+structure. The sequence of accepted structures is the same for any size of stack, and one at a time
+is Algorithm 1 to the letter. Acceptances are rare, so little is thrown away.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from .masks import SEARCH_SPACES, alternating, check_masks, is_alternating
+
+
+class SearchRecord(NamedTuple):
+    """What happened in one iteration; iteration 0 is the start.
+
+    With several offspring an iteration records the best of them.
+    """
+
+    iteration: int
+    masks: np.ndarray
+    cost: float
+    accepted: bool
+    best_cost: float
+
+
+@dataclass(frozen=True, eq=False)
+class SearchResult:
+    """Outcome of a search.
+
+    Attributes
+    ----------
+    masks : ndarray of bool, shape (n_layers, n_features)
+        The best structure.
+    cost : float
+        Its cost.
+    initial_masks : ndarray of bool, shape (n_layers, n_features)
+        Where the search started.
+    history : list of SearchRecord
+        One record for each iteration; `history[t].iteration == t`.
+    n_acceptances : int
+        Number of accepted offspring, ties included, the start not.
+    interrupted : bool
+        Whether KeyboardInterrupt ended the search.
+    """
+
+    masks: np.ndarray
+    cost: float
+    initial_masks: np.ndarray
+    history: list
+    n_acceptances: int
+    interrupted: bool
+
+
+def select_layers(n_layers, rng):
+    """Draw the layers which a move changes, their number geometric with p = 0.5.
+
+    The number is at least 1; numbers beyond `n_layers` count as `n_layers`.
+    """
+    n_selected = min(rng.geometric(0.5), n_layers)
+    return rng.choice(n_layers, size=n_selected, replace=False)
+
+
+def shuffle(masks, rng):
+    """Permute the entries of each mask in a random selection of layers (the paper's `modify`).
+
+    Parameters
+    ----------
+    masks : ndarray of bool, shape (n_layers, n_features)
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    masks : ndarray of bool, shape (n_layers, n_features)
+        A new array with as many transformed features in each layer. It may equal the old one.
+    """
+    layers = select_layers(len(masks), rng)
+    offspring = masks.copy()
+    offspring[layers] = rng.permuted(masks[layers], axis=1)
+    return offspring
+
+
+def swap(masks, rng):
+    """Exchange one transformed and one conditioning feature in a random selection of layers.
+
+    Parameters
+    ----------
+    masks : ndarray of bool, shape (n_layers, n_features)
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    masks : ndarray of bool, shape (n_layers, n_features)
+        A new array. A single feature has nothing to be exchanged with and stays.
+    """
+    layers = select_layers(len(masks), rng)
+    offspring = masks.copy()
+    if masks.shape[1] == 1:
+        return offspring
+    for layer in layers:
+        leaving = rng.choice(np.flatnonzero(masks[layer]))
+        entering = rng.choice(np.flatnonzero(~masks[layer]))
+        offspring[layer, [leaving, entering]] = False, True
+    return offspring
+
+
+MOVES = {"shuffle": shuffle, "swap": swap}
+
+
+def candidate_streams(seed, iteration, offspring=0):
+    """Return the random streams of a candidate: a Generator for its move, a seed for its training.
+
+    They depend on the arguments alone, whatever was evaluated before.
+
+    Parameters
+    ----------
+    seed : int or sequence of int
+        The seed of the search.
+    iteration, offspring : int
+        Which candidate.
+
+    Returns
+    -------
+    rng : numpy.random.Generator
+    stream : int
+        From 0 to 2**63 - 1, as both numpy and torch take for a seed.
+    """
+    sequence = np.random.SeedSequence(seed, spawn_key=(iteration, offspring))
+    for_move, for_training = sequence.spawn(2)
+    stream = int(for_training.generate_state(1, np.uint64)[0] >> np.uint64(1))
+    return np.random.default_rng(for_move), stream
+
+
+def propose(masks, rng, move="shuffle", search_space="free"):
+    """Draw one offspring of `masks`.
+
+    In the alternating space the move acts on the first mask, and the layers after it follow.
+    """
+    if search_space == "alternating":
+        return alternating(MOVES[move](masks[:1], rng)[0], len(masks))
+    return MOVES[move](masks, rng)
+
+
+def evolutionary_search(
+    initial_masks,
+    evaluate,
+    *,
+    n_iter,
+    seed,
+    move="shuffle",
+    search_space="free",
+    n_offspring=1,
+    n_iter_no_change=None,
+    min_stack=1,
+    max_stack=16,
+    history=None,
+    callback=None,
+):
+    """Search for masks of low cost by a (1 + n_offspring) evolutionary strategy.
+
+    Algorithm 1 of [1]_ with the defaults: in each iteration an offspring of the best structure is
+    evaluated, and replaces it if its cost is not higher.
+
+    Parameters
+    ----------
+    initial_masks : ndarray of bool, shape (n_layers, n_features), or None
+        The start. May be None where `history` is given.
+    evaluate : callable
+        `evaluate(masks, streams)` returns K costs for masks of shape (K, n_layers, n_features), the
+        same as it would one by one. `streams` holds K integers, the candidates' seeds. A cost that
+        is not finite counts as +inf. If it has an attribute `accept`, then `evaluate.accept(k)` is
+        called when candidate k of the last stack becomes the best one, the start (k = 0) included.
+    n_iter : int
+        Last iteration (the paper's T), counted from the start of the search and not of this call.
+    seed : int or sequence of int
+        Together with the evaluator it determines the result.
+    move : {"shuffle", "swap"}, default="shuffle"
+        How an offspring is drawn; the paper shuffles.
+    search_space : {"free", "alternating"}, default="free"
+        Whether layers change independently (the paper), or one mask alternates with its complement.
+    n_offspring : int, default=1
+        Number of offspring of an iteration, the best of which competes.
+    n_iter_no_change : int or None, default=None
+        Stop after that many iterations without a strict decrease of the best cost.
+    min_stack, max_stack : int, default=1, 16
+        Bounds for the number of candidates of a stack, which doubles when none was accepted and
+        halves when one was. The offspring of an iteration are never split, so `n_offspring` may
+        exceed them. They have no influence on the result.
+    history : list of SearchRecord or None, default=None
+        Of an earlier search, which goes on where it ended. With the same seed and parameters the
+        result is that of a search without a break, provided that an `evaluate` with memory has
+        kept it: `accept` is not called again for what the history holds.
+    callback : callable or None, default=None
+        Called with each new record.
+
+    Returns
+    -------
+    result : SearchResult
+        After KeyboardInterrupt, the best so far. If not even the start had been evaluated, the
+        exception passes.
+
+    References
+    ----------
+    .. [1] F. Gonsior, S. Mücke, K. Morik, "Structure Search for Normalizing Flows", LWDA 2021.
+    """
+    history = list(history or ())
+    resumed = bool(history)
+    accept = getattr(evaluate, "accept", _do_nothing)
+    callback = callback or _do_nothing
+    _check_start(initial_masks, history, move, search_space)
+    if not resumed:
+        history.append(_evaluate_start(initial_masks, evaluate, seed))
+        accept(0)
+    parent = _best(history)
+    # In iterations, of which each has n_offspring candidates.
+    fewest, most = (max(1, bound // n_offspring) for bound in (min_stack, max_stack))
+    n_ahead = fewest
+    interrupted = False
+    try:
+        if not resumed:
+            callback(history[0])
+        while (n_left := _n_left(history, n_iter, n_iter_no_change)) > 0:
+            iterations = range(len(history), len(history) + min(n_ahead, n_left))
+            drawn = [candidate_streams(seed, t, j) for t in iterations for j in range(n_offspring)]
+            offspring = [propose(parent.masks, rng, move, search_space) for rng, _ in drawn]
+            costs = _costs(evaluate, offspring, [stream for _, stream in drawn])
+            for siblings in np.arange(len(offspring)).reshape(-1, n_offspring):
+                k = int(siblings[costs[siblings].argmin()])
+                cost = float(costs[k])
+                accepted = cost <= parent.cost
+                best_cost = min(cost, parent.cost)
+                record = SearchRecord(len(history), offspring[k], cost, accepted, best_cost)
+                if accepted:
+                    accept(k)
+                    parent = record
+                history.append(record)
+                callback(record)
+                if accepted:
+                    # The rest of the stack are offspring of a structure that is no longer the best.
+                    break
+            n_ahead = max(fewest, n_ahead // 2) if accepted else min(most, n_ahead * 2)
+    except KeyboardInterrupt:
+        interrupted = True
+    # From the history, which an interruption leaves whole wherever it strikes.
+    best = _best(history)
+    return SearchResult(
+        masks=best.masks.copy(),
+        cost=best.cost,
+        initial_masks=history[0].masks.copy(),
+        history=history,
+        n_acceptances=sum(record.accepted for record in history[1:]),
+        interrupted=interrupted,
+    )
+
+
+def _do_nothing(*args):
+    pass
+
+
+def _check_start(initial_masks, history, move, search_space):
+    if move not in MOVES:
+        raise ValueError(f"move={move!r} is not known. Use {' or '.join(map(repr, MOVES))}.")
+    if search_space not in SEARCH_SPACES:
+        options = " or ".join(map(repr, SEARCH_SPACES))
+        raise ValueError(f"search_space={search_space!r} is not known. Use {options}.")
+    if history and initial_masks is None:
+        initial_masks = history[0].masks
+    check_masks(initial_masks, *np.shape(initial_masks), name="initial_masks")
+    if history and not np.array_equal(initial_masks, history[0].masks):
+        raise ValueError(
+            "history began with other masks than initial_masks. Pass initial_masks=None to "
+            "continue it, or history=None to start anew."
+        )
+    if search_space == "alternating" and not is_alternating(initial_masks):
+        raise ValueError(
+            "initial_masks are not alternating, but search_space='alternating' needs the even "
+            "layers to be the complement of the odd ones. Use masks.alternating or "
+            "search_space='free'."
+        )
+
+
+def _evaluate_start(initial_masks, evaluate, seed):
+    _, stream = candidate_streams(seed, 0)
+    cost = float(_costs(evaluate, [initial_masks], [stream])[0])
+    return SearchRecord(0, np.array(initial_masks), cost, True, cost)
+
+
+def _costs(evaluate, masks, streams):
+    costs = np.asarray(evaluate(np.stack(masks), streams), dtype=float)
+    if costs.shape != (len(masks),):
+        raise ValueError(
+            f"evaluate returned costs of shape {costs.shape} for {len(masks)} candidates."
+        )
+    # Neither is -inf a good likelihood: it comes from a model that diverged, and would win forever.
+    return np.where(np.isfinite(costs), costs, np.inf)
+
+
+def _best(history):
+    return next(record for record in reversed(history) if record.accepted)
+
+
+def _n_left(history, n_iter, n_iter_no_change):
+    """Count the iterations that are still to be made if none of them improves."""
+    last = n_iter
+    if n_iter_no_change is not None:
+        improved = next(
+            t
+            for t in reversed(range(len(history)))
+            if t == 0 or history[t].best_cost < history[t - 1].best_cost
+        )
+        last = min(last, improved + n_iter_no_change)
+    return last + 1 - len(history)

@@ -1,0 +1,510 @@
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from skflow import masks as M
+from skflow._search import (
+    MOVES,
+    candidate_streams,
+    evolutionary_search,
+    propose,
+    select_layers,
+    shuffle,
+    swap,
+)
+
+
+def make_evaluator(n_layers, n_features, noise=0.5, digits=None):
+    """Make a deterministic stand-in for training: each masked feature has a price, plus noise.
+
+    The noise comes from the candidate's stream, as that of a training does.
+    """
+    prices = np.random.default_rng(0).normal(size=(n_layers, n_features))
+
+    def evaluate(masks, streams):
+        draws = np.array([np.random.default_rng(stream).normal() for stream in streams])
+        costs = (masks * prices).sum(axis=(1, 2)) + noise * draws
+        return costs if digits is None else costs.round(digits)
+
+    return evaluate
+
+
+def algorithm_1(masks, evaluate, n_iter, seed, move):
+    """Transcribe the paper's Algorithm 1, one candidate at a time."""
+    _, stream = candidate_streams(seed, 0)
+    best = masks
+    c_star = evaluate(best[None], [stream])[0]
+    sequence = []
+    t = 1
+    while t <= n_iter:
+        rng, stream = candidate_streams(seed, t)
+        xi = move(best, rng)
+        c = evaluate(xi[None], [stream])[0]
+        if c <= c_star:
+            best = xi
+            c_star = c
+            sequence.append((t, xi.tolist(), c))
+        t += 1
+    return best, c_star, sequence
+
+
+def accepted_of(result):
+    return [(r.iteration, r.masks.tolist(), r.cost) for r in result.history[1:] if r.accepted]
+
+
+def as_lists(history):
+    return [(r.iteration, r.masks.tolist(), r.cost, r.accepted, r.best_cost) for r in history]
+
+
+START = M.random(4, 7, random_state=1)
+PAIR_START = M.alternating(START[0], 4)
+
+
+# --- moves
+
+
+def test_number_of_selected_layers_is_geometric():
+    rng = np.random.default_rng(0)
+    n_layers, n_draws = 5, 4000
+    draws = [select_layers(n_layers, rng) for _ in range(n_draws)]
+    assert all(len(set(layers)) == len(layers) for layers in draws)
+    observed = np.bincount([len(layers) for layers in draws], minlength=n_layers + 1)[1:]
+    probabilities = np.array([1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 16])  # the last is "5 or more"
+    assert stats.chisquare(observed, n_draws * probabilities).pvalue > 0.01
+    # Each layer as often as any other.
+    counts = np.bincount(np.concatenate(draws), minlength=n_layers)
+    assert stats.chisquare(counts).pvalue > 0.01
+
+
+def test_shuffle_touches_a_geometric_number_of_layers():
+    # With 30 features a shuffled mask practically never stays the same (1 in 155 million).
+    masks = M.random(5, 30, random_state=0)
+    rng = np.random.default_rng(1)
+    changed = np.array([(shuffle(masks, rng) != masks).any(axis=1) for _ in range(3000)])
+    observed = np.bincount(changed.sum(axis=1), minlength=6)
+    assert observed[0] == 0
+    expected = 3000 * np.array([1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 16])
+    assert stats.chisquare(observed[1:], expected).pvalue > 0.01
+
+
+def test_shuffle_permutes_uniformly_and_each_layer_on_its_own():
+    masks = np.array([[True, False, False], [True, True, False]])
+    rng = np.random.default_rng(0)
+    both = []
+    for _ in range(8000):
+        offspring = shuffle(masks, rng)
+        if (offspring != masks).any(axis=1).all():
+            both.append((offspring[0].argmax(), offspring[1].argmin()))
+    # Both layers changed: the mark of each moved to one of the two other places, independently.
+    _, counts = np.unique(both, axis=0, return_counts=True)
+    assert len(counts) == 4
+    assert stats.chisquare(counts).pvalue > 0.01
+
+
+@pytest.mark.parametrize("move", MOVES)
+@pytest.mark.parametrize("n_features", [2, 3, 7])
+def test_moves_keep_sizes_and_leave_their_input_alone(move, n_features):
+    masks = M.random(4, n_features, 1, random_state=0)
+    before = masks.copy()
+    rng = np.random.default_rng(0)
+    changed = 0
+    for _ in range(50):
+        offspring = MOVES[move](masks, rng)
+        assert offspring.dtype == bool
+        np.testing.assert_array_equal(offspring.sum(axis=1), masks.sum(axis=1))
+        np.testing.assert_array_equal(masks, before)
+        changed += (offspring != masks).any()
+    assert changed > 10
+
+
+def test_swap_exchanges_one_pair_in_each_selected_layer():
+    masks = M.random(5, 8, 3, random_state=0)
+    pairs = set()
+    for seed in range(200):
+        selected = np.zeros(5, dtype=bool)
+        selected[select_layers(5, np.random.default_rng(seed))] = True
+        offspring = swap(masks, np.random.default_rng(seed))
+        left = (masks & ~offspring).sum(axis=1)
+        entered = (~masks & offspring).sum(axis=1)
+        np.testing.assert_array_equal(left, selected)
+        np.testing.assert_array_equal(entered, selected)
+        if selected[0]:
+            pairs.add(tuple(np.flatnonzero(masks[0] != offspring[0])))
+    assert len(pairs) == 15  # every one of 5 x 3
+
+
+@pytest.mark.parametrize("move", MOVES)
+@pytest.mark.parametrize("search_space", ["free", "alternating"])
+def test_one_feature_stays_as_it_is(move, search_space):
+    masks = np.ones((3, 1), dtype=bool)
+    offspring = propose(masks, np.random.default_rng(0), move, search_space)
+    np.testing.assert_array_equal(offspring, masks)
+
+
+@pytest.mark.parametrize("move", MOVES)
+@pytest.mark.parametrize("n_features", [6, 7])
+def test_alternating_stays_alternating(move, n_features):
+    start = M.parity(5, n_features)
+    result = evolutionary_search(
+        start,
+        make_evaluator(5, n_features),
+        n_iter=60,
+        seed=0,
+        move=move,
+        search_space="alternating",
+    )
+    assert result.n_acceptances > 0
+    sizes = start.sum(axis=1)
+    for record in result.history:
+        assert M.is_alternating(record.masks)
+        np.testing.assert_array_equal(record.masks.sum(axis=1), sizes)
+    n_different = len({record.masks.tobytes() for record in result.history})
+    assert n_different > 10
+
+
+# --- streams
+
+
+def test_streams_belong_to_the_candidate():
+    streams = {
+        candidate_streams(seed, t, j)[1] for seed in (0, 1) for t in range(20) for j in range(3)
+    }
+    assert len(streams) == 2 * 20 * 3
+    assert all(type(stream) is int and 0 <= stream < 2**63 for stream in streams)
+    rng, stream = candidate_streams(4, 2, 1)
+    again, stream_again = candidate_streams(4, 2, 1)
+    assert stream == stream_again
+    assert rng.random() == again.random()
+    # A candidate's move and its training do not share draws.
+    assert rng.random() != np.random.default_rng(stream).random()
+
+
+# --- the search
+
+
+@pytest.mark.parametrize("seed", [0, 1, 12345])
+@pytest.mark.parametrize("max_stack", [1, 2, 7, 16])
+@pytest.mark.parametrize("move", MOVES)
+def test_algorithm_1(seed, max_stack, move):
+    evaluate = make_evaluator(*START.shape)
+    best, cost, sequence = algorithm_1(START, evaluate, 80, seed, MOVES[move])
+    result = evolutionary_search(
+        START, evaluate, n_iter=80, seed=seed, move=move, max_stack=max_stack
+    )
+    assert len(sequence) >= 3
+    assert accepted_of(result) == sequence
+    np.testing.assert_array_equal(result.masks, best)
+    assert result.cost == cost
+    assert result.n_acceptances == len(sequence)
+    assert not result.interrupted
+    np.testing.assert_array_equal(result.initial_masks, START)
+
+
+@pytest.mark.parametrize("n_offspring", [1, 3])
+@pytest.mark.parametrize("search_space", ["free", "alternating"])
+@pytest.mark.parametrize("n_iter_no_change", [None, 8])
+def test_speculation_changes_nothing(n_offspring, search_space, n_iter_no_change):
+    histories = []
+    for min_stack, max_stack in [(1, 1), (1, 2), (1, 7), (1, 16), (16, 16)]:
+        result = evolutionary_search(
+            PAIR_START,
+            make_evaluator(*START.shape),
+            n_iter=50,
+            seed=3,
+            search_space=search_space,
+            n_offspring=n_offspring,
+            n_iter_no_change=n_iter_no_change,
+            min_stack=min_stack,
+            max_stack=max_stack,
+        )
+        histories.append(as_lists(result.history))
+    assert all(history == histories[0] for history in histories)
+
+
+def test_stacks_grow_and_shrink():
+    accept_at = {3, 20}
+    sizes = []
+
+    def evaluate(masks, streams):
+        sizes.append(len(masks))
+        by_stream = {candidate_streams(0, t)[1]: t for t in range(60)}
+        iterations = [by_stream[stream] for stream in streams]
+        return [0.0 - t if t in accept_at or t == 0 else 1.0 for t in iterations]
+
+    result = evolutionary_search(START, evaluate, n_iter=40, seed=0, max_stack=8)
+    assert [record.iteration for record in result.history if record.accepted] == [0, 3, 20]
+    # Start; 1; 2-3 accepted; 4; 5-6; 7-10; 11-18; 19-26 accepted at 20; 21-24; 25-32; 33-40.
+    assert sizes == [1, 1, 2, 1, 2, 4, 8, 8, 4, 8, 8]
+
+
+def test_stack_bounds_count_candidates():
+    sizes = []
+
+    def evaluate(masks, streams):
+        sizes.append(len(masks))
+        return np.arange(len(masks)) + len(sizes)
+
+    evolutionary_search(
+        START, evaluate, n_iter=30, seed=0, n_offspring=3, min_stack=6, max_stack=10
+    )
+    assert sizes == [1, 6, *9 * [9], 3]
+    sizes.clear()
+    evolutionary_search(START, evaluate, n_iter=2, seed=0, n_offspring=3, max_stack=2)
+    assert sizes == [1, 3, 3]
+
+
+def test_history():
+    result = evolutionary_search(START, make_evaluator(*START.shape), n_iter=60, seed=0)
+    history = result.history
+    assert [record.iteration for record in history] == list(range(61))
+    start = history[0]
+    np.testing.assert_array_equal(start.masks, START)
+    assert start.accepted
+    assert start.cost == start.best_cost
+    for before, record in pairwise(history):
+        assert record.accepted == (record.cost <= before.best_cost)
+        assert record.best_cost == min(record.cost, before.best_cost)
+        np.testing.assert_array_equal(record.masks.sum(axis=1), START.sum(axis=1))
+        assert (type(record.cost), type(record.accepted)) == (float, bool)
+    assert history[-1].best_cost == result.cost < start.cost
+    last = [record for record in history if record.accepted][-1]
+    np.testing.assert_array_equal(result.masks, last.masks)
+    assert last.cost == result.cost
+
+
+def test_ties_are_accepted():
+    result = evolutionary_search(START, lambda masks, _: [1.0] * len(masks), n_iter=9, seed=0)
+    assert result.n_acceptances == 9
+    np.testing.assert_array_equal(result.masks, result.history[-1].masks)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_cost_that_is_not_finite_is_the_worst(bad):
+    good = iter([2.0, bad, 3.0, bad, 1.0, bad])
+
+    def evaluate(masks, streams):
+        return [next(good) for _ in masks]
+
+    result = evolutionary_search(START, evaluate, n_iter=5, seed=0, max_stack=1)
+    assert [record.cost for record in result.history] == [2.0, np.inf, 3.0, np.inf, 1.0, np.inf]
+    assert [record.iteration for record in result.history if record.accepted] == [0, 4]
+    assert result.cost == 1.0
+
+
+def test_start_that_diverges_is_left_behind():
+    costs = iter([np.nan, np.nan, 5.0, np.nan])
+    result = evolutionary_search(
+        START, lambda masks, _: [next(costs)], n_iter=3, seed=0, max_stack=1
+    )
+    # Until something works, one failure is as good as another.
+    assert [record.accepted for record in result.history] == [True, True, True, False]
+    assert result.cost == 5.0
+
+
+def test_best_of_the_offspring_competes():
+    evaluate = make_evaluator(*START.shape)
+    result = evolutionary_search(START, evaluate, n_iter=25, seed=5, n_offspring=4)
+    parent, best_cost = START, result.history[0].cost
+    n_later = 0
+    for record in result.history[1:]:
+        drawn = [candidate_streams(5, record.iteration, j) for j in range(4)]
+        offspring = [shuffle(parent, rng) for rng, _ in drawn]
+        costs = [
+            evaluate(xi[None], [stream])[0]
+            for xi, (_, stream) in zip(offspring, drawn, strict=True)
+        ]
+        assert record.cost == min(costs)
+        np.testing.assert_array_equal(record.masks, offspring[np.argmin(costs)])
+        n_later += np.argmin(costs) > 0
+        if record.cost <= best_cost:
+            parent, best_cost = record.masks, record.cost
+    assert result.cost == best_cost
+    assert n_later > 5
+
+
+def test_early_stop():
+    # Improves at iterations 2 and 5; the tie at 7 is accepted but is no improvement.
+    costs = {0: 9, 1: 10, 2: 8, 3: 10, 4: 10, 5: 7, 6: 10, 7: 7, 8: 10, 9: 10, 10: 0}
+    by_stream = {candidate_streams(0, t)[1]: t for t in range(40)}
+
+    def evaluate(masks, streams):
+        return [float(costs.get(by_stream[stream], 10)) for stream in streams]
+
+    def search(n_iter_no_change, max_stack=16):
+        return evolutionary_search(
+            START,
+            evaluate,
+            n_iter=30,
+            seed=0,
+            n_iter_no_change=n_iter_no_change,
+            max_stack=max_stack,
+        )
+
+    for max_stack in (1, 16):
+        result = search(4, max_stack)
+        assert len(result.history) - 1 == 9
+        assert result.cost == 7
+        assert result.n_acceptances == 3
+    assert len(search(2).history) - 1 == 4
+    assert len(search(5).history) - 1 == 15
+    assert len(search(None).history) - 1 == 30
+
+
+@pytest.mark.parametrize("n_offspring", [1, 3])
+@pytest.mark.parametrize("broken_at", [0, 1, 13, 40])
+def test_resumption_is_identical(broken_at, n_offspring):
+    evaluate = make_evaluator(*START.shape)
+    options = {"seed": 2, "n_offspring": n_offspring}
+    whole = evolutionary_search(START, evaluate, n_iter=40, **options)
+    first = evolutionary_search(START, evaluate, n_iter=broken_at, **options)
+    assert len(first.history) == broken_at + 1
+    kept = list(first.history)
+    second = evolutionary_search(None, evaluate, n_iter=40, history=first.history, **options)
+    assert as_lists(second.history) == as_lists(whole.history)
+    assert second.n_acceptances == whole.n_acceptances
+    np.testing.assert_array_equal(second.masks, whole.masks)
+    np.testing.assert_array_equal(second.initial_masks, START)
+    assert first.history == kept
+
+
+def test_resumption_keeps_the_early_stop():
+    evaluate = make_evaluator(*START.shape)
+    options = {"seed": 2, "n_iter_no_change": 10}
+    whole = evolutionary_search(START, evaluate, n_iter=200, **options)
+    assert 12 < len(whole.history) < 200
+    first = evolutionary_search(START, evaluate, n_iter=len(whole.history) - 5, **options)
+    second = evolutionary_search(START, evaluate, n_iter=200, history=first.history, **options)
+    assert as_lists(second.history) == as_lists(whole.history)
+    third = evolutionary_search(START, evaluate, n_iter=200, history=second.history, **options)
+    assert len(third.history) == len(whole.history)
+
+
+def test_history_of_another_start():
+    evaluate = make_evaluator(*START.shape)
+    first = evolutionary_search(START, evaluate, n_iter=3, seed=0)
+    with pytest.raises(ValueError, match="history began with other masks"):
+        evolutionary_search(PAIR_START, evaluate, n_iter=5, seed=0, history=first.history)
+
+
+@pytest.mark.parametrize("n_calls", [1, 2, 5])
+def test_interruption_keeps_the_best(n_calls):
+    evaluate = make_evaluator(*START.shape)
+    calls = []
+
+    def interrupted(masks, streams):
+        if len(calls) == n_calls:
+            raise KeyboardInterrupt
+        calls.append(len(masks))
+        return evaluate(masks, streams)
+
+    whole = evolutionary_search(START, evaluate, n_iter=40, seed=0)
+    result = evolutionary_search(START, interrupted, n_iter=40, seed=0)
+    assert result.interrupted
+    n_made = len(result.history)
+    assert 1 <= n_made <= sum(calls)
+    assert as_lists(result.history) == as_lists(whole.history[:n_made])
+    assert result.cost == whole.history[n_made - 1].best_cost
+    resumed = evolutionary_search(None, evaluate, n_iter=40, seed=0, history=result.history)
+    assert as_lists(resumed.history) == as_lists(whole.history)
+    assert not resumed.interrupted
+
+
+def test_interruption_before_anything_is_known():
+    def evaluate(masks, streams):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        evolutionary_search(START, evaluate, n_iter=5, seed=0)
+
+
+def test_interruption_by_the_callback():
+    def callback(record):
+        if record.iteration == 6:
+            raise KeyboardInterrupt
+
+    result = evolutionary_search(
+        START, make_evaluator(*START.shape), n_iter=40, seed=0, callback=callback
+    )
+    assert result.interrupted
+    assert len(result.history) == 7
+
+
+def test_callback_sees_every_new_record():
+    evaluate = make_evaluator(*START.shape)
+    seen = []
+    first = evolutionary_search(START, evaluate, n_iter=10, seed=0, callback=seen.append)
+    assert seen == first.history
+    seen.clear()
+    second = evolutionary_search(
+        None, evaluate, n_iter=15, seed=0, history=first.history, callback=seen.append
+    )
+    assert seen == second.history[11:]
+
+
+@pytest.mark.parametrize("max_stack", [1, 7])
+@pytest.mark.parametrize("n_offspring", [1, 2])
+def test_evaluator_learns_what_was_accepted(max_stack, n_offspring):
+    class Inheriting:
+        """A candidate's cost depends on its ancestors, as if it inherited their parameters."""
+
+        def __init__(self):
+            self.training = 0.0
+            self.parents = []
+
+        def __call__(self, masks, streams):
+            draws = np.array([np.random.default_rng(stream).normal() for stream in streams])
+            self.trained = self.training + draws
+            self.last = masks
+            return self.trained + masks[:, 0, 0]
+
+        def accept(self, k):
+            self.training = self.trained[k]
+            self.parents.append(self.last[k].tolist())
+
+    def search(max_stack):
+        evaluate = Inheriting()
+        result = evolutionary_search(
+            START, evaluate, n_iter=50, seed=0, max_stack=max_stack, n_offspring=n_offspring
+        )
+        return evaluate, result
+
+    evaluate, result = search(max_stack)
+    accepted = [record.masks.tolist() for record in result.history if record.accepted]
+    assert len(accepted) > 5
+    assert evaluate.parents == accepted
+    assert as_lists(result.history) == as_lists(search(1)[1].history)
+
+
+def test_result_owns_its_masks():
+    start = START.copy()
+    result = evolutionary_search(start, make_evaluator(*START.shape), n_iter=0, seed=0)
+    start[:] = False
+    result.masks[:] = True
+    np.testing.assert_array_equal(result.initial_masks, START)
+    result.initial_masks[:] = True
+    np.testing.assert_array_equal(result.history[0].masks, START)
+
+
+@pytest.mark.parametrize(
+    ("start", "options", "message"),
+    [
+        (START, {"move": "jump"}, r"move='jump' is not known\. Use 'shuffle' or 'swap'"),
+        (START, {"search_space": "all"}, r"search_space='all' .*'free' or 'alternating'"),
+        (START, {"search_space": "alternating"}, r"initial_masks are not alternating"),
+        (START.astype(int), {}, r"initial_masks has dtype int64"),
+        (np.zeros((2, 3), dtype=bool), {}, r"initial_masks transforms nothing in layer 1"),
+    ],
+)
+def test_errors(start, options, message):
+    def never(masks, streams):
+        raise AssertionError("evaluated before the arguments were checked")
+
+    with pytest.raises(ValueError, match=message):
+        evolutionary_search(start, never, n_iter=3, seed=0, **options)
+
+
+def test_evaluator_of_wrong_shape():
+    with pytest.raises(ValueError, match=r"evaluate returned costs of shape \(\) for 1 cand"):
+        evolutionary_search(START, lambda masks, _: 1.0, n_iter=3, seed=0)
