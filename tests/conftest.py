@@ -1,0 +1,34 @@
+"""What several test modules share: the paper's data, where they are at hand."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+PAPER_FILES = [f"{name}.csv.gz" for name in ("magic", "sonar", "turbine", "yeast")]
+_BESIDE_REPOSITORY = Path(__file__).resolve().parents[2] / "shared" / "data"
+# Looked up once, because tests change the environment.
+PAPER_HOME = Path(os.environ.get("SKFLOW_DATA") or _BESIDE_REPOSITORY).expanduser()
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "paper_data: needs the paper's prepared data sets")
+
+
+def pytest_collection_modifyitems(items):
+    absent = [name for name in PAPER_FILES if not (PAPER_HOME / name).is_file()]
+    if not absent:
+        return
+    reason = (
+        f"needs {', '.join(absent)}: put the prepared files (their SHA-256 are in "
+        "skflow/datasets.py) into a directory and name it in the environment variable SKFLOW_DATA"
+    )
+    for item in items:
+        if item.get_closest_marker("paper_data"):
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture
+def paper_data():
+    """Return the directory of the prepared data, for tests marked ``paper_data``."""
+    return PAPER_HOME
