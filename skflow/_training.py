@@ -5,10 +5,12 @@ Clipping, divergence, best states and early stopping are per model. Nothing here
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
+
+from ._flow import FlowStack
 
 #: An evaluation holds at most this many numbers of a layer at once.
 BLOCK_SIZE = 2**22
@@ -33,6 +35,10 @@ class TrainingOptions:
     n_iter_no_change: int | None = None
     tol: float = 0.0
     with_replacement: bool = False
+
+    def shortened(self, n_steps):
+        """The same training in ``n_steps`` steps, its schedule compressed, as a single epoch."""
+        return replace(self, n_steps=n_steps, steps_per_epoch=n_steps, n_iter_no_change=None)
 
 
 @dataclass
@@ -181,7 +187,7 @@ class Trainer:
     weight : tensor of shape (n,), optional
         Weights with mean 1.
     on_epoch : callable, optional
-        Called with ``(epoch, n_epochs, loss, validation)`` after each epoch.
+        Called with ``(loss, validation)`` after each epoch, each ``(K,)`` or None.
     """
 
     def __init__(
@@ -207,14 +213,14 @@ class Trainer:
         options, start = self.options, 0
         rates = learning_rates(options)
         n_epochs = math.ceil(options.n_steps / options.steps_per_epoch)
-        for epoch in range(n_epochs):
+        for _ in range(n_epochs):
             stop = min(start + options.steps_per_epoch, options.n_steps)
             loss = self._epoch(rates[start:stop])
             start = stop
             self._judge(loss)
             if self.on_epoch is not None:
                 validation = self.result.validation_curve
-                self.on_epoch(epoch + 1, n_epochs, loss, validation[-1] if validation else None)
+                self.on_epoch(loss, validation[-1] if validation else None)
             if self.stopped.all():
                 break
         self.flow.theta.copy_(self.best_theta)
@@ -268,3 +274,45 @@ class Trainer:
         self.rate_scale[models] *= 0.3
         self.optimizer.forget(models)
         self.result.n_recoveries[diverged] += ~self.stopped[diverged]
+
+
+class CandidateEvaluator:
+    """Short trainings of candidate structures: masks ``(K, L, d)`` -> costs ``(K,)``.
+
+    Parameters
+    ----------
+    flow_config : dict
+        Keywords of ``FlowStack``.
+    options : TrainingOptions
+        Their ``n_steps`` is the length of a candidate's training.
+    X, rows, validation_rows, weight
+        As of ``Trainer``.
+    score : {"train_batch", "validation"}
+        The cost: the loss on the last batch (Gonsior et al. 2021), or that on validation rows.
+    start : {"fresh", "inherit"}
+        Whether a candidate's parameters are drawn anew or continue from those of the best structure.
+    """
+
+    def __init__(self, flow_config, options, X, rows, validation_rows, weight, *, score, start):
+        self.flow_config, self.options, self.start = flow_config, options, start
+        self.X, self.rows, self.weight = X, rows, weight
+        self.validation_rows = validation_rows if score == "validation" else None
+        self.parent = None
+
+    def __call__(self, masks, streams):
+        generators = make_generators(streams)
+        flow = FlowStack(masks, **self.flow_config, dtype=self.X.dtype, device=self.X.device)
+        if self.start == "inherit" and self.parent is not None:
+            flow.inherit(*self.parent)
+        else:
+            flow.initialize(generators)
+        trainer = Trainer(
+            flow, self.options, self.X, self.rows, self.validation_rows, self.weight, generators
+        )
+        result = trainer.fit()
+        self.flow = flow
+        return result.last_loss if self.validation_rows is None else result.score
+
+    def accept(self, k):
+        """Candidate k of the last stack is the best structure now: its parameters are inherited."""
+        self.parent = self.flow, k
