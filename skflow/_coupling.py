@@ -15,7 +15,7 @@ class CouplingFlowDensity(BaseFlowDensity):
     Parameters
     ----------
     n_layers : int, default=6
-        Number of layers; each is a constant affine map followed by a coupling.
+        Number of layers; each is a coupling followed by a constant affine map.
     mask_layout : {"parity", "random", "search"}, array, callable or layout, default="parity"
         Which features each layer transforms (True) and which condition (False). A boolean array
         of shape (n_layers, n_features), a function ``f(n_layers, n_features, random_state)``

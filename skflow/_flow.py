@@ -10,7 +10,7 @@ from ._transforms import make_transform
 
 
 class _Layer:
-    """One layer of K flows: a constant affine map, then a coupling.
+    """One layer of K flows: a coupling, then a constant affine map.
 
     Inside the layer the features of model k stand in the order [transformed, conditioning], so the
     two parts are slices; ``rows`` brings them from the previous layer's order into this one's.
@@ -40,33 +40,33 @@ class _Layer:
         return raw.view(shape), inputs
 
     def forward(self, parameters, x):
-        scale = torch.exp(parameters[0])
-        x0 = _select(x, self.rows)
-        x = torch.addcmul(parameters[1], x0, scale)
+        x = _select(x, self.rows)
         raw, inputs = self._raw(parameters, x)
         y_a, log_det, cache = self.transform.forward(x[:, : self.n_transformed], raw)
-        y = torch.cat([y_a, x[:, self.n_transformed :]], 1)
+        x0 = torch.cat([y_a, x[:, self.n_transformed :]], 1)
+        scale = torch.exp(parameters[0])
+        y = torch.addcmul(parameters[1], x0, scale)
         return y, log_det + parameters[0].sum(1), (x0, scale, inputs, cache)
 
     def backward(self, parameters, gradients, cache, grad, grad_log_det):
         """Write the gradients of the parameters, return that of the input."""
         x0, scale, inputs, cache = cache
         n = self.n_transformed
-        grad_a, grad_raw = self.transform.backward(cache, grad[:, :n], grad_log_det)
-        grad_b = self.conditioner.backward(parameters[2:], gradients[2:], inputs, grad_raw.flatten(1, 2))
-        grad = torch.cat([grad_a, grad_b.add_(grad[:, n:])], 1)
         gradients[1].copy_(grad.sum(2, keepdim=True))
         grad = grad * scale
         slope = (grad * x0).sum(2, keepdim=True)
         gradients[0].copy_(slope + grad_log_det.sum(2, keepdim=True))
+        grad_a, grad_raw = self.transform.backward(cache, grad[:, :n], grad_log_det)
+        grad_b = self.conditioner.backward(parameters[2:], gradients[2:], inputs, grad_raw.flatten(1, 2))
+        grad = torch.cat([grad_a, grad_b.add_(grad[:, n:])], 1)
         return _select(grad, self.rows_back)
 
     def inverse(self, parameters, y):
         n = self.n_transformed
+        y = (y - parameters[1]) * torch.exp(-parameters[0])
         raw, _ = self._raw(parameters, y)
         x_a, log_det = self.transform.inverse(y[:, :n], raw)
         x = torch.cat([x_a, y[:, n:]], 1)
-        x = (x - parameters[1]) * torch.exp(-parameters[0])
         return _select(x, self.rows_back), log_det - parameters[0].sum(1)
 
 
@@ -77,9 +77,11 @@ def _select(x, rows):
 class FlowStack:
     """K flows of L layers side by side, with the standard normal as base distribution.
 
-    A layer is a constant affine map ``x * s + t`` followed by a coupling, which transforms the
-    features where its mask is True, conditioned on the others (Gonsior et al. 2021, Section 2;
-    ``log s`` is what is learned, so that ``s`` is positive). The parameters of model k are row k
+    A layer is a coupling, which transforms the features where its mask is True conditioned on the
+    others, followed by a constant affine map ``x * s + t`` (``log s`` is learned, so that ``s``
+    is positive). This is the formula of Gonsior et al. (2021), F_l = c_l o f_l; their text has the
+    two the other way round, which fits worse: on standardised data the first constant is then
+    idle, and nothing widens the last coupling. The parameters of model k are row k
     of ``theta``: whatever treats models apart (clipping, best states, optimizers) is an operation
     on rows.
 
