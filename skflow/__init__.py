@@ -1,3 +1,8 @@
 """Normalizing-flow density estimators for scikit-learn."""
 
+from . import masks
+from ._coupling import CouplingFlowDensity
+from ._structure_search import StructureSearchFlow
+
+__all__ = ["CouplingFlowDensity", "StructureSearchFlow", "masks"]
 __version__ = "0.1.0.dev0"

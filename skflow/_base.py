@@ -23,6 +23,13 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from . import masks
 from ._conditioners import ACTIVATIONS
 from ._flow import FlowStack
+from ._preparation import (
+    check_device,
+    fill_constant_columns,
+    is_available,
+    location_and_scale,
+    weighted_rows,
+)
 from ._progress import Progress
 from ._search import evolutionary_search
 from ._training import (
@@ -73,6 +80,7 @@ class BaseFlowDensity(
         "verbose": ["verbose"],
         "random_state": ["random_state"],
     }
+    _resumes_search = False  # what warm_start does to a search
 
     # ---- fitting
 
@@ -118,34 +126,44 @@ class BaseFlowDensity(
                 f"warm_start=True continues a fit on {self._flow.n_features} features, but X has "
                 f"{X.shape[1]}. Pass the same features or set warm_start=False."
             )
-        X, weight = _weighted_rows(self, X, sample_weight)
-        rng = check_random_state(self.random_state)
-        device = _check_device(self.device)
         if not continued:
-            self.location_, self.scale_ = _location_and_scale(X, weight, self.standardize)
+            self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+            self._n_fits = 0
+        self._n_fits += 1
+        X, weight = weighted_rows(X, sample_weight)
+        device = check_device(self.device)
+        if not continued:
+            self.location_, self.scale_ = location_and_scale(X, weight, self.standardize)
         table = (X - self.location_) / self.scale_
-        _fill_constant_columns(table, X, rng, getattr(self, "feature_names_in_", None))
+        fill_constant_columns(
+            table, X, self._rng("constant columns"), getattr(self, "feature_names_in_", None)
+        )
         table = torch.as_tensor(table, dtype=torch.float32, device=device)
         if weight is not None:
             weight = torch.as_tensor(weight / weight.mean(), dtype=torch.float32, device=device)
-        rows, validation_rows = self._split(len(X), rng)
+        rows, validation_rows = self._split(len(X), self._rng("split"))
         options = self._training_options(rows.shape[1])
         data = (table, rows, validation_rows, weight)
-        if continued:
+        structure = self._structure(data, options, continued)
+        generators = make_generators(
+            self._rng("training", self._n_fits).randint(2**31 - 1, size=self.n_init)
+        )
+        if continued and np.array_equal(structure, self.masks_):
             flow = self._flow.to(dtype=torch.float32, device=device)
-            seeds = rng.randint(2**31 - 1, size=flow.n_models)
-            generators = make_generators(seeds)
+            generators = generators[:1]
         else:
-            structure = self._structure(data, options, rng)
-            flow = FlowStack(
-                np.repeat(structure[np.newaxis], self.n_init, axis=0),
-                **self._flow_config(),
-                device=device,
-            )
-            seeds = rng.randint(2**31 - 1, size=flow.n_models)
-            generators = make_generators(seeds)
+            stacked = np.repeat(structure[np.newaxis], self.n_init, axis=0)
+            flow = FlowStack(stacked, **self._flow_config(), device=device)
             flow.initialize(generators)
         self._keep_best(flow, self._train(flow, options, data, generators))
+
+    def _rng(self, purpose, turn=1):
+        """The random stream of one purpose, whatever others have drawn."""
+        purposes = ("constant columns", "split", "masks", "search", "training")
+        key = (purposes.index(purpose), turn)
+        return np.random.RandomState(
+            np.random.MT19937(np.random.SeedSequence(self._seed, spawn_key=key))
+        )
 
     def _flow_config(self):
         sizes = self.hidden_layer_sizes
@@ -193,23 +211,26 @@ class BaseFlowDensity(
             with_replacement=self.solver == "sgd",
         )
 
-    def _structure(self, data, options, rng):
-        """The masks ``(n_layers, n_features)``: made by the layout, or searched."""
+    def _structure(self, data, options, continued):
+        """The masks ``(n_layers, n_features)``: made by the layout, searched, or those in use."""
         layout = self._layout()
         is_search = isinstance(layout, masks.EvolutionarySearch)
+        if continued and not (is_search and self._resumes_search):
+            return self.masks_
         if is_search:
             layout.validate()
         structure = layout.make(
             self.n_layers,
             self.n_features_in_,
             n_conditioning=self.n_conditioning,
-            random_state=rng,
+            random_state=self._rng("masks"),
         )
         if not is_search:
             return structure
-        return self._search(layout, structure, data, options, rng)
+        history = self.search_history_ if continued else None
+        return self._search(layout, structure, data, options, history)
 
-    def _search(self, search, initial_masks, data, options, rng):
+    def _search(self, search, initial_masks, data, options, history):
         """Algorithm 1 on the training rows; sets ``search_history_`` and ``initial_masks_``."""
         table, rows, validation_rows, weight = data
         if search.candidate_score == "validation" and validation_rows is None:
@@ -217,10 +238,9 @@ class BaseFlowDensity(
                 "candidate_score='validation' needs validation rows: set early_stopping=True, or "
                 "candidate_score='train_batch'."
             )
-        n_steps = search.n_candidate_steps
         evaluate = CandidateEvaluator(
             self._flow_config(),
-            options.shortened(n_steps),
+            options.shortened(search.n_candidate_steps),
             table,
             rows,
             validation_rows,
@@ -236,13 +256,14 @@ class BaseFlowDensity(
             progress.update(best_cost=record.best_cost, accepted=accepted[0])
 
         result = evolutionary_search(
-            initial_masks,
+            None if history else initial_masks,
             evaluate,
             n_iter=search.n_iter,
-            seed=int(rng.randint(2**31 - 1)),
+            seed=int(self._rng("search").randint(2**31 - 1)),
             search_space=search.search_space,
             n_offspring=search.n_offspring,
             n_iter_no_change=search.n_iter_no_change,
+            history=history,
             callback=show,
         )
         progress.close()
@@ -306,7 +327,7 @@ class BaseFlowDensity(
 
     def _blocks(self, X):
         """Blocks of rows as float64 tensors on the device, and the flow there."""
-        device = self.device if _is_available(self.device) else "cpu"
+        device = self.device if is_available(self.device) else "cpu"
         flow = self._flow if device == "cpu" else self._flow.to(device=device)
         n_rows = max(1, _INFERENCE_BLOCK // (flow.n_models * widest(flow)))
         for start in range(0, len(X), n_rows):
@@ -438,81 +459,3 @@ class BaseFlowDensity(
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = []  # float64 in any case
         return tags
-
-
-def _weighted_rows(estimator, X, sample_weight):
-    """The rows of positive weight, and their weights or None."""
-    if sample_weight is None:
-        return X, None
-    weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-    kept = weight > 0
-    if kept.sum() < 2:
-        raise ValueError(
-            f"sample_weight is positive in {kept.sum()} of {len(weight)} rows; at least 2 rows "
-            "need a positive weight."
-        )
-    return X[kept], weight[kept]
-
-
-def _location_and_scale(X, weight, standardize):
-    """Mean and standard deviation of the columns, 1 for constant columns."""
-    if not standardize:
-        return np.zeros(X.shape[1]), np.ones(X.shape[1])
-    # in units of the largest value, so that squares neither overflow nor vanish
-    size = np.abs(X).max(axis=0)
-    size[size == 0] = 1
-    unit = X / size
-    location = np.average(unit, axis=0, weights=weight)
-    scale = np.sqrt(np.average((unit - location) ** 2, axis=0, weights=weight))
-    scale[_constant_columns(X)] = 1 / size[_constant_columns(X)]
-    return location * size, scale * size
-
-
-def _constant_columns(X):
-    rounding = 10 * np.finfo(np.float64).eps * np.abs(X).max(axis=0)
-    return np.ptp(X, axis=0) <= rounding
-
-
-def _fill_constant_columns(table, X, rng, names):
-    """Put standard normal noise in place of constant columns, and warn of what has no density."""
-    constant = _constant_columns(X)
-    if constant.any():
-        table[:, constant] = rng.standard_normal((len(table), constant.sum()))
-        warnings.warn(
-            f"{_name_columns(constant, names)} constant and has no density. It is modelled as a "
-            "normal distribution of variance 1 around its value; leave it out to avoid this.",
-            stacklevel=5,
-        )
-    columns = [hash(column.tobytes()) for column in table.T]
-    repeated = np.array([key in columns[:j] for j, key in enumerate(columns)])
-    if repeated.any():
-        warnings.warn(
-            f"{_name_columns(repeated, names)} a copy of another column: the density "
-            "is unbounded there and the likelihood means little. Leave the copies out.",
-            stacklevel=5,
-        )
-
-
-def _name_columns(selected, names):
-    numbers = np.flatnonzero(selected)
-    shown = [repr(str(names[i])) if names is not None else str(i) for i in numbers[:10]]
-    listed = ", ".join(shown) + (", ..." if len(numbers) > 10 else "")
-    return f"Column {listed} is" if len(numbers) == 1 else f"Each of the columns {listed} is"
-
-
-def _is_available(device):
-    return torch.device(device).type != "cuda" or torch.cuda.is_available()
-
-
-def _check_device(device):
-    try:
-        known = torch.device(device)
-        if known.type == "cuda" and not torch.cuda.is_available():
-            raise RuntimeError("this machine has no CUDA device that torch can use")
-        torch.empty(0, device=known)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ValueError(
-            f"device={device!r} cannot be used: {str(error).splitlines()[0]}. Use 'cpu' or, on a "
-            "machine with a GPU, 'cuda'."
-        ) from None
-    return known

@@ -191,7 +191,15 @@ class Trainer:
     """
 
     def __init__(
-        self, flow, options, X, rows, validation_rows=None, weight=None, generators=(), on_epoch=None
+        self,
+        flow,
+        options,
+        X,
+        rows,
+        validation_rows=None,
+        weight=None,
+        generators=(),
+        on_epoch=None,
     ):
         self.flow, self.options, self.X, self.weight = flow, options, X, weight
         self.rows, self.generators, self.on_epoch = rows, generators, on_epoch

@@ -1,0 +1,85 @@
+"""From what a user passes to a table that a flow can be trained on: rows, columns, units, device."""
+
+import warnings
+
+import numpy as np
+import torch
+from sklearn.utils.validation import _check_sample_weight
+
+
+def weighted_rows(X, sample_weight):
+    """The rows of positive weight, and their weights or None."""
+    if sample_weight is None:
+        return X, None
+    weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    kept = weight > 0
+    if kept.sum() < 2:
+        raise ValueError(
+            f"sample_weight is positive in {kept.sum()} of {len(weight)} rows; at least 2 rows "
+            "need a positive weight."
+        )
+    return X[kept], weight[kept]
+
+
+def location_and_scale(X, weight, standardize):
+    """Mean and standard deviation of the columns, 1 for constant columns."""
+    if not standardize:
+        return np.zeros(X.shape[1]), np.ones(X.shape[1])
+    # in units of the largest value, so that squares neither overflow nor vanish
+    size = np.abs(X).max(axis=0)
+    size[size == 0] = 1
+    unit = X / size
+    location = np.average(unit, axis=0, weights=weight)
+    scale = np.sqrt(np.average((unit - location) ** 2, axis=0, weights=weight))
+    scale[constant_columns(X)] = 1 / size[constant_columns(X)]
+    return location * size, scale * size
+
+
+def constant_columns(X):
+    rounding = 10 * np.finfo(np.float64).eps * np.abs(X).max(axis=0)
+    return np.ptp(X, axis=0) <= rounding
+
+
+def fill_constant_columns(table, X, rng, names):
+    """Put standard normal noise in place of constant columns, and warn of what has no density."""
+    constant = constant_columns(X)
+    if constant.any():
+        table[:, constant] = rng.standard_normal((len(table), constant.sum()))
+        warnings.warn(
+            f"{name_columns(constant, names)} constant and has no density. It is modelled as a "
+            "normal distribution of variance 1 around its value; leave it out to avoid this.",
+            stacklevel=5,
+        )
+    columns = [hash(column.tobytes()) for column in table.T]
+    repeated = np.array([key in columns[:j] for j, key in enumerate(columns)])
+    if repeated.any():
+        warnings.warn(
+            f"{name_columns(repeated, names)} a copy of another column: the density "
+            "is unbounded there and the likelihood means little. Leave the copies out.",
+            stacklevel=5,
+        )
+
+
+def name_columns(selected, names):
+    numbers = np.flatnonzero(selected)
+    shown = [repr(str(names[i])) if names is not None else str(i) for i in numbers[:10]]
+    listed = ", ".join(shown) + (", ..." if len(numbers) > 10 else "")
+    return f"Column {listed} is" if len(numbers) == 1 else f"Each of the columns {listed} is"
+
+
+def is_available(device):
+    return torch.device(device).type != "cuda" or torch.cuda.is_available()
+
+
+def check_device(device):
+    try:
+        known = torch.device(device)
+        if known.type == "cuda" and not torch.cuda.is_available():
+            raise RuntimeError("this machine has no CUDA device that torch can use")
+        torch.empty(0, device=known)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ValueError(
+            f"device={device!r} cannot be used: {str(error).splitlines()[0]}. Use 'cpu' or, on a "
+            "machine with a GPU, 'cuda'."
+        ) from None
+    return known

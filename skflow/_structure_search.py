@@ -1,0 +1,185 @@
+"""StructureSearchFlow: the structure search with its parameters on the estimator."""
+
+from numbers import Integral
+
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from . import masks
+from ._base import BaseFlowDensity
+
+
+class StructureSearchFlow(BaseFlowDensity):
+    """Coupling flow whose masks are found by an evolutionary search on the training data.
+
+    Algorithm 1 of [1]_: start from a random structure; in each iteration shuffle the masks of a
+    random selection of layers (their number is geometric with p = 0.5), train the offspring for a
+    few steps, and keep it if its cost is not higher than the best so far. Then the flow is trained
+    with the best structure. It is a ``CouplingFlowDensity`` whose layout is
+    ``masks.EvolutionarySearch``, with the parameters of the search flat on the estimator.
+
+    Iterations are evaluated several at a time as one stack, on the assumption that none of them is
+    accepted, and what follows an acceptance is drawn again; the result is that of one at a time.
+
+    Parameters
+    ----------
+    n_layers : int, default=6
+        Number of layers; each is a coupling followed by a constant affine map.
+    n_search_iter : int, default=200
+        Number of iterations of the search, the paper's T.
+    n_candidate_steps : int, default=50
+        Optimizer steps that each candidate is trained for.
+    n_offspring : int, default=1
+        Offspring of an iteration, the best of which competes. The paper has one.
+    initial_layout : layout or what stands for one, default="random"
+        Where the search starts: anything that ``mask_layout`` of ``CouplingFlowDensity`` takes,
+        but a search.
+    candidate_start : {"fresh", "inherit"}, default="fresh"
+        Whether a candidate's parameters are drawn anew or continue from those of the best
+        structure so far. The paper leaves it open. Inheriting compares structures at growing
+        numbers of steps: costs fall because parameters are trained longer.
+    candidate_score : {"train_batch", "validation"}, default="train_batch"
+        The cost of a candidate: its loss on its last training batch, as in the paper, or on the
+        validation rows (needs ``early_stopping=True``), which is less noisy.
+    search_space : {"free", "alternating"}, default="free"
+        "free": every layer has its own mask, as in the paper. "alternating": one mask and its
+        complement take turns, a far smaller space.
+    n_search_iter_no_change : int or None, default=None
+        End the search after that many iterations without a lower cost.
+    n_jobs : int or None, default=None
+        Processes that candidates are spread over, as joblib understands it. The result does not
+        depend on it.
+    n_conditioning, transform, n_bins, hidden_layer_sizes, activation, standardize, n_init, solver, \
+learning_rate, learning_rate_init, alpha, batch_size, max_iter, early_stopping, \
+validation_fraction, n_iter_no_change, tol, device, verbose, random_state
+        As in ``CouplingFlowDensity``. Candidates are trained in the same way, with the schedule
+        compressed to ``n_candidate_steps``.
+    warm_start : bool, default=False
+        Continue from the last fit. If ``n_search_iter`` exceeds the iterations in
+        ``search_history_`` (it was raised, or the search was interrupted), the search goes on as
+        it would have without the break; the trained parameters are kept if the masks are.
+
+    Attributes
+    ----------
+    search_history_ : list of SearchRecord
+        One record ``(iteration, masks, cost, accepted, best_cost)`` for each iteration;
+        iteration 0 is the start. Costs are negative log-likelihoods in nats a row of the
+        standardised data.
+    initial_masks_ : ndarray of bool, shape (n_layers, n_features)
+        Where the search started.
+    masks_ : ndarray of bool, shape (n_layers, n_features)
+        The best structure found, in use.
+    location_, scale_, n_iter_, loss_curve_, validation_scores_, n_parameters_, n_features_in_, \
+feature_names_in_
+        As in ``CouplingFlowDensity``.
+
+    References
+    ----------
+    .. [1] F. Gonsior, S. Mücke, K. Morik, "Structure Search for Normalizing Flows", LWDA 2021.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skflow import StructureSearchFlow
+    >>> X = load_iris().data
+    >>> flow = StructureSearchFlow(
+    ...     n_layers=2, n_search_iter=20, transform="affine", max_iter=30, random_state=0
+    ... ).fit(X)
+    >>> len(flow.search_history_)
+    21
+    >>> flow.masks_.shape
+    (2, 4)
+    """
+
+    _parameter_constraints = {
+        **BaseFlowDensity._parameter_constraints,
+        "n_search_iter": [Interval(Integral, 0, None, closed="left")],
+        "n_candidate_steps": [Interval(Integral, 1, None, closed="left")],
+        "n_offspring": [Interval(Integral, 1, None, closed="left")],
+        "initial_layout": "no_validation",  # masks.resolve says what is allowed
+        "candidate_start": [StrOptions({"fresh", "inherit"})],
+        "candidate_score": [StrOptions({"train_batch", "validation"})],
+        "search_space": [StrOptions({"free", "alternating"})],
+        "n_search_iter_no_change": [Interval(Integral, 1, None, closed="left"), None],
+        "n_jobs": [Integral, None],
+    }
+    _resumes_search = True
+
+    def __init__(
+        self,
+        n_layers=6,
+        *,
+        n_search_iter=200,
+        n_candidate_steps=50,
+        n_offspring=1,
+        initial_layout="random",
+        candidate_start="fresh",
+        candidate_score="train_batch",
+        search_space="free",
+        n_search_iter_no_change=None,
+        n_jobs=None,
+        n_conditioning=None,
+        transform="spline",
+        n_bins=8,
+        hidden_layer_sizes=(64, 64),
+        activation="relu",
+        standardize=True,
+        n_init=1,
+        solver="adam",
+        learning_rate="one_cycle",
+        learning_rate_init=3e-3,
+        alpha=0.0,
+        batch_size=256,
+        max_iter=60,
+        early_stopping=True,
+        validation_fraction=0.1,
+        n_iter_no_change=None,
+        tol=0.0,
+        warm_start=False,
+        device="cpu",
+        verbose=0,
+        random_state=None,
+    ):
+        self.n_layers = n_layers
+        self.n_search_iter = n_search_iter
+        self.n_candidate_steps = n_candidate_steps
+        self.n_offspring = n_offspring
+        self.initial_layout = initial_layout
+        self.candidate_start = candidate_start
+        self.candidate_score = candidate_score
+        self.search_space = search_space
+        self.n_search_iter_no_change = n_search_iter_no_change
+        self.n_jobs = n_jobs
+        self.n_conditioning = n_conditioning
+        self.transform = transform
+        self.n_bins = n_bins
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.standardize = standardize
+        self.n_init = n_init
+        self.solver = solver
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.warm_start = warm_start
+        self.device = device
+        self.verbose = verbose
+        self.random_state = random_state
+
+    def _layout(self):
+        return masks.EvolutionarySearch(
+            self.n_search_iter,
+            n_candidate_steps=self.n_candidate_steps,
+            n_offspring=self.n_offspring,
+            initial_layout=self.initial_layout,
+            candidate_start=self.candidate_start,
+            candidate_score=self.candidate_score,
+            search_space=self.search_space,
+            n_iter_no_change=self.n_search_iter_no_change,
+            n_jobs=self.n_jobs,
+        )
