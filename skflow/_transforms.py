@@ -10,7 +10,6 @@ parameters zero is the identity.
 import math
 
 import torch
-from torch.nn.functional import softplus
 
 from ._conditioners import tanh, tanh_gradient
 
@@ -70,14 +69,17 @@ class Spline:
     """
 
     min_size = 1e-3  # of a bin, as a part of the whole interval
-    min_derivative = 1e-3
+    min_derivative, max_derivative = 1e-3, 1e2
 
     def __init__(self, n_bins=8, bound=5.0):
         self.n_bins = n_bins
         self.bound = bound
         self.n_parameters = 3 * n_bins - 1
-        # softplus(offset) + min_derivative = 1: raw zero is the derivative 1
-        self.offset = math.log(math.expm1(1 - self.min_derivative))
+        # Derivatives are bounded as the bins' slopes are, so that far-away conditioning values do
+        # no harm; sigmoid(offset) makes raw zero the derivative 1, and small raw values its log.
+        self.derivative_range = self.max_derivative - self.min_derivative
+        part = (1 - self.min_derivative) / self.derivative_range
+        self.offset = math.log(part / (1 - part))
         self.free = 2 * bound * (1 - n_bins * self.min_size)
 
     def _bins(self, raw):
@@ -105,9 +107,9 @@ class Spline:
         clamped = ends.clamp(0, n - 2)
         inner = 1 - (ends - clamped).abs().to(raw.dtype)
         # the derivative at the boundary is 1, that is raw 0
-        raw_derivative = raw[:, 2 * n :].gather(1, clamped) * inner + self.offset
-        derivative = softplus(raw_derivative) + self.min_derivative
-        return left, size, derivative, (part, beyond, both, clamped, inner, raw_derivative)
+        level = torch.sigmoid(raw[:, 2 * n :].gather(1, clamped) * inner + self.offset)
+        derivative = level * self.derivative_range + self.min_derivative
+        return left, size, derivative, (part, beyond, both, clamped, inner, level)
 
     def forward(self, x, raw):
         # Beyond the bound the spline is taken at the bound, where it is the bound, with slope 1.
@@ -146,10 +148,10 @@ class Spline:
         return torch.addcmul(grad, inside, g_x - grad), grad_raw
 
     def _raw_gradient(self, raw, bins, g_left, g_size, g_derivative):
-        part, beyond, both, ends, inner, raw_derivative = bins
+        part, beyond, both, ends, inner, level = bins
         n = self.n_bins
         grad_raw = torch.zeros_like(raw)
-        g_derivative = g_derivative * inner * torch.sigmoid(raw_derivative)
+        g_derivative = g_derivative * inner * (level * (1 - level) * self.derivative_range)
         grad_raw[:, 2 * n :].scatter_add_(1, ends, g_derivative)
         # The left edge is the sum of the sizes of the bins passed; then the softmax's Jacobian.
         passed = _is_positive(beyond).unsqueeze(1)

@@ -1,0 +1,386 @@
+"""FlowStack: one table of flows, the same invariants for every one of them."""
+
+import copy
+import itertools
+import math
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+from skflow._flow import FlowStack
+
+
+def random_masks(n_models, n_layers, n_features, n_transformed, seed=0):
+    """Masks that differ between models; ``n_transformed`` may differ between layers."""
+    rng = np.random.default_rng(seed)
+    sizes = np.broadcast_to(n_transformed, n_layers)
+    masks = np.zeros((n_models, n_layers, n_features), dtype=bool)
+    for k in range(n_models):
+        for i, size in enumerate(sizes):
+            masks[k, i, rng.permutation(n_features)[:size]] = True
+    return masks
+
+
+CONDITIONERS = {
+    "single-layer": {"hidden_layer_sizes": ()},
+    "relu": {"hidden_layer_sizes": (6, 5), "activation": "relu"},
+    "tanh": {"hidden_layer_sizes": (6,), "activation": "tanh"},
+}
+LAYOUTS = {
+    "even": random_masks(3, 2, 4, 2),
+    "odd": random_masks(3, 3, 5, 2),
+    "unequal": random_masks(3, 3, 5, [1, 4, 3]),
+    "alone": random_masks(1, 2, 4, 2),
+    "one-feature": np.ones((3, 2, 1), dtype=bool),
+    "all-transformed": np.ones((1, 2, 3), dtype=bool),
+}
+FLOWS = {
+    f"{transform}/{conditioner}/{layout}": (masks, {"transform": transform, "n_bins": 4, **options})
+    for transform in ("affine", "spline")
+    for conditioner, options in CONDITIONERS.items()
+    for layout, masks in LAYOUTS.items()
+}
+
+
+def randomize(flow, scale=0.1, seed=0):
+    """Parameters as large as a trained flow has them, different in every model."""
+    generator = torch.Generator().manual_seed(seed)
+    flow.initialize([generator] * flow.n_models)
+    flow.theta += scale * torch.randn(flow.theta.shape, generator=generator, dtype=flow.theta.dtype)
+    return flow
+
+
+def make_flow(name, dtype=torch.float64):
+    masks, options = FLOWS[name]
+    return randomize(FlowStack(masks, **options, dtype=dtype))
+
+
+def rows_for(flow, n_rows=6, seed=1):
+    """Rows that differ between models."""
+    generator = torch.Generator().manual_seed(seed)
+    shape = (flow.n_models, n_rows, flow.n_features)
+    x = torch.randn(shape, generator=generator, dtype=torch.float64)
+    x[:, 0] *= 4  # a row in the tails
+    return x.to(flow.theta.dtype)
+
+
+@pytest.fixture(params=FLOWS)
+def flow(request):
+    return make_flow(request.param)
+
+
+SOME = pytest.mark.parametrize(
+    "name",
+    ["affine/single-layer/odd", "affine/relu/unequal", "spline/tanh/even", "spline/relu/odd"],
+)
+
+
+def test_log_det_is_that_of_autograds_jacobian(flow):
+    x = rows_for(flow, 4)
+    # A row's output depends on that row only, so the sum over rows keeps each row's Jacobian.
+    jacobian = torch.autograd.functional.jacobian(lambda x: flow.forward(x)[0].sum((0, 1)), x)
+    truth = torch.linalg.slogdet(jacobian.movedim(0, 2))[1]
+    torch.testing.assert_close(flow.forward(x)[1], truth, rtol=1e-10, atol=1e-10)
+
+
+def test_round_trip(flow):
+    x = rows_for(flow, 50)
+    x[:, 0] /= 4  # where slopes of three layers multiply to 1e-7, rounding is amplified
+    z, log_det = flow.forward(x)
+    back, log_det_back = flow.inverse(z)
+    torch.testing.assert_close(back, x, rtol=0, atol=1e-10)
+    torch.testing.assert_close(log_det_back, -log_det, rtol=0, atol=1e-9)
+
+
+def test_log_prob_is_change_of_variables(flow):
+    x = rows_for(flow)
+    z, log_det = flow.forward(x)
+    normal = torch.distributions.Normal(torch.zeros((), dtype=x.dtype), 1.0)
+    torch.testing.assert_close(flow.log_prob(x), normal.log_prob(z).sum(2) + log_det)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_gradient_by_hand_agrees_with_autograd(flow, weighted):
+    x = rows_for(flow)
+    weight = torch.rand(flow.n_models, x.shape[1], dtype=x.dtype) if weighted else None
+    buffer, views = flow.gradient_buffer()
+    buffer.fill_(math.nan)  # must be overwritten
+    loss = flow.loss_and_gradient(x, views, weight)
+
+    differentiable = flow.like(flow.theta.clone().requires_grad_())
+    log_prob = differentiable.log_prob(x)
+    truth = -(log_prob if weight is None else log_prob * weight).mean(1)
+    (gradient,) = torch.autograd.grad(truth.sum(), differentiable.theta)
+    torch.testing.assert_close(loss, truth.detach(), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(buffer, gradient, rtol=1e-9, atol=1e-10)
+
+
+def test_model_of_a_stack_is_the_model_alone(flow):
+    x = rows_for(flow)
+    buffer, views = flow.gradient_buffer()
+    loss = flow.loss_and_gradient(x, views)
+    log_prob = flow.log_prob(x)
+    sampled = flow.inverse(x)[0]
+    for k in range(flow.n_models):
+        alone = flow.take(k)
+        alone_buffer, alone_views = alone.gradient_buffer()
+        alone_loss = alone.loss_and_gradient(x[[k]], alone_views)
+        torch.testing.assert_close(alone_loss, loss[[k]], rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(alone_buffer, buffer[[k]], rtol=1e-9, atol=1e-11)
+        torch.testing.assert_close(alone.log_prob(x[k]), log_prob[[k]], rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(alone.inverse(x[k])[0], sampled[[k]], rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("name", [name for name, (masks, _) in FLOWS.items() if len(masks) == 3])
+def test_a_broken_model_leaves_the_others_untouched(name):
+    flow = make_flow(name)
+    x = rows_for(flow)
+    buffer, views = flow.gradient_buffer()
+    outcomes = []
+    for value in (flow.theta[1].clone(), torch.tensor(math.nan), torch.tensor(1e300)):
+        flow.theta[1] = value
+        outcomes.append((flow.loss_and_gradient(x, views), buffer.clone()))
+    for loss, gradient in outcomes[1:]:
+        assert torch.equal(loss[[0, 2]], outcomes[0][0][[0, 2]])
+        assert torch.equal(gradient[[0, 2]], outcomes[0][1][[0, 2]])
+
+
+def test_shared_rows_are_rows_of_every_model(flow):
+    x = rows_for(flow)[0]
+    repeated = x.expand(flow.n_models, *x.shape)
+    assert torch.equal(flow.log_prob(x), flow.log_prob(repeated))
+    assert torch.equal(flow.forward(x)[0], flow.forward(repeated)[0])
+    assert torch.equal(flow.inverse(x)[0], flow.inverse(repeated)[0])
+
+
+def test_untouched_features_pass_unchanged(flow):
+    """With a layer's constants at the identity its conditioning features stay as they are."""
+    first = randomize(FlowStack(flow.masks[:, :1], **flow.config, dtype=torch.float64))
+    for constant in first.parameters[0][:2]:
+        constant.zero_()
+    x = rows_for(first)
+    z = first.forward(x)[0]
+    for k in range(first.n_models):
+        kept = ~first.masks[k, 0]
+        assert torch.equal(z[k][:, kept], x[k][:, kept])
+        assert (z[k][:, ~kept] != x[k][:, ~kept]).any(0).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_starts_near_the_identity(flow, dtype):
+    flow = flow.to(dtype=dtype)
+    flow.initialize([torch.Generator().manual_seed(k) for k in range(flow.n_models)])
+    x = rows_for(flow)
+    z, log_det = flow.forward(x)
+    assert (z - x).abs().max() < 0.3 * x.abs().max()
+    assert log_det.abs().max() < 1
+
+
+def test_pickle_and_deepcopy_are_bit_equal(flow):
+    x = rows_for(flow)
+    for restored in (pickle.loads(pickle.dumps(flow)), copy.deepcopy(flow)):
+        assert torch.equal(restored.theta, flow.theta)
+        assert torch.equal(restored.log_prob(x), flow.log_prob(x))
+        assert torch.equal(restored.inverse(x)[0], flow.inverse(x)[0])
+        restored.theta.zero_()
+        assert flow.theta.any()  # nothing is shared
+
+
+def test_state_is_plain(flow):
+    state = flow.__getstate__()
+    assert isinstance(state["theta"], np.ndarray) and isinstance(state["masks"], np.ndarray)
+    assert not any(isinstance(value, torch.Tensor) for value in state.values())
+
+
+@SOME
+def test_take(name):
+    flow = make_flow(name)
+    x = rows_for(flow)
+    for models in (1, [1], [2, 0], np.array([0, 2])):
+        part = flow.take(models)
+        index = np.atleast_1d(models)
+        assert np.array_equal(part.masks, flow.masks[index])
+        # which kernel multiplies matrices depends on how many there are
+        torch.testing.assert_close(
+            part.log_prob(x[index]), flow.log_prob(x)[index], rtol=1e-13, atol=1e-12
+        )
+    before = flow.theta.clone()
+    part.theta.zero_()
+    assert torch.equal(flow.theta, before)
+
+
+@SOME
+def test_to(name):
+    flow = make_flow(name)
+    x = rows_for(flow)
+    single = flow.to(dtype=torch.float32)
+    assert single.theta.dtype == torch.float32 and flow.theta.dtype == torch.float64
+    torch.testing.assert_close(
+        single.log_prob(x.float()), flow.log_prob(x).float(), rtol=1e-4, atol=1e-3
+    )
+    same = flow.to()
+    same.theta.zero_()
+    assert flow.theta.any()
+
+
+@SOME
+def test_float32_gradient(name):
+    """Training's precision: the gradient of the float64 flow to single precision."""
+    flow = make_flow(name)
+    x = rows_for(flow, 64)
+    buffer, views = flow.gradient_buffer()
+    flow.loss_and_gradient(x, views)
+    single = flow.to(dtype=torch.float32)
+    single_buffer, views = single.gradient_buffer()
+    single.loss_and_gradient(x.float(), views)
+    assert (single_buffer - buffer).norm() < 1e-4 * buffer.norm()
+
+
+@SOME
+def test_inference_leaves_the_flow_unchanged(name):
+    flow = make_flow(name)
+    before, names = flow.theta.clone(), set(flow.__dict__)
+    x = rows_for(flow)
+    given = x.clone()
+    z, _ = flow.forward(x)
+    flow.inverse(z)
+    flow.log_prob(x)
+    flow.loss_and_gradient(x, flow.gradient_buffer()[1])
+    assert torch.equal(flow.theta, before) and set(flow.__dict__) == names
+    assert torch.equal(x, given) and torch.equal(z, flow.forward(x)[0])
+
+
+@SOME
+def test_results_do_not_share_memory_with_later_calls(name):
+    flow = make_flow(name)
+    x = rows_for(flow)
+    _, views = flow.gradient_buffer()
+    first = flow.loss_and_gradient(x, views)
+    kept = first.clone()
+    flow.loss_and_gradient(x + 1, views)
+    assert torch.equal(first, kept)
+
+
+@SOME
+def test_weights_of_one_and_zero(name):
+    flow = make_flow(name)
+    x = rows_for(flow)
+    buffer, views = flow.gradient_buffer()
+    loss = flow.loss_and_gradient(x, views)
+    gradient = buffer.clone()
+    ones = torch.ones(flow.n_models, x.shape[1], dtype=x.dtype)
+    torch.testing.assert_close(flow.loss_and_gradient(x, views, ones), loss)
+    torch.testing.assert_close(buffer, gradient)
+    # weight 2 on one half and 0 on the other is the mean of that half
+    half = x.shape[1] // 2
+    weight = 2 * (torch.arange(x.shape[1]) < half).to(x.dtype).expand(flow.n_models, -1)
+    weighted = flow.loss_and_gradient(x, views, weight)
+    gradient = buffer.clone()
+    torch.testing.assert_close(weighted, flow.loss_and_gradient(x[:, :half], views))
+    torch.testing.assert_close(buffer, gradient)
+
+
+def test_weight_mask_and_number_of_parameters(flow):
+    mask = flow.weight_mask()
+    assert mask.shape == (flow.n_parameters,)
+    weights = sum(a * b for layer in flow.layers for a, b in _weight_shapes(layer))
+    biases = sum(b for layer in flow.layers for _, b in _weight_shapes(layer))
+    assert mask.sum() == weights
+    assert flow.n_parameters == weights + biases + 2 * flow.n_layers * flow.n_features
+
+
+def _weight_shapes(layer):
+    sizes = layer.conditioner.sizes
+    return list(itertools.pairwise(sizes))
+
+
+def test_papers_layer_against_the_literal_formula():
+    """Section 2 of Gonsior et al.: exp(s(x_B)) x_A + t(x_B), then the constants x s + t."""
+    masks = random_masks(1, 1, 5, 3)
+    flow = randomize(FlowStack(masks, dtype=torch.float64))
+    log_s, t, weight, bias = (p[0] for p in flow.parameters[0])
+    a, b = np.flatnonzero(masks[0, 0]), np.flatnonzero(~masks[0, 0])
+    place = np.argsort(np.r_[a, b])  # constants stand with those of the transformed features first
+    x = rows_for(flow)
+    s_and_t = torch.tanh(x[0][:, b] @ weight.T + bias[:, 0])
+    s, shift = s_and_t[:, :3], s_and_t[:, 3:]
+    expected = x[0].clone()
+    expected[:, a] = torch.exp(s) * expected[:, a] + shift
+    expected = expected * log_s[place, 0].exp() + t[place, 0]
+    z, log_det = flow.forward(x)
+    torch.testing.assert_close(z[0], expected)
+    torch.testing.assert_close(log_det[0], s.sum(1) + log_s.sum())
+
+
+@pytest.mark.parametrize("options", [o for _, o in FLOWS.values()][:: len(LAYOUTS)])
+def test_density_integrates_to_one_in_one_dimension(options):
+    flow = randomize(FlowStack(np.ones((2, 3, 1), dtype=bool), **options, dtype=torch.float64))
+    x = torch.linspace(-60, 60, 240_001, dtype=torch.float64).unsqueeze(1)
+    mass = torch.trapezoid(flow.log_prob(x).exp(), x[:, 0], dim=1)
+    torch.testing.assert_close(mass, torch.ones_like(mass), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("options", [o for _, o in FLOWS.values()][:: len(LAYOUTS)])
+def test_density_integrates_to_one_in_two_dimensions(options):
+    masks = np.array([[[True, False], [False, True]]])
+    flow = randomize(FlowStack(masks, **options, dtype=torch.float64))
+    axis = torch.linspace(-20, 20, 801, dtype=torch.float64)
+    density = flow.log_prob(torch.cartesian_prod(axis, axis)).exp().view(801, 801)
+    mass = torch.trapezoid(torch.trapezoid(density, axis), axis)
+    assert mass.item() == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.parametrize("layout", ["odd", "unequal", "one-feature"])
+@pytest.mark.parametrize("transform", ["affine", "spline"])
+def test_inherit_keeps_constants_with_their_feature(transform, layout):
+    parent = make_flow(f"{transform}/relu/{layout}")
+    masks = LAYOUTS[layout]
+    rng = np.random.default_rng(5)
+    child_masks = np.stack([masks[1], *rng.permuted(masks, axis=2)])
+    child = FlowStack(child_masks, **parent.config, dtype=torch.float64).inherit(parent, 1)
+    # the same masks: the same flow
+    x = rows_for(child)
+    torch.testing.assert_close(child.log_prob(x)[0], parent.log_prob(x[0])[1])
+    for i, (layer, parameters) in enumerate(zip(child.layers, child.parameters)):
+        for mine, theirs in zip(parameters[:2], parent.parameters[i][:2]):
+            by_feature = theirs[1, np.argsort(parent.layers[i].order[1]), 0]
+            for k in range(child.n_models):
+                assert torch.equal(mine[k, np.argsort(layer.order[k]), 0], by_feature)
+        for mine, theirs in zip(parameters[2:], parent.parameters[i][2:]):
+            assert torch.equal(mine, theirs[1].expand_as(mine))
+    assert parent.theta.data_ptr() != child.theta.data_ptr()
+
+
+@pytest.mark.parametrize("value", [1e6, -1e6, 1e30, -1e30])
+def test_far_away_rows_score_finitely(flow, value):
+    x = rows_for(flow)
+    x[:, 0] = value
+    x[:, 1, 0] = value
+    z, log_det = flow.forward(x)
+    log_prob = flow.log_prob(x)
+    assert (
+        torch.isfinite(z).all() and torch.isfinite(log_det).all() and torch.isfinite(log_prob).all()
+    )
+    assert (log_prob[:, 0] < -1e9).all()
+    back, log_det = flow.inverse(x)
+    assert torch.isfinite(back).all() and torch.isfinite(log_det).all()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@SOME
+def test_on_cuda(name):
+    flow = make_flow(name)
+    x = rows_for(flow)
+    on_gpu = flow.to(device="cuda")
+    assert on_gpu.theta.is_cuda
+    torch.testing.assert_close(on_gpu.log_prob(x.cuda()).cpu(), flow.log_prob(x))
+    torch.testing.assert_close(on_gpu.inverse(x.cuda())[0].cpu(), flow.inverse(x)[0])
+    buffer, views = flow.gradient_buffer()
+    flow.loss_and_gradient(x, views)
+    gpu_buffer, views = on_gpu.gradient_buffer()
+    on_gpu.loss_and_gradient(x.cuda(), views)
+    torch.testing.assert_close(gpu_buffer.cpu(), buffer)
+    # a reader without a GPU can load it
+    assert torch.equal(pickle.loads(pickle.dumps(on_gpu)).theta, flow.theta)
