@@ -59,7 +59,7 @@ class BaseFlowDensity(
             Interval(Real, 0, 1, closed="neither"),
             None,
         ],
-        "transform": [StrOptions({"spline", "affine"})],
+        "coupling": [StrOptions({"spline", "affine"})],
         "n_bins": [Interval(Integral, 2, None, closed="left")],
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions(set(ACTIVATIONS))],
@@ -174,7 +174,7 @@ class BaseFlowDensity(
                 "positive integers, one for each hidden layer, or () for none."
             )
         return {
-            "transform": self.transform,
+            "transform": self.coupling,
             "n_bins": self.n_bins,
             "hidden_layer_sizes": sizes,
             "activation": self.activation,

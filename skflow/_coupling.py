@@ -25,12 +25,13 @@ class CouplingFlowDensity(BaseFlowDensity):
     n_conditioning : int, float or None, default=None
         Number (or fraction) of conditioning features of a layer, where the layout leaves it open.
         None is half of the features, rounded down.
-    transform : {"spline", "affine"}, default="spline"
-        The coupling: a monotonic rational-quadratic spline [3]_, or ``exp(s) * x + t`` [1]_.
+    coupling : {"spline", "affine"}, default="spline"
+        How a layer transforms its features: by a monotonic rational-quadratic spline [3]_ or by
+        ``exp(s) * x + t`` [1]_.
     n_bins : int, default=8
         Bins of the spline.
     hidden_layer_sizes : tuple of int, default=(64, 64)
-        Hidden layers of the conditioners. With ``()`` and ``transform="affine"`` a coupling is
+        Hidden layers of the conditioners. With ``()`` and ``coupling="affine"`` a coupling is
         that of [2]_, ``(s, t) = tanh(W x_B + b)``.
     activation : {"relu", "tanh"}, default="relu"
         Of the hidden layers.
@@ -134,7 +135,7 @@ class CouplingFlowDensity(BaseFlowDensity):
         *,
         mask_layout="parity",
         n_conditioning=None,
-        transform="spline",
+        coupling="spline",
         n_bins=8,
         hidden_layer_sizes=(64, 64),
         activation="relu",
@@ -158,7 +159,7 @@ class CouplingFlowDensity(BaseFlowDensity):
         self.n_layers = n_layers
         self.mask_layout = mask_layout
         self.n_conditioning = n_conditioning
-        self.transform = transform
+        self.coupling = coupling
         self.n_bins = n_bins
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation

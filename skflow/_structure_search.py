@@ -48,7 +48,7 @@ class StructureSearchFlow(BaseFlowDensity):
     n_jobs : int or None, default=None
         Processes that candidates are spread over, as joblib understands it. The result does not
         depend on it.
-    n_conditioning, transform, n_bins, hidden_layer_sizes, activation, standardize, n_init, solver, \
+    n_conditioning, coupling, n_bins, hidden_layer_sizes, activation, standardize, n_init, solver, \
 learning_rate, learning_rate_init, alpha, batch_size, max_iter, early_stopping, \
 validation_fraction, n_iter_no_change, tol, device, verbose, random_state
         As in ``CouplingFlowDensity``. Candidates are trained in the same way, with the schedule
@@ -82,7 +82,7 @@ feature_names_in_
     >>> from skflow import StructureSearchFlow
     >>> X = load_iris().data
     >>> flow = StructureSearchFlow(
-    ...     n_layers=2, n_search_iter=20, transform="affine", max_iter=30, random_state=0
+    ...     n_layers=2, n_search_iter=20, coupling="affine", max_iter=30, random_state=0
     ... ).fit(X)
     >>> len(flow.search_history_)
     21
@@ -118,7 +118,7 @@ feature_names_in_
         n_search_iter_no_change=None,
         n_jobs=None,
         n_conditioning=None,
-        transform="spline",
+        coupling="spline",
         n_bins=8,
         hidden_layer_sizes=(64, 64),
         activation="relu",
@@ -150,7 +150,7 @@ feature_names_in_
         self.n_search_iter_no_change = n_search_iter_no_change
         self.n_jobs = n_jobs
         self.n_conditioning = n_conditioning
-        self.transform = transform
+        self.coupling = coupling
         self.n_bins = n_bins
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
