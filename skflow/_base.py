@@ -6,7 +6,6 @@ from numbers import Integral, Real
 
 import numpy as np
 import torch
-from scipy.special import logsumexp
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
@@ -22,26 +21,25 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from . import masks
 from ._conditioners import ACTIVATIONS
+from ._density import Density
 from ._flow import FlowStack
 from ._preparation import (
     check_device,
     fill_constant_columns,
-    is_available,
     location_and_scale,
     weighted_rows,
 )
 from ._progress import Progress
 from ._search import evolutionary_search
+from ._tails import FLOORS, BroadComponents, estimate_weights, fixed_weights
 from ._training import (
     SOLVERS,
     CandidateEvaluator,
     Trainer,
+    TrainingData,
     TrainingOptions,
     make_generators,
-    widest,
 )
-
-_INFERENCE_BLOCK = 2**20  # numbers in the widest tensor of a layer, when scoring
 
 
 class BaseFlowDensity(
@@ -64,6 +62,8 @@ class BaseFlowDensity(
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions(set(ACTIVATIONS))],
         "standardize": ["boolean"],
+        "tail_weight": [Interval(Real, 0, 1, closed="left"), StrOptions({"auto"})],
+        "n_estimators": [Interval(Integral, 1, None, closed="left")],
         "n_init": [Interval(Integral, 1, None, closed="left")],
         "solver": [StrOptions(set(SOLVERS))],
         "learning_rate": [StrOptions({"one_cycle", "cyclic", "constant"})],
@@ -119,45 +119,54 @@ class BaseFlowDensity(
         return self
 
     def _fit(self, X, sample_weight):
-        continued = self.warm_start and hasattr(self, "_flow")
+        continued = self.warm_start and hasattr(self, "_density")
         X = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
-        if continued and X.shape[1] != self._flow.n_features:
-            raise ValueError(
-                f"warm_start=True continues a fit on {self._flow.n_features} features, but X has "
-                f"{X.shape[1]}. Pass the same features or set warm_start=False."
-            )
-        if not continued:
-            self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-            self._n_fits = 0
-        self._n_fits += 1
         X, weight = weighted_rows(X, sample_weight)
         device = check_device(self.device)
-        if not continued:
-            self.location_, self.scale_ = location_and_scale(X, weight, self.standardize)
-        table = (X - self.location_) / self.scale_
-        fill_constant_columns(
-            table, X, self._rng("constant columns"), getattr(self, "feature_names_in_", None)
-        )
-        table = torch.as_tensor(table, dtype=torch.float32, device=device)
-        if weight is not None:
-            weight = torch.as_tensor(weight / weight.mean(), dtype=torch.float32, device=device)
-        rows, validation_rows = self._split(len(X), self._rng("split"))
-        options = self._training_options(rows.shape[1])
-        data = (table, rows, validation_rows, weight)
-        structure = self._structure(data, options, continued)
-        generators = make_generators(
-            self._rng("training", self._n_fits).randint(2**31 - 1, size=self.n_init)
-        )
-        if continued and np.array_equal(structure, self.masks_):
-            flow = self._flow.to(dtype=torch.float32, device=device)
-            generators = generators[:1]
+        if continued:
+            self._check_continuation(X)
         else:
-            stacked = np.repeat(structure[np.newaxis], self.n_init, axis=0)
-            flow = FlowStack(stacked, **self._flow_config(), device=device)
-            flow.initialize(generators)
-        self._keep_best(flow, self._train(flow, options, data, generators))
+            self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+            self._n_fits = 0
+            self.location_, self.scale_ = location_and_scale(X, weight, self.standardize)
+        self._n_fits += 1
+        standardized = (X - self.location_) / self.scale_
+        names = getattr(self, "feature_names_in_", None)
+        fill_constant_columns(standardized, X, self._rng("constant columns"), names)
+        data = TrainingData(
+            torch.as_tensor(standardized, dtype=torch.float32, device=device),
+            *self._splits(len(X)),
+            None
+            if weight is None
+            else torch.as_tensor(weight / weight.mean(), dtype=torch.float32, device=device),
+        )
+        options = self._training_options(data.rows.shape[1])
+        structures = self._structures(data, options, continued)
+        kept = continued and np.array_equal(structures, self._density.flow.masks)
+        n_init = 1 if kept else self.n_init
+        seeds = self._rng("training", self._n_fits).randint(
+            2**31 - 1, size=len(structures) * n_init
+        )
+        generators = make_generators(seeds)
+        if kept:
+            flow = self._density.flow.to(dtype=torch.float32, device=device)
+        else:
+            stacked = structures.repeat(n_init, axis=0)
+            flow = FlowStack(stacked, **self._flow_config(), device=device).initialize(generators)
+        result = self._train(flow, options, data.repeated(n_init), generators)
+        self._keep_best(flow, result, n_init)
+        self._fit_tails(standardized, weight, data)
 
-    def _rng(self, purpose, turn=1):
+    def _check_continuation(self, X):
+        flow = self._density.flow
+        if X.shape[1] != flow.n_features or self.n_estimators != flow.n_models:
+            raise ValueError(
+                f"warm_start=True continues a fit of n_estimators={flow.n_models} on "
+                f"{flow.n_features} features, but n_estimators={self.n_estimators} and X has "
+                f"{X.shape[1]} features. Leave them as they were or set warm_start=False."
+            )
+
+    def _rng(self, purpose, turn=0):
         """The random stream of one purpose, whatever others have drawn."""
         purposes = ("constant columns", "split", "masks", "search", "training")
         key = (purposes.index(purpose), turn)
@@ -180,10 +189,10 @@ class BaseFlowDensity(
             "activation": self.activation,
         }
 
-    def _split(self, n_rows, rng):
-        """Numbers of the training rows and the validation rows (or None), each ``(1, m)``."""
+    def _splits(self, n_rows):
+        """Training and validation rows (or None) of the members, each ``(n_estimators, m)``."""
         if not self.early_stopping:
-            return torch.arange(n_rows)[None], None
+            return torch.arange(n_rows).repeat(self.n_estimators, 1), None
         n_validation = math.ceil(self.validation_fraction * n_rows)
         if n_rows - n_validation < 2:
             raise ValueError(
@@ -192,8 +201,13 @@ class BaseFlowDensity(
                 "leaves fewer than 2 to train on. Give more rows, lower validation_fraction or set "
                 "early_stopping=False."
             )
-        parts = train_test_split(np.arange(n_rows), test_size=n_validation, random_state=rng)
-        return tuple(torch.from_numpy(part)[None] for part in parts)
+        splits = [
+            train_test_split(
+                np.arange(n_rows), test_size=n_validation, random_state=self._rng("split", e)
+            )
+            for e in range(self.n_estimators)
+        ]
+        return tuple(torch.from_numpy(np.stack(part)) for part in zip(*splits))
 
     def _training_options(self, n_rows):
         batch_size = min(self.batch_size, n_rows)
@@ -211,29 +225,43 @@ class BaseFlowDensity(
             with_replacement=self.solver == "sgd",
         )
 
-    def _structure(self, data, options, continued):
-        """The masks ``(n_layers, n_features)``: made by the layout, searched, or those in use."""
+    def _structures(self, data, options, continued):
+        """Masks of the members ``(n_estimators, L, d)``: made, searched, or those in use."""
         layout = self._layout()
         is_search = isinstance(layout, masks.EvolutionarySearch)
         if continued and not (is_search and self._resumes_search):
-            return self.masks_
+            return self._density.flow.masks
         if is_search:
             layout.validate()
-        structure = layout.make(
-            self.n_layers,
-            self.n_features_in_,
-            n_conditioning=self.n_conditioning,
-            random_state=self._rng("masks"),
-        )
+        made = [
+            layout.make(
+                self.n_layers,
+                self.n_features_in_,
+                n_conditioning=self.n_conditioning,
+                random_state=self._rng("masks", e),
+            )
+            for e in range(self.n_estimators)
+        ]
+        if (np.sum(made, axis=2) != made[0].sum(axis=1)).any():
+            raise ValueError(
+                "mask_layout gave the members of the ensemble layers that transform different "
+                "numbers of features. Let it fix the number in each layer, or set n_estimators=1."
+            )
         if not is_search:
-            return structure
-        history = self.search_history_ if continued else None
-        return self._search(layout, structure, data, options, history)
+            return np.stack(made)
+        histories = self._histories if continued else [None] * self.n_estimators
+        results = [
+            self._search(layout, made[e], data.member(e), options, histories[e], e)
+            for e in range(self.n_estimators)
+        ]
+        self._histories = [result.history for result in results]
+        self.search_history_ = results[0].history
+        self.initial_masks_ = results[0].initial_masks
+        return np.stack([result.masks for result in results])
 
-    def _search(self, search, initial_masks, data, options, history):
-        """Algorithm 1 on the training rows; sets ``search_history_`` and ``initial_masks_``."""
-        table, rows, validation_rows, weight = data
-        if search.candidate_score == "validation" and validation_rows is None:
+    def _search(self, search, initial_masks, data, options, history, member):
+        """Algorithm 1 on the training rows of a member."""
+        if search.candidate_score == "validation" and data.validation_rows is None:
             raise ValueError(
                 "candidate_score='validation' needs validation rows: set early_stopping=True, or "
                 "candidate_score='train_batch'."
@@ -241,10 +269,7 @@ class BaseFlowDensity(
         evaluate = CandidateEvaluator(
             self._flow_config(),
             options.shortened(search.n_candidate_steps),
-            table,
-            rows,
-            validation_rows,
-            weight,
+            data,
             score=search.candidate_score,
             start=search.candidate_start,
         )
@@ -259,7 +284,7 @@ class BaseFlowDensity(
             None if history else initial_masks,
             evaluate,
             n_iter=search.n_iter,
-            seed=int(self._rng("search").randint(2**31 - 1)),
+            seed=int(self._rng("search", member).randint(2**31 - 1)),
             search_space=search.search_space,
             n_offspring=search.n_offspring,
             n_iter_no_change=search.n_iter_no_change,
@@ -274,12 +299,9 @@ class BaseFlowDensity(
                 "interrupt again to give up the fit.",
                 stacklevel=2,
             )
-        self.search_history_ = result.history
-        self.initial_masks_ = result.initial_masks
-        return result.masks
+        return result
 
     def _train(self, flow, options, data, generators):
-        table, rows, validation_rows, weight = data
         n_epochs = math.ceil(options.n_steps / options.steps_per_epoch)
         progress = Progress(self.verbose, "fit", n_epochs)
 
@@ -288,10 +310,7 @@ class BaseFlowDensity(
                 loss=loss.min(), validation=None if validation is None else validation.min()
             )
 
-        trainer = Trainer(
-            flow, options, table, rows, validation_rows, weight, generators, on_epoch=show
-        )
-        result = trainer.fit()
+        result = Trainer(flow, options, data, generators, on_epoch=show).fit()
         progress.close()
         if not np.isfinite(result.score).any():
             raise ValueError(
@@ -309,29 +328,53 @@ class BaseFlowDensity(
             )
         return result
 
-    def _keep_best(self, flow, result):
-        """Set the fitted attributes from the best of the restarts."""
-        best = int(np.argmin(result.score))
+    def _keep_best(self, flow, result, n_init):
+        """Set the fitted attributes from each member's best restart."""
+        scores = result.score.reshape(-1, n_init)
+        best = scores.argmin(axis=1) + n_init * np.arange(len(scores))
+        flow = flow.take(best).to(dtype=torch.float64, device="cpu")
+        self._density = Density(self.location_, self.scale_, flow, device=self.device)
+        self.masks_ = flow.masks[0] if len(best) == 1 else flow.masks
+        self.n_parameters_ = flow.n_models * flow.n_parameters
+        self.n_iter_ = int(result.n_epochs[best].max())
         shift = np.log(self.scale_).sum()  # standardised units -> the data's
-        self._flow = flow.take(best).to(dtype=torch.float64, device="cpu")
-        self.masks_ = self._flow.masks[0]
-        self.n_iter_ = int(result.n_epochs[best])
-        self.loss_curve_ = [float(loss[best] + shift) for loss in result.loss_curve]
-        self.loss_curve_ = self.loss_curve_[: self.n_iter_]
-        scores = result.validation_curve[: self.n_iter_]
-        self.validation_scores_ = [-float(score[best] + shift) for score in scores] or None
-        self.n_parameters_ = self._flow.n_parameters
+        curves = (result.loss_curve, result.validation_curve)
+        losses, scores = (
+            [shift + c[best].mean() for c in curve[: self.n_iter_]] for curve in curves
+        )
+        self.loss_curve_ = [float(loss) for loss in losses]
+        self.validation_scores_ = [-float(score) for score in scores] or None
         self._n_features_out = self.n_features_in_
 
-    # ---- inference
+    def _fit_tails(self, Z, weight, data):
+        """Mix the flow with the broad components; sets ``tail_weight_``."""
+        self.tail_weight_ = 0.0
+        if self.tail_weight == 0:
+            return
+        tails = BroadComponents().fit(Z, weight)
+        if self.tail_weight != "auto":
+            tails.weights = fixed_weights(self.tail_weight)
+        elif data.validation_rows is None:
+            tails.weights = fixed_weights(FLOORS[-1])
+        else:
+            tails.weights = estimate_weights(*self._held_out_log_probs(Z, weight, data))
+        self._density.tails = tails
+        self.tail_weight_ = float(tails.weights.sum())
 
-    def _blocks(self, X):
-        """Blocks of rows as float64 tensors on the device, and the flow there."""
-        device = self.device if is_available(self.device) else "cpu"
-        flow = self._flow if device == "cpu" else self._flow.to(device=device)
-        n_rows = max(1, _INFERENCE_BLOCK // (flow.n_models * widest(flow)))
-        for start in range(0, len(X), n_rows):
-            yield flow, torch.as_tensor(X[start : start + n_rows], device=device)
+    def _held_out_log_probs(self, Z, weight, data):
+        """Log-densities ``(3, n)`` of each member's validation rows, and the rows' weights.
+
+        The flow of the member comes first, then broad components fitted to its training rows.
+        """
+        parts = []
+        for e, (rows, held_out) in enumerate(zip(data.rows.numpy(), data.validation_rows.numpy())):
+            broad = BroadComponents().fit(Z[rows], None if weight is None else weight[rows])
+            flow = Density(self.location_, self.scale_, self._density.flow.take(e))
+            parts.append(np.vstack([flow.log_probs(Z[held_out]), broad.log_probs(Z[held_out])]))
+        held_out = data.validation_rows.numpy().ravel()
+        return np.hstack(parts), None if weight is None else weight[held_out]
+
+    # ---- inference
 
     def _checked(self, X):
         check_is_fitted(self)
@@ -349,14 +392,7 @@ class BaseFlowDensity(
         log_density : ndarray of shape (n_samples,)
             In nats. May be positive: a density, unlike a probability, can exceed 1.
         """
-        return self._score_samples(self._checked(X))
-
-    def _score_samples(self, X):
-        parts = []
-        for flow, block in self._blocks((X - self.location_) / self.scale_):
-            log_prob = flow.log_prob(block).cpu().numpy()
-            parts.append(logsumexp(log_prob, axis=0) - math.log(flow.n_models))
-        return np.concatenate(parts) - np.log(self.scale_).sum()
+        return self._density.log_prob(self._checked(X))
 
     def score(self, X, y=None, sample_weight=None):
         """Mean log-density of the rows.
@@ -415,11 +451,7 @@ class BaseFlowDensity(
         if not isinstance(n_samples, Integral) or n_samples < 1:
             raise ValueError(f"n_samples={n_samples!r} is not possible. Give an integer >= 1.")
         rng = check_random_state(random_state)
-        return self._from_latent(rng.standard_normal((n_samples, self.n_features_in_)))
-
-    def _from_latent(self, Z):
-        parts = [flow.inverse(block)[0][0].cpu().numpy() for flow, block in self._blocks(Z)]
-        return np.concatenate(parts) * self.scale_ + self.location_
+        return self._density.sample(n_samples, rng)
 
     def transform(self, X):
         """Map rows to the latent space, where the model's density is the standard normal.
@@ -433,8 +465,8 @@ class BaseFlowDensity(
         Z : ndarray of shape (n_samples, n_features)
         """
         X = self._checked(X)
-        blocks = self._blocks((X - self.location_) / self.scale_)
-        return np.concatenate([flow.forward(block)[0][0].cpu().numpy() for flow, block in blocks])
+        self._check_single("transform")
+        return self._density.to_latent(X)[0]
 
     def inverse_transform(self, Z):
         """Map points of the latent space to the data's.
@@ -453,7 +485,15 @@ class BaseFlowDensity(
             raise ValueError(
                 f"Z has {Z.shape[1]} features, but the latent space has {self.n_features_in_}."
             )
-        return self._from_latent(Z)
+        self._check_single("inverse_transform")
+        return self._density.from_latent(Z)[0]
+
+    def _check_single(self, method):
+        if self._density.flow.n_models > 1:
+            raise ValueError(
+                f"{method} needs a single flow, but n_estimators={self.n_estimators} members each "
+                "have a latent space of their own. Set n_estimators=1."
+            )
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -38,9 +38,19 @@ class CouplingFlowDensity(BaseFlowDensity):
     standardize : bool, default=True
         Make mean and standard deviation of the columns the first, fixed layer of the flow.
         Densities stay in the units of the data either way, so no scaler is needed in front.
+    tail_weight : "auto" or float, default="auto"
+        Part of broad components in the density, which give rows far from the data a low but sane
+        score: a Gaussian and a Student-t with 3 degrees of freedom, both with the data's mean and
+        shrunk covariance (Ledoit and Wolf). "auto" chooses their weights by EM on the validation
+        rows, with at least 0.01 for the Student-t (which gets just that without
+        ``early_stopping``); a number is the weight of the Student-t alone, 0 leaves the bare flow.
     n_init : int, default=1
         Number of trainings from different starts, of which the best is kept. They run side by
         side in one tensor program.
+    n_estimators : int, default=1
+        Number of flows whose densities are averaged. They differ in their start, batches and
+        validation rows and, with random or searched layouts, in their masks. Each has a latent
+        space of its own, so ``transform`` needs a single one.
     solver : {"adam", "sgd"}, default="adam"
         Adam with decoupled weight decay, going through the rows epoch by epoch; or plain
         stochastic gradient descent, which draws every batch at random, as in [2]_.
@@ -80,15 +90,18 @@ class CouplingFlowDensity(BaseFlowDensity):
     Attributes
     ----------
     masks_ : ndarray of bool, shape (n_layers, n_features)
-        The masks in use.
+        The masks in use; (n_estimators, n_layers, n_features) for more than one member.
     location_, scale_ : ndarray of shape (n_features,)
         Of the standardisation.
+    tail_weight_ : float
+        Total weight of the broad components.
     n_iter_ : int
-        Number of epochs of the model that was kept.
+        Number of epochs trained (the most of any member).
     loss_curve_ : list of float
-        Mean training loss of each epoch, negative log-likelihood in nats a row.
+        Mean training loss of each epoch, negative log-likelihood in nats a row of the flow
+        without its broad components; the mean over members.
     validation_scores_ : list of float or None
-        Mean log-likelihood of the validation rows after each epoch, in nats a row.
+        Mean log-likelihood of the validation rows after each epoch, likewise.
     n_parameters_ : int
         Number of trained parameters.
     search_history_ : list of SearchRecord
@@ -140,7 +153,9 @@ class CouplingFlowDensity(BaseFlowDensity):
         hidden_layer_sizes=(64, 64),
         activation="relu",
         standardize=True,
+        tail_weight="auto",
         n_init=1,
+        n_estimators=1,
         solver="adam",
         learning_rate="one_cycle",
         learning_rate_init=3e-3,
@@ -164,7 +179,9 @@ class CouplingFlowDensity(BaseFlowDensity):
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.standardize = standardize
+        self.tail_weight = tail_weight
         self.n_init = n_init
+        self.n_estimators = n_estimators
         self.solver = solver
         self.learning_rate = learning_rate
         self.learning_rate_init = learning_rate_init

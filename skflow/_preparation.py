@@ -1,4 +1,4 @@
-"""From what a user passes to a table that a flow can be trained on: rows, columns, units, device."""
+"""From what a user passes to what a flow can be trained on: rows, columns, units, device."""
 
 import warnings
 

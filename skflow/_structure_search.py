@@ -48,9 +48,9 @@ class StructureSearchFlow(BaseFlowDensity):
     n_jobs : int or None, default=None
         Processes that candidates are spread over, as joblib understands it. The result does not
         depend on it.
-    n_conditioning, coupling, n_bins, hidden_layer_sizes, activation, standardize, n_init, solver, \
-learning_rate, learning_rate_init, alpha, batch_size, max_iter, early_stopping, \
-validation_fraction, n_iter_no_change, tol, device, verbose, random_state
+    n_conditioning, coupling, n_bins, hidden_layer_sizes, activation, standardize, tail_weight, \
+n_init, n_estimators, solver, learning_rate, learning_rate_init, alpha, batch_size, max_iter, \
+early_stopping, validation_fraction, n_iter_no_change, tol, device, verbose, random_state
         As in ``CouplingFlowDensity``. Candidates are trained in the same way, with the schedule
         compressed to ``n_candidate_steps``.
     warm_start : bool, default=False
@@ -123,7 +123,9 @@ feature_names_in_
         hidden_layer_sizes=(64, 64),
         activation="relu",
         standardize=True,
+        tail_weight="auto",
         n_init=1,
+        n_estimators=1,
         solver="adam",
         learning_rate="one_cycle",
         learning_rate_init=3e-3,
@@ -155,7 +157,9 @@ feature_names_in_
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.standardize = standardize
+        self.tail_weight = tail_weight
         self.n_init = n_init
+        self.n_estimators = n_estimators
         self.solver = solver
         self.learning_rate = learning_rate
         self.learning_rate_init = learning_rate_init

@@ -59,7 +59,7 @@ class TrainingResult:
 
 
 def one_cycle(progress):
-    """Part of the peak rate at ``progress`` in [0, 1]: a short cosine rise, a long cosine decay to 0.
+    """Part of the peak rate at ``progress`` in [0, 1]: a short rise and a long decay to 0, cosines.
 
     Smith and Topin (2018), with the decay all the way to zero.
     """
@@ -140,7 +140,7 @@ def make_generators(seeds):
 
 
 def draw_batches(generators, rows, n_steps, batch_size, with_replacement):
-    """Row numbers of an epoch's batches, ``(n_steps, K, batch_size)``; model k's from its own stream."""
+    """Row numbers of an epoch's batches ``(n_steps, K, batch_size)``, each model's own draws."""
     size = n_steps * batch_size
     drawn = []
     for k, generator in enumerate(generators):
@@ -155,16 +155,54 @@ def draw_batches(generators, rows, n_steps, batch_size, with_replacement):
     return torch.stack(drawn, 1)
 
 
-def mean_loss(flow, X, rows, weight=None):
-    """Mean negative log-likelihood ``(K,)`` on the rows ``(K or 1, n)`` of X, in nats a row."""
-    block = max(1, BLOCK_SIZE // (flow.n_models * widest(flow)))
+@dataclass(frozen=True)
+class TrainingData:
+    """The table and what each model of a stack may see of it.
+
+    Attributes
+    ----------
+    table : tensor of shape (n, d)
+        All rows, in the dtype and on the device of the flow.
+    rows, validation_rows : LongTensor of shape (K or 1, m), on the CPU
+        Which rows each model trains and is validated on; the latter may be None.
+    weight : tensor of shape (n,) or None
+        Weights with mean 1.
+    """
+
+    table: torch.Tensor
+    rows: torch.Tensor
+    validation_rows: torch.Tensor | None = None
+    weight: torch.Tensor | None = None
+
+    def member(self, k):
+        """What model k sees, as the data of a single model."""
+        return self._with_rows(lambda rows: rows[k : k + 1])
+
+    def repeated(self, n_times):
+        """The same for a stack that holds every model ``n_times`` side by side."""
+        return self._with_rows(lambda rows: rows.repeat_interleave(n_times, dim=0))
+
+    def _with_rows(self, change):
+        validation = self.validation_rows
+        return replace(
+            self,
+            rows=change(self.rows),
+            validation_rows=None if validation is None else change(validation),
+        )
+
+
+def validation_loss(flow, data):
+    """Mean negative log-likelihood ``(K,)`` on the models' validation rows, in nats a row."""
+    X, weight = data.table, data.weight
+    rows = data.validation_rows.to(X.device)
+    n_rows = max(1, BLOCK_SIZE // (flow.n_models * widest(flow)))
     total, mass = 0.0, 0.0
-    for part in rows.split(block, dim=1):
-        log_prob = flow.log_prob(X[part] if len(rows) > 1 else X[part[0]])
-        w = torch.ones_like(log_prob) if weight is None else weight[part].expand_as(log_prob)
+    for block in rows.split(n_rows, dim=1):
+        log_prob = flow.log_prob(X[block] if len(rows) > 1 else X[block[0]])
+        w = torch.ones_like(log_prob) if weight is None else weight[block].expand_as(log_prob)
         total = total - (log_prob * w).sum(1, dtype=torch.float64)
         mass = mass + w.sum(1, dtype=torch.float64)
-    return total / mass
+    return (total / mass).cpu().numpy()
 
 
 def widest(flow):
@@ -180,41 +218,27 @@ class Trainer:
     flow : FlowStack
         Its ``theta`` is the start and, after ``fit``, the state that was kept.
     options : TrainingOptions
-    X : tensor of shape (n, d)
-        All rows, in the dtype and on the device of the flow.
-    rows, validation_rows : LongTensor of shape (K or 1, m), on the CPU
-        Which rows each model trains and is validated on.
-    weight : tensor of shape (n,), optional
-        Weights with mean 1.
+    data : TrainingData
+    generators : list of torch.Generator
+        Each model's own stream of batches.
     on_epoch : callable, optional
         Called with ``(loss, validation)`` after each epoch, each ``(K,)`` or None.
     """
 
-    def __init__(
-        self,
-        flow,
-        options,
-        X,
-        rows,
-        validation_rows=None,
-        weight=None,
-        generators=(),
-        on_epoch=None,
-    ):
-        self.flow, self.options, self.X, self.weight = flow, options, X, weight
-        self.rows, self.generators, self.on_epoch = rows, generators, on_epoch
-        self.validation_rows = None if validation_rows is None else validation_rows.to(X.device)
+    def __init__(self, flow, options, data, generators, on_epoch=None):
+        self.flow, self.options, self.data = flow, options, data
+        self.generators, self.on_epoch = generators, on_epoch
         self.buffer, self.gradient = flow.gradient_buffer()
         decay = options.alpha * flow.weight_mask() if options.alpha > 0 else None
         self.optimizer = SOLVERS[options.solver](flow.theta, decay)
-        self.rate_scale = torch.ones(flow.n_models, 1, dtype=X.dtype, device=X.device)
+        self.rate_scale = torch.ones_like(flow.theta[:, :1])
         self.best_theta = flow.theta.clone()
         self.best_score = np.full(flow.n_models, np.inf)
         self.n_stale = np.zeros(flow.n_models, dtype=int)
         self.stopped = np.zeros(flow.n_models, dtype=bool)
-        n_models = flow.n_models
         self.result = TrainingResult(
-            n_epochs=np.zeros(n_models, dtype=int), n_recoveries=np.zeros(n_models, dtype=int)
+            n_epochs=np.zeros(flow.n_models, dtype=int),
+            n_recoveries=np.zeros(flow.n_models, dtype=int),
         )
 
     def fit(self):
@@ -238,13 +262,18 @@ class Trainer:
     def _epoch(self, rates):
         """The steps of an epoch; the mean loss ``(K,)`` of its batches."""
         options = self.options
+        table, weight = self.data.table, self.data.weight
         batches = draw_batches(
-            self.generators, self.rows, len(rates), options.batch_size, options.with_replacement
-        ).to(self.X.device)
-        total = torch.zeros(self.flow.n_models, dtype=torch.float64, device=self.X.device)
+            self.generators,
+            self.data.rows,
+            len(rates),
+            options.batch_size,
+            options.with_replacement,
+        ).to(table.device)
+        total = torch.zeros(self.flow.n_models, dtype=torch.float64, device=table.device)
         for rate, batch in zip(rates, batches):
-            weight = None if self.weight is None else self.weight[batch]
-            loss = self.flow.loss_and_gradient(self.X[batch], self.gradient, weight)
+            batch_weight = None if weight is None else weight[batch]
+            loss = self.flow.loss_and_gradient(table[batch], self.gradient, batch_weight)
             norm = torch.linalg.vector_norm(self.buffer, dim=1, keepdim=True)
             self.buffer.mul_((options.max_grad_norm / (norm + 1e-6)).clamp_(max=1))
             self.optimizer.step(self.buffer, rate * self.rate_scale)
@@ -257,10 +286,10 @@ class Trainer:
         # A diverged model is NaN in its own row only: one look at the epoch's end is enough.
         finite = torch.isfinite(self.flow.theta).all(1).cpu().numpy() & np.isfinite(loss)
         self.result.loss_curve.append(loss)
-        if self.validation_rows is None:
+        if self.data.validation_rows is None:
             score, improved = loss, finite & ~self.stopped
         else:
-            score = mean_loss(self.flow, self.X, self.validation_rows, self.weight).cpu().numpy()
+            score = validation_loss(self.flow, self.data)
             self.result.validation_curve.append(score)
             finite &= np.isfinite(score)
             improved = finite & ~self.stopped & (score < self.best_score)
@@ -268,7 +297,7 @@ class Trainer:
         self.n_stale = np.where(clearly, 0, self.n_stale + 1)
         self.result.n_epochs += ~self.stopped
         if improved.any():
-            models = torch.from_numpy(np.flatnonzero(improved)).to(self.X.device)
+            models = torch.from_numpy(np.flatnonzero(improved)).to(self.flow.device)
             self.best_theta[models] = self.flow.theta[models]
             self.best_score = np.where(improved, score, self.best_score)
         if not finite.all():
@@ -277,7 +306,7 @@ class Trainer:
             self.stopped |= self.n_stale >= self.options.n_iter_no_change
 
     def _recover(self, diverged):
-        models = torch.from_numpy(diverged).to(self.X.device)
+        models = torch.from_numpy(diverged).to(self.flow.device)
         self.flow.theta[models] = self.best_theta[models]
         self.rate_scale[models] *= 0.3
         self.optimizer.forget(models)
@@ -293,33 +322,31 @@ class CandidateEvaluator:
         Keywords of ``FlowStack``.
     options : TrainingOptions
         Their ``n_steps`` is the length of a candidate's training.
-    X, rows, validation_rows, weight
-        As of ``Trainer``.
+    data : TrainingData
+        Of a single model; all candidates see the same rows.
     score : {"train_batch", "validation"}
         The cost: the loss on the last batch (Gonsior et al. 2021), or that on validation rows.
     start : {"fresh", "inherit"}
-        Whether a candidate's parameters are drawn anew or continue from those of the best structure.
+        Whether a candidate's parameters are drawn anew or continue from those of the best
+        structure.
     """
 
-    def __init__(self, flow_config, options, X, rows, validation_rows, weight, *, score, start):
+    def __init__(self, flow_config, options, data, *, score, start):
         self.flow_config, self.options, self.start = flow_config, options, start
-        self.X, self.rows, self.weight = X, rows, weight
-        self.validation_rows = validation_rows if score == "validation" else None
+        self.data = data if score == "validation" else replace(data, validation_rows=None)
         self.parent = None
 
     def __call__(self, masks, streams):
         generators = make_generators(streams)
-        flow = FlowStack(masks, **self.flow_config, dtype=self.X.dtype, device=self.X.device)
+        table = self.data.table
+        flow = FlowStack(masks, **self.flow_config, dtype=table.dtype, device=table.device)
         if self.start == "inherit" and self.parent is not None:
             flow.inherit(*self.parent)
         else:
             flow.initialize(generators)
-        trainer = Trainer(
-            flow, self.options, self.X, self.rows, self.validation_rows, self.weight, generators
-        )
-        result = trainer.fit()
+        result = Trainer(flow, self.options, self.data, generators).fit()
         self.flow = flow
-        return result.last_loss if self.validation_rows is None else result.score
+        return result.last_loss if self.data.validation_rows is None else result.score
 
     def accept(self, k):
         """Candidate k of the last stack is the best structure now: its parameters are inherited."""

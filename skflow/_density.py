@@ -1,0 +1,95 @@
+"""A fitted density in the data's units: standardisation, flows, broad components."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.special import logsumexp
+
+from ._flow import FlowStack
+from ._preparation import is_available
+from ._tails import BroadComponents
+from ._training import widest
+
+#: Numbers in the widest tensor of a layer at once: bounds the memory of scoring any number of rows.
+BLOCK_SIZE = 2**20
+
+
+@dataclass
+class Density:
+    """The average of the flows of a stack, mixed with broad components.
+
+    Attributes
+    ----------
+    location, scale : ndarray of shape (d,)
+        The first, fixed affine layer: the flows see ``(X - location) / scale``.
+    flow : FlowStack
+        The members, in float64 on the CPU.
+    tails : BroadComponents or None
+        In standardised units.
+    device : str
+        Where to compute; the CPU where it is not available.
+    """
+
+    location: np.ndarray
+    scale: np.ndarray
+    flow: FlowStack
+    tails: BroadComponents | None = None
+    device: str = "cpu"
+
+    def _map(self, function, Z):
+        """``function(flow, block)`` over blocks of rows; its results joined along the rows."""
+        device = self.device if is_available(self.device) else "cpu"
+        flow = self.flow if device == "cpu" else self.flow.to(device=device)
+        n_rows = max(1, BLOCK_SIZE // (flow.n_models * widest(flow)))
+        parts = []
+        for start in range(0, len(Z), n_rows):
+            block = torch.as_tensor(Z[start : start + n_rows], device=device)
+            parts.append(function(flow, block).cpu().numpy())
+        return np.concatenate(parts, axis=-1 if parts[0].ndim == 2 else 1)
+
+    def standardized(self, X):
+        return (X - self.location) / self.scale
+
+    def log_probs(self, Z):
+        """Log-densities ``(K, n)`` of the members in standardised units."""
+        return self._map(lambda flow, block: flow.log_prob(block), Z)
+
+    def log_prob(self, X):
+        """Log-density ``(n,)`` in nats, in the data's units."""
+        Z = self.standardized(X)
+        # members are averaged as densities: the log of a mean, never the mean of logs
+        log_prob = logsumexp(self.log_probs(Z), axis=0) - math.log(self.flow.n_models)
+        # far away a member's log-density may exceed the range of numbers; its density is 0 there
+        log_prob = np.nan_to_num(log_prob, nan=-np.inf, neginf=-np.inf)
+        if self.tails is not None:
+            log_prob = self.tails.mix(log_prob, Z)
+        return log_prob - np.log(self.scale).sum()
+
+    def to_latent(self, X):
+        """Latent points ``(K, n, d)`` of rows, member by member."""
+        return self._map(lambda flow, block: flow.forward(block)[0], self.standardized(X))
+
+    def from_latent(self, Z):
+        """Rows ``(K, n, d)`` of latent points, member by member."""
+        return self._map(lambda flow, block: flow.inverse(block)[0], Z) * self.scale + self.location
+
+    def sample(self, n_samples, rng):
+        """Draw rows ``(n_samples, d)`` in the data's units."""
+        n_models, n_features = self.flow.n_models, self.flow.n_features
+        broad = np.zeros(0) if self.tails is None else self.tails.weights
+        members = np.full(n_models, (1 - broad.sum()) / n_models)
+        counts = rng.multinomial(n_samples, np.concatenate([members, broad]))
+        parts = []
+        for k, count in enumerate(counts):
+            if count == 0:
+                continue
+            if k < n_models:
+                Z = rng.standard_normal((count, n_features))
+                member = Density(self.location, self.scale, self.flow.take(k), device=self.device)
+                parts.append(member.from_latent(Z)[0])
+            else:
+                Z = self.tails.sample(k - n_models, count, rng)
+                parts.append(Z * self.scale + self.location)
+        return rng.permutation(np.concatenate(parts))
