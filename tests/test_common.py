@@ -1,0 +1,92 @@
+"""Scikit-learn's own checks, those of ``check_estimator`` and those that it leaves out."""
+
+import inspect
+import re
+
+import numpy as np
+import pandas
+import pytest
+from sklearn.base import clone
+from sklearn.utils import estimator_checks
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from skflow import CouplingFlowDensity, StructureSearchFlow
+
+FAST = {"n_layers": 2, "max_iter": 3}
+PAPER = {  # the conditioner and the training of Gonsior et al. (2021)
+    **FAST,
+    "coupling": "affine",
+    "hidden_layer_sizes": (),
+    "solver": "sgd",
+    "learning_rate": "cyclic",
+    "early_stopping": False,
+}
+ESTIMATORS = {
+    "affine": CouplingFlowDensity(coupling="affine", hidden_layer_sizes=(8,), **FAST),
+    "spline": CouplingFlowDensity(n_bins=4, hidden_layer_sizes=(8, 8), n_init=2, **FAST),
+    "paper": CouplingFlowDensity(mask_layout="random", **PAPER),
+    "paper's search": StructureSearchFlow(n_search_iter=3, n_candidate_steps=2, **PAPER),
+    "validated search": StructureSearchFlow(
+        n_search_iter=3,
+        n_candidate_steps=2,
+        n_offspring=2,
+        candidate_start="inherit",
+        candidate_score="validation",
+        search_space="alternating",
+        coupling="affine",
+        hidden_layer_sizes=(4,),
+        **FAST,
+    ),
+}
+
+# Not in check_estimator, though they apply to any transformer that names its columns.
+MORE_CHECKS = [
+    "check_dataframe_column_names_consistency",
+    "check_estimator_cloneable",
+    "check_get_feature_names_out_error",
+    "check_global_output_transform_pandas",
+    "check_n_features_in_after_fitting",
+    "check_non_transformer_estimators_n_iter",
+    "check_param_validation",
+    "check_readonly_memmap_input",
+    "check_set_output_transform",
+    "check_set_output_transform_pandas",
+    "check_transformer_get_feature_names_out",
+    "check_transformer_get_feature_names_out_pandas",
+]
+
+
+def expected_failures(estimator):
+    return {
+        "check_sample_weight_equivalence_on_dense_data": (
+            "batches and validation rows are drawn row by row, so that one row of weight 2 is not "
+            "the same draw as two rows; in distribution they agree, see test_base.py"
+        )
+    }
+
+
+@parametrize_with_checks(list(ESTIMATORS.values()), expected_failed_checks=expected_failures)
+def test_check_estimator(estimator, check):
+    check(estimator)
+
+
+# The checks of set_output mix data frames and arrays on purpose.
+@pytest.mark.filterwarnings(r"ignore:X (has|does not have valid) feature names:UserWarning")
+@pytest.mark.parametrize("name", MORE_CHECKS)
+@pytest.mark.parametrize("label", ESTIMATORS)
+def test_more_checks(label, name):
+    estimator = ESTIMATORS[label]
+    getattr(estimator_checks, name)(type(estimator).__name__, estimator)
+
+
+@pytest.mark.parametrize("label", ["spline", "paper's search"])
+def test_docstring_names_every_parameter_and_fitted_attribute(label):
+    estimator = clone(ESTIMATORS[label])
+    head, attributes = inspect.getdoc(estimator).split("\nAttributes\n", 1)
+    attributes = attributes.split("\n\n", 1)[0]
+    # a line that begins a description, "a : int" or "a, b : int" or, for a reference, "a, b"
+    lines = re.findall(r"^([a-z]\w*(?:, \w+)*)(?: : .*)?$", head, flags=re.MULTILINE)
+    assert {name for line in lines for name in line.split(", ")} == set(estimator.get_params(False))
+    X = pandas.DataFrame(np.random.RandomState(0).standard_normal((40, 3)), columns=list("abc"))
+    fitted = {name for name in vars(estimator.fit(X)) if re.fullmatch(r"[a-z]\w*_", name)}
+    assert fitted <= set(re.findall(r"\w+_\b", attributes))
