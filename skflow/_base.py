@@ -231,6 +231,8 @@ class BaseFlowDensity(
         is_search = isinstance(layout, masks.EvolutionarySearch)
         if continued and not (is_search and self._resumes_search):
             return self._density.flow.masks
+        # also where the layout ignores it: a wrong value is a mistake all the same
+        masks.check_n_conditioning(self.n_conditioning, self.n_features_in_)
         if is_search:
             layout.validate()
         made = [
@@ -392,7 +394,8 @@ class BaseFlowDensity(
         log_density : ndarray of shape (n_samples,)
             In nats. May be positive: a density, unlike a probability, can exceed 1.
         """
-        return self._density.log_prob(self._checked(X))
+        X = self._checked(X)
+        return self._density.log_prob(X)
 
     def score(self, X, y=None, sample_weight=None):
         """Mean log-density of the rows.
