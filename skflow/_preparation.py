@@ -31,8 +31,10 @@ def location_and_scale(X, weight, standardize):
     unit = X / size
     location = np.average(unit, axis=0, weights=weight)
     scale = np.sqrt(np.average((unit - location) ** 2, axis=0, weights=weight))
-    scale[constant_columns(X)] = 1 / size[constant_columns(X)]
-    return location * size, scale * size
+    location, scale = location * size, scale * size
+    constant = constant_columns(X)
+    location[constant], scale[constant] = X[0, constant], 1
+    return location, scale
 
 
 def constant_columns(X):
@@ -41,23 +43,31 @@ def constant_columns(X):
 
 
 def fill_constant_columns(table, X, rng, names):
-    """Put standard normal noise in place of constant columns, and warn of what has no density."""
+    """Add standard normal noise to constant columns, and warn of what has no density."""
     constant = constant_columns(X)
     if constant.any():
-        table[:, constant] = rng.standard_normal((len(table), constant.sum()))
+        table[:, constant] += rng.standard_normal((len(table), constant.sum()))
         warnings.warn(
             f"{name_columns(constant, names)} constant and has no density. It is modelled as a "
             "normal distribution of variance 1 around its value; leave it out to avoid this.",
             stacklevel=5,
         )
-    columns = [hash(column.tobytes()) for column in table.T]
-    repeated = np.array([key in columns[:j] for j, key in enumerate(columns)])
-    if repeated.any():
+    copies = copied_columns(table)
+    if copies.any():
         warnings.warn(
-            f"{name_columns(repeated, names)} a copy of another column: the density "
-            "is unbounded there and the likelihood means little. Leave the copies out.",
+            f"{name_columns(copies, names)} a copy of another column, perhaps in another unit: the "
+            "density is unbounded there and the likelihood means little. Leave the copies out.",
             stacklevel=5,
         )
+
+
+def copied_columns(table):
+    """Which columns are an earlier one up to shift, scale and rounding."""
+    if len(table) < 3:  # two rows always lie on a line
+        return np.zeros(table.shape[1], dtype=bool)
+    with np.errstate(all="ignore"):  # of what overflows, nothing is said
+        correlation = np.atleast_2d(np.corrcoef(table, rowvar=False))
+    return (np.triu(np.abs(correlation), 1) > 1 - 1e-12).any(axis=0)
 
 
 def name_columns(selected, names):
@@ -76,7 +86,7 @@ def check_device(device):
         known = torch.device(device)
         if known.type == "cuda" and not torch.cuda.is_available():
             raise RuntimeError("this machine has no CUDA device that torch can use")
-        torch.empty(0, device=known)
+        torch.zeros(1, device=known).cpu()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise ValueError(
             f"device={device!r} cannot be used: {str(error).splitlines()[0]}. Use 'cpu' or, on a "
