@@ -42,12 +42,13 @@ class BroadComponents:
 
     def log_probs(self, X):
         """Log-densities ``(2, n)`` in nats."""
-        return np.stack(
-            [
-                np.atleast_1d(multivariate_t.logpdf(X, self.location, self.covariance, df=dof))
-                for dof in DEGREES_OF_FREEDOM
-            ]
-        )
+        with np.errstate(over="ignore"):  # beyond 1e150 the density is 0
+            return np.stack(
+                [
+                    np.atleast_1d(multivariate_t.logpdf(X, self.location, self.covariance, df=dof))
+                    for dof in DEGREES_OF_FREEDOM
+                ]
+            )
 
     def mix(self, flow_log_prob, X):
         """Log-density of the mixture with a flow of log-density ``(n,)``."""
