@@ -28,46 +28,40 @@ class _Layer:
         self.rows_back = torch.from_numpy(np.argsort(rows))
         n_conditioning = n_features - self.n_transformed
         self.transform, self.conditioner = conditioner_for(n_conditioning, self.n_transformed)
-        self.shapes = [(n_features, 1), (n_features, 1), *self.conditioner.shapes]
+        self.sizes = [self.n_transformed, n_conditioning]
 
     def to(self, device):
         self.rows, self.rows_back = self.rows.to(device), self.rows_back.to(device)
 
-    def _raw(self, parameters, x):
-        """Parameters of the coupling's transform, ``(K, n_parameters, A, B)``."""
-        raw, inputs = self.conditioner.forward(parameters[2:], x[:, self.n_transformed :])
-        shape = (x.shape[0], self.transform.n_parameters, self.n_transformed, x.shape[2])
-        return raw.view(shape), inputs
-
     def forward(self, parameters, x):
-        x = _select(x, self.rows)
-        raw, inputs = self._raw(parameters, x)
-        y_a, log_det, cache = self.transform.forward(x[:, : self.n_transformed], raw)
-        x0 = torch.cat([y_a, x[:, self.n_transformed :]], 1)
+        x = _select(x, self.rows)  # a copy: the coupling works in place
+        x_a, x_b = x.split(self.sizes, 1)
+        raw, inputs = self.conditioner.forward(parameters[2:], x_b)
+        log_det, cache = self.transform.forward(x_a, raw)
         scale = torch.exp(parameters[0])
-        y = torch.addcmul(parameters[1], x0, scale)
-        return y, log_det + parameters[0].sum(1), (x0, scale, inputs, cache)
+        return torch.addcmul(parameters[1], x, scale), log_det, (x, scale, inputs, cache)
 
     def backward(self, parameters, gradients, cache, grad, grad_log_det):
-        """Write the gradients of the parameters, return that of the input."""
-        x0, scale, inputs, cache = cache
-        n = self.n_transformed
-        gradients[1].copy_(grad.sum(2, keepdim=True))
+        """Write the gradients of the parameters, return that of the input.
+
+        What the constants add to the log-determinant is left to the caller.
+        """
+        x, scale, inputs, cache = cache
+        torch.sum(grad, 2, keepdim=True, out=gradients[1])
         grad = grad * scale
-        slope = (grad * x0).sum(2, keepdim=True)
-        gradients[0].copy_(slope + grad_log_det.sum(2, keepdim=True))
-        grad_a, grad_raw = self.transform.backward(cache, grad[:, :n], grad_log_det)
-        grad_b = self.conditioner.backward(parameters[2:], gradients[2:], inputs, grad_raw.flatten(1, 2))
-        grad = torch.cat([grad_a, grad_b.add_(grad[:, n:])], 1)
+        torch.sum(x * grad, 2, keepdim=True, out=gradients[0])
+        grad_a, grad_b = grad.split(self.sizes, 1)
+        grad_raw = self.transform.backward(cache, grad_a, grad_log_det)
+        self.conditioner.backward(parameters[2:], gradients[2:], inputs, grad_raw, grad_b)
         return _select(grad, self.rows_back)
 
     def inverse(self, parameters, y):
-        n = self.n_transformed
-        y = (y - parameters[1]) * torch.exp(-parameters[0])
-        raw, _ = self._raw(parameters, y)
-        x_a, log_det = self.transform.inverse(y[:, :n], raw)
-        x = torch.cat([x_a, y[:, n:]], 1)
-        return _select(x, self.rows_back), log_det - parameters[0].sum(1)
+        scale = torch.exp(-parameters[0])
+        x = torch.addcmul(-parameters[1] * scale, y, scale)
+        x_a, x_b = x.split(self.sizes, 1)
+        raw, _ = self.conditioner.forward(parameters[2:], x_b)
+        log_det = self.transform.inverse(x_a, raw)
+        return _select(x, self.rows_back), log_det
 
 
 def _select(x, rows):
@@ -129,7 +123,9 @@ class FlowStack:
         self._first_rows = torch.from_numpy(np.argsort(rows.ravel())).to(self.device)
         for layer in self.layers:
             layer.to(self.device)
-        size = sum(math.prod(shape) for layer in self.layers for shape in layer.shapes)
+        n_constants = 2 * self.n_layers * self.n_features
+        shapes = [shape for layer in self.layers for shape in layer.conditioner.shapes]
+        size = n_constants + sum(math.prod(shape) for shape in shapes)
         self._bind(torch.zeros(self.n_models, size, dtype=dtype, device=self.device))
 
     def _conditioner_for(self, n_conditioning, n_transformed):
@@ -145,19 +141,25 @@ class FlowStack:
 
     def _bind(self, theta):
         self.theta = theta
-        self.parameters = self._views(theta)
+        self.log_scales, self.parameters = self._views(theta)
 
     def _views(self, flat):
-        """For each layer the list of its tensors, as views into ``flat`` ``(K, P)``."""
-        views, start = [], 0
-        for layer in self.layers:
-            tensors = []
-            for shape in layer.shapes:
+        """Views into ``flat`` ``(K, P)``: all constant log-scales, and each layer's tensors.
+
+        A layer's are log-scale and shift ``(K, d, 1)``, then those of its conditioner. In
+        ``flat`` the log-scales of all layers come first, then all shifts.
+        """
+        n_constants = self.n_layers * self.n_features
+        constants = flat[:, : 2 * n_constants].view(self.n_models, 2, self.n_layers, -1, 1)
+        start, layers = 2 * n_constants, []
+        for i, layer in enumerate(self.layers):
+            tensors = [constants[:, 0, i], constants[:, 1, i]]
+            for shape in layer.conditioner.shapes:
                 stop = start + math.prod(shape)
                 tensors.append(flat[:, start:stop].view(self.n_models, *shape))
                 start = stop
-            views.append(tensors)
-        return views
+            layers.append(tensors)
+        return flat[:, :n_constants], layers
 
     @property
     def n_parameters(self):
@@ -167,7 +169,7 @@ class FlowStack:
     def weight_mask(self):
         """``(P,)``: 1 at the conditioners' weights, 0 at biases and constants."""
         mask = torch.zeros_like(self.theta)
-        for tensors in self._views(mask):
+        for tensors in self._views(mask)[1]:
             for weight in tensors[2::2]:
                 weight.fill_(1)
         return mask[0]
@@ -191,7 +193,7 @@ class FlowStack:
 
         A list given as ``caches`` collects what the reverse pass needs.
         """
-        log_det = 0
+        log_det = self.log_scales.sum(1, keepdim=True)
         for layer, parameters in zip(self.layers, self.parameters):
             x, layer_log_det, cache = layer.forward(parameters, x)
             log_det = log_det + layer_log_det
@@ -203,14 +205,14 @@ class FlowStack:
         return -0.5 * ((z * z).sum(1) + self.n_features * math.log(2 * math.pi))
 
     def forward(self, x):
-        """Data to latent: ``(B, d)`` or ``(K, B, d)`` -> ``(K, B, d)``, log-determinant ``(K, B)``."""
+        """Data ``(B, d)`` or ``(K, B, d)`` to latent ``(K, B, d)``, log-determinant ``(K, B)``."""
         z, log_det = self._to_base(self._rows_first(x))
         return _select(z, self._last_rows).transpose(1, 2), log_det
 
     def inverse(self, z):
         """Latent to data, with the log-determinant of this direction."""
         x = _select(self._rows_first(z), self._first_rows)
-        log_det = 0
+        log_det = -self.log_scales.sum(1, keepdim=True)
         for layer, parameters in zip(reversed(self.layers), reversed(self.parameters)):
             x, layer_log_det = layer.inverse(parameters, x)
             log_det = log_det + layer_log_det
@@ -221,6 +223,7 @@ class FlowStack:
         z, log_det = self._to_base(self._rows_first(x))
         return self._log_base(z) + log_det
 
+    @torch.inference_mode()
     def loss_and_gradient(self, x, gradient, weight=None):
         """Mean negative log-likelihood over the batch, and its gradient, model by model.
 
@@ -230,8 +233,8 @@ class FlowStack:
         Parameters
         ----------
         x : tensor of shape (K, B, d)
-        gradient : list of list of tensors
-            Views as of ``gradient_buffer``; overwritten.
+        gradient : views as of ``gradient_buffer``
+            Overwritten.
         weight : tensor of shape (K, B), optional
             Weights of the rows.
 
@@ -241,18 +244,20 @@ class FlowStack:
         """
         caches = []
         z, log_det = self._to_base(self._rows_first(x), caches)
-        loss = -(self._log_base(z) + log_det)
-        n_rows = x.shape[1]
+        log_prob = self._log_base(z).add_(log_det)
         if weight is None:
-            factor = torch.full_like(loss, 1 / n_rows)
+            factor = torch.full_like(log_prob, -1 / x.shape[1])
         else:
-            factor = weight / n_rows
-        factor = factor.unsqueeze(1)
-        grad, grad_log_det = z * factor, -factor
-        steps = zip(self.layers, self.parameters, gradient, caches)
-        for layer, parameters, gradients, cache in reversed(list(steps)):
-            grad = layer.backward(parameters, gradients, cache, grad, grad_log_det)
-        return (loss * factor[:, 0]).sum(1)
+            factor = weight / -x.shape[1]
+        grad_log_det = factor.unsqueeze(1)
+        grad = z.mul_(grad_log_det).neg_()
+        log_scales, layers = gradient
+        for layer, parameters, gradients in zip(
+            reversed(self.layers), reversed(self.parameters), reversed(layers)
+        ):
+            grad = layer.backward(parameters, gradients, caches.pop(), grad, grad_log_det)
+        log_scales.add_(factor.sum(1, keepdim=True))
+        return (log_prob * factor).sum(1)
 
     def gradient_buffer(self):
         """A flat ``(K, P)`` buffer and the views into it that ``loss_and_gradient`` fills."""
@@ -269,7 +274,9 @@ class FlowStack:
     def take(self, models):
         """The sub-stack of the given models (an index or a list of indices)."""
         models = np.atleast_1d(models)
-        return self.like(self.theta[torch.from_numpy(models).to(self.device)].clone(), self.masks[models])
+        return self.like(
+            self.theta[torch.from_numpy(models).to(self.device)].clone(), self.masks[models]
+        )
 
     def to(self, dtype=None, device=None):
         """A copy with parameters of another dtype or on another device."""

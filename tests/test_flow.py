@@ -8,6 +8,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from test_transforms import plain
 
 from skflow._flow import FlowStack
 
@@ -71,16 +72,50 @@ def flow(request):
     return make_flow(request.param)
 
 
+def plain_log_prob(flow, theta, x):
+    """Latent values and log-densities, written for autograd, by the masks, model by model."""
+    outcomes = [plain_model(flow, flow.like(theta).parameters, k, x[k]) for k in range(len(x))]
+    return [torch.stack(parts) for parts in zip(*outcomes)]
+
+
+def plain_model(flow, parameters, k, x):
+    log_prob = 0
+    for i, layer in enumerate(flow.layers):
+        log_s, t, *weights = (p[k] for p in parameters[i])
+        a, b = np.flatnonzero(flow.masks[k, i]), np.flatnonzero(~flow.masks[k, i])
+        h = x[:, b]
+        for j in range(0, len(weights), 2):
+            h = h if j == 0 else getattr(torch, flow.config["activation"])(h)
+            h = torch.nn.functional.linear(h, weights[j], weights[j + 1][:, 0])
+        raw = h.T.view(1, layer.transform.n_parameters, len(a), len(x))
+        y, log_slope = plain(layer.transform, x[:, a].T.unsqueeze(0), raw)
+        log_prob = log_prob + log_slope[0].sum(0) + log_s.sum()
+        place = np.argsort(np.r_[a, b])  # constants stand with the transformed features' first
+        x = torch.cat([y[0].T, x[:, b]], 1)[:, place]
+        x = x * log_s[place, 0].exp() + t[place, 0]
+    normal = torch.distributions.Normal(torch.zeros((), dtype=x.dtype), 1.0)
+    return x, log_prob + normal.log_prob(x).sum(1)
+
+
 SOME = pytest.mark.parametrize(
     "name",
     ["affine/single-layer/odd", "affine/relu/unequal", "spline/tanh/even", "spline/relu/odd"],
 )
 
 
+def test_flow_is_the_plain_formula(flow):
+    x = rows_for(flow)
+    z, log_prob = plain_log_prob(flow, flow.theta, x)
+    torch.testing.assert_close(flow.forward(x)[0], z, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(flow.log_prob(x), log_prob, rtol=1e-10, atol=1e-10)
+
+
 def test_log_det_is_that_of_autograds_jacobian(flow):
     x = rows_for(flow, 4)
     # A row's output depends on that row only, so the sum over rows keeps each row's Jacobian.
-    jacobian = torch.autograd.functional.jacobian(lambda x: flow.forward(x)[0].sum((0, 1)), x)
+    jacobian = torch.autograd.functional.jacobian(
+        lambda x: plain_log_prob(flow, flow.theta, x)[0].sum((0, 1)), x
+    )
     truth = torch.linalg.slogdet(jacobian.movedim(0, 2))[1]
     torch.testing.assert_close(flow.forward(x)[1], truth, rtol=1e-10, atol=1e-10)
 
@@ -109,10 +144,10 @@ def test_gradient_by_hand_agrees_with_autograd(flow, weighted):
     buffer.fill_(math.nan)  # must be overwritten
     loss = flow.loss_and_gradient(x, views, weight)
 
-    differentiable = flow.like(flow.theta.clone().requires_grad_())
-    log_prob = differentiable.log_prob(x)
+    theta = flow.theta.clone().requires_grad_()
+    log_prob = plain_log_prob(flow, theta, x)[1]
     truth = -(log_prob if weight is None else log_prob * weight).mean(1)
-    (gradient,) = torch.autograd.grad(truth.sum(), differentiable.theta)
+    (gradient,) = torch.autograd.grad(truth.sum(), theta)
     torch.testing.assert_close(loss, truth.detach(), rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(buffer, gradient, rtol=1e-9, atol=1e-10)
 
