@@ -41,10 +41,23 @@ def _paper(name, data_home, *, rows="train_indices", tests=("test",)):
     return X[bunch[rows]], {test: X[bunch[f"{test}_indices"]] for test in tests}
 
 
+def _jittered_yeast(data_home):
+    """Yeast, with each value spread evenly over its cell of the grid of 0.01.
+
+    On the grid itself a likelihood has no bound: two columns are nearly constant, and a component
+    of a mixture may shrink onto a value as far as its regularisation lets it.
+    """
+    X_train, tests = _paper("yeast", data_home)
+    rng = np.random.default_rng(0)
+    jittered = {k: X + rng.uniform(-0.005, 0.005, X.shape) for k, X in tests.items()}
+    return X_train + rng.uniform(-0.005, 0.005, X_train.shape), jittered
+
+
 _turbine = partial(_paper, "turbine")
 PAPER = {
     "magic": partial(_paper, "magic"),
     "yeast": partial(_paper, "yeast"),
+    "yeast-jittered": _jittered_yeast,
     "sonar": partial(_paper, "sonar"),
     # One fit, tested on held-out rows of the training years and on the two years that follow them.
     "turbine": partial(_turbine, rows="fit_indices", tests=("heldout", "test")),

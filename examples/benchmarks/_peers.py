@@ -7,6 +7,7 @@ data, and the log-determinant of that is added back. skflow, zuko and nflows are
 are used, so that each runs without the others.
 """
 
+import itertools
 import time
 import warnings
 from functools import partial
@@ -57,10 +58,6 @@ class Peer:
     def _seconds_left(self):
         return self._deadline - time.perf_counter()
 
-    def _subsample(self, Z, n_max):
-        rows = np.random.default_rng(self.seed).permutation(len(Z))[:n_max]
-        return Z[rows]
-
 
 class ShrunkGaussian(Peer):
     """One Gaussian with the covariance of Ledoit and Wolf."""
@@ -84,32 +81,32 @@ class Mixture(Peer):
     PATIENCE = 2
 
     def _fit(self, Z, is_valid):
-        fit_rows = Z[~is_valid]
+        rows = np.random.default_rng(self.seed).permutation(np.flatnonzero(~is_valid))
+        sample = Z[rows[: self.N_SUBSAMPLE]]
         best, best_score = None, -np.inf
         for reg_covar in self.REG_COVAR:
-            model = self._choose_n_components(fit_rows, reg_covar)
+            model = self._choose_n_components(sample, reg_covar)
             score = -np.inf if model is None else model.score(Z[is_valid])
-            if best is None or score > best_score:
+            if score > best_score:
                 best, best_score = model, score
-        self._model = self._refit(best, Z)
-        self._score = self._model.score_samples
-        self.detail = f"{best.n_components} components, reg_covar={best.reg_covar:g}"
+        stopped = ", time budget" if self._out_of_time() else ""
+        self.detail = f"{best.n_components} components, reg_covar={best.reg_covar:g}{stopped}"
+        self._score = self._refit(best, Z).score_samples
+
+    def _out_of_time(self):
+        return self._seconds_left() < 0.4 * self.budget
 
     def _choose_n_components(self, Z, reg_covar):
-        sample = self._subsample(Z, self.N_SUBSAMPLE)
+        """The candidate of the best BIC; components are added until it worsens."""
         best, best_bic, worse = None, np.inf, 0
         for k in self.N_COMPONENTS:
-            if (
-                k > len(sample)
-                or worse == self.PATIENCE
-                or self._seconds_left() < 0.4 * self.budget
-            ):
+            if k > len(Z) or worse == self.PATIENCE or self._out_of_time():
                 break
-            model = self._em(sample, k, reg_covar)
+            model = self._em(Z, k, reg_covar)
             bic = np.inf if model is None else model.bic(Z)
-            best, best_bic, worse = (
-                (model, bic, 0) if bic < best_bic else (best, best_bic, worse + 1)
-            )
+            worse += 1
+            if bic < best_bic:
+                best, best_bic, worse = model, bic, 0
         return best
 
     def _em(self, Z, n_components, reg_covar, **start):
@@ -135,24 +132,26 @@ class Mixture(Peer):
 class Kernel(Peer):
     """Gaussian kernels of one bandwidth, chosen by cross-validated likelihood.
 
-    With more than `N_SUBSAMPLE` rows the choice is made on so many, and scaled to all rows by
-    Scott's exponent. scikit-learn's tree loses all digits of densities far from the data (its issue
-    25799): values up to 480 nats too large on MAGIC's test rows. A single leaf gives exact sums.
+    A fold's density is of all the other rows; it is evaluated on at most `N_QUERIES` of the fold.
+    scikit-learn's tree loses all digits of densities far from the data (its issue 25799): values up
+    to 480 nats too large on MAGIC's test rows. A single leaf gives exact sums.
     """
 
-    BANDWIDTHS = np.geomspace(0.03, 2.0, 24)
-    N_SUBSAMPLE = 4000
+    BANDWIDTHS = np.geomspace(2.0, 0.02, 26)
     N_FOLDS = 5
+    N_QUERIES = 400
+    PATIENCE = 3
 
     def _fit(self, Z, is_valid):
-        sample = self._subsample(Z, self.N_SUBSAMPLE)
+        order = np.random.default_rng(self.seed).permutation(len(Z))
+        folds = np.array_split(order, self.N_FOLDS)
         scores = []
-        for bandwidth in self.BANDWIDTHS[::-1]:
-            if scores and self._seconds_left() < 0.4 * self.budget:
+        for bandwidth in self.BANDWIDTHS:
+            scores.append(sum(self._fold_score(Z, fold, bandwidth) for fold in folds))
+            worse = len(scores) - 1 - np.argmax(scores)
+            if worse == self.PATIENCE or self._seconds_left() < 0:
                 break
-            scores.append(self._cross_validate(sample, bandwidth))
-        best = self.BANDWIDTHS[::-1][np.argmax(scores)]
-        bandwidth = best * (len(sample) / len(Z)) ** (1 / (Z.shape[1] + 4))
+        bandwidth = self.BANDWIDTHS[np.argmax(scores)]
         self._score = self._density(Z, bandwidth).score_samples
         self.detail = f"bandwidth {bandwidth:.3g}"
 
@@ -160,11 +159,9 @@ class Kernel(Peer):
     def _density(Z, bandwidth):
         return KernelDensity(bandwidth=bandwidth, leaf_size=len(Z)).fit(Z)
 
-    def _cross_validate(self, Z, bandwidth):
-        fold = np.arange(len(Z)) % self.N_FOLDS
-        return sum(
-            self._density(Z[fold != i], bandwidth).score(Z[fold == i]) for i in range(self.N_FOLDS)
-        )
+    def _fold_score(self, Z, fold, bandwidth):
+        density = self._density(np.delete(Z, fold, axis=0), bandwidth)
+        return density.score_samples(Z[fold[: self.N_QUERIES]]).mean()
 
 
 class Flow(Peer):
@@ -193,25 +190,22 @@ class Flow(Peer):
         self._flow, self._log_prob = self.build(Z.shape[1])
         Z_fit = torch.as_tensor(Z[~is_valid], dtype=torch.float32)
         optimizer = torch.optim.AdamW(self._flow.parameters(), lr=self.LEARNING_RATE)
-        batches = self._batches(Z_fit)
+        batches, self._n_steps = self._batches(Z_fit), 0
         n_steps = max(-(-len(Z_fit) // self.BATCH_SIZE), self.MIN_STEPS)
 
-        n_checks, waited, best, best_state = 0, 0, -np.inf, None
+        waited, best, best_state = 0, -np.inf, self._state()
         while waited < self.PATIENCE and self._seconds_left() > 0:
-            for _ in range(n_steps):
-                self._step(next(batches), optimizer)
-                if self._seconds_left() < 0:
-                    break
-            n_checks, waited = n_checks + 1, waited + 1
+            self._train(itertools.islice(batches, n_steps), optimizer)
             score = self._score(Z[is_valid]).mean()
-            if score > best or best_state is None:
+            waited += 1
+            if score > best:
                 best, waited, best_state = score, 0, self._state()
             elif waited % self.PATIENCE_LR == 0:
                 optimizer.param_groups[0]["lr"] /= 2
 
         self._flow.load_state_dict(best_state)
         stopped = "early stopping" if waited == self.PATIENCE else "time budget"
-        self.detail = f"{n_checks * n_steps} steps, {stopped}"
+        self.detail = f"{self._n_steps} steps, {stopped}"
 
     def _batches(self, Z):
         """Batches without end; within an epoch every row comes once."""
@@ -219,12 +213,16 @@ class Flow(Peer):
             for rows in torch.randperm(len(Z)).split(self.BATCH_SIZE):
                 yield Z[rows]
 
-    def _step(self, batch, optimizer):
-        optimizer.zero_grad()
-        self._log_prob(batch).mean().neg().backward()
-        norm = torch.nn.utils.clip_grad_norm_(self._flow.parameters(), self.CLIP_NORM)
-        if torch.isfinite(norm):
-            optimizer.step()
+    def _train(self, batches, optimizer):
+        for batch in batches:
+            optimizer.zero_grad()
+            self._log_prob(batch).mean().neg().backward()
+            norm = torch.nn.utils.clip_grad_norm_(self._flow.parameters(), self.CLIP_NORM)
+            if torch.isfinite(norm):
+                optimizer.step()
+            self._n_steps += 1
+            if self._seconds_left() < 0:
+                break
 
     def _state(self):
         return {name: value.clone() for name, value in self._flow.state_dict().items()}
@@ -276,8 +274,8 @@ METHODS = {
     "mixture": Mixture,
     "kernel": Kernel,
     "ledoit-wolf": ShrunkGaussian,
-    "zuko-maf": partial(Flow, build=_zuko("MAF", transforms=5)),
-    "zuko-nsf": partial(Flow, build=_zuko("NSF", transforms=5)),
+    "zuko-maf": partial(Flow, build=_zuko("MAF", transforms=3)),
+    "zuko-nsf": partial(Flow, build=_zuko("NSF", transforms=3)),
     "zuko-nsf-coupling": partial(Flow, build=_zuko("NSF", transforms=6, passes=2)),
     "zuko-realnvp": partial(Flow, build=_zuko("RealNVP", transforms=6)),
     "nflows-spline": partial(Flow, build=_nflows_spline),
@@ -305,10 +303,9 @@ def make(name, *, seed, budget):
 
 def is_validation(n, seed):
     """Marks the validation rows among `n` training rows."""
+    n_valid = max(1, round(VALIDATION_FRACTION * n))
     mask = np.zeros(n, dtype=bool)
-    mask[np.random.default_rng(seed).permutation(n)[: max(1, round(VALIDATION_FRACTION * n))]] = (
-        True
-    )
+    mask[np.random.default_rng(seed).permutation(n)[:n_valid]] = True
     return mask
 
 

@@ -90,13 +90,15 @@ def score(model, X, true_log_prob):
 
 def run(args, results):
     """All combinations that have no result yet, seed by seed."""
+    done = results.done
     jobs = [
         job
         for seed in args.seeds
         for name in args.datasets
         for method in args.methods
-        if (job := (name, method, seed)) not in results.done
+        if (job := (name, method, seed)) not in done
     ]
+    settings = {name: getattr(args, name) for name in SETTINGS}
     load, progress = lru_cache(maxsize=1)(_data.load), Progress(len(jobs))
     for name, method, seed in jobs:
         progress.start(f"{name}, {method}, seed {seed}")
@@ -107,12 +109,8 @@ def run(args, results):
             traceback.print_exc()
             rows = [{"test": t, "error": f"{type(error).__name__}: {error}"} for t in table.tests]
         common = {"dataset": name, "method": method, "seed": seed}
-        results.append([{**common, **row, **settings(args)} for row in rows])
+        results.append([{**common, **row, **settings} for row in rows])
         progress.finish([describe(row) for row in rows])
-
-
-def settings(args):
-    return {name: getattr(args, name) for name in SETTINGS}
 
 
 def describe(row):
@@ -205,20 +203,21 @@ class Results:
 
 NOTES = f"""\
 Mean and standard error over the seeds; the best of a line is bold. Every method gets the same
-training rows. A share of them ({_peers.VALIDATION_FRACTION:.0%}, drawn by the seed) are validation
-rows, on which peers choose their regularisation or stop early; skflow holds out its own. A seed
-also draws the rows of all but the paper's tables, whose rows are fixed. Scores that are infinite
-or not a number are shown as they are; where a fit failed, the line has nan and the CSV file the
-reason.
+training rows. Of these, {_peers.VALIDATION_FRACTION:.0%} drawn by the seed are validation rows, on
+which peers choose their regularisation or stop early; skflow holds out its own. Peers stop at the
+time budget. The rows of the paper's tables are fixed, those of the others depend on the seed.
+Scores that are infinite or not a number are shown as they are; where a fit failed there is nan, and
+the CSV file has the reason. Yeast's values are on a grid, so that its likelihood has no bound (a
+narrow peak on a value gains as much as regularisation lets it); in yeast-jittered each is spread
+over its cell.
 
 - Gaussian mixture: full covariances, up to {max(_peers.Mixture.N_COMPONENTS)} components by BIC,
-  `reg_covar` by validation likelihood, then all training rows.
-- Kernel density: Gaussian kernels, bandwidth by {_peers.Kernel.N_FOLDS}-fold cross-validated
-  likelihood. It runs with a single leaf, because scikit-learn's tree gives densities far from the
-  data that are wrong by up to hundreds of nats.
+  `reg_covar` by validation likelihood, then fitted to all training rows.
+- Kernel density: Gaussian kernels, bandwidth by cross-validated likelihood; a single leaf, because
+  scikit-learn's tree gives densities far from the data that are wrong by up to hundreds of nats.
 - Flows of zuko and nflows: standardised inputs, hidden layers of 64 units (zuko: two; nflows: two
-  residual blocks), 8 bins, five autoregressive or six coupling transforms; AdamW with a learning
-  rate of 1e-3 that halves on plateaus, batches of 256, early stopping, best state kept.
+  residual blocks), 8 bins, three autoregressive or six coupling transforms; AdamW with a learning
+  rate of 1e-3 that halves on plateaus, batches of 256, early stopping, best state kept, float32.
 """
 
 GROUP_TITLES = {
@@ -245,7 +244,9 @@ def page(results):
             members = [row for row in rows if row["dataset"] in names]
             if any(row[column] for row in members):
                 parts += [f"{GROUP_TITLES[group]}:\n", markdown_table(members, column)]
-    return "\n".join([*parts, losses(rows)])
+    if any(row["method"] == "skflow" for row in rows):
+        parts.append(losses(rows))
+    return "\n".join(parts)
 
 
 def environment(rows):
@@ -361,7 +362,7 @@ def parse(argv):
     add("--methods", nargs="+", default=list(_peers.METHODS), choices=_peers.METHODS)
     add("--seeds", nargs="+", type=int, default=[0, 1, 2])
     add("--threads", type=int, default=2)
-    add("--time-budget", type=float, default=100.0, help="seconds that a peer may train")
+    add("--time-budget", type=int, default=100, help="seconds that a peer may train")
     add("--data-home", help="folder of the paper's tables; default: as skflow.datasets")
     add("--output", default="likelihood.csv", help="CSV file, appended to")
     add("--markdown", help="Markdown page to write")
@@ -389,7 +390,8 @@ def main(argv=None):
     results = Results(args.output)
     run(args, results)
     if args.markdown:
-        Path(args.markdown).write_text(page(results), encoding="utf-8")
+        # Read again, for the rows of runs side by side.
+        Path(args.markdown).write_text(page(Results(args.output)), encoding="utf-8")
     return 0
 
 
