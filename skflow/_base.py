@@ -168,7 +168,7 @@ class BaseFlowDensity(
 
     def _rng(self, purpose, turn=0):
         """The random stream of one purpose, whatever others have drawn."""
-        purposes = ("constant columns", "split", "masks", "search", "training")
+        purposes = ("constant columns", "split", "masks", "search", "training", "tails")
         key = (purposes.index(purpose), turn)
         return np.random.RandomState(
             np.random.MT19937(np.random.SeedSequence(self._seed, spawn_key=key))
@@ -353,24 +353,25 @@ class BaseFlowDensity(
         self.tail_weight_ = 0.0
         if self.tail_weight == 0:
             return
-        tails = BroadComponents().fit(Z, weight)
+        tails = BroadComponents().fit(Z, weight, self._rng("tails"))
         if self.tail_weight != "auto":
             tails.weights = fixed_weights(self.tail_weight)
         elif data.validation_rows is None:
-            tails.weights = fixed_weights(FLOORS[-1])
+            tails.weights = FLOORS
         else:
             tails.weights = estimate_weights(*self._held_out_log_probs(Z, weight, data))
         self._density.tails = tails
         self.tail_weight_ = float(tails.weights.sum())
 
     def _held_out_log_probs(self, Z, weight, data):
-        """Log-densities ``(3, n)`` of each member's validation rows, and the rows' weights.
+        """Log-densities ``(4, n)`` of each member's validation rows, and the rows' weights.
 
         The flow of the member comes first, then broad components fitted to its training rows.
         """
         parts = []
         for e, (rows, held_out) in enumerate(zip(data.rows.numpy(), data.validation_rows.numpy())):
-            broad = BroadComponents().fit(Z[rows], None if weight is None else weight[rows])
+            row_weight = None if weight is None else weight[rows]
+            broad = BroadComponents().fit(Z[rows], row_weight, self._rng("tails", 1 + e))
             flow = Density(self.location_, self.scale_, self._density.flow.take(e))
             parts.append(np.vstack([flow.log_probs(Z[held_out]), broad.log_probs(Z[held_out])]))
         held_out = data.validation_rows.numpy().ravel()

@@ -1,6 +1,7 @@
 """FlowStack: K coupling flows side by side in one tensor program."""
 
 import math
+from functools import partial
 
 import numpy as np
 import torch
@@ -28,14 +29,13 @@ class _Layer:
         self.rows_back = torch.from_numpy(np.argsort(rows))
         n_conditioning = n_features - self.n_transformed
         self.transform, self.conditioner = conditioner_for(n_conditioning, self.n_transformed)
-        self.sizes = [self.n_transformed, n_conditioning]
 
     def to(self, device):
         self.rows, self.rows_back = self.rows.to(device), self.rows_back.to(device)
 
     def forward(self, parameters, x):
         x = _select(x, self.rows)  # a copy: the coupling works in place
-        x_a, x_b = x.split(self.sizes, 1)
+        x_a, x_b = x[:, : self.n_transformed], x[:, self.n_transformed :]
         raw, inputs = self.conditioner.forward(parameters[2:], x_b)
         log_det, cache = self.transform.forward(x_a, raw)
         scale = torch.exp(parameters[0])
@@ -50,7 +50,7 @@ class _Layer:
         torch.sum(grad, 2, keepdim=True, out=gradients[1])
         grad = grad * scale
         torch.sum(x * grad, 2, keepdim=True, out=gradients[0])
-        grad_a, grad_b = grad.split(self.sizes, 1)
+        grad_a, grad_b = grad[:, : self.n_transformed], grad[:, self.n_transformed :]
         grad_raw = self.transform.backward(cache, grad_a, grad_log_det)
         self.conditioner.backward(parameters[2:], gradients[2:], inputs, grad_raw, grad_b)
         return _select(grad, self.rows_back)
@@ -58,7 +58,7 @@ class _Layer:
     def inverse(self, parameters, y):
         scale = torch.exp(-parameters[0])
         x = torch.addcmul(-parameters[1] * scale, y, scale)
-        x_a, x_b = x.split(self.sizes, 1)
+        x_a, x_b = x[:, : self.n_transformed], x[:, self.n_transformed :]
         raw, _ = self.conditioner.forward(parameters[2:], x_b)
         log_det = self.transform.inverse(x_a, raw)
         return _select(x, self.rows_back), log_det
@@ -115,8 +115,9 @@ class FlowStack:
         self.device = torch.device(device)
         order = np.tile(np.arange(self.n_features), (self.n_models, 1))
         self.layers = []
+        conditioner_for = partial(self._conditioner_for, dtype=dtype, device=self.device)
         for layer_masks in self.masks.transpose(1, 0, 2):
-            self.layers.append(_Layer(layer_masks, order, self._conditioner_for))
+            self.layers.append(_Layer(layer_masks, order, conditioner_for))
             order = self.layers[-1].order
         rows = np.argsort(order, axis=1) + self.n_features * np.arange(self.n_models)[:, None]
         self._last_rows = torch.from_numpy(rows.ravel()).to(self.device)
@@ -128,13 +129,14 @@ class FlowStack:
         size = n_constants + sum(math.prod(shape) for shape in shapes)
         self._bind(torch.zeros(self.n_models, size, dtype=dtype, device=self.device))
 
-    def _conditioner_for(self, n_conditioning, n_transformed):
+    def _conditioner_for(self, n_conditioning, n_transformed, **place):
         # Without conditioning features only the last bias matters: no hidden layers.
         hidden = self.config["hidden_layer_sizes"] if n_conditioning else ()
         transform = make_transform(
             self.config["transform"],
             n_bins=self.config["n_bins"],
             single_layer=not self.config["hidden_layer_sizes"],
+            **place,
         )
         sizes = (n_conditioning, *hidden, n_transformed * transform.n_parameters)
         return transform, Conditioner(sizes, self.config["activation"])

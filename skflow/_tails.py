@@ -10,75 +10,119 @@ import numpy as np
 from scipy.special import logsumexp
 from scipy.stats import multivariate_t
 from sklearn.covariance import ledoit_wolf
+from sklearn.mixture import GaussianMixture
 
-#: Degrees of freedom: the shrunk Gaussian, and a Student-t with heavy tails.
-DEGREES_OF_FREEDOM = (np.inf, 3.0)
-#: The least part of each, where the weights are chosen from validation rows.
-FLOORS = (0.0, 0.01)
+#: The broad components: the shrunk Gaussian, a mixture of Student-t distributions that follows the
+#: shape of the data, and one very broad Student-t.
+NAMES = ("gaussian", "t_mixture", "t")
+#: The least weight of each, where weights are chosen from validation rows.
+FLOORS = np.array([0.0, 0.01, 0.01])
+
+_MAX_CLUSTERS = 10
+_MAX_ROWS = 10_000  # for the mixture; its ten clusters need no more
+_CLUSTER_DOF, _BROAD_DOF = 5.0, 3.0
 
 
 class BroadComponents:
-    """Multivariate Student-t distributions with the data's mean and shrunk covariance.
+    """Three broad distributions fitted to a table in standardised units.
 
-    The covariance is shrunk as Ledoit and Wolf (2004), so that it is regular for any table.
+    The Gaussian and the Student-t with 3 degrees of freedom have the table's mean and shrunk
+    covariance (Ledoit and Wolf 2004), so they are regular for any table. The clusters of the
+    mixture are those of a Gaussian mixture, with 5 degrees of freedom instead; a table with fewer
+    than 5 d rows a cluster gets fewer of them.
 
     Attributes
     ----------
-    location : ndarray of shape (n_features,)
-    covariance : ndarray of shape (n_features, n_features)
-    weights : ndarray of shape (2,)
-        Part of each in the mixture with the flow; the flow has the rest.
+    location : ndarray of shape (d,)
+    covariance : ndarray of shape (d, d)
+    clusters : list of (float, ndarray of shape (d,), ndarray of shape (d, d))
+        Weight, location and shape of the Student-t distributions of the mixture.
+    weights : ndarray of shape (3,)
+        Part of each component in the mixture with the flow; the flow has the rest.
     """
 
-    def fit(self, X, weight=None):
-        """Fit location and covariance to rows; weighted rows count by their weights."""
+    def fit(self, X, weight=None, rng=None):
+        """Fit to rows; weighted rows count by their weights.
+
+        ``rng`` draws the rows of the mixture and its start.
+        """
         self.location = np.average(X, axis=0, weights=weight)
         centred = X - self.location
         if weight is not None:
             # the scatter of rows scaled so is the weighted scatter
             centred = centred * np.sqrt(weight / weight.mean())[:, None]
         self.covariance = ledoit_wolf(centred, assume_centered=True)[0]
+        self.clusters = self._fit_clusters(X, weight, rng)
         return self
 
+    def _fit_clusters(self, X, weight, rng):
+        n_clusters = min(_MAX_CLUSTERS, len(X) // (5 * X.shape[1]))
+        if n_clusters < 2:
+            return [(1.0, self.location, self.covariance)]
+        # GaussianMixture takes no weights, but draws do
+        if weight is not None or len(X) > _MAX_ROWS:
+            parts = None if weight is None else weight / weight.sum()
+            X = X[rng.choice(len(X), min(len(X), _MAX_ROWS), p=parts, replace=weight is not None)]
+        mixture = GaussianMixture(n_clusters, reg_covar=1e-3, random_state=rng).fit(X)
+        return list(zip(mixture.weights_, mixture.means_, mixture.covariances_))
+
     def log_probs(self, X):
-        """Log-densities ``(2, n)`` in nats."""
-        with np.errstate(over="ignore"):  # beyond 1e150 the density is 0
-            return np.stack(
-                [
-                    np.atleast_1d(multivariate_t.logpdf(X, self.location, self.covariance, df=dof))
-                    for dof in DEGREES_OF_FREEDOM
-                ]
-            )
+        """Log-densities ``(3, n)`` in nats."""
+        clusters = [
+            _log_t(X, location, shape, _CLUSTER_DOF) + np.log(weight)
+            for weight, location, shape in self.clusters
+        ]
+        return np.stack(
+            [
+                _log_t(X, self.location, self.covariance, np.inf),
+                logsumexp(clusters, axis=0),
+                _log_t(X, self.location, self.covariance, _BROAD_DOF),
+            ]
+        )
 
     def mix(self, flow_log_prob, X):
         """Log-density of the mixture with a flow of log-density ``(n,)``."""
-        kept = self.weights > 0
-        terms = self.log_probs(X)[kept] + np.log(self.weights[kept])[:, None]
-        flow_term = flow_log_prob + np.log1p(-self.weights.sum())
+        with np.errstate(divide="ignore"):  # a weight may be 0
+            terms = self.log_probs(X) + np.log(self.weights)[:, None]
+            flow_term = flow_log_prob + np.log1p(-self.weights.sum())
         return logsumexp(np.vstack([flow_term, terms]), axis=0)
 
     def sample(self, component, n_samples, rng):
         """Draw rows ``(n_samples, d)`` of one component."""
-        return multivariate_t.rvs(
-            self.location,
-            self.covariance,
-            df=DEGREES_OF_FREEDOM[component],
-            size=n_samples,
-            random_state=rng,
-        ).reshape(n_samples, -1)
+        if NAMES[component] == "t_mixture":
+            weights = np.array([weight for weight, _, _ in self.clusters])
+            counts = rng.multinomial(n_samples, weights / weights.sum())
+            parts = [
+                _draw_t(location, shape, _CLUSTER_DOF, count, rng)
+                for (_, location, shape), count in zip(self.clusters, counts)
+                if count
+            ]
+            return np.concatenate(parts)
+        dof = np.inf if NAMES[component] == "gaussian" else _BROAD_DOF
+        return _draw_t(self.location, self.covariance, dof, n_samples, rng)
+
+
+def _log_t(X, location, shape, dof):
+    with np.errstate(over="ignore"):  # beyond 1e150 the density is 0
+        return np.atleast_1d(multivariate_t.logpdf(X, location, shape, df=dof))
+
+
+def _draw_t(location, shape, dof, n_samples, rng):
+    drawn = multivariate_t.rvs(location, shape, df=dof, size=n_samples, random_state=rng)
+    return drawn.reshape(n_samples, -1)
 
 
 def fixed_weights(total):
-    """Split a given weight: all of it to the heavy-tailed component."""
-    return np.array([0.0, total])
+    """Split a given weight evenly over the two components with heavy tails."""
+    return np.array([0.0, total / 2, total / 2])
 
 
 def estimate_weights(log_probs, weight=None, n_iter=200):
-    """Weights of the broad components by EM on rows that no component was fitted to.
+    """Weights of the broad components by EM on rows that nothing was fitted to.
 
     Parameters
     ----------
-    log_probs : ndarray of shape (3, n)
+    log_probs : ndarray of shape (1 + 3, n)
         Log-densities of the rows: the flow first, then the broad components.
     weight : ndarray of shape (n,) or None
         Weights of the rows.
@@ -86,12 +130,12 @@ def estimate_weights(log_probs, weight=None, n_iter=200):
 
     Returns
     -------
-    weights : ndarray of shape (2,)
+    weights : ndarray of shape (3,)
         At least ``FLOORS``.
     """
-    weights = np.full(len(log_probs), 1 / len(log_probs))
+    parts = np.full(len(log_probs), 1 / len(log_probs))
     for _ in range(n_iter):
-        joint = log_probs + np.log(np.maximum(weights, 1e-300))[:, None]
-        weights = np.average(np.exp(joint - logsumexp(joint, axis=0)), axis=1, weights=weight)
-    broad = np.maximum(weights[1:], FLOORS)
-    return broad / max(1.0, broad.sum() + 1e-12)
+        joint = log_probs + np.log(np.maximum(parts, 1e-300))[:, None]
+        parts = np.average(np.exp(joint - logsumexp(joint, axis=0)), axis=1, weights=weight)
+    parts = np.maximum(parts, np.concatenate([[0.0], FLOORS]))
+    return parts[1:] / parts.sum()

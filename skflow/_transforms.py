@@ -5,10 +5,12 @@ unconstrained parameters ``raw`` ``(K, n_parameters * A, B)`` from a conditioner
 may use up. ``forward`` returns the log-determinant ``(K, B)`` and a cache; ``backward`` takes the
 cache, turns the gradient of the value into that of ``x`` in place and returns that of ``raw``;
 ``inverse`` returns the log-determinant of the inverse map. All parameters zero is the identity.
+A transform works in one dtype, on one device.
 """
 
 import math
 
+import numpy as np
 import torch
 
 
@@ -27,41 +29,43 @@ class Affine:
 
     n_parameters = 2
 
-    def __init__(self, max_log_scale=3.0, bounded_shift=False):
-        self.max_log_scale = max_log_scale
+    def __init__(self, max_log_scale=3.0, bounded_shift=False, dtype=None, device=None):
         self.bounded_shift = bounded_shift
+        number = _numbers(dtype, device)
+        self.low, self.high = number(-max_log_scale), number(max_log_scale)
+        self.steepness = number(2 / max_log_scale)
+        self.curvature = -1 / max_log_scale**2
 
-    def _parameters(self, raw):
-        log_scale, shift = raw.chunk(2, 1)
+    def _parameters(self, raw, shape):
+        log_scale, shift = raw.view(shape[0], 2, *shape[1:]).unbind(1)
         bounded = raw if self.bounded_shift else log_scale
-        # m tanh(r / m) = 2 m sigmoid(2 r / m) - m
-        m = self.max_log_scale
-        bounded.mul_(2 / m).sigmoid_().mul_(2 * m).sub_(m)
+        # m tanh(r / m) goes from -m to m as sigmoid(2 r / m) from 0 to 1
+        bounded.mul_(self.steepness).sigmoid_()
+        torch.lerp(self.low, self.high, bounded, out=bounded)
         return log_scale, shift, bounded
 
     def forward(self, x, raw):
-        log_scale, shift, bounded = self._parameters(raw)
+        log_scale, shift, bounded = self._parameters(raw, x.shape)
         scale = torch.exp(log_scale)
         scaled = x * scale
         torch.add(scaled, shift, out=x)
-        return log_scale.sum(1), (scaled, scale, bounded)
+        return log_scale.sum(1), (scaled, scale, raw, bounded)
 
     def backward(self, cache, grad, grad_log_det):
-        scaled, scale, bounded = cache
-        n_models, n_features, n_rows = grad.shape
-        grad_raw = grad.new_empty(n_models, 2 * n_features, n_rows)
-        grad_log_scale, grad_shift = grad_raw.chunk(2, 1)
+        scaled, scale, raw, bounded = cache
+        grad_raw = torch.empty_like(raw)
+        grad_log_scale, grad_shift = grad_raw.view(grad.shape[0], 2, *grad.shape[1:]).unbind(1)
         torch.addcmul(grad_log_det, grad, scaled, out=grad_log_scale)
         grad_shift.copy_(grad)
         inner = grad_raw if self.bounded_shift else grad_log_scale
-        inner.addcmul_(inner, bounded * bounded, value=-1 / self.max_log_scale**2)
+        inner.addcmul_(inner, bounded * bounded, value=self.curvature)
         grad.mul_(scale)
         return grad_raw
 
     def inverse(self, y, raw):
-        log_scale, shift, _ = self._parameters(raw)
+        log_scale, shift, _ = self._parameters(raw, y.shape)
         y.sub_(shift).div_(torch.exp(log_scale))
-        return -log_scale.sum(1)
+        return log_scale.sum(1).neg_()
 
 
 class Spline:
@@ -75,68 +79,68 @@ class Spline:
     min_size = 1e-3  # of a bin, as a part of the whole interval
     min_derivative, max_derivative = 1e-3, 1e2
 
-    def __init__(self, n_bins=8, bound=5.0):
+    def __init__(self, n_bins=8, bound=5.0, dtype=None, device=None):
         self.n_bins = n_bins
         self.bound = bound
         self.n_parameters = 3 * n_bins - 1
+        number = _numbers(dtype, device)
+        self.one, self.low, self.high = map(number, (1.0, self.min_derivative, self.max_derivative))
         # Derivatives are bounded as the bins' slopes are, so that far-away conditioning values do
         # no harm; sigmoid(offset) makes raw zero the derivative 1, and small raw values its log.
-        self.derivative_range = self.max_derivative - self.min_derivative
-        part = (1 - self.min_derivative) / self.derivative_range
-        self.offset = math.log(part / (1 - part))
-        self.min_length = 2 * bound * self.min_size
-        self.free = 2 * bound - n_bins * self.min_length
-
-    def _edges(self, part):
-        """Right edges of the bins: a cumulative sum as a product with a triangle."""
-        n_models, _, n, n_features, n_rows = part.shape
-        triangle = torch.full((n, n), self.free, dtype=part.dtype, device=part.device).tril_()
-        first = torch.arange(1, n + 1, dtype=part.dtype, device=part.device).unsqueeze(1)
-        first.mul_(self.min_length).sub_(self.bound)
-        flat = part.view(2 * n_models, n, n_features * n_rows)
-        edges = torch.baddbmm(first, triangle.expand(2 * n_models, n, n), flat)
-        return edges.view(part.shape)
+        derivative_range = self.max_derivative - self.min_derivative
+        part = (1 - self.min_derivative) / derivative_range
+        self.derivative_range = number(derivative_range)
+        self.offset = number(math.log(part / (1 - part)))
+        min_length = 2 * bound * self.min_size
+        self.free = 2 * bound - n_bins * min_length
+        self.min_length, self.free_length = number(min_length), number(self.free)
+        # Right edges are a cumulative sum: the product with a triangle is faster than cumsum.
+        self.triangle = number(np.tril(np.full((n_bins, n_bins), self.free)))
+        self.first_edges = number(np.arange(1, n_bins + 1)[:, None] * min_length - bound)
 
     def _lookup(self, raw, value, axis):
         """The numbers of the bin that holds a value: left edges, sizes, end derivatives.
 
-        ``reached`` ``(K, n_bins + 1, A, B)`` is 1 at the edges up to the value and 0 beyond it.
+        ``reached`` ``(K, n_bins + 1, A, B)`` is 1 at the edges up to the value and 0 beyond it,
+        ``here`` ``(K, n_bins, A, B)`` 1 at the bin and 0 elsewhere: what belongs to the bin is a
+        sum over all bins, which costs less than a gather, let alone than its backward pass.
         """
-        n = self.n_bins
-        shape = (raw.shape[0], -1, value.shape[1], raw.shape[2])
-        raw = raw.view(shape)
-        part = torch.softmax(raw[:, : 2 * n].unflatten(1, (2, n)), 2)
-        edges = self._edges(part)
-        reached = value.new_empty(shape[0], n + 1, *value.shape[1:])
-        reached[:, 0] = 1
-        reached[:, n] = 0
+        n, (n_models, n_features, n_rows) = self.n_bins, value.shape
+        raw = raw.view(n_models, self.n_parameters, n_features, n_rows)
+        sizes, raw_derivative = raw[:, : 2 * n], raw[:, 2 * n :]
+        part = torch.softmax(sizes.view(n_models, 2, n, n_features, n_rows), 2)
+        flat = part.view(2 * n_models, n, n_features * n_rows)
+        edges = torch.baddbmm(self.first_edges, self.triangle.expand(2 * n_models, n, n), flat)
+        edges = edges.view(part.shape)
+        reached = raw.new_zeros(n_models, n + 1, n_features, n_rows)
+        reached[:, 0].fill_(1)
         # comparing into a float tensor is several times faster than into a boolean one on a CPU
-        inner_reached = reached[:, 1:n]
-        torch.gt(value.unsqueeze(1), edges[:, axis, :-1], out=inner_reached)
-        index = inner_reached.sum(1, keepdim=True)
-        both = index.long().unsqueeze(1).expand(-1, 2, -1, -1, -1)
-        size = part.gather(2, both).squeeze(2).mul_(self.free).add_(self.min_length)
-        left = edges.gather(2, both).squeeze(2).sub_(size)
-        # The derivative at the boundary is 1, that is raw 0: inner is 0 there, elsewhere 1.
-        ends = torch.cat([index - 1, index], 1)
-        clamped = ends.clamp(0, n - 2)
-        inner = torch.eq(ends, clamped, out=ends)
-        level = raw[:, 2 * n :].gather(1, clamped.long()).mul_(inner).add_(self.offset).sigmoid_()
-        derivative = level * self.derivative_range
-        derivative.add_(self.min_derivative)
-        return left, size, derivative, (part, reached, inner, level)
+        torch.gt(value.unsqueeze(1), edges[:, axis, :-1], out=reached[:, 1:n])
+        here = reached[:, :-1] - reached[:, 1:]
+        numbers = raw.new_empty(n_models, 6, n_features, n_rows)
+        left, size, derivative = numbers[:, :2], numbers[:, 2:4], numbers[:, 4:]
+        both = here.unsqueeze(1)
+        torch.add(self.min_length, (part * both).sum(2), alpha=self.free, out=size)
+        torch.sub((edges.mul_(both)).sum(2), size, out=left)
+        # At the boundary nothing is added: raw 0 is the derivative 1.
+        level = torch.empty_like(derivative)
+        torch.sum(raw_derivative * here[:, 1:], 1, out=level[:, 0])
+        torch.sum(raw_derivative * here[:, :-1], 1, out=level[:, 1])
+        level.add_(self.offset).sigmoid_()
+        torch.lerp(self.low, self.high, level, out=derivative)
+        return numbers.unbind(1), (part, reached, here, level)
 
     def forward(self, x, raw):
         # Beyond the bound the spline is taken at the bound, where it is the bound, with slope 1.
         clipped = x.clamp(-self.bound, self.bound)
-        left, size, derivative, bins = self._lookup(raw, clipped, 0)
-        (x0, y0), (w, h), (d0, d1) = left.unbind(1), size.unbind(1), derivative.unbind(1)
+        (x0, y0, w, h, d0, d1), bins = self._lookup(raw, clipped, 0)
         theta = (clipped - x0).div_(w)
         s = h / w
         u, curvature, denominator, low, high, m = _rational(theta, s, d0, d1)
         q = (theta * low).div_(denominator)
-        slope = (s / denominator).square_().mul_(m)
-        inside = torch.eq(x, clipped, out=torch.empty_like(x))
+        ratio = s / denominator
+        slope = (ratio * ratio).mul_(m)
+        inside = torch.eq(x, clipped, out=ratio)
         x.sub_(clipped).add_(y0).addcmul_(h, q)
         cache = (theta, s, u, curvature, denominator, low, high, m, q, slope, w, h, inside, bins)
         return torch.log(slope).sum(1), cache
@@ -144,63 +148,63 @@ class Spline:
     def backward(self, cache, grad, grad_log_det):
         """Reverse mode through ``y0 + h q`` and ``2 log s + log m - 2 log denominator``."""
         theta, s, u, curvature, denominator, low, high, m, q, slope, w, h, inside, bins = cache
-        shape = (grad.shape[0], 2, *grad.shape[1:])
-        g_left, g_size, g_derivative = grad.new_empty(3, *shape).unbind(0)
-        (g_x0, g_y0), (g_w, g_h) = g_left.unbind(1), g_size.unbind(1)
-        g_d0, g_d1 = g_derivative.unbind(1)
+        gradients = grad.new_empty(grad.shape[0], 6, *grad.shape[1:])
+        g_x0, g_y0, g_w, g_h, g_d0, g_d1 = gradients.unbind(1)
         g_y0.copy_(grad)
         g_num = (grad * h).div_(denominator)
-        twice = 2 * grad_log_det
+        twice = grad_log_det + grad_log_det
         g_den = torch.addcmul(twice / denominator, g_num, q)  # with the sign turned
         g_m = grad_log_det / m
-        theta_2, one_minus_2 = theta * theta, (1 - theta).square_()
+        theta_2, rest = theta * theta, self.one - theta
         # end derivatives
-        torch.mul(g_m, one_minus_2, out=g_d0).addcmul_(u, g_num - g_den)
+        torch.mul(g_m, rest.mul_(rest), out=g_d0).addcmul_(u, g_num - g_den)
         torch.mul(g_m, theta_2, out=g_d1).addcmul_(u, g_den, value=-1)
         # the slope h / w at fixed theta
-        g_s = torch.addcdiv(g_num.mul_(theta_2), grad_log_det, s, value=2)
-        g_s.addcmul_(g_m, u, value=2).addcmul_(g_den, torch.rsub(u, 1, alpha=2), value=-1).div_(w)
-        # theta at fixed slope: of the value it is the spline's slope
-        bend = curvature.mul_(torch.rsub(theta, 1, alpha=2)).div_(denominator)
+        g_s = g_num.mul_(theta_2).addcdiv_(grad_log_det, s, value=2).addcmul_(g_m, u, value=2)
+        g_s.addcmul_(g_den, torch.sub(self.one, u, alpha=2), value=-1).div_(w)
+        # theta at fixed slope; for the value itself it is the spline's slope
+        bend = curvature.mul_(torch.sub(self.one, theta, alpha=2)).div_(denominator)
         g_x = (high - low).div_(m).sub_(bend).mul_(twice).div_(w).addcmul_(grad, slope)
         torch.neg(g_x, out=g_x0)
         torch.addcmul(g_s * s, theta, g_x, out=g_w).neg_()
         torch.addcmul(g_s, grad, q, out=g_h)
         # Beyond the bound x has slope 1, and raw no influence (the sums cancel).
         grad.addcmul_(inside, g_x.sub_(grad))
-        return self._raw_gradient(bins, g_left, g_size, g_derivative)
+        return self._raw_gradient(bins, gradients)
 
-    def _raw_gradient(self, bins, g_left, g_size, g_derivative):
-        part, reached, inner, level = bins
-        n = self.n_bins
-        grad_raw = part.new_empty(part.shape[0], self.n_parameters, *part.shape[3:])
-        here = reached[:, :-1] - reached[:, 1:]  # 1 at the bin that holds the value
-        g_derivative.mul_(inner).mul_(level).mul_((1 - level).mul_(self.derivative_range))
-        g_d0, g_d1 = g_derivative.split(1, 1)
-        torch.mul(here[:, 1:], g_d0, out=grad_raw[:, 2 * n :]).addcmul_(here[:, :-1], g_d1)
+    def _raw_gradient(self, bins, gradients):
+        part, reached, here, level = bins
+        n, (n_models, _, n_features, n_rows) = self.n_bins, gradients.shape
+        grad_raw = part.new_empty(n_models, self.n_parameters, n_features, n_rows)
+        grad_sizes, grad_derivative = grad_raw[:, : 2 * n], grad_raw[:, 2 * n :]
+        level.addcmul_(level, level, value=-1).mul_(self.derivative_range)
+        g_ends = gradients[:, 4:].mul_(level)
+        torch.mul(here[:, 1:], g_ends[:, :1], out=grad_derivative)
+        grad_derivative.addcmul_(here[:, :-1], g_ends[:, 1:])
         # A left edge is the sum of the sizes of the bins passed.
-        g_part = reached[:, 1:].unsqueeze(1) * g_left.mul_(self.free).unsqueeze(2)
-        g_part.addcmul_(here.unsqueeze(1), g_size.mul_(self.free).unsqueeze(2))
-        grad_softmax = torch._softmax_backward_data(g_part, part, 2, part.dtype)
-        grad_raw[:, : 2 * n] = grad_softmax.flatten(1, 2)
-        return grad_raw.flatten(1, 2)
+        g_bins = gradients[:, :4].mul_(self.free_length).unsqueeze(2)
+        g_part = reached[:, 1:].unsqueeze(1) * g_bins[:, :2]
+        g_part.addcmul_(here.unsqueeze(1), g_bins[:, 2:])
+        g_softmax = torch._softmax_backward_data(g_part, part, 2, part.dtype)
+        grad_sizes.copy_(g_softmax.view(grad_sizes.shape))
+        return grad_raw.view(n_models, -1, n_rows)
 
     def inverse(self, y, raw):
         clipped = y.clamp(-self.bound, self.bound)
-        left, size, derivative, _ = self._lookup(raw, clipped, 1)
-        (x0, y0), (w, h), (d0, d1) = left.unbind(1), size.unbind(1), derivative.unbind(1)
+        (x0, y0, w, h, d0, d1), _ = self._lookup(raw, clipped, 1)
         s = h / w
         rise = clipped - y0
-        # The root of a t^2 + b t + c in [0, 1] in the form that does not cancel (Durkan's Eq. 29)
+        # The root of a t^2 + b t - c in [0, 1] in the form that does not cancel (Durkan's Eq. 29)
         bend = torch.add(d0 + d1, s, alpha=-2).mul_(rise)
-        b = torch.addcmul(bend.neg(), h, d0)
+        b = torch.mul(h, d0).sub_(bend)
         a = bend.addcmul_(h, s - d0)
-        c = rise.mul_(s)  # with the sign turned
+        c = rise.mul_(s)
         root = (b * b).addcmul_(a, c, value=4).clamp_(min=0).sqrt_()
-        theta = c.mul_(2).div_(root.add_(b))
+        theta = c.add_(c).div_(root.add_(b))
         _, _, denominator, _, _, m = _rational(theta, s, d0, d1)
         y.sub_(clipped).add_(x0).addcmul_(theta, w)
-        return -torch.log(s.div_(denominator).square_().mul_(m)).sum(1)
+        ratio = s.div_(denominator)
+        return (ratio * ratio).mul_(m).log_().sum(1).neg_()
 
 
 def _rational(theta, s, d0, d1):
@@ -213,11 +217,16 @@ def _rational(theta, s, d0, d1):
     return u, curvature, denominator, low, high, torch.lerp(low, high, theta)
 
 
-def make_transform(name, *, n_bins, single_layer):
+def _numbers(dtype, device):
+    """Constants as tensors: torch converts a Python number anew in every operation."""
+    return lambda value: torch.as_tensor(value).to(dtype=dtype, device=device)
+
+
+def make_transform(name, *, n_bins, single_layer, dtype=None, device=None):
     """The transform that an estimator's ``transform`` names.
 
     A single-layer conditioner makes the affine coupling the paper's: scale and shift in (-1, 1).
     """
-    if name == "affine":
-        return Affine(1.0, bounded_shift=True) if single_layer else Affine()
-    return Spline(n_bins)
+    if name == "spline":
+        return Spline(n_bins, dtype=dtype, device=device)
+    return Affine(1.0 if single_layer else 3.0, single_layer, dtype=dtype, device=device)
