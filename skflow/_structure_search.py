@@ -92,7 +92,7 @@ feature_names_in_
 
     _parameter_constraints = {
         **BaseFlowDensity._parameter_constraints,
-        "n_search_iter": [Interval(Integral, 0, None, closed="left")],
+        "n_search_iter": [Interval(Integral, 1, None, closed="left")],
         "n_candidate_steps": [Interval(Integral, 1, None, closed="left")],
         "n_offspring": [Interval(Integral, 1, None, closed="left")],
         "initial_layout": "no_validation",  # masks.resolve says what is allowed
