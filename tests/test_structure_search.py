@@ -1,0 +1,247 @@
+"""``StructureSearchFlow``: Algorithm 1 on real trainings."""
+
+import pickle
+import re
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+
+from skflow import StructureSearchFlow, masks
+from skflow._training import CandidateEvaluator
+
+
+@pytest.fixture(scope="module")
+def X():
+    rng = np.random.RandomState(0)
+    X = rng.standard_normal((200, 6))
+    X[:, 3:] += X[:, :3] ** 2
+    return X
+
+
+def search(**params):
+    return StructureSearchFlow(
+        **{
+            "n_layers": 3,
+            "n_search_iter": 12,
+            "n_candidate_steps": 4,
+            "coupling": "affine",
+            "hidden_layer_sizes": (),
+            "max_iter": 2,
+            "random_state": 0,
+            **params,
+        }
+    )
+
+
+def best_of(history):
+    """The last accepted record: what costs as much as the best replaces it."""
+    return [record for record in history if record.accepted][-1]
+
+
+def assert_same_history(found, expected):
+    assert len(found) == len(expected)
+    for one, other in zip(found, expected):
+        np.testing.assert_array_equal(one.masks, other.masks)
+        assert one.accepted == other.accepted
+        assert one.cost == pytest.approx(other.cost, rel=1e-5)
+
+
+MODES = {
+    "paper": {"solver": "sgd", "learning_rate": "cyclic", "early_stopping": False},
+    "inherit": {"candidate_start": "inherit"},
+    "validation": {"candidate_score": "validation"},
+    "alternating": {"search_space": "alternating"},
+    "offspring": {"n_offspring": 3},
+    "start": {"initial_layout": "parity", "candidate_start": "inherit", "n_conditioning": 3},
+    "spline": {"coupling": "spline", "hidden_layer_sizes": (4,), "n_bins": 4},
+    "ensemble": {"n_init": 2, "candidate_score": "validation", "candidate_start": "inherit"},
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_history_holds_every_iteration_and_the_best_is_kept(X, mode):
+    model = search(**MODES[mode]).fit(X)
+    history = model.search_history_
+    assert [record.iteration for record in history] == list(range(13))
+    np.testing.assert_array_equal(history[0].masks, model.initial_masks_)
+    assert history[0].accepted
+    best = history[0]
+    for record in history[1:]:
+        assert record.accepted == (record.cost <= best.cost)  # Algorithm 1: ties replace
+        best = record if record.accepted else best
+        assert record.best_cost == best.cost
+        # shuffled masks keep their sizes
+        np.testing.assert_array_equal(record.masks.sum(axis=1), model.initial_masks_.sum(axis=1))
+    np.testing.assert_array_equal(model.masks_, best.masks)
+    assert np.isfinite(model.score(X)) and model.n_iter_ == 2
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_integer_seeds_reproduce_the_search(X, mode):
+    one, other = (search(**MODES[mode]).fit(X) for _ in range(2))
+    for record, again in zip(one.search_history_, other.search_history_):
+        np.testing.assert_array_equal(record.masks, again.masks)
+        assert record.cost == again.cost
+    np.testing.assert_array_equal(one.score_samples(X), other.score_samples(X))
+    elsewhere = search(random_state=1, **MODES[mode]).fit(X)
+    if mode != "start":
+        assert not np.array_equal(elsewhere.initial_masks_, one.initial_masks_)
+    costs = [record.cost for record in elsewhere.search_history_]
+    assert costs != [record.cost for record in one.search_history_]
+
+
+def test_costs_do_not_depend_on_how_candidates_are_stacked(X):
+    """A prefix of the search is the search with fewer iterations."""
+    longer, shorter = (search(n_search_iter=n).fit(X) for n in (12, 5))
+    assert_same_history(shorter.search_history_, longer.search_history_[:6])
+
+
+def test_search_finds_what_conditions_what():
+    """x2 = x1^2, the others noise: the layer that moves x2 must see x1, and nothing else counts."""
+    rng = np.random.RandomState(0)
+    X = rng.standard_normal((1000, 4))
+    X[:, 1] = X[:, 0] ** 2 + 0.05 * X[:, 1]
+    model = StructureSearchFlow(
+        n_layers=1,
+        n_search_iter=20,
+        n_candidate_steps=60,
+        candidate_score="validation",
+        coupling="affine",
+        hidden_layer_sizes=(16,),
+        learning_rate_init=0.02,
+        max_iter=1,
+        random_state=0,
+    ).fit(X)
+    assert model.masks_[0, 1] and not model.masks_[0, 0]
+    costs = [record.best_cost for record in model.search_history_]
+    assert costs == sorted(costs, reverse=True)
+
+
+def test_alternating_space(X):
+    model = search(search_space="alternating", n_layers=4).fit(X)
+    assert all(masks.is_alternating(record.masks) for record in model.search_history_)
+
+
+def test_initial_layout(X):
+    pair = np.array([[True, True, True, False, False, False], [False] * 3 + [True] * 3])
+    for layout in ("parity", pair, masks.Repeat(pair), lambda *_: pair):
+        model = search(n_layers=2, n_search_iter=1, initial_layout=layout).fit(X)
+        expected = masks.parity(2, 6) if isinstance(layout, str) else pair
+        np.testing.assert_array_equal(model.initial_masks_, expected)
+
+
+def test_stop_without_improvement(X):
+    model = search(n_search_iter=200, n_search_iter_no_change=5).fit(X)
+    history = model.search_history_
+    assert len(history) < 201
+    # five iterations in a row without a lower cost, and never before
+    stale = [record.best_cost == history[-1].best_cost for record in history]
+    assert sum(stale) == 6
+
+
+def test_validation_score_needs_validation_rows(X):
+    with pytest.raises(ValueError, match=r"candidate_score='validation'.*early_stopping"):
+        search(candidate_score="validation", early_stopping=False).fit(X)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("n_search_iter", 0),
+        ("n_search_iter", 2.5),
+        ("n_candidate_steps", 0),
+        ("n_offspring", 0),
+        ("initial_layout", "search"),
+        ("initial_layout", "spiral"),
+        ("candidate_start", "warm"),
+        ("candidate_score", "test"),
+        ("search_space", "all"),
+        ("n_search_iter_no_change", 0),
+        ("n_jobs", 0),
+    ],
+)
+def test_bad_parameters(X, name, value):
+    with pytest.raises(ValueError, match=rf"{name}.*{re.escape(str(value))}"):
+        search(**{name: value}).fit(X)
+
+
+def test_alternating_space_needs_an_alternating_start(X):
+    start = np.array([[True] * 3 + [False] * 3] * 3)
+    with pytest.raises(ValueError, match=r"(?s)initial_layout.*not alternating"):
+        search(initial_layout=start, search_space="alternating").fit(X)
+
+
+# ---- interruption
+
+
+@pytest.fixture
+def interrupted(monkeypatch):
+    """Raise KeyboardInterrupt instead of the n-th evaluation of candidates."""
+
+    def install(n_calls):
+        evaluate, n_left = CandidateEvaluator.__call__, [n_calls]
+
+        def call(self, *args, **kwargs):
+            n_left[0] -= 1
+            if n_left[0] == 0:
+                raise KeyboardInterrupt
+            return evaluate(self, *args, **kwargs)
+
+        monkeypatch.setattr(CandidateEvaluator, "__call__", call)
+
+    yield install
+    monkeypatch.undo()
+
+
+def test_interrupted_search_trains_the_best_so_far(X, interrupted):
+    whole = search().fit(X).search_history_
+    interrupted(4)
+    model = search().fit(X)
+    history = model.search_history_
+    assert 2 < len(history) < 13
+    assert_same_history(history, whole[: len(history)])
+    np.testing.assert_array_equal(model.masks_, best_of(history).masks)
+    assert np.isfinite(model.score(X)) and model.n_iter_ == 2
+
+
+def test_interrupted_search_says_so_when_verbose(X, interrupted, capsys):
+    interrupted(4)
+    with pytest.warns(UserWarning, match=r"search was interrupted after \d+ of 12 iterations"):
+        search(verbose=1).fit(X)
+    assert "search" in capsys.readouterr().out
+
+
+def test_interrupted_before_anything_was_evaluated(X, interrupted):
+    interrupted(1)
+    model = search()
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X)
+    with pytest.raises(NotFittedError):
+        model.score(X)
+    assert vars(model) == clone(model).get_params()
+
+
+def test_interrupted_search_goes_on_with_warm_start(X, interrupted, monkeypatch):
+    whole = search().fit(X)
+    interrupted(4)
+    model = search(warm_start=True).fit(X)
+    assert len(model.search_history_) < 13
+    monkeypatch.undo()
+    model = pickle.loads(pickle.dumps(model)).fit(X)
+    assert_same_history(model.search_history_, whole.search_history_)
+    np.testing.assert_array_equal(model.masks_, whole.masks_)
+
+
+def test_warm_start_continues_the_search_where_it_ended(X):
+    whole = search(n_search_iter=12).fit(X)
+    model = search(n_search_iter=5, warm_start=True).fit(X)
+    model.set_params(n_search_iter=12).fit(X)
+    assert_same_history(model.search_history_, whole.search_history_)
+    np.testing.assert_array_equal(model.masks_, whole.masks_)
+    # nothing is left to search: only the training goes on
+    history, score = model.search_history_, model.score(X)
+    model.set_params(max_iter=20).fit(X)
+    assert_same_history(model.search_history_, history)
+    assert model.score(X) > score
