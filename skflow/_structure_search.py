@@ -48,9 +48,9 @@ class StructureSearchFlow(BaseFlowDensity):
     n_jobs : int or None, default=None
         Processes that candidates are spread over, as joblib understands it. The result does not
         depend on it.
-    n_conditioning, coupling, n_bins, hidden_layer_sizes, activation, standardize, tail_weight, \
-n_init, n_estimators, solver, learning_rate, learning_rate_init, alpha, batch_size, max_iter, \
-early_stopping, validation_fraction, n_iter_no_change, tol, device, verbose, random_state
+    n_conditioning, coupling, n_bins, hidden_layer_sizes, activation, standardize, dequantize, \
+tail_weight, n_init, n_estimators, solver, learning_rate, learning_rate_init, alpha, batch_size, \
+max_iter, early_stopping, validation_fraction, n_iter_no_change, tol, device, verbose, random_state
         As in ``CouplingFlowDensity``. Candidates are trained in the same way, with the schedule
         compressed to ``n_candidate_steps``.
     warm_start : bool, default=False
@@ -68,8 +68,8 @@ early_stopping, validation_fraction, n_iter_no_change, tol, device, verbose, ran
         Where the search started.
     masks_ : ndarray of bool, shape (n_layers, n_features)
         The best structure found, in use.
-    location_, scale_, n_iter_, loss_curve_, validation_scores_, n_parameters_, n_features_in_, \
-feature_names_in_
+    location_, scale_, tail_weight_, n_iter_, loss_curve_, validation_scores_, n_parameters_, \
+n_features_in_, feature_names_in_
         As in ``CouplingFlowDensity``.
 
     References
@@ -123,6 +123,7 @@ feature_names_in_
         hidden_layer_sizes=(64, 64),
         activation="relu",
         standardize=True,
+        dequantize=False,
         tail_weight="auto",
         n_init=1,
         n_estimators=1,
@@ -157,6 +158,7 @@ feature_names_in_
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.standardize = standardize
+        self.dequantize = dequantize
         self.tail_weight = tail_weight
         self.n_init = n_init
         self.n_estimators = n_estimators
