@@ -26,7 +26,9 @@ from ._flow import FlowStack
 from ._preparation import (
     check_device,
     fill_constant_columns,
+    grid_steps,
     location_and_scale,
+    warn_of_few_values,
     weighted_rows,
 )
 from ._progress import Progress
@@ -62,6 +64,7 @@ class BaseFlowDensity(
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions(set(ACTIVATIONS))],
         "standardize": ["boolean"],
+        "dequantize": ["boolean"],
         "tail_weight": [Interval(Real, 0, 1, closed="left"), StrOptions({"auto"})],
         "n_estimators": [Interval(Integral, 1, None, closed="left")],
         "n_init": [Interval(Integral, 1, None, closed="left")],
@@ -129,17 +132,11 @@ class BaseFlowDensity(
             self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
             self._n_fits = 0
             self.location_, self.scale_ = location_and_scale(X, weight, self.standardize)
+            self.grid_steps_ = grid_steps(X) if self.dequantize else np.zeros(X.shape[1])
+            self._origin = X.min(axis=0)
         self._n_fits += 1
-        standardized = (X - self.location_) / self.scale_
-        names = getattr(self, "feature_names_in_", None)
-        fill_constant_columns(standardized, X, self._rng("constant columns"), names)
-        data = TrainingData(
-            torch.as_tensor(standardized, dtype=torch.float32, device=device),
-            *self._splits(len(X)),
-            None
-            if weight is None
-            else torch.as_tensor(weight / weight.mean(), dtype=torch.float32, device=device),
-        )
+        standardized = self._standardized(X)
+        data = self._training_data(standardized, weight, device)
         options = self._training_options(data.rows.shape[1])
         structures = self._structures(data, options, continued)
         kept = continued and np.array_equal(structures, self._density.flow.masks)
@@ -157,6 +154,26 @@ class BaseFlowDensity(
         self._keep_best(flow, result, n_init)
         self._fit_tails(standardized, weight, data)
 
+    def _standardized(self, X):
+        names = getattr(self, "feature_names_in_", None)
+        if not self.dequantize:
+            warn_of_few_values(X, names)
+        # a value on a grid stands for its cell
+        spread = self._rng("grid").uniform(-0.5, 0.5, X.shape) * self.grid_steps_
+        standardized = (X + spread - self.location_) / self.scale_
+        fill_constant_columns(standardized, X, self._rng("constant columns"), names)
+        return standardized
+
+    def _training_data(self, standardized, weight, device):
+        def tensor(array):
+            return torch.as_tensor(array, dtype=torch.float32, device=device)
+
+        return TrainingData(
+            tensor(standardized),
+            *self._splits(len(standardized)),
+            weight=None if weight is None else tensor(weight / weight.mean()),
+        )
+
     def _check_continuation(self, X):
         flow = self._density.flow
         if X.shape[1] != flow.n_features or self.n_estimators != flow.n_models:
@@ -168,7 +185,7 @@ class BaseFlowDensity(
 
     def _rng(self, purpose, turn=0):
         """The random stream of one purpose, whatever others have drawn."""
-        purposes = ("constant columns", "split", "masks", "search", "training", "tails")
+        purposes = ("constant columns", "split", "masks", "search", "training", "tails", "grid")
         key = (purposes.index(purpose), turn)
         return np.random.RandomState(
             np.random.MT19937(np.random.SeedSequence(self._seed, spawn_key=key))
@@ -335,7 +352,14 @@ class BaseFlowDensity(
         scores = result.score.reshape(-1, n_init)
         best = scores.argmin(axis=1) + n_init * np.arange(len(scores))
         flow = flow.take(best).to(dtype=torch.float64, device="cpu")
-        self._density = Density(self.location_, self.scale_, flow, device=self.device)
+        self._density = Density(
+            self.location_,
+            self.scale_,
+            flow,
+            device=self.device,
+            origin=self._origin,
+            step=self.grid_steps_,
+        )
         self.masks_ = flow.masks[0] if len(best) == 1 else flow.masks
         self.n_parameters_ = flow.n_models * flow.n_parameters
         self.n_iter_ = int(result.n_epochs[best].max())

@@ -38,6 +38,12 @@ class CouplingFlowDensity(BaseFlowDensity):
     standardize : bool, default=True
         Make mean and standard deviation of the columns the first, fixed layer of the flow.
         Densities stay in the units of the data either way, so no scaler is needed in front.
+    dequantize : bool, default=False
+        Spread the values of columns that lie on a grid (counts, codes, rounded measurements: at
+        most half as many values as rows, in whole steps) evenly over their cells during training:
+        the density is then that of the spread values, still in units of the data, its value at
+        the grid point times the step approximates the probability of the value, and samples are
+        rounded to the grid. Without it the density of a repeated value can grow without bound.
     tail_weight : "auto" or float, default="auto"
         Part of broad components in the density, which give rows far from the data a low but sane
         score: a Gaussian and a Student-t with 3 degrees of freedom, both with the data's mean and
@@ -94,6 +100,8 @@ class CouplingFlowDensity(BaseFlowDensity):
         The masks in use; (n_estimators, n_layers, n_features) for more than one member.
     location_, scale_ : ndarray of shape (n_features,)
         Of the standardisation.
+    grid_steps_ : ndarray of shape (n_features,)
+        Steps of the grids of dequantised columns, 0 for the others.
     tail_weight_ : float
         Total weight of the broad components.
     n_iter_ : int
@@ -154,6 +162,7 @@ class CouplingFlowDensity(BaseFlowDensity):
         hidden_layer_sizes=(64, 64),
         activation="relu",
         standardize=True,
+        dequantize=False,
         tail_weight="auto",
         n_init=1,
         n_estimators=1,
@@ -180,6 +189,7 @@ class CouplingFlowDensity(BaseFlowDensity):
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.standardize = standardize
+        self.dequantize = dequantize
         self.tail_weight = tail_weight
         self.n_init = n_init
         self.n_estimators = n_estimators

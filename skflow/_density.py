@@ -30,6 +30,8 @@ class Density:
         In standardised units.
     device : str
         Where to compute; the CPU where it is not available.
+    origin, step : ndarray of shape (d,)
+        Grids of the dequantised columns, to which samples are rounded; step 0 for the others.
     """
 
     location: np.ndarray
@@ -37,6 +39,8 @@ class Density:
     flow: FlowStack
     tails: BroadComponents | None = None
     device: str = "cpu"
+    origin: np.ndarray | float = 0.0
+    step: np.ndarray | float = 0.0
 
     def _map(self, function, Z):
         """``function(flow, block)`` over blocks of rows; its results joined along the rows."""
@@ -92,4 +96,9 @@ class Density:
             else:
                 Z = self.tails.sample(k - n_models, count, rng)
                 parts.append(Z * self.scale + self.location)
-        return rng.permutation(np.concatenate(parts))
+        return self._to_grid(rng.permutation(np.concatenate(parts)))
+
+    def _to_grid(self, X):
+        step = np.where(self.step > 0, self.step, 1.0)
+        rounded = self.origin + step * np.round((X - self.origin) / step)
+        return np.where(self.step > 0, rounded, X)

@@ -61,6 +61,37 @@ def fill_constant_columns(table, X, rng, names):
         )
 
 
+def grid_steps(X):
+    """The step of columns whose values lie on a grid with repetitions, 0 for the others.
+
+    Such columns are counts, codes or rounded measurements: at most half as many values as rows,
+    all of them whole multiples of the smallest gap apart.
+    """
+    steps = np.zeros(X.shape[1])
+    for j, column in enumerate(X.T):
+        values = np.unique(column)
+        if 1 < len(values) <= len(column) / 2:
+            step = np.diff(values).min()
+            multiples = (values - values[0]) / step
+            if np.abs(multiples - np.round(multiples)).max() < 1e-3:
+                steps[j] = step
+    return steps
+
+
+def warn_of_few_values(X, names):
+    """Warn of columns with so few distinct values that a density on them means little."""
+    few = np.array([len(np.unique(column)) for column in X.T]) <= len(X) / 20
+    few &= ~constant_columns(X)
+    if few.any():
+        warnings.warn(
+            f"{name_columns(few, names)} nearly discrete: at most one distinct value in 20 rows. A "
+            "density can grow without bound at values that repeat, so likelihoods compare only "
+            "between models of the same columns at the same resolution. Set dequantize=True to "
+            "spread each value evenly over its cell of the grid, or leave such columns out.",
+            stacklevel=5,
+        )
+
+
 def copied_columns(table):
     """Which columns are an earlier one up to shift, scale and rounding."""
     if len(table) < 3:  # two rows always lie on a line
