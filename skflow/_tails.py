@@ -6,10 +6,13 @@ density of such rows is low but sane, it stays exact, and where a table is small
 the mixture falls back on the shrunk Gaussian. (Defensive mixtures: Hesterberg 1995.)
 """
 
+import warnings
+
 import numpy as np
 from scipy.special import logsumexp
 from scipy.stats import multivariate_t
 from sklearn.covariance import ledoit_wolf
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
 #: The broad components: the shrunk Gaussian, a mixture of Student-t distributions that follows the
@@ -63,7 +66,10 @@ class BroadComponents:
         if weight is not None or len(X) > _MAX_ROWS:
             parts = None if weight is None else weight / weight.sum()
             X = X[rng.choice(len(X), min(len(X), _MAX_ROWS), p=parts, replace=weight is not None)]
-        mixture = GaussianMixture(n_clusters, reg_covar=1e-3, random_state=rng).fit(X)
+        with warnings.catch_warnings():
+            # that it did not converge, or that a table has few distinct rows, spoils no bound
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            mixture = GaussianMixture(n_clusters, reg_covar=1e-3, random_state=rng).fit(X)
         return list(zip(mixture.weights_, mixture.means_, mixture.covariances_))
 
     def log_probs(self, X):
