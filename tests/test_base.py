@@ -21,9 +21,16 @@ from sklearn.preprocessing import StandardScaler
 
 from skflow import CouplingFlowDensity, StructureSearchFlow, _density, _training
 
-SMALL = {"n_layers": 2, "hidden_layer_sizes": (8,), "max_iter": 5, "random_state": 0}
+SMALL = {
+    "n_layers": 2,
+    "hidden_layer_sizes": (8,),
+    "max_iter": 5,
+    "tail_weight": 0,
+    "random_state": 0,
+}
 ESTIMATORS = {
     "spline": CouplingFlowDensity(**SMALL),
+    "tails": CouplingFlowDensity(coupling="affine", **{**SMALL, "tail_weight": "auto"}),
     "affine": CouplingFlowDensity(coupling="affine", early_stopping=False, **SMALL),
     "ensemble": CouplingFlowDensity(n_estimators=2, n_init=2, mask_layout="random", **SMALL),
     "search": StructureSearchFlow(n_search_iter=4, n_candidate_steps=3, **SMALL),
@@ -91,7 +98,7 @@ def test_score_is_the_mean_and_bits_per_dim_the_formula_of_the_paper(estimator, 
 
 
 def test_curves_are_in_the_units_of_the_data(X):
-    model = flow(tail_weight=0, early_stopping=True).fit(X)
+    model = flow(early_stopping=True).fit(X)
     assert len(model.loss_curve_) == len(model.validation_scores_) == model.n_iter_ == 5
     # an eventual likelihood on new rows, without a shift by the columns' units (log 1 here)
     assert max(model.validation_scores_) == pytest.approx(model.score(X), abs=0.5)
@@ -137,7 +144,7 @@ def test_gaussian_with_known_covariance(coupling):
 
 
 def test_density_is_that_of_the_change_of_variables(X):
-    model = flow(tail_weight=0).fit(X[:, :2])
+    model = flow().fit(X[:, :2])
     points, h = X[:20, :2], 1e-6
     slopes = [
         (model.transform(points + h * e) - model.transform(points - h * e)) / (2 * h)
@@ -385,7 +392,6 @@ def test_a_diverging_model_is_recovered(X, coupling, early_stopping):
     diverging = flow(
         coupling=coupling,
         early_stopping=early_stopping,
-        tail_weight=0,
         learning_rate="constant",
         learning_rate_init=1e3,
         max_iter=40,
@@ -554,10 +560,10 @@ def test_bad_rows_after_fit(X):
 
 @pytest.mark.parametrize("value", [0.0, 5.0, 1e30])
 def test_constant_column(X, value):
-    others = flow(tail_weight=0, max_iter=30).fit(X[:, [0, 2]]).score(X[:, [0, 2]])
+    others = flow(max_iter=30).fit(X[:, [0, 2]]).score(X[:, [0, 2]])
     X[:, 1] = value
     with pytest.warns(UserWarning, match="Column 1 is constant"):
-        model = flow(tail_weight=0, max_iter=30).fit(X)
+        model = flow(max_iter=30).fit(X)
     # as announced: a normal distribution of variance 1 around the value
     surplus = model.score(X) - others
     assert surplus == pytest.approx(-0.5 * math.log(2 * math.pi), abs=0.5)
@@ -582,6 +588,12 @@ def test_constant_and_copied_columns_are_named(X):
     assert len(messages) == 2
     assert messages[0].startswith("Column 'b' is constant")
     assert messages[1].startswith("Column 'd' is a copy")
+
+
+def test_nearly_discrete_data_raise_no_warnings_of_inner_estimators():
+    X = np.random.RandomState(0).randint(2, size=(300, 3)).astype(float)
+    model = flow(tail_weight="auto").fit(X)
+    assert np.isfinite(model.score(X))
 
 
 def test_warnings_point_at_the_caller(X):

@@ -29,6 +29,7 @@ def search(**params):
             "coupling": "affine",
             "hidden_layer_sizes": (),
             "max_iter": 2,
+            "tail_weight": 0,
             "random_state": 0,
             **params,
         }
