@@ -163,12 +163,13 @@ class Spline:
         g_s.addcmul_(g_den, torch.sub(self.one, u, alpha=2), value=-1).div_(w)
         # theta at fixed slope; for the value itself it is the spline's slope
         bend = curvature.mul_(torch.sub(self.one, theta, alpha=2)).div_(denominator)
-        g_x = (high - low).div_(m).sub_(bend).mul_(twice).div_(w).addcmul_(grad, slope)
-        torch.neg(g_x, out=g_x0)
-        torch.addcmul(g_s * s, theta, g_x, out=g_w).neg_()
+        g_theta = (low - high).div_(m).add_(bend).mul_(twice)  # with the sign turned
+        torch.div(g_theta, w, out=g_x0).addcmul_(grad, slope, value=-1)
+        torch.mul(theta, g_x0, out=g_w).addcmul_(g_s, s, value=-1)
         torch.addcmul(g_s, grad, q, out=g_h)
-        # Beyond the bound x has slope 1, and raw no influence (the sums cancel).
-        grad.addcmul_(inside, g_x.sub_(grad))
+        # The left edge moves as x does, the other way. Beyond the bound x has slope 1, and raw no
+        # influence (the sums cancel).
+        grad.addcmul_(inside, g_x0 + grad, value=-1)
         return self._raw_gradient(bins, gradients)
 
     def _raw_gradient(self, bins, gradients):
