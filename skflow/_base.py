@@ -19,7 +19,7 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from . import masks
+from . import _recipe, masks
 from ._conditioners import ACTIVATIONS
 from ._density import Density
 from ._flow import FlowStack
@@ -70,13 +70,17 @@ class BaseFlowDensity(
         "n_init": [Interval(Integral, 1, None, closed="left")],
         "solver": [StrOptions(set(SOLVERS))],
         "learning_rate": [StrOptions({"one_cycle", "cyclic", "constant"})],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "max_iter": [Interval(Real, 0, None, closed="neither")],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
+        "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "max_iter": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), None],
+        "n_iter_no_change": [
+            Interval(Integral, 1, None, closed="left"),
+            StrOptions({"auto"}),
+            None,
+        ],
         "tol": [Interval(Real, 0, None, closed="left")],
         "warm_start": ["boolean"],
         "device": [str],
@@ -227,17 +231,25 @@ class BaseFlowDensity(
         return tuple(torch.from_numpy(np.stack(part)) for part in zip(*splits))
 
     def _training_options(self, n_rows):
-        batch_size = min(self.batch_size, n_rows)
+        def chosen(value, automatic):
+            return automatic if isinstance(value, str) and value == "auto" else value
+
+        single_layer = self.coupling == "affine" and not self._flow_config()["hidden_layer_sizes"]
+        batch_size = min(chosen(self.batch_size, _recipe.batch_size(n_rows)), n_rows)
         steps_per_epoch = max(1, n_rows // batch_size)
+        n_epochs = chosen(self.max_iter, _recipe.max_iter(steps_per_epoch))
+        patience = chosen(self.n_iter_no_change, _recipe.n_iter_no_change(n_epochs))
         return TrainingOptions(
-            n_steps=max(1, round(self.max_iter * steps_per_epoch)),
+            n_steps=max(1, round(n_epochs * steps_per_epoch)),
             steps_per_epoch=steps_per_epoch,
             batch_size=batch_size,
             solver=self.solver,
             learning_rate=self.learning_rate,
-            learning_rate_init=self.learning_rate_init,
-            alpha=self.alpha,
-            n_iter_no_change=self.n_iter_no_change if self.early_stopping else None,
+            learning_rate_init=chosen(
+                self.learning_rate_init, _recipe.learning_rate_init(self.solver, single_layer)
+            ),
+            alpha=chosen(self.alpha, _recipe.alpha(n_rows, self.solver, single_layer)),
+            n_iter_no_change=patience if self.early_stopping else None,
             tol=self.tol,
             with_replacement=self.solver == "sgd",
         )
@@ -335,13 +347,13 @@ class BaseFlowDensity(
             raise ValueError(
                 "Training did not reach a finite likelihood, even with smaller steps. "
                 "Set standardize=True, lower learning_rate_init "
-                f"(now {self.learning_rate_init}), or look for huge values in X."
+                f"(now {options.learning_rate_init}), or look for huge values in X."
             )
         if result.n_recoveries.any():
             warnings.warn(
                 f"{int(result.n_recoveries.sum())} times the likelihood became infinite or NaN; "
                 "training went on from the best state with a smaller step. Lower "
-                f"learning_rate_init (now {self.learning_rate_init}) or set standardize=True.",
+                f"learning_rate_init (now {options.learning_rate_init}) or set standardize=True.",
                 ConvergenceWarning,
                 stacklevel=4,
             )

@@ -64,24 +64,28 @@ class CouplingFlowDensity(BaseFlowDensity):
     learning_rate : {"one_cycle", "cyclic", "constant"}, default="one_cycle"
         Schedule: one short rise and a long decay to zero; the triangular cycles of [4]_ (used by
         [2]_); or none.
-    learning_rate_init : float, default=0.003
-        The highest learning rate of the schedule.
-    alpha : float, default=0.0
-        Weight decay of the conditioners' weights.
-    batch_size : int, default=256
-        Rows of a batch; at most the number of training rows.
-    max_iter : float, default=60
+    learning_rate_init : "auto" or float, default="auto"
+        The highest learning rate of the schedule. "auto" is 0.01, and 0.06 for Adam with a
+        single-layer affine conditioner.
+    alpha : "auto" or float, default="auto"
+        Decoupled weight decay of the conditioners' weights: a step shrinks them by ``alpha``
+        times the learning rate. "auto" is ``min(3, 0.3 * sqrt(15000 / n_train))`` with Adam,
+        and 0 with SGD or for a single-layer affine conditioner.
+    batch_size : "auto" or int, default="auto"
+        Rows of a batch; at most the number of training rows. "auto" is a power of two near
+        ``n_train / 64``, from 32 to 1024.
+    max_iter : "auto" or float, default="auto"
         Number of epochs (as in ``MLPRegressor``). May be a fraction: training takes
-        ``round(max_iter * (n_train // batch_size))`` steps, at least one.
+        ``round(max_iter * (n_train // batch_size))`` steps, at least one. "auto" makes about
+        5000 steps, but at least 10 epochs and at most 150.
     early_stopping : bool, default=True
         Set a validation part aside, keep the state that was best on it, and stop when it has not
         improved for ``n_iter_no_change`` epochs. With False all rows are trained on and the last
         state is kept.
     validation_fraction : float, default=0.1
         Part of the rows set aside with ``early_stopping``.
-    n_iter_no_change : int or None, default=None
-        Patience in epochs; None always trains for ``max_iter`` epochs, so that the schedule
-        reaches its end.
+    n_iter_no_change : "auto", int or None, default="auto"
+        Patience in epochs. "auto" is a third of ``max_iter``; None always trains to the end.
     tol : float, default=0.0
         An improvement by less (nats a row) does not count for ``n_iter_no_change``.
     warm_start : bool, default=False
@@ -168,13 +172,13 @@ class CouplingFlowDensity(BaseFlowDensity):
         n_estimators=1,
         solver="adam",
         learning_rate="one_cycle",
-        learning_rate_init=3e-3,
-        alpha=0.0,
-        batch_size=256,
-        max_iter=60,
+        learning_rate_init="auto",
+        alpha="auto",
+        batch_size="auto",
+        max_iter="auto",
         early_stopping=True,
         validation_fraction=0.1,
-        n_iter_no_change=None,
+        n_iter_no_change="auto",
         tol=0.0,
         warm_start=False,
         device="cpu",

@@ -206,11 +206,13 @@ class FlowStack:
     def _log_base(self, z):
         return -0.5 * ((z * z).sum(1) + self.n_features * math.log(2 * math.pi))
 
+    @torch.inference_mode()
     def forward(self, x):
         """Data ``(B, d)`` or ``(K, B, d)`` to latent ``(K, B, d)``, log-determinant ``(K, B)``."""
         z, log_det = self._to_base(self._rows_first(x))
         return _select(z, self._last_rows).transpose(1, 2), log_det
 
+    @torch.inference_mode()
     def inverse(self, z):
         """Latent to data, with the log-determinant of this direction."""
         x = _select(self._rows_first(z), self._first_rows)
@@ -220,6 +222,7 @@ class FlowStack:
             log_det = log_det + layer_log_det
         return x.transpose(1, 2), log_det
 
+    @torch.inference_mode()
     def log_prob(self, x):
         """Log-density in nats, ``(K, B)``, of ``(B, d)`` or ``(K, B, d)``."""
         z, log_det = self._to_base(self._rows_first(x))

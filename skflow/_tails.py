@@ -90,7 +90,7 @@ class BroadComponents:
         """Log-density of the mixture with a flow of log-density ``(n,)``."""
         with np.errstate(divide="ignore"):  # a weight may be 0
             terms = self.log_probs(X) + np.log(self.weights)[:, None]
-            flow_term = flow_log_prob + np.log1p(-self.weights.sum())
+            flow_term = flow_log_prob + np.log(max(0.0, 1 - self.weights.sum()))
         return logsumexp(np.vstack([flow_term, terms]), axis=0)
 
     def sample(self, component, n_samples, rng):
