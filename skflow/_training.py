@@ -89,6 +89,12 @@ def learning_rates(options):
     return options.learning_rate_init * np.array(parts)
 
 
+def _shrink(theta, decay, rates):
+    """Decoupled weight decay, which never turns a weight's sign however large the rate."""
+    if decay is not None:
+        theta.addcmul_(theta, (decay * rates).clamp_(max=1), value=-1)
+
+
 class _Adam:
     """AdamW (Loshchilov and Hutter 2019) on rows; a row can be started afresh."""
 
@@ -107,8 +113,7 @@ class _Adam:
         self.square.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
         correction = math.sqrt(1 - beta2**self.n_steps) / (1 - beta1**self.n_steps)
         update = self.mean / self.square.sqrt().add_(self.eps)
-        if self.decay is not None:
-            self.theta.addcmul_(self.theta * self.decay, rates, value=-1)
+        _shrink(self.theta, self.decay, rates)
         self.theta.addcmul_(update, rates, value=-correction)
 
     def forget(self, models):
@@ -123,8 +128,7 @@ class _SGD:
         self.theta, self.decay = theta, decay
 
     def step(self, gradient, rates):
-        if self.decay is not None:
-            self.theta.addcmul_(self.theta * self.decay, rates, value=-1)
+        _shrink(self.theta, self.decay, rates)
         self.theta.addcmul_(gradient, rates, value=-1)
 
     def forget(self, models):
