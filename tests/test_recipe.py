@@ -1,0 +1,52 @@
+"""What "auto" means: bounds and monotony of the recipe over all sizes of tables."""
+
+import pytest
+
+from skflow import CouplingFlowDensity, _recipe
+
+SIZES = [20, 100, 188, 1000, 1337, 10_000, 17_118, 100_000, 1_000_000]
+
+
+def test_batch_sizes():
+    sizes = [_recipe.batch_size(n) for n in SIZES]
+    assert sizes == [32, 32, 32, 32, 32, 128, 256, 1024, 1024]
+
+
+def test_trainings_are_of_about_the_same_length():
+    for n_rows in SIZES:
+        steps_per_epoch = max(1, n_rows // _recipe.batch_size(n_rows))
+        n_epochs = _recipe.max_iter(steps_per_epoch)
+        assert _recipe.MIN_EPOCHS <= n_epochs <= _recipe.MAX_EPOCHS
+        n_steps = n_epochs * steps_per_epoch
+        if _recipe.MIN_EPOCHS < n_epochs < _recipe.MAX_EPOCHS:
+            assert _recipe.N_STEPS <= n_steps < _recipe.N_STEPS + steps_per_epoch
+
+
+def test_decay_is_stronger_where_rows_are_few():
+    decays = [_recipe.alpha(n, "adam", single_layer=False) for n in SIZES]
+    assert decays == sorted(decays, reverse=True)
+    assert decays[0] == 3.0
+    assert _recipe.alpha(15_000, "adam", single_layer=False) == pytest.approx(0.3)
+    assert _recipe.alpha(100, "sgd", single_layer=False) == 0
+    assert _recipe.alpha(100, "adam", single_layer=True) == 0
+
+
+def test_the_estimator_follows_the_recipe_and_the_user_overrides_it():
+    options = CouplingFlowDensity()._training_options(15_000)
+    assert (options.batch_size, options.steps_per_epoch) == (256, 58)
+    assert options.n_steps == 87 * 58
+    assert (options.learning_rate_init, options.alpha) == (0.01, pytest.approx(0.3))
+    assert options.n_iter_no_change == 29
+    own = CouplingFlowDensity(
+        batch_size=100, max_iter=2.5, learning_rate_init=0.1, alpha=0, n_iter_no_change=None
+    )._training_options(1000)
+    assert (own.batch_size, own.n_steps, own.learning_rate_init) == (100, 25, 0.1)
+    assert (own.alpha, own.n_iter_no_change) == (0, None)
+
+
+def test_single_layer_conditioners_have_their_own_rate():
+    paper = {"coupling": "affine", "hidden_layer_sizes": ()}
+    assert CouplingFlowDensity(**paper)._training_options(500).learning_rate_init == 0.06
+    sgd = CouplingFlowDensity(solver="sgd", **paper)._training_options(500)
+    assert sgd.learning_rate_init == 0.01
+    assert sgd.with_replacement

@@ -1,0 +1,214 @@
+"""The trainer: schedules, per-model fates, and that a stack is its models side by side."""
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from skflow import _training, masks
+from skflow._flow import FlowStack
+from skflow._training import (
+    CandidateEvaluator,
+    Trainer,
+    TrainingData,
+    TrainingOptions,
+    draw_batches,
+    learning_rates,
+    make_generators,
+    validation_loss,
+)
+
+
+@pytest.fixture
+def table():
+    rng = np.random.RandomState(0)
+    mix = rng.normal(size=(4, 4))
+    return torch.as_tensor(rng.normal(size=(300, 4)) @ mix, dtype=torch.float32)
+
+
+def options(**changed):
+    given = {"n_steps": 40, "steps_per_epoch": 8, "batch_size": 30, "learning_rate_init": 0.01}
+    return TrainingOptions(**{**given, **changed})
+
+
+def stack(n_models, seeds=None, transform="affine", hidden=(8,)):
+    structure = np.repeat(masks.parity(3, 4)[np.newaxis], n_models, axis=0)
+    flow = FlowStack(structure, transform=transform, hidden_layer_sizes=hidden)
+    return flow.initialize(make_generators(range(n_models) if seeds is None else seeds))
+
+
+def split(n_models=1):
+    return torch.arange(250).repeat(n_models, 1), torch.arange(250, 300).repeat(n_models, 1)
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+@pytest.mark.parametrize("transform", ["affine", "spline"])
+@pytest.mark.parametrize("alpha", [0.0, 1.0])
+def test_model_of_a_stack_trains_as_it_does_alone(table, solver, transform, alpha):
+    chosen = options(solver=solver, alpha=alpha, with_replacement=solver == "sgd")
+    data = TrainingData(table, *split())
+    together = stack(3, transform=transform)
+    result = Trainer(together, chosen, data, make_generators([10, 11, 12])).fit()
+    for k in range(3):
+        alone = stack(1, [k], transform=transform)
+        single = Trainer(alone, chosen, data, make_generators([10 + k])).fit()
+        torch.testing.assert_close(alone.theta[0], together.theta[k], rtol=1e-3, atol=1e-4)
+        assert single.score[0] == pytest.approx(result.score[k], rel=1e-4)
+
+
+def test_a_model_that_is_nan_leaves_the_others_untouched(table):
+    data = TrainingData(table, *split())
+    healthy, ill = stack(3), stack(3)
+    ill.theta[1] = torch.nan
+    expected = Trainer(healthy, options(), data, make_generators([0, 1, 2])).fit()
+    found = Trainer(ill, options(), data, make_generators([0, 1, 2])).fit()
+    for k in (0, 2):
+        torch.testing.assert_close(ill.theta[k], healthy.theta[k], rtol=0, atol=0)
+        assert found.score[k] == expected.score[k]
+    assert found.score[1] == np.inf
+    assert list(found.n_recoveries) == [0, 5, 0]
+
+
+def test_a_model_that_diverges_returns_to_its_best_state(table):
+    trainer = Trainer(stack(2), options(), TrainingData(table, *split()), make_generators([0, 1]))
+    trainer._judge(trainer._epoch(np.full(8, 0.01)))
+    best = trainer.flow.theta.clone()
+    trainer.flow.theta[0] = torch.inf
+    trainer._judge(np.array([np.nan, 1.0]))
+    torch.testing.assert_close(trainer.flow.theta[0], best[0], rtol=0, atol=0)
+    assert trainer.rate_scale.flatten().tolist() == pytest.approx([0.3, 1.0])
+    assert (trainer.optimizer.mean[0] == 0).all()
+    assert (trainer.optimizer.mean[1] != 0).any()
+
+
+def test_the_state_kept_is_the_best_on_the_validation_rows(table):
+    flow = stack(3)
+    data = TrainingData(table, *split())
+    chosen = options(n_steps=400, learning_rate="constant", learning_rate_init=0.05)
+    result = Trainer(flow, chosen, data, make_generators([0, 1, 2])).fit()
+    curve = np.array(result.validation_curve)
+    assert result.score == pytest.approx(curve.min(axis=0))
+    assert validation_loss(flow, data) == pytest.approx(result.score, rel=1e-6)
+    assert (curve[-1] > curve.min(axis=0)).any()  # the last state would have been another one
+
+
+def test_patience_is_per_model(table):
+    flow = stack(2)
+    flow.theta[1] = torch.nan  # never improves
+    chosen = options(n_steps=160, n_iter_no_change=3)
+    data = TrainingData(table, *split())
+    result = Trainer(flow, chosen, data, make_generators([0, 1])).fit()
+    assert result.n_epochs[1] == 3
+    assert result.n_epochs[0] > 3
+
+
+def test_validation_loss_is_the_weighted_mean_in_any_blocks(table, monkeypatch):
+    weight = torch.rand(300, generator=torch.Generator().manual_seed(0))
+    flow = stack(2)
+    rows, held_out = split(2)
+    data = TrainingData(table, rows, held_out, weight)
+    w = weight[250:].double()
+    log_prob = flow.log_prob(table[250:]).detach().double()
+    expected = -(log_prob * w).sum(1) / w.sum()
+    assert validation_loss(flow, data) == pytest.approx(expected.numpy(), rel=1e-5)
+    monkeypatch.setattr(_training, "BLOCK_SIZE", 100)
+    assert validation_loss(flow, data) == pytest.approx(expected.numpy(), rel=1e-5)
+
+
+def test_permutations_visit_every_row_as_often(table):
+    rows = torch.arange(100, 140)[None]
+    batches = draw_batches(make_generators([0]), rows, 8, 10, with_replacement=False)
+    assert batches.shape == (8, 1, 10)
+    values, counts = np.unique(batches.numpy(), return_counts=True)
+    assert (values == np.arange(100, 140)).all()
+    assert (counts == 2).all()
+
+
+def test_draws_with_replacement_are_uniform():
+    rows = torch.arange(20)[None]
+    batches = draw_batches(make_generators([0]), rows, 100, 20, with_replacement=True)
+    counts = np.bincount(batches.numpy().ravel(), minlength=20)
+    assert stats.chisquare(counts).pvalue > 1e-3
+    assert counts.min() != counts.max()
+
+
+def test_one_cycle_rises_once_and_decays_to_zero():
+    rates = learning_rates(options(n_steps=1000))
+    peak = rates.argmax()
+    assert rates.max() == pytest.approx(0.01, rel=1e-3)
+    assert 90 <= peak <= 110
+    assert (np.diff(rates[: peak + 1]) > 0).all()
+    assert (np.diff(rates[peak:]) < 0).all()
+    assert rates[-1] < 1e-6
+
+
+def test_triangular_cycles():
+    rates = learning_rates(options(n_steps=1000, steps_per_epoch=50, learning_rate="cyclic"))
+    # half-cycles of 2.5 epochs: four cycles of 250 steps, between a tenth and the whole rate
+    assert rates[::250] == pytest.approx([0.001] * 4)
+    assert rates[125::250] == pytest.approx([0.01] * 4)
+    assert rates[:126] == pytest.approx(np.linspace(0.001, 0.01, 126))
+
+
+def test_constant_rate():
+    assert (learning_rates(options(learning_rate="constant")) == 0.01).all()
+
+
+def test_adam_steps_are_those_of_torch():
+    theta = torch.randn(2, 5, generator=torch.Generator().manual_seed(0))
+    reference = torch.nn.Parameter(theta.clone())
+    decay = torch.tensor([1.0, 0.0, 1.0, 0.0, 1.0])
+    ours = _training._Adam(theta, 0.1 * decay)
+    theirs = torch.optim.AdamW([reference], lr=0.02, weight_decay=0.0)
+    for step in range(5):
+        gradient = torch.randn(2, 5, generator=torch.Generator().manual_seed(step))
+        ours.step(gradient, torch.full((2, 1), 0.02))
+        with torch.no_grad():  # decay of some weights only, which AdamW has no argument for
+            reference.mul_(1 - 0.02 * 0.1 * decay)
+        reference.grad = gradient
+        theirs.step()
+    torch.testing.assert_close(theta, reference.detach(), rtol=1e-5, atol=1e-6)
+
+
+def test_gradients_are_clipped_model_by_model(table):
+    table = table.clone()
+    flow = stack(2)
+    flow.theta[1] *= 30
+    chosen = options(solver="sgd", max_grad_norm=0.5, learning_rate="constant")
+    trainer = Trainer(flow, chosen, TrainingData(table, *split()), make_generators([0, 1]))
+    trainer._epoch(np.full(1, 0.01))
+    norms = torch.linalg.vector_norm(trainer.buffer, dim=1)
+    assert (norms <= 0.5 * (1 + 1e-4)).all()
+    assert norms[1] == pytest.approx(0.5, rel=1e-3)
+
+
+@pytest.mark.parametrize("score", ["train_batch", "validation"])
+def test_costs_of_candidates_do_not_depend_on_their_company(table, score):
+    evaluate = CandidateEvaluator(
+        {"transform": "affine", "hidden_layer_sizes": ()},
+        options().shortened(10),
+        TrainingData(table, *split()),
+        score=score,
+        start="fresh",
+    )
+    structures = np.stack([masks.random(3, 4, random_state=k) for k in range(4)])
+    streams = [5, 6, 7, 8]
+    together = evaluate(structures, streams)
+    alone = [evaluate(structures[k : k + 1], streams[k : k + 1])[0] for k in range(4)]
+    assert together == pytest.approx(alone, rel=1e-5)
+    assert len(set(together)) == 4
+
+
+def test_candidates_inherit_the_parameters_of_the_best(table):
+    chosen = options(learning_rate_init=1e-12).shortened(1)  # candidates stay where they start
+    config = {"transform": "affine", "hidden_layer_sizes": ()}
+    evaluate = CandidateEvaluator(
+        config, chosen, TrainingData(table, *split()), score="validation", start="inherit"
+    )
+    structure = masks.random(3, 4, random_state=0)[np.newaxis]
+    evaluate(structure, [1])
+    evaluate.flow.theta += 0.1
+    parent = evaluate.flow.theta.clone()
+    evaluate.accept(0)
+    evaluate(structure, [2])
+    torch.testing.assert_close(evaluate.flow.theta, parent, rtol=1e-6, atol=1e-6)
