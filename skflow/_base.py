@@ -1,7 +1,6 @@
 """What all density estimators of the package share, from the data's units to the flow and back."""
 
 import math
-import warnings
 from numbers import Integral, Real
 
 import numpy as np
@@ -28,6 +27,7 @@ from ._preparation import (
     fill_constant_columns,
     grid_steps,
     location_and_scale,
+    warn,
     warn_of_few_values,
     weighted_rows,
 )
@@ -324,11 +324,10 @@ class BaseFlowDensity(
         )
         progress.close()
         if result.interrupted and self.verbose:
-            warnings.warn(
+            warn(
                 f"The structure search was interrupted after {len(result.history) - 1} of "
                 f"{search.n_iter} iterations. The best structure found so far is trained; "
-                "interrupt again to give up the fit.",
-                stacklevel=2,
+                "interrupt again to give up the fit."
             )
         return result
 
@@ -350,12 +349,11 @@ class BaseFlowDensity(
                 f"(now {options.learning_rate_init}), or look for huge values in X."
             )
         if result.n_recoveries.any():
-            warnings.warn(
+            warn(
                 f"{int(result.n_recoveries.sum())} times the likelihood became infinite or NaN; "
                 "training went on from the best state with a smaller step. Lower "
                 f"learning_rate_init (now {options.learning_rate_init}) or set standardize=True.",
                 ConvergenceWarning,
-                stacklevel=4,
             )
         return result
 

@@ -1,10 +1,27 @@
 """From what a user passes to what a flow can be trained on: rows, columns, units, device."""
 
+import sys
 import warnings
+from pathlib import Path
 
+import joblib
 import numpy as np
+import sklearn
 import torch
 from sklearn.utils.validation import _check_sample_weight
+
+_INSIDE = tuple(str(Path(file).parent) for file in (__file__, sklearn.__file__, joblib.__file__))
+
+
+def warn(message, category=UserWarning):
+    """Warn at the user's line, be it that scikit-learn's pipelines and searches lie between.
+
+    So a search over many candidates says it once.
+    """
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_INSIDE):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)
 
 
 def weighted_rows(X, sample_weight):
@@ -47,17 +64,15 @@ def fill_constant_columns(table, X, rng, names):
     constant = constant_columns(X)
     if constant.any():
         table[:, constant] += rng.standard_normal((len(table), constant.sum()))
-        warnings.warn(
+        warn(
             f"{name_columns(constant, names)} constant and has no density. It is modelled as a "
             "normal distribution of variance 1 around its value; leave it out to avoid this.",
-            stacklevel=5,
         )
     copies = copied_columns(table)
     if copies.any():
-        warnings.warn(
+        warn(
             f"{name_columns(copies, names)} a copy of another column, perhaps in another unit: the "
             "density is unbounded there and the likelihood means little. Leave the copies out.",
-            stacklevel=5,
         )
 
 
@@ -83,12 +98,11 @@ def warn_of_few_values(X, names):
     few = np.array([len(np.unique(column)) for column in X.T]) <= len(X) / 20
     few &= ~constant_columns(X)
     if few.any():
-        warnings.warn(
+        warn(
             f"{name_columns(few, names)} nearly discrete: at most one distinct value in 20 rows. A "
             "density can grow without bound at values that repeat, so likelihoods compare only "
             "between models of the same columns at the same resolution. Set dequantize=True to "
             "spread each value evenly over its cell of the grid, or leave such columns out.",
-            stacklevel=5,
         )
 
 
