@@ -68,8 +68,8 @@ max_iter, early_stopping, validation_fraction, n_iter_no_change, tol, device, ve
         Where the search started.
     masks_ : ndarray of bool, shape (n_layers, n_features)
         The best structure found, in use.
-    location_, scale_, tail_weight_, n_iter_, loss_curve_, validation_scores_, n_parameters_, \
-n_features_in_, feature_names_in_
+    location_, scale_, grid_steps_, tail_weight_, n_iter_, loss_curve_, validation_scores_, \
+n_parameters_, n_features_in_, feature_names_in_
         As in ``CouplingFlowDensity``.
 
     References

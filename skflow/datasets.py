@@ -396,7 +396,7 @@ def _turbine_rows(archive):
 
 def _sonar_rows(archive):
     rows = [line.split(",") for line in _lines(archive, "sonar.all-data")]
-    return [row[:-1] + [{"R": "1", "M": "-1"}[row[-1]]] for row in rows]
+    return [[*row[:-1], {"R": "1", "M": "-1"}[row[-1]]] for row in rows]
 
 
 def _yeast_rows(archive):

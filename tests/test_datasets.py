@@ -277,7 +277,7 @@ def test_download_is_converted_and_kept(name, tmp_path, serve, monkeypatch):
     home = tmp_path / "new" / "folder"
     bunch = fetch(name, data_home=home)
 
-    n_rows, n_features, _, _, classes = EXPECTED[name]
+    _, n_features, _, _, classes = EXPECTED[name]
     values = np.array([row[:n_features] for row in rows], dtype=float)
     if name == "magic":  # the only one that is rearranged: the same rows, each once
         order = np.lexsort(bunch.data.T), np.lexsort(values.T)
