@@ -590,16 +590,26 @@ def test_constant_and_copied_columns_are_named(X):
     assert messages[1].startswith("Column 'd' is a copy")
 
 
-def test_nearly_discrete_data_raise_no_warnings_of_inner_estimators():
+def test_nearly_discrete_columns_are_named_and_nothing_else_is_said():
     X = np.random.RandomState(0).randint(2, size=(300, 3)).astype(float)
-    model = flow(tail_weight="auto").fit(X)
+    with pytest.warns(UserWarning) as caught:
+        model = flow(tail_weight="auto").fit(X)
+    (message,) = [str(warning.message) for warning in caught]
+    assert message.startswith("Each of the columns 0, 1, 2 is nearly discrete")
     assert np.isfinite(model.score(X))
+    assert np.isfinite(flow(dequantize=True).fit(X).score(X))  # as the warning advises
 
 
-def test_warnings_point_at_the_caller(X):
+def test_warnings_point_at_the_line_of_the_user(X):
     X[:, 1] = 0
-    with pytest.warns(UserWarning, match="constant") as caught:
-        flow().fit(X)
+    pipe = make_pipeline(StandardScaler(), flow())
+    grid = GridSearchCV(flow(), {"n_layers": [1, 2]}, cv=2)
+    for model in (flow(), pipe, grid):
+        with pytest.warns(UserWarning, match="constant") as caught:
+            model.fit(X)
+        assert {warning.filename for warning in caught} == {__file__}
+    with pytest.warns(ConvergenceWarning) as caught:
+        flow(learning_rate_init=1e3, max_iter=40).fit(X[:, [0, 2]])
     assert caught[0].filename == __file__
 
 
