@@ -5,6 +5,7 @@ from numbers import Integral, Real
 
 import numpy as np
 import torch
+from joblib import effective_n_jobs
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
@@ -303,6 +304,7 @@ class BaseFlowDensity(
             data,
             score=search.candidate_score,
             start=search.candidate_start,
+            n_jobs=search.n_jobs,
         )
         progress = Progress(self.verbose, "search", search.n_iter + 1)
         accepted = [0]
@@ -320,6 +322,7 @@ class BaseFlowDensity(
             n_offspring=search.n_offspring,
             n_iter_no_change=search.n_iter_no_change,
             history=history,
+            max_stack=16 * effective_n_jobs(search.n_jobs),
             callback=show,
         )
         progress.close()

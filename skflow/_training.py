@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
+from joblib import Parallel, delayed, effective_n_jobs
 
 from ._flow import FlowStack
 
@@ -317,6 +318,28 @@ class Trainer:
         self.result.n_recoveries[diverged] += ~self.stopped[diverged]
 
 
+def train_candidates(data, flow_config, options, start, parent, masks, streams):
+    """Costs ``(K,)`` and parameters ``(K, P)``, as arrays, of briefly trained candidates.
+
+    A single candidate is trained beside a copy of itself: products of stacks of one matrix round
+    differently from those of more, and a cost should not depend on a candidate's company. (What
+    remains is rounding: the last elements of a vectorised operation may differ in the last bit.)
+    """
+    n_models = len(masks)
+    if n_models == 1:
+        masks, streams = np.repeat(masks, 2, axis=0), list(streams) * 2
+    generators = make_generators(streams)
+    table = data.table
+    flow = FlowStack(masks, **flow_config, dtype=table.dtype, device=table.device)
+    if start == "inherit" and parent is not None:
+        flow.inherit(*parent)
+    else:
+        flow.initialize(generators)
+    result = Trainer(flow, options, data, generators).fit()
+    costs = result.last_loss if data.validation_rows is None else result.score
+    return costs[:n_models], flow.theta[:n_models].cpu().numpy()
+
+
 class CandidateEvaluator:
     """Short trainings of candidate structures: masks ``(K, L, d)`` -> costs ``(K,)``.
 
@@ -333,25 +356,36 @@ class CandidateEvaluator:
     start : {"fresh", "inherit"}
         Whether a candidate's parameters are drawn anew or continue from those of the best
         structure.
+    n_jobs : int or None
+        Processes that a stack is spread over, by the joblib backend in use. The costs are the
+        same for any number, up to rounding.
     """
 
-    def __init__(self, flow_config, options, data, *, score, start):
+    def __init__(self, flow_config, options, data, *, score, start, n_jobs=None):
         self.flow_config, self.options, self.start = flow_config, options, start
         self.data = data if score == "validation" else replace(data, validation_rows=None)
+        self.n_jobs = n_jobs
         self.parent = None
 
     def __call__(self, masks, streams):
-        generators = make_generators(streams)
-        table = self.data.table
-        flow = FlowStack(masks, **self.flow_config, dtype=table.dtype, device=table.device)
-        if self.start == "inherit" and self.parent is not None:
-            flow.inherit(*self.parent)
+        task = (self.data, self.flow_config, self.options, self.start, self.parent)
+        n_parts = min(effective_n_jobs(self.n_jobs), len(masks))
+        if n_parts == 1:
+            costs, theta = train_candidates(*task, masks, streams)
         else:
-            flow.initialize(generators)
-        result = Trainer(flow, self.options, self.data, generators).fit()
-        self.flow = flow
-        return result.last_loss if self.data.validation_rows is None else result.score
+            parts = np.array_split(np.arange(len(masks)), n_parts)
+            results = Parallel(n_jobs=self.n_jobs)(
+                delayed(train_candidates)(*task, masks[part], [streams[k] for k in part])
+                for part in parts
+            )
+            costs, theta = (np.concatenate(column) for column in zip(*results))
+        self.masks, self.theta = masks, theta
+        return costs
 
     def accept(self, k):
         """Candidate k of the last stack is the best structure now: its parameters are inherited."""
-        self.parent = self.flow, k
+        if self.start == "inherit":
+            table = self.data.table
+            parent = FlowStack(self.masks[k : k + 1], **self.flow_config)
+            theta = torch.as_tensor(self.theta[k : k + 1])
+            self.parent = parent.like(theta.to(dtype=table.dtype, device=table.device)), 0

@@ -207,8 +207,24 @@ def test_candidates_inherit_the_parameters_of_the_best(table):
     )
     structure = masks.random(3, 4, random_state=0)[np.newaxis]
     evaluate(structure, [1])
-    evaluate.flow.theta += 0.1
-    parent = evaluate.flow.theta.clone()
+    evaluate.theta = evaluate.theta + 0.1
+    parent = evaluate.theta.copy()
     evaluate.accept(0)
     evaluate(structure, [2])
-    torch.testing.assert_close(evaluate.flow.theta, parent, rtol=1e-6, atol=1e-6)
+    assert evaluate.theta == pytest.approx(parent, rel=1e-6, abs=1e-6)
+
+
+def test_costs_do_not_depend_on_the_number_of_processes(table):
+    structures = np.stack([masks.random(3, 4, random_state=k) for k in range(5)])
+    costs = [
+        CandidateEvaluator(
+            {"transform": "spline", "hidden_layer_sizes": (4,)},
+            options().shortened(10),
+            TrainingData(table, *split()),
+            score="validation",
+            start="fresh",
+            n_jobs=n_jobs,
+        )(structures, list(range(5)))
+        for n_jobs in (None, 2)
+    ]
+    assert costs[0] == pytest.approx(costs[1], rel=1e-5)
