@@ -120,7 +120,7 @@ class Spline:
         left, size, derivative = numbers[:, :2], numbers[:, 2:4], numbers[:, 4:]
         both = here.unsqueeze(1)
         torch.add(self.min_length, (part * both).sum(2), alpha=self.free, out=size)
-        torch.sub((edges.mul_(both)).sum(2), size, out=left)
+        torch.sub(edges.mul_(both).sum(2), size, out=left)
         # At the boundary nothing is added: raw 0 is the derivative 1.
         level = torch.empty_like(derivative)
         torch.sum(raw_derivative * here[:, 1:], 1, out=level[:, 0])
