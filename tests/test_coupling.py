@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import multivariate_normal
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
@@ -200,11 +201,9 @@ def test_grid_over_the_parameters_of_a_layout(X):
 
 @pytest.mark.paper_data
 def test_magic_with_the_architecture_of_the_paper(paper_data):
-    """Far below the paper's 16.75 bits per dimension for parity, 6.24 for its best structure."""
+    """In bits per dimension: the paper 16.75 (parity) and 6.24 (searched), a Gaussian 4.51."""
     magic = fetch_magic(data_home=paper_data)
     train, test = magic.data[magic.train_indices], magic.data[magic.test_indices]
-    scaler = StandardScaler().fit(train)  # the paper's figures are on standardised data
-    train, test = scaler.transform(train), scaler.transform(test)
     n_epochs = 1250 / (len(train) // magic.batch_size)
     model = CouplingFlowDensity(
         n_layers=2,
@@ -218,3 +217,5 @@ def test_magic_with_the_architecture_of_the_paper(paper_data):
         random_state=0,
     ).fit(train)
     assert model.bits_per_dim(test) <= 4.08
+    gaussian = multivariate_normal(train.mean(axis=0), np.cov(train, rowvar=False))
+    assert -gaussian.logpdf(test).mean() / (10 * np.log(2)) == pytest.approx(4.51, abs=0.01)
