@@ -26,12 +26,12 @@ class Skflow:
 
     def __init__(self, *, seed, budget, **params):
         self.seed, self.params = seed, params
-        self.detail = ""
 
     def fit(self, X, is_valid):
         from skflow import CouplingFlowDensity
 
         self._model = CouplingFlowDensity(random_state=self.seed, **self.params).fit(X)
+        self.detail = f"{self._model.n_parameters_} parameters"
         return self
 
     def score_samples(self, X):
@@ -43,7 +43,6 @@ class Peer:
 
     def __init__(self, *, seed, budget):
         self.seed, self.budget = seed, budget
-        self.detail = ""
 
     def fit(self, X, is_valid):
         self._deadline = time.perf_counter() + self.budget

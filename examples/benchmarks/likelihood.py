@@ -20,7 +20,7 @@ import time
 import traceback
 from collections import defaultdict
 from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 
 import _data
@@ -239,11 +239,13 @@ def page(results):
     rows = [row for row in results.rows if row["dataset"] in _data.NAMES]
     parts = [environment(rows), NOTES]
     for column, (title, *_) in QUANTITIES.items():
-        parts.append(f"## {title[0].upper()}{title[1:]}\n")
-        for group, names in _data.GROUPS.items():
+        tables = []
+        for group, names in _data.TABLES.items():
             members = [row for row in rows if row["dataset"] in names]
             if any(row[column] for row in members):
-                parts += [f"{GROUP_TITLES[group]}:\n", markdown_table(members, column)]
+                tables += [f"{GROUP_TITLES[group]}:\n", markdown_table(members, column)]
+        if tables:
+            parts += [f"## {title[0].upper()}{title[1:]}\n", *tables]
     if any(row["method"] == "skflow" for row in rows):
         parts.append(losses(rows))
     return "\n".join(parts)
@@ -255,7 +257,7 @@ def environment(rows):
     def values(name, order=None):
         return sorted({row[name] for row in rows}, key=order.index if order else float)
 
-    packages = ("skflow-density", "torch", "numpy", "scipy", "scikit-learn", "zuko", "nflows")
+    packages = ("skflow", "torch", "numpy", "scipy", "scikit-learn", "zuko", "nflows")
     options = {
         "datasets": values("dataset", _data.NAMES),
         "methods": values("method", list(_peers.METHODS)),
@@ -281,9 +283,12 @@ def processor():
 
 
 def version_of(package):
+    """Of skflow, the module's: its distribution has another name."""
     try:
+        if package == "skflow":
+            return importlib.import_module(package).__version__
         return version(package)
-    except PackageNotFoundError:
+    except ImportError:
         return "(not installed)"
 
 
@@ -359,7 +364,14 @@ def parse(argv):
     )
     add = parser.add_argument
     add("--datasets", nargs="+", default=list(_data.GROUPS), metavar="NAME", help=DATASETS_HELP)
-    add("--methods", nargs="+", default=list(_peers.METHODS), choices=_peers.METHODS)
+    add(
+        "--methods",
+        nargs="+",
+        default=list(_peers.METHODS),
+        choices=_peers.METHODS,
+        metavar="NAME",
+        help=f"default: all of {', '.join(_peers.METHODS)}",
+    )
     add("--seeds", nargs="+", type=int, default=[0, 1, 2])
     add("--threads", type=int, default=2)
     add("--time-budget", type=int, default=100, help="seconds that a peer may train")
