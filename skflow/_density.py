@@ -14,6 +14,8 @@ from ._training import widest
 
 #: Numbers in the widest tensor of a layer at once: bounds the memory of scoring any number of rows.
 BLOCK_SIZE = 2**20
+#: More rows at once are slower, as a block no longer fits into the processor's caches.
+BLOCK_ROWS = 2560
 
 
 @dataclass
@@ -46,7 +48,7 @@ class Density:
         """``function(flow, block)`` over blocks of rows; its results joined along the rows."""
         device = self.device if is_available(self.device) else "cpu"
         flow = self.flow if device == "cpu" else self.flow.to(device=device)
-        n_rows = max(1, BLOCK_SIZE // (flow.n_models * widest(flow)))
+        n_rows = max(1, min(BLOCK_ROWS, BLOCK_SIZE // (flow.n_models * widest(flow))))
         parts = []
         for start in range(0, len(Z), n_rows):
             block = torch.as_tensor(Z[start : start + n_rows], device=device)

@@ -28,10 +28,10 @@ def learning_rate_init(solver, single_layer):
 
 
 def alpha(n_rows, solver, single_layer):
-    """``0.3 sqrt(15000 / n_rows)``, at most 3; none for SGD and for single-layer conditioners."""
+    """``0.2 (15000 / n_rows)^(3/4)``, at most 3; none for SGD and single-layer conditioners."""
     if solver == "sgd" or single_layer:
         return 0.0
-    return min(3.0, 0.3 * math.sqrt(15_000 / n_rows))
+    return min(3.0, 0.2 * (15_000 / n_rows) ** 0.75)
 
 
 def n_iter_no_change(n_epochs):

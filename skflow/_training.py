@@ -275,16 +275,17 @@ class Trainer:
             options.batch_size,
             options.with_replacement,
         ).to(table.device)
-        total = torch.zeros(self.flow.n_models, dtype=torch.float64, device=table.device)
-        for rate, batch in zip(rates, batches):
+        losses = []
+        for rate, batch in zip(rates.tolist(), batches):
+            x = table.index_select(0, batch.flatten()).view(*batch.shape, -1)
             batch_weight = None if weight is None else weight[batch]
-            loss = self.flow.loss_and_gradient(table[batch], self.gradient, batch_weight)
+            losses.append(self.flow.loss_and_gradient(x, self.gradient, batch_weight))
             norm = torch.linalg.vector_norm(self.buffer, dim=1, keepdim=True)
             self.buffer.mul_((options.max_grad_norm / (norm + 1e-6)).clamp_(max=1))
             self.optimizer.step(self.buffer, rate * self.rate_scale)
-            total += loss
-        self.result.last_loss = loss.double().cpu().numpy()
-        return (total / len(rates)).cpu().numpy()
+        losses = torch.stack(losses).double().cpu().numpy()  # the only transfer of an epoch
+        self.result.last_loss = losses[-1]
+        return losses.mean(axis=0)
 
     def _judge(self, loss):
         """Keep improved states, bring diverged models back, stop those that no longer improve."""

@@ -26,7 +26,7 @@ def test_decay_is_stronger_where_rows_are_few():
     decays = [_recipe.alpha(n, "adam", single_layer=False) for n in SIZES]
     assert decays == sorted(decays, reverse=True)
     assert decays[0] == 3.0
-    assert _recipe.alpha(15_000, "adam", single_layer=False) == pytest.approx(0.3)
+    assert _recipe.alpha(15_000, "adam", single_layer=False) == pytest.approx(0.2)
     assert _recipe.alpha(100, "sgd", single_layer=False) == 0
     assert _recipe.alpha(100, "adam", single_layer=True) == 0
 
@@ -35,7 +35,7 @@ def test_the_estimator_follows_the_recipe_and_the_user_overrides_it():
     options = CouplingFlowDensity()._training_options(15_000)
     assert (options.batch_size, options.steps_per_epoch) == (256, 58)
     assert options.n_steps == 87 * 58
-    assert (options.learning_rate_init, options.alpha) == (0.01, pytest.approx(0.3))
+    assert (options.learning_rate_init, options.alpha) == (0.01, pytest.approx(0.2))
     assert options.n_iter_no_change == 29
     own = CouplingFlowDensity(
         batch_size=100, max_iter=2.5, learning_rate_init=0.1, alpha=0, n_iter_no_change=None
