@@ -1,0 +1,99 @@
+"""Configuration of the documentation.
+
+From the root of the repository, the site:
+
+    pip install -e ".[docs]"
+    python -m sphinx -W -b html docs docs/_build/html
+
+and the code blocks of the pages, which are doctests:
+
+    pip install -e ".[docs,test]"
+    python -m pytest docs --doctest-glob="*.md"
+
+A block ends with an empty line, which doctest takes for the end of the output.
+"""
+
+import os
+import warnings
+
+# before anything imports pyplot, also in what the gallery starts
+os.environ.setdefault("MPLBACKEND", "agg")
+
+import skflow
+from docutils import nodes
+
+project = "skflow"
+author = "the skflow developers"
+copyright = author
+version = release = skflow.__version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+    "numpydoc",
+    "myst_parser",
+    "sphinx_gallery.gen_gallery",
+]
+exclude_patterns = [
+    "_build",
+    "README.md",
+    "benchmarks/*_results.md",  # included by the pages beside them
+    "auto_examples/**/*.ipynb",
+    "auto_examples/**/*.py",
+]
+templates_path = ["_templates"]
+default_role = "py:obj"  # single backticks in docstrings are names
+nitpicky = False  # names of scikit-learn and numpy are not resolved: the build needs no network
+
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+
+autosummary_generate = True
+autodoc_member_order = "bysource"
+numpydoc_show_class_members = False  # the template lists them
+
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "auto_examples",
+    "filename_pattern": r"plot_",
+    "ignore_pattern": r"__init__\.py|[/\\](benchmarks|paper)[/\\]",
+    "within_subsection_order": "FileNameSortKey",
+    "image_scrapers": ("matplotlib",),
+    "matplotlib_animations": False,
+    "default_thumb_file": None,
+    "min_reported_time": 0,
+    "show_memory": False,
+    "abort_on_example_error": True,
+    "remove_config_comments": True,
+    "show_signature": False,
+}
+# a bar or a line a second has no place on a page
+warnings.filterwarnings("ignore", message=".*FigureCanvasAgg is non-interactive.*")
+
+html_theme = "pydata_sphinx_theme"
+html_title = "skflow"
+html_static_path = []
+html_show_sourcelink = False
+html_show_copyright = False
+html_theme_options = {
+    "navbar_align": "left",
+    "navbar_persistent": ["search-button"],
+    "show_toc_level": 2,
+    "navigation_with_keys": False,
+    "header_links_before_dropdown": 7,
+    "footer_start": ["sphinx-version"],
+    "footer_end": ["theme-version"],
+}
+
+
+def strip_blocks(app, doctree):
+    """Take away the empty line at the end of a code block, which only doctest needs."""
+    for block in doctree.findall(nodes.literal_block):
+        if block.rawsource == block.astext():  # no markup inside
+            block.rawsource = block.astext().rstrip()
+            block[:] = [nodes.Text(block.rawsource)]
+
+
+def setup(app):
+    app.connect("doctree-read", strip_blocks)
