@@ -63,12 +63,12 @@ sphinx_gallery_conf = {
     "matplotlib_animations": False,
     "default_thumb_file": None,
     "min_reported_time": 0,
+    "write_computation_times": False,
     "show_memory": False,
     "abort_on_example_error": True,
     "remove_config_comments": True,
     "show_signature": False,
 }
-# a bar or a line a second has no place on a page
 warnings.filterwarnings("ignore", message=".*FigureCanvasAgg is non-interactive.*")
 
 html_theme = "pydata_sphinx_theme"
@@ -95,5 +95,35 @@ def strip_blocks(app, doctree):
             block[:] = [nodes.Text(block.rawsource)]
 
 
+#: What docutils misreads in docstrings, and what is meant.
+MISREAD = {
+    "|B|": r"\|B\|",
+    "|A|": r"\|A\|",
+    "(n_features_in_,)": "(`n_features_in_`,)",
+}
+#: Items of the loaders' results that lack a description.
+DESCRIPTIONS = {
+    "target : None": "There is none.",
+    "feature_names : list of str": "Names of the columns.",
+    "frame : DataFrame": "Features and target in one table.",
+    "DESCR : str": "This description.",
+}
+
+
+def mend_docstring(app, what, name, obj, options, lines):
+    """Before numpydoc reads it: say what docutils would misread so that it does not."""
+    mended = []
+    for line in lines:
+        for misread, meant in MISREAD.items():
+            line = line.replace(misread, meant)
+        mended.append(line)
+        indent = len(line) - len(line.lstrip())
+        for start, description in DESCRIPTIONS.items():
+            if name.startswith("skflow.datasets.") and line.lstrip().startswith(start):
+                mended.append(" " * (indent + 4) + description)
+    lines[:] = mended
+
+
 def setup(app):
+    app.connect("autodoc-process-docstring", mend_docstring, priority=100)
     app.connect("doctree-read", strip_blocks)

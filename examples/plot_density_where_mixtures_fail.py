@@ -1,7 +1,7 @@
 """
-=======================================
+========================================
 A density where a Gaussian mixture fails
-=======================================
+========================================
 
 A Gaussian mixture follows a bent density by covering it with ellipses. For one bend a handful is
 enough. For several bends at a time their numbers multiply: five ellipses for each of four bends are
