@@ -410,7 +410,9 @@ class BaseFlowDensity(
             row_weight = None if weight is None else weight[rows]
             broad = BroadComponents().fit(Z[rows], row_weight, self._rng("tails", 1 + e))
             flow = Density(self.location_, self.scale_, self._density.flow.take(e))
-            parts.append(np.vstack([flow.log_probs(Z[held_out]), broad.log_probs(Z[held_out])]))
+            parts.append(
+                np.vstack([flow.member_log_probs(Z[held_out]), broad.log_probs(Z[held_out])])
+            )
         held_out = data.validation_rows.numpy().ravel()
         return np.hstack(parts), None if weight is None else weight[held_out]
 

@@ -44,42 +44,44 @@ class Density:
     origin: np.ndarray | float = 0.0
     step: np.ndarray | float = 0.0
 
-    def _map(self, function, Z):
-        """``function(flow, block)`` over blocks of rows; its results joined along the rows."""
+    def _blocks(self, rows):
+        """Blocks of rows, and the flow on the device that computes."""
         device = self.device if is_available(self.device) else "cpu"
         flow = self.flow if device == "cpu" else self.flow.to(device=device)
         n_rows = max(1, min(BLOCK_ROWS, BLOCK_SIZE // (flow.n_models * widest(flow))))
-        parts = []
-        for start in range(0, len(Z), n_rows):
-            block = torch.as_tensor(Z[start : start + n_rows], device=device)
-            parts.append(function(flow, block).cpu().numpy())
-        return np.concatenate(parts, axis=-1 if parts[0].ndim == 2 else 1)
+        for start in range(0, len(rows), n_rows):
+            yield flow, rows[start : start + n_rows]
 
-    def standardized(self, X):
+    def _standardized(self, X):
         return (X - self.location) / self.scale
-
-    def log_probs(self, Z):
-        """Log-densities ``(K, n)`` of the members in standardised units."""
-        return self._map(lambda flow, block: flow.log_prob(block), Z)
 
     def log_prob(self, X):
         """Log-density ``(n,)`` in nats, in the data's units."""
-        Z = self.standardized(X)
+        blocks = self._blocks(X)
+        parts = [self._block_log_prob(flow, self._standardized(block)) for flow, block in blocks]
+        return np.concatenate(parts) - np.log(self.scale).sum()
+
+    def _block_log_prob(self, flow, Z):
         # members are averaged as densities: the log of a mean, never the mean of logs
-        log_prob = logsumexp(self.log_probs(Z), axis=0) - math.log(self.flow.n_models)
+        log_prob = logsumexp(_call(flow, "log_prob", Z), axis=0) - math.log(flow.n_models)
         # far away a member's log-density may exceed the range of numbers; its density is 0 there
         log_prob = np.nan_to_num(log_prob, nan=-np.inf, neginf=-np.inf)
-        if self.tails is not None:
-            log_prob = self.tails.mix(log_prob, Z)
-        return log_prob - np.log(self.scale).sum()
+        return log_prob if self.tails is None else self.tails.mix(log_prob, Z)
+
+    def member_log_probs(self, Z):
+        """Log-densities ``(K, n)`` of the members alone, in standardised units."""
+        return np.hstack([_call(flow, "log_prob", block) for flow, block in self._blocks(Z)])
 
     def to_latent(self, X):
         """Latent points ``(K, n, d)`` of rows, member by member."""
-        return self._map(lambda flow, block: flow.forward(block)[0], self.standardized(X))
+        blocks = self._blocks(X)
+        parts = [_call(flow, "forward", self._standardized(block)) for flow, block in blocks]
+        return np.concatenate(parts, axis=1)
 
     def from_latent(self, Z):
         """Rows ``(K, n, d)`` of latent points, member by member."""
-        return self._map(lambda flow, block: flow.inverse(block)[0], Z) * self.scale + self.location
+        parts = [_call(flow, "inverse", block) for flow, block in self._blocks(Z)]
+        return np.concatenate(parts, axis=1) * self.scale + self.location
 
     def sample(self, n_samples, rng):
         """Draw rows ``(n_samples, d)`` in the data's units."""
@@ -104,3 +106,9 @@ class Density:
         step = np.where(self.step > 0, self.step, 1.0)
         rounded = self.origin + step * np.round((X - self.origin) / step)
         return np.where(self.step > 0, rounded, X)
+
+
+def _call(flow, method, rows):
+    """What a method of the flow says of an array of rows, as an array; no log-determinant."""
+    result = getattr(flow, method)(torch.as_tensor(rows, device=flow.device))
+    return (result[0] if isinstance(result, tuple) else result).cpu().numpy()
