@@ -78,7 +78,7 @@ def test_the_layout_decides_what_the_density_can_express():
     scores = {}
     for column in (0, 1):
         layout = np.arange(2) == np.full((4, 1), column)
-        params = {"n_layers": 4, "hidden_layer_sizes": (16,), "max_iter": 40}
+        params = {"n_layers": 4, "hidden_layer_sizes": (16,), "max_iter": 20, "batch_size": 64}
         scores[column] = flow(mask_layout=layout, **params).fit(X).score(X)
     assert scores[1] > scores[0] + 0.2
 
