@@ -14,6 +14,7 @@ A block ends with an empty line, which doctest takes for the end of the output.
 """
 
 import os
+import re
 import warnings
 
 # before anything imports pyplot, also in what the gallery starts
@@ -21,6 +22,7 @@ os.environ.setdefault("MPLBACKEND", "agg")
 
 import skflow
 from docutils import nodes
+from docutils.utils.math.latex2mathml import tex2mathml
 
 project = "skflow"
 author = "the skflow developers"
@@ -30,7 +32,6 @@ version = release = skflow.__version__
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.mathjax",
     "numpydoc",
     "myst_parser",
     "sphinx_gallery.gen_gallery",
@@ -73,7 +74,10 @@ warnings.filterwarnings("ignore", message=".*FigureCanvasAgg is non-interactive.
 
 html_theme = "pydata_sphinx_theme"
 html_title = "skflow"
-html_static_path = []
+html_static_path = ["_static"]
+html_css_files = ["skflow.css"]
+html_math_renderer = "mathml"
+html_sidebars = {page: [] for page in ("quickstart", "which_estimator", "theory", "faq")}
 html_show_sourcelink = False
 html_show_copyright = False
 html_theme_options = {
@@ -85,6 +89,17 @@ html_theme_options = {
     "footer_start": ["sphinx-version"],
     "footer_end": ["theme-version"],
 }
+
+
+def render_math(as_block):
+    """Formulas as MathML, which browsers show without a script from elsewhere."""
+
+    def visit(self, node):
+        mathml = tex2mathml(node.astext(), as_block=as_block)
+        self.body.append(f'<div class="formula">{mathml}</div>' if as_block else mathml)
+        raise nodes.SkipNode
+
+    return visit, None
 
 
 def strip_blocks(app, doctree):
@@ -116,6 +131,8 @@ def mend_docstring(app, what, name, obj, options, lines):
     for line in lines:
         for misread, meant in MISREAD.items():
             line = line.replace(misread, meant)
+        # an initial at the beginning is not the number of a list
+        line = re.sub(r"^(\s*\.\. \[\d+\] )([A-Z]\. )", r"\1\\\2", line)
         mended.append(line)
         indent = len(line) - len(line.lstrip())
         for start, description in DESCRIPTIONS.items():
@@ -127,3 +144,4 @@ def mend_docstring(app, what, name, obj, options, lines):
 def setup(app):
     app.connect("autodoc-process-docstring", mend_docstring, priority=100)
     app.connect("doctree-read", strip_blocks)
+    app.add_html_math_renderer("mathml", render_math(False), render_math(True))
