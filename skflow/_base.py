@@ -34,7 +34,7 @@ from ._preparation import (
 )
 from ._progress import Progress
 from ._search import evolutionary_search
-from ._tails import FLOORS, BroadComponents, estimate_weights, fixed_weights
+from ._tails import BroadComponents, estimate_weights, fixed_weights, floors
 from ._training import (
     SOLVERS,
     CandidateEvaluator,
@@ -394,14 +394,15 @@ class BaseFlowDensity(
         if self.tail_weight != "auto":
             tails.weights = fixed_weights(self.tail_weight)
         elif data.validation_rows is None:
-            tails.weights = FLOORS
+            tails.weights = floors(Z.shape[1])
         else:
-            tails.weights = estimate_weights(*self._held_out_log_probs(Z, weight, data))
+            log_probs, held_out_weight = self._held_out_log_probs(Z, weight, data)
+            tails.weights = estimate_weights(log_probs, floors(Z.shape[1]), held_out_weight)
         self._density.tails = tails
         self.tail_weight_ = float(tails.weights.sum())
 
     def _held_out_log_probs(self, Z, weight, data):
-        """Log-densities ``(4, n)`` of each member's validation rows, and the rows' weights.
+        """Log-densities ``(5, n)`` of each member's validation rows, and the rows' weights.
 
         The flow of the member comes first, then broad components fitted to its training rows.
         """

@@ -15,24 +15,34 @@ from sklearn.covariance import ledoit_wolf
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
-#: The broad components: the shrunk Gaussian, a mixture of Student-t distributions that follows the
-#: shape of the data, and one very broad Student-t.
-NAMES = ("gaussian", "t_mixture", "t")
-#: The least weight of each, where weights are chosen from validation rows.
-FLOORS = np.array([0.0, 0.01, 0.01])
+#: The broad components: the shrunk Gaussian; a mixture of Student-t distributions that follows the
+#: shape of the data; the same, widened in every direction; and one Student-t for all the data.
+NAMES = ("gaussian", "t_mixture", "t_wide", "t")
+_GUARDS = np.array([0.0, 1.0, 1.0, 1.0])
 
 _MAX_CLUSTERS = 10
 _MAX_ROWS = 10_000  # for the mixture; its ten clusters need no more
 _CLUSTER_DOF, _BROAD_DOF = 5.0, 3.0
+_WIDENING = 0.1  # added to the variances, which are about 1 in standardised units
+
+
+def floors(n_features):
+    """The least weight of each component where weights are chosen from validation rows.
+
+    Each guard gets 0.002 d, at most 0.03: a price in nats a dimension that does not depend on d.
+    """
+    return _GUARDS * min(0.03, 0.002 * n_features)
 
 
 class BroadComponents:
-    """Three broad distributions fitted to a table in standardised units.
+    """Four broad distributions fitted to a table in standardised units.
 
     The Gaussian and the Student-t with 3 degrees of freedom have the table's mean and shrunk
     covariance (Ledoit and Wolf 2004), so they are regular for any table. The clusters of the
     mixture are those of a Gaussian mixture, with 5 degrees of freedom instead; a table with fewer
-    than 5 d rows a cluster gets fewer of them.
+    than 5 d rows a cluster gets fewer of them. Nearly collinear columns make all of these narrow
+    in some direction, and a drift may lead just there: the widened mixture is at least 0.3
+    standard deviations wide in every direction.
 
     Attributes
     ----------
@@ -40,7 +50,7 @@ class BroadComponents:
     covariance : ndarray of shape (d, d)
     clusters : list of (float, ndarray of shape (d,), ndarray of shape (d, d))
         Weight, location and shape of the Student-t distributions of the mixture.
-    weights : ndarray of shape (3,)
+    weights : ndarray of shape (4,)
         Part of each component in the mixture with the flow; the flow has the rest.
     """
 
@@ -73,18 +83,22 @@ class BroadComponents:
         return list(zip(mixture.weights_, mixture.means_, mixture.covariances_))
 
     def log_probs(self, X):
-        """Log-densities ``(3, n)`` in nats."""
-        clusters = [
-            _log_t(X, location, shape, _CLUSTER_DOF) + np.log(weight)
-            for weight, location, shape in self.clusters
-        ]
+        """Log-densities ``(4, n)`` in nats."""
         return np.stack(
             [
                 _log_t(X, self.location, self.covariance, np.inf),
-                logsumexp(clusters, axis=0),
+                logsumexp([_log_t(X, *t) + np.log(w) for w, *t in self._mixture(0.0)], axis=0),
+                logsumexp(
+                    [_log_t(X, *t) + np.log(w) for w, *t in self._mixture(_WIDENING)], axis=0
+                ),
                 _log_t(X, self.location, self.covariance, _BROAD_DOF),
             ]
         )
+
+    def _mixture(self, widening):
+        """Weight, location, shape and degrees of freedom of the clusters."""
+        wider = widening * np.eye(len(self.location))
+        return [(w, location, shape + wider, _CLUSTER_DOF) for w, location, shape in self.clusters]
 
     def mix(self, flow_log_prob, X):
         """Log-density of the mixture with a flow of log-density ``(n,)``."""
@@ -95,15 +109,12 @@ class BroadComponents:
 
     def sample(self, component, n_samples, rng):
         """Draw rows ``(n_samples, d)`` of one component."""
-        if NAMES[component] == "t_mixture":
-            weights = np.array([weight for weight, _, _ in self.clusters])
+        if NAMES[component] in ("t_mixture", "t_wide"):
+            mixture = self._mixture(_WIDENING if NAMES[component] == "t_wide" else 0.0)
+            weights = np.array([w for w, *_ in mixture])
             counts = rng.multinomial(n_samples, weights / weights.sum())
-            parts = [
-                _draw_t(location, shape, _CLUSTER_DOF, count, rng)
-                for (_, location, shape), count in zip(self.clusters, counts)
-                if count
-            ]
-            return np.concatenate(parts)
+            drawn = [_draw_t(*t, count, rng) for (_, *t), count in zip(mixture, counts) if count]
+            return np.concatenate(drawn)
         dof = np.inf if NAMES[component] == "gaussian" else _BROAD_DOF
         return _draw_t(self.location, self.covariance, dof, n_samples, rng)
 
@@ -119,29 +130,30 @@ def _draw_t(location, shape, dof, n_samples, rng):
 
 
 def fixed_weights(total):
-    """Split a given weight evenly over the two components with heavy tails."""
-    return np.array([0.0, total / 2, total / 2])
+    """Split a given weight evenly over the three components with heavy tails."""
+    return _GUARDS * (total / _GUARDS.sum())
 
 
-def estimate_weights(log_probs, weight=None, n_iter=200):
+def estimate_weights(log_probs, least, weight=None, n_iter=200):
     """Weights of the broad components by EM on rows that nothing was fitted to.
 
     Parameters
     ----------
-    log_probs : ndarray of shape (1 + 3, n)
+    log_probs : ndarray of shape (1 + 4, n)
         Log-densities of the rows: the flow first, then the broad components.
+    least : ndarray of shape (4,)
+        The least weight of each.
     weight : ndarray of shape (n,) or None
         Weights of the rows.
     n_iter : int
 
     Returns
     -------
-    weights : ndarray of shape (3,)
-        At least ``FLOORS``.
+    weights : ndarray of shape (4,)
     """
     parts = np.full(len(log_probs), 1 / len(log_probs))
     for _ in range(n_iter):
         joint = log_probs + np.log(np.maximum(parts, 1e-300))[:, None]
         parts = np.average(np.exp(joint - logsumexp(joint, axis=0)), axis=1, weights=weight)
-    parts = np.maximum(parts, np.concatenate([[0.0], FLOORS]))
+    parts = np.maximum(parts, np.concatenate([[0.0], least]))
     return parts[1:] / parts.sum()
