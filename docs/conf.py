@@ -20,9 +20,10 @@ import warnings
 # before anything imports pyplot, also in what the gallery starts
 os.environ.setdefault("MPLBACKEND", "agg")
 
-import skflow
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
+
+import skflow
 
 project = "skflow"
 author = "the skflow developers"
@@ -85,7 +86,7 @@ html_theme_options = {
     "navbar_persistent": ["search-button"],
     "show_toc_level": 2,
     "navigation_with_keys": False,
-    "header_links_before_dropdown": 7,
+    "header_links_before_dropdown": 8,
     "footer_start": ["sphinx-version"],
     "footer_end": ["theme-version"],
 }

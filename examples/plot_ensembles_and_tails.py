@@ -34,8 +34,9 @@ X_shifted = X[~benign]
 # --------
 #
 # With ``tail_weight=0`` the density is that of the flow alone; four of these differ in
-# ``random_state`` only. The default, "auto", chooses the weights of three broad components on the
-# validation rows, with a least weight for two of them. All trainings are short for the gallery.
+# ``random_state`` only. The default, "auto", chooses the weights of the broad components on the
+# validation rows, with a least weight for those with heavy tails. All trainings are short, for the
+# gallery.
 
 import numpy as np
 
@@ -50,9 +51,9 @@ models = {
         tail_weight=0, n_estimators=4, max_iter=50, random_state=0
     ).fit(X_train),
     "one flow and tails": CouplingFlowDensity(max_iter=50, random_state=0).fit(X_train),
-    "four flows and tails": CouplingFlowDensity(
-        n_estimators=4, max_iter=50, random_state=0
-    ).fit(X_train),
+    "four flows and tails": CouplingFlowDensity(n_estimators=4, max_iter=50, random_state=0).fit(
+        X_train
+    ),
 }
 shifted = {name: model.score_samples(X_shifted) for name, model in models.items()}
 table = pd.DataFrame(
@@ -75,9 +76,9 @@ print(table.round(2).to_string())
 # -------------------------
 #
 # From the benign mean we walk in the direction of the malignant mean. Flows that differ only in
-# their seed agree near the data and disagree far from it. The average of four is at least as high as
-# its highest member, less ``log(4)``. The tails set a floor; it falls slowly (a Student-t has heavy
-# tails), so that rows far away can still be ordered.
+# their seed agree near the data and disagree far from it. The average of four is at least as high
+# as its highest member, less ``log(4)``. The tails set a floor; it falls slowly (a Student-t has
+# heavy tails), so that rows far away can still be ordered.
 
 import matplotlib.pyplot as plt
 
