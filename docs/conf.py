@@ -14,7 +14,6 @@ A block ends with an empty line, which doctest takes for the end of the output.
 """
 
 import os
-import re
 import warnings
 
 # before anything imports pyplot, also in what the gallery starts
@@ -111,38 +110,6 @@ def strip_blocks(app, doctree):
             block[:] = [nodes.Text(block.rawsource)]
 
 
-#: What docutils misreads in docstrings, and what is meant.
-MISREAD = {
-    "|B|": r"\|B\|",
-    "|A|": r"\|A\|",
-    "(n_features_in_,)": "(`n_features_in_`,)",
-}
-#: Items of the loaders' results that lack a description.
-DESCRIPTIONS = {
-    "target : None": "There is none.",
-    "feature_names : list of str": "Names of the columns.",
-    "frame : DataFrame": "Features and target in one table.",
-    "DESCR : str": "This description.",
-}
-
-
-def mend_docstring(app, what, name, obj, options, lines):
-    """Before numpydoc reads it: say what docutils would misread so that it does not."""
-    mended = []
-    for line in lines:
-        for misread, meant in MISREAD.items():
-            line = line.replace(misread, meant)
-        # an initial at the beginning is not the number of a list
-        line = re.sub(r"^(\s*\.\. \[\d+\] )([A-Z]\. )", r"\1\\\2", line)
-        mended.append(line)
-        indent = len(line) - len(line.lstrip())
-        for start, description in DESCRIPTIONS.items():
-            if name.startswith("skflow.datasets.") and line.lstrip().startswith(start):
-                mended.append(" " * (indent + 4) + description)
-    lines[:] = mended
-
-
 def setup(app):
-    app.connect("autodoc-process-docstring", mend_docstring, priority=100)
     app.connect("doctree-read", strip_blocks)
     app.add_html_math_renderer("mathml", render_math(False), render_math(True))

@@ -512,25 +512,27 @@ class BaseFlowDensity(
         self._check_single("transform")
         return self._density.to_latent(X)[0]
 
-    def inverse_transform(self, Z):
+    def inverse_transform(self, X):
         """Map points of the latent space to the data's.
 
         Parameters
         ----------
-        Z : array-like of shape (n_samples, n_features)
+        X : array-like of shape (n_samples, n_features)
+            Points of the latent space.
 
         Returns
         -------
-        X : ndarray of shape (n_samples, n_features)
+        X_original : ndarray of shape (n_samples, n_features)
+            In the data's own units.
         """
         check_is_fitted(self)
-        Z = check_array(Z, dtype=np.float64, input_name="Z")
-        if Z.shape[1] != self.n_features_in_:
+        X = check_array(X, dtype=np.float64, input_name="X")
+        if X.shape[1] != self.n_features_in_:
             raise ValueError(
-                f"Z has {Z.shape[1]} features, but the latent space has {self.n_features_in_}."
+                f"X has {X.shape[1]} features, but the latent space has {self.n_features_in_}."
             )
         self._check_single("inverse_transform")
-        return self._density.from_latent(Z)[0]
+        return self._density.from_latent(X)[0]
 
     def _check_single(self, method):
         if self._density.flow.n_models > 1:

@@ -55,7 +55,8 @@ class Conditioner:
         for i, (weight, bias) in enumerate(zip(weights, parameters[1::2])):
             # A near-zero last layer makes the flow start near the identity.
             scale = math.sqrt(2 / max(weight.shape[2], 1)) if i < last else 1e-2
-            draw = torch.randn(weight.shape[1:], generator=generator) * scale
+            # in float32, whatever the default dtype or the flow's
+            draw = torch.randn(weight.shape[1:], generator=generator, dtype=torch.float32) * scale
             weight[k].copy_(draw)
             bias[k].zero_()
 

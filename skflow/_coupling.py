@@ -81,8 +81,8 @@ class CouplingFlowDensity(BaseFlowDensity):
         5000 steps, but at least 10 epochs and at most 150.
     early_stopping : bool, default=True
         Set a validation part aside, keep the state that was best on it, and stop when it has not
-        improved for ``n_iter_no_change`` epochs. With False all rows are trained on and the last
-        state is kept.
+        improved for ``n_iter_no_change`` epochs. With False all rows are trained on, to the end,
+        and the state after the epoch of the lowest training loss is kept.
     validation_fraction : float, default=0.1
         Part of the rows set aside with ``early_stopping``.
     n_iter_no_change : "auto", int or None, default="auto"
@@ -124,7 +124,7 @@ class CouplingFlowDensity(BaseFlowDensity):
         Only after a search: where it started.
     n_features_in_ : int
         Number of features seen during ``fit``.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, if X had string names.
 
     See Also
@@ -134,10 +134,11 @@ class CouplingFlowDensity(BaseFlowDensity):
 
     References
     ----------
-    .. [1] L. Dinh, J. Sohl-Dickstein, S. Bengio, "Density estimation using Real NVP", ICLR 2017.
-    .. [2] F. Gonsior, S. Mücke, K. Morik, "Structure Search for Normalizing Flows", LWDA 2021.
-    .. [3] C. Durkan, A. Bekasov, I. Murray, G. Papamakarios, "Neural Spline Flows", NeurIPS 2019.
-    .. [4] L. N. Smith, "Cyclical Learning Rates for Training Neural Networks", WACV 2017.
+    .. [1] Dinh, L., Sohl-Dickstein, J., Bengio, S., "Density estimation using Real NVP", ICLR 2017.
+    .. [2] Gonsior, F., Mücke, S., Morik, K., "Structure Search for Normalizing Flows", LWDA 2021.
+    .. [3] Durkan, C., Bekasov, A., Murray, I., Papamakarios, G., "Neural Spline Flows",
+       NeurIPS 2019.
+    .. [4] Smith, L. N., "Cyclical Learning Rates for Training Neural Networks", WACV 2017.
 
     Examples
     --------

@@ -206,7 +206,7 @@ def evolutionary_search(
 
     References
     ----------
-    .. [1] F. Gonsior, S. Mücke, K. Morik, "Structure Search for Normalizing Flows", LWDA 2021.
+    .. [1] Gonsior, F., Mücke, S., Morik, K., "Structure Search for Normalizing Flows", LWDA 2021.
     """
     history = list(history or ())
     resumed = bool(history)

@@ -74,7 +74,7 @@ n_parameters_, n_features_in_, feature_names_in_
 
     References
     ----------
-    .. [1] F. Gonsior, S. Mücke, K. Morik, "Structure Search for Normalizing Flows", LWDA 2021.
+    .. [1] Gonsior, F., Mücke, S., Morik, K., "Structure Search for Normalizing Flows", LWDA 2021.
 
     Examples
     --------

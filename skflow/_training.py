@@ -47,7 +47,7 @@ class TrainingResult:
     """Curves of shape (n_epochs, K) and outcomes of shape (K,), in nats a row.
 
     ``score`` is the negative log-likelihood of the state that was kept, on the validation rows
-    where there are any, otherwise the last epoch's loss; ``last_loss`` is the loss of the last
+    where there are any, otherwise the epoch's training loss; ``last_loss`` is the loss of the last
     batch before its update.
     """
 
@@ -292,13 +292,12 @@ class Trainer:
         # A diverged model is NaN in its own row only: one look at the epoch's end is enough.
         finite = torch.isfinite(self.flow.theta).all(1).cpu().numpy() & np.isfinite(loss)
         self.result.loss_curve.append(loss)
-        if self.data.validation_rows is None:
-            score, improved = loss, finite & ~self.stopped
-        else:
+        score = loss
+        if self.data.validation_rows is not None:
             score = validation_loss(self.flow, self.data)
             self.result.validation_curve.append(score)
             finite &= np.isfinite(score)
-            improved = finite & ~self.stopped & (score < self.best_score)
+        improved = finite & ~self.stopped & (score < self.best_score)
         clearly = improved & (score < self.best_score - self.options.tol)
         self.n_stale = np.where(clearly, 0, self.n_stale + 1)
         self.result.n_epochs += ~self.stopped

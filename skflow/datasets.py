@@ -68,8 +68,11 @@ def fetch_magic(*, data_home=None, as_frame=False, return_X_y=False, download_if
         batch_size : int
             380, the paper's.
         feature_names : list of str
+            Names of the columns of ``data``.
         frame : DataFrame of shape (19020, 11), None without ``as_frame``
+            Features and target in one table.
         DESCR : str
+            This description.
     (data, target) : tuple if ``return_X_y=True``
 
     Raises
@@ -121,6 +124,7 @@ def fetch_turbine(*, data_home=None, as_frame=False, return_X_y=False, download_
         data : {ndarray, DataFrame} of shape (36733, 10)
             The features, float64, unscaled.
         target : None
+            There is none.
         train_indices, test_indices : ndarray of shape (22191,), (14542,)
             The years 2011-2013, and 2014-2015, whose distribution is another.
         fit_indices, heldout_indices : ndarray of shape (19972,), (2219,)
@@ -130,8 +134,11 @@ def fetch_turbine(*, data_home=None, as_frame=False, return_X_y=False, download_
         batch_size : int
             443, the paper's.
         feature_names : list of str
+            Names of the columns of ``data``.
         frame : DataFrame of shape (36733, 10), None without ``as_frame``
+            Features and target in one table.
         DESCR : str
+            This description.
     (data, target) : tuple if ``return_X_y=True``
 
     Raises
@@ -183,8 +190,11 @@ def fetch_sonar(*, data_home=None, as_frame=False, return_X_y=False, download_if
         batch_size : int
             16, the paper's.
         feature_names : list of str
+            Names of the columns of ``data``.
         frame : DataFrame of shape (208, 61), None without ``as_frame``
+            Features and target in one table.
         DESCR : str
+            This description.
     (data, target) : tuple if ``return_X_y=True``
 
     Raises
@@ -236,8 +246,11 @@ def fetch_yeast(*, data_home=None, as_frame=False, return_X_y=False, download_if
         batch_size : int
             29, the paper's.
         feature_names : list of str
+            Names of the columns of ``data``.
         frame : DataFrame of shape (1484, 9), None without ``as_frame``
+            Features and target in one table.
         DESCR : str
+            This description.
     (data, target) : tuple if ``return_X_y=True``
 
     Raises

@@ -143,7 +143,7 @@ def repeat(masks, n_layers):
 
 
 def check_n_conditioning(n_conditioning, n_features):
-    """Return the number of conditioning features of a layer, |B|.
+    """Return the number of conditioning features of a layer, the size of part B.
 
     Parameters
     ----------
@@ -160,13 +160,13 @@ def check_n_conditioning(n_conditioning, n_features):
 
     Notes
     -----
-    The default floor(d/2) follows the text of the paper [1]_ ("let |B| = m", "m = floor(d/2)").
-    Its Eq. 5 and the shape which it gives for W read the other way round (|A| = m). For even d the
-    two readings agree.
+    The default floor(d/2) follows the text of the paper [1]_, which has m = floor(d/2)
+    conditioning features. Its Eq. 5 and the shape which it gives for W read the other way round
+    (m transformed ones). For even d the two readings agree.
 
     References
     ----------
-    .. [1] F. Gonsior, S. Mücke, K. Morik, "Structure Search for Normalizing Flows", LWDA 2021.
+    .. [1] Gonsior, F., Mücke, S., Morik, K., "Structure Search for Normalizing Flows", LWDA 2021.
     """
     _check_integer(n_features, "n_features")
     most = n_features - 1
@@ -407,7 +407,7 @@ class EvolutionarySearch(Layout):
 
     References
     ----------
-    .. [1] F. Gonsior, S. Mücke, K. Morik, "Structure Search for Normalizing Flows", LWDA 2021.
+    .. [1] Gonsior, F., Mücke, S., Morik, K., "Structure Search for Normalizing Flows", LWDA 2021.
     """
 
     def __init__(
