@@ -1,0 +1,82 @@
+"""A fitted density: averages of members, samples of the mixture, blocks."""
+
+import numpy as np
+import pytest
+from scipy import stats
+from scipy.special import logsumexp
+
+from skflow import CouplingFlowDensity, _density
+
+
+@pytest.fixture(scope="module")
+def X():
+    rng = np.random.RandomState(0)
+    first = rng.normal(size=600)
+    return np.column_stack([5 + first, 100 * (first**2 + 0.3 * rng.normal(size=600))])
+
+
+@pytest.fixture(scope="module")
+def ensemble(X):
+    given = {"n_layers": 3, "n_estimators": 3, "mask_layout": "random", "max_iter": 15}
+    return CouplingFlowDensity(**given, random_state=0).fit(X)
+
+
+def test_members_are_averaged_as_densities_and_mixed_with_the_tails(ensemble, X):
+    density = ensemble._density
+    Z = (X - ensemble.location_) / ensemble.scale_
+    members = density.member_log_probs(Z)
+    assert members.shape == (3, 600)
+    average = np.log(np.exp(members).mean(axis=0))
+    weights = density.tails.weights
+    terms = [average + np.log(1 - weights.sum()), *density.tails.log_probs(Z)]
+    factors = [1.0, *weights]
+    expected = logsumexp(terms, b=np.array(factors)[:, None], axis=0)
+    expected -= np.log(ensemble.scale_).sum()
+    assert ensemble.score_samples(X) == pytest.approx(expected, rel=1e-9, abs=1e-9)
+
+
+def test_members_differ_in_masks_and_parameters(ensemble):
+    assert ensemble.masks_.shape == (3, 3, 2)
+    theta = ensemble._density.flow.theta.numpy()
+    assert (np.abs(theta[0] - theta[1]) > 1e-3).any()
+    assert (np.abs(theta[1] - theta[2]) > 1e-3).any()
+
+
+def test_an_ensemble_is_at_least_as_good_as_its_average_member(ensemble, X):
+    # Jensen: the log of a mean is at least the mean of the logs
+    density = ensemble._density
+    Z = (X - ensemble.location_) / ensemble.scale_
+    members = density.member_log_probs(Z)
+    assert (logsumexp(members, axis=0) - np.log(3) >= members.mean(axis=0) - 1e-12).all()
+
+
+def test_samples_are_of_the_whole_mixture(ensemble):
+    drawn = ensemble.sample(4000, random_state=0)
+    again = ensemble.sample(4000, random_state=1)
+    for j in range(2):
+        assert stats.ks_2samp(drawn[:, j], again[:, j]).pvalue > 1e-4
+    # -E[log p] under the model's own draws, against importance sampling from a broad normal
+    entropy = -ensemble.score_samples(drawn).mean()
+    centre, spread = drawn.mean(axis=0), 2 * drawn.std(axis=0)
+    points = centre + spread * np.random.RandomState(2).normal(size=(40_000, 2))
+    log_q = stats.norm.logpdf(points, centre, spread).sum(axis=1)
+    log_p = ensemble.score_samples(points)
+    weight = np.exp(log_p - log_q)
+    assert weight.mean() == pytest.approx(1, abs=0.05)
+    assert -(weight * log_p).mean() == pytest.approx(entropy, abs=0.15)
+
+
+def test_draws_come_from_members_and_tails_by_their_weights(X):
+    flow = CouplingFlowDensity(n_layers=2, max_iter=2, tail_weight=0.9, random_state=0).fit(X)
+    heavy = flow.sample(2000, random_state=0)
+    flow.set_params(tail_weight=0.0).fit(X)
+    bare = flow.sample(2000, random_state=0)
+    spans = [np.ptp(sample, axis=0) for sample in (heavy, bare)]
+    assert (spans[0] > 1.5 * spans[1]).all()
+
+
+@pytest.mark.parametrize("n_rows", [1, 7, 600])
+def test_blocks_do_not_matter(ensemble, X, monkeypatch, n_rows):
+    expected = ensemble.score_samples(X)
+    monkeypatch.setattr(_density, "BLOCK_ROWS", n_rows)
+    assert ensemble.score_samples(X) == pytest.approx(expected, rel=1e-10)
