@@ -142,7 +142,7 @@ class BaseFlowDensity(
         self._n_fits += 1
         standardized = self._standardized(X)
         data = self._training_data(standardized, weight, device)
-        options = self._training_options(data.rows.shape[1])
+        options = self._training_options(data.rows.shape[1], X.shape[1])
         structures = self._structures(data, options, continued)
         kept = continued and np.array_equal(structures, self._density.flow.masks)
         n_init = 1 if kept else self.n_init
@@ -231,7 +231,7 @@ class BaseFlowDensity(
         ]
         return tuple(torch.from_numpy(np.stack(part)) for part in zip(*splits))
 
-    def _training_options(self, n_rows):
+    def _training_options(self, n_rows, n_features):
         def chosen(value, automatic):
             return automatic if isinstance(value, str) and value == "auto" else value
 
@@ -249,7 +249,7 @@ class BaseFlowDensity(
             learning_rate_init=chosen(
                 self.learning_rate_init, _recipe.learning_rate_init(self.solver, single_layer)
             ),
-            alpha=chosen(self.alpha, _recipe.alpha(n_rows, self.solver, single_layer)),
+            alpha=chosen(self.alpha, _recipe.alpha(n_rows, n_features, self.solver, single_layer)),
             n_iter_no_change=patience if self.early_stopping else None,
             tol=self.tol,
             with_replacement=self.solver == "sgd",

@@ -70,8 +70,8 @@ class CouplingFlowDensity(BaseFlowDensity):
         single-layer affine conditioner.
     alpha : "auto" or float, default="auto"
         Decoupled weight decay of the conditioners' weights: a step shrinks them by ``alpha``
-        times the learning rate. "auto" is ``min(3, 0.2 * (15000 / n_train) ** 0.75)`` with Adam,
-        and 0 with SGD or for a single-layer affine conditioner.
+        times the learning rate. "auto" is ``0.02 * n_features * (15000 / n_train) ** 0.75``, at
+        most 3, with Adam, and 0 with SGD or for a single-layer affine conditioner.
     batch_size : "auto" or int, default="auto"
         Rows of a batch; at most the number of training rows. "auto" is a power of two near
         ``n_train / 64``, from 32 to 1024.

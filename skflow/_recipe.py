@@ -2,7 +2,7 @@
 
 The numbers were chosen on validation rows of the training parts of magic, turbine, yeast and sonar
 and of scikit-learn's small tables, never on test rows: longer trainings at a high rate with strong
-weight decay, stronger where rows are few.
+weight decay, stronger where rows are few and columns many.
 """
 
 import math
@@ -27,11 +27,11 @@ def learning_rate_init(solver, single_layer):
     return 0.06 if solver == "adam" and single_layer else 0.01
 
 
-def alpha(n_rows, solver, single_layer):
-    """``0.2 (15000 / n_rows)^(3/4)``, at most 3; none for SGD and single-layer conditioners."""
+def alpha(n_rows, n_features, solver, single_layer):
+    """``0.02 d (15000 / n_rows)^(3/4)``, at most 3; none for SGD and single-layer conditioners."""
     if solver == "sgd" or single_layer:
         return 0.0
-    return min(3.0, 0.2 * (15_000 / n_rows) ** 0.75)
+    return min(3.0, 0.02 * n_features * (15_000 / n_rows) ** 0.75)
 
 
 def n_iter_no_change(n_epochs):
