@@ -78,7 +78,7 @@ class CouplingFlowDensity(BaseFlowDensity):
     max_iter : "auto" or float, default="auto"
         Number of epochs (as in ``MLPRegressor``). May be a fraction: training takes
         ``round(max_iter * (n_train // batch_size))`` steps, at least one. "auto" makes about
-        5000 steps, but at least 10 epochs and at most 150.
+        5000 steps, but at least 10 epochs and at most 120.
     early_stopping : bool, default=True
         Set a validation part aside, keep the state that was best on it, and stop when it has not
         improved for ``n_iter_no_change`` epochs. With False all rows are trained on, to the end,
@@ -86,7 +86,7 @@ class CouplingFlowDensity(BaseFlowDensity):
     validation_fraction : float, default=0.1
         Part of the rows set aside with ``early_stopping``.
     n_iter_no_change : "auto", int or None, default="auto"
-        Patience in epochs. "auto" is a third of ``max_iter``; None always trains to the end.
+        Patience in epochs. "auto" is 0.6 times ``max_iter``; None always trains to the end.
     tol : float, default=0.0
         An improvement by less (nats a row) does not count for ``n_iter_no_change``.
     warm_start : bool, default=False

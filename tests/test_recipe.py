@@ -37,7 +37,7 @@ def test_the_estimator_follows_the_recipe_and_the_user_overrides_it():
     assert (options.batch_size, options.steps_per_epoch) == (256, 58)
     assert options.n_steps == 87 * 58
     assert (options.learning_rate_init, options.alpha) == (0.01, pytest.approx(0.2))
-    assert options.n_iter_no_change == 29
+    assert options.n_iter_no_change == 53
     own = CouplingFlowDensity(
         batch_size=100, max_iter=2.5, learning_rate_init=0.1, alpha=0, n_iter_no_change=None
     )._training_options(1000, 10)
