@@ -218,6 +218,8 @@ over its cell.
 - Flows of zuko and nflows: standardised inputs, hidden layers of 64 units (zuko: two; nflows: two
   residual blocks), 8 bins, three autoregressive or six coupling transforms; AdamW with a learning
   rate of 1e-3 that halves on plateaus, batches of 256, early stopping, best state kept, float32.
+  Annealed: a learning rate of 3e-3 that falls to zero over the time budget by a cosine; on MAGIC's
+  validation rows the better recipe.
 """
 
 GROUP_TITLES = {
