@@ -45,7 +45,7 @@ class Peer:
         self.seed, self.budget = seed, budget
 
     def fit(self, X, is_valid):
-        self._deadline = time.perf_counter() + self.budget
+        self._deadline = time.process_time() + self.budget
         self._mean, scale = X.mean(axis=0), X.std(axis=0)
         self._scale = np.where(scale > 0, scale, 1.0)
         self._fit((X - self._mean) / self._scale, is_valid)
@@ -55,7 +55,7 @@ class Peer:
         return self._score((X - self._mean) / self._scale) - np.log(self._scale).sum()
 
     def _seconds_left(self):
-        return self._deadline - time.perf_counter()
+        return self._deadline - time.process_time()
 
 
 class ShrunkGaussian(Peer):

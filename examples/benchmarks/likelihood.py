@@ -202,10 +202,10 @@ class Results:
 
 
 NOTES = f"""\
-Mean and standard error over the seeds; the best of a line is bold. Every method gets the same
-training rows. Of these, {_peers.VALIDATION_FRACTION:.0%} drawn by the seed are validation rows, on
+Mean and standard error over the seeds (a figure without an error is of one seed); the best of a
+line is bold. Every method gets the same training rows. Of these, {_peers.VALIDATION_FRACTION:.0%} drawn by the seed are validation rows, on
 which peers choose their regularisation or stop early; skflow holds out its own. Peers stop at the
-time budget. The rows of the paper's tables are fixed, those of the others depend on the seed.
+time budget, counted in seconds of the processor. The rows of the paper's tables are fixed, those of the others depend on the seed.
 Scores that are infinite or not a number are shown as they are; where a fit failed there is nan, and
 the CSV file has the reason. Yeast's values are on a grid, so that its likelihood has no bound (a
 narrow peak on a value gains as much as regularisation lets it); in yeast-jittered each is spread
@@ -231,7 +231,7 @@ QUANTITIES = {  # column: (title, digits, how to join the seeds, whether the bes
     "bits_per_dim": ("bits per dimension", 3, "mean", True),
     "gap_nats_per_dim": ("gap to the true density, nats per dimension", 4, "mean", True),
     "worst_nats_per_dim": ("worst test row of all seeds, nats per dimension", 1, "max", False),
-    "fit_seconds": ("seconds to fit", 1, "mean", False),
+    "fit_cpu_seconds": ("processor seconds to fit", 1, "mean", False),
     "score_seconds": ("seconds to score the test rows", 2, "mean", False),
 }
 
@@ -376,7 +376,7 @@ def parse(argv):
     )
     add("--seeds", nargs="+", type=int, default=[0, 1, 2])
     add("--threads", type=int, default=2)
-    add("--time-budget", type=int, default=100, help="seconds that a peer may train")
+    add("--time-budget", type=int, default=100, help="processor seconds that a peer may train")
     add("--data-home", help="folder of the paper's tables; default: as skflow.datasets")
     add("--output", default="likelihood.csv", help="CSV file, appended to")
     add("--markdown", help="Markdown page to write")
