@@ -271,6 +271,7 @@ class BaseFlowDensity(
                 self.n_features_in_,
                 n_conditioning=self.n_conditioning,
                 random_state=self._rng("masks", e),
+                **self._layout_data(layout, data, e),
             )
             for e in range(self.n_estimators)
         ]
@@ -290,6 +291,12 @@ class BaseFlowDensity(
         self.search_history_ = results[0].history
         self.initial_masks_ = results[0].initial_masks
         return np.stack([result.masks for result in results])
+
+    def _layout_data(self, layout, data, member):
+        """The training rows of a member as a keyword, for layouts that look at them."""
+        if not getattr(layout, "needs_data", False):
+            return {}
+        return {"X": data.table[data.rows[member].to(data.table.device)].cpu().numpy()}
 
     def _search(self, search, initial_masks, data, options, history, member):
         """Algorithm 1 on the training rows of a member."""

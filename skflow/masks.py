@@ -15,8 +15,11 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
+from ._derived import derive
+
 __all__ = [
     "Custom",
+    "Derived",
     "EvolutionarySearch",
     "Fixed",
     "Layout",
@@ -265,7 +268,10 @@ def is_alternating(masks):
 class Layout(BaseEstimator):
     """Base of the layouts: what `make` takes and returns."""
 
-    def make(self, n_layers, n_features, *, n_conditioning=None, random_state=None):
+    #: Whether `make` needs `X`.
+    needs_data = False
+
+    def make(self, n_layers, n_features, *, n_conditioning=None, random_state=None, X=None):
         """Make the masks.
 
         Parameters
@@ -277,6 +283,8 @@ class Layout(BaseEstimator):
             from a rule, an array or a function ignore it.
         random_state : int, RandomState, Generator or None, default=None
             Source of the draws, where there are any.
+        X : ndarray of shape (n_samples, n_features) or None, default=None
+            Training rows, for layouts that are derived from the data; the others ignore them.
 
         Returns
         -------
@@ -289,7 +297,7 @@ class Layout(BaseEstimator):
 class Parity(Layout):
     """Layout: layer 1 transforms the even columns, layer 2 the odd ones, and so on."""
 
-    def make(self, n_layers, n_features, *, n_conditioning=None, random_state=None):
+    def make(self, n_layers, n_features, *, n_conditioning=None, random_state=None, X=None):
         return parity(n_layers, n_features)
 
 
@@ -306,7 +314,7 @@ class Random(Layout):
     def __init__(self, n_conditioning=None):
         self.n_conditioning = n_conditioning
 
-    def make(self, n_layers, n_features, *, n_conditioning=None, random_state=None):
+    def make(self, n_layers, n_features, *, n_conditioning=None, random_state=None, X=None):
         if self.n_conditioning is not None:
             n_conditioning = self.n_conditioning
         return random(n_layers, n_features, n_conditioning, random_state)
@@ -324,7 +332,7 @@ class Fixed(Layout):
     def __init__(self, masks):
         self.masks = masks
 
-    def make(self, n_layers, n_features, *, n_conditioning=None, random_state=None):
+    def make(self, n_layers, n_features, *, n_conditioning=None, random_state=None, X=None):
         return check_masks(self.masks, n_layers, n_features)
 
 
@@ -341,7 +349,7 @@ class Custom(Layout):
     def __init__(self, function):
         self.function = function
 
-    def make(self, n_layers, n_features, *, n_conditioning=None, random_state=None):
+    def make(self, n_layers, n_features, *, n_conditioning=None, random_state=None, X=None):
         masks = self.function(n_layers, n_features, _check_rng(random_state))
         called = getattr(self.function, "__name__", type(self.function).__name__)
         name = f"What the function {called} given as mask_layout returned"
@@ -365,13 +373,82 @@ class Repeat(Layout):
         self.base = base
         self.block = block
 
-    def make(self, n_layers, n_features, *, n_conditioning=None, random_state=None):
+    @property
+    def needs_data(self):
+        return _resolve_start(self.base, "base").needs_data
+
+    def make(self, n_layers, n_features, *, n_conditioning=None, random_state=None, X=None):
         _check_integer(self.block, "block")
         base = _resolve_start(self.base, "base")
         masks = base.make(
-            self.block, n_features, n_conditioning=n_conditioning, random_state=random_state
+            self.block, n_features, n_conditioning=n_conditioning, random_state=random_state, X=X
         )
         return repeat(masks, n_layers)
+
+
+class Derived(Layout):
+    """Layout: a mask and its complement take turns, chosen by a score of the data, no training.
+
+    A mask is scored by the code length of the training rows under a flow of two layers that least
+    squares fits in closed form: each feature of part A is predicted linearly from part B, the
+    logarithm of the size of what remains likewise, and then part B from the standardised remains.
+    The mask of the shortest code is taken. With at most `max_evaluations` masks (500 are enough
+    for up to 11 features) all are scored; otherwise a search starts from the best swaps under the
+    linear part of the code, which needs the covariance alone, and goes on by random swaps under
+    all of it.
+
+    The score answers a question that the paper [1]_ leaves open, whether a good structure can be
+    told from the data. How it correlates with the likelihood of trained flows is measured in the
+    documentation; it needs seconds, and a few hundred rows.
+
+    Parameters
+    ----------
+    max_evaluations : int, default=500
+        Masks that are scored at most. A score of 4000 rows takes about 1 ms with 10 features and
+        30 ms with 200.
+
+    References
+    ----------
+    .. [1] Gonsior, F., Mücke, S., Morik, K., "Structure Search for Normalizing Flows", LWDA 2021.
+
+    Examples
+    --------
+    Columns 0 and 1 are a pair, columns 2 and 3 another; a coupling sees the dependence of a pair
+    only where one of the two conditions the other.
+
+    >>> import numpy as np
+    >>> from skflow import masks
+    >>> rng = np.random.default_rng(0)
+    >>> common = rng.standard_normal((500, 2)).repeat(2, axis=1)
+    >>> X = common + 0.1 * rng.standard_normal((500, 4))
+    >>> made = masks.Derived().make(2, 4, X=X)
+    >>> bool((made[0, [0, 2]] != made[0, [1, 3]]).all())
+    True
+    """
+
+    needs_data = True
+
+    def __init__(self, max_evaluations=500):
+        self.max_evaluations = max_evaluations
+
+    def make(self, n_layers, n_features, *, n_conditioning=None, random_state=None, X=None):
+        _check_integer(n_layers, "n_layers")
+        _check_integer(self.max_evaluations, "max_evaluations")
+        n_conditioning = check_n_conditioning(n_conditioning, n_features)
+        if X is None:
+            raise ValueError(
+                "A derived layout needs the data: pass X, the training rows, as fit does."
+            )
+        if np.ndim(X) != 2 or np.shape(X)[1] != n_features:
+            raise ValueError(
+                f"X has shape {np.shape(X)}, but (n_samples, n_features) with "
+                f"n_features={n_features} is needed."
+            )
+        if n_features == 1:
+            return alternating([True], n_layers)
+        rng = _check_rng(random_state)
+        mask = derive(np.asarray(X), n_conditioning, n_layers, rng, self.max_evaluations)
+        return alternating(mask, n_layers)
 
 
 class EvolutionarySearch(Layout):
@@ -433,6 +510,10 @@ class EvolutionarySearch(Layout):
         self.n_iter_no_change = n_iter_no_change
         self.n_jobs = n_jobs
 
+    @property
+    def needs_data(self):
+        return _resolve_start(self.initial_layout, "initial_layout").needs_data
+
     def validate(self):
         """Check every parameter.
 
@@ -455,11 +536,11 @@ class EvolutionarySearch(Layout):
             )
         _resolve_start(self.initial_layout, "initial_layout")
 
-    def make(self, n_layers, n_features, *, n_conditioning=None, random_state=None):
+    def make(self, n_layers, n_features, *, n_conditioning=None, random_state=None, X=None):
         self.validate()
         layout = _resolve_start(self.initial_layout, "initial_layout")
         masks = layout.make(
-            n_layers, n_features, n_conditioning=n_conditioning, random_state=random_state
+            n_layers, n_features, n_conditioning=n_conditioning, random_state=random_state, X=X
         )
         if self.search_space == "free" or is_alternating(masks):
             return masks
@@ -469,13 +550,18 @@ class EvolutionarySearch(Layout):
         raise ValueError(
             f"initial_layout={self.initial_layout!r} gives masks that are not alternating, but "
             "search_space='alternating' needs the even layers to be the complement of the odd "
-            "ones. Use 'random', 'parity', masks.alternating(mask, n_layers) or "
+            "ones. Use 'random', 'parity', 'derived', masks.alternating(mask, n_layers) or "
             "search_space='free'."
         )
 
 
 # What a string given as `mask_layout` stands for.
-_SHORTHANDS = {"parity": Parity, "random": Random, "search": EvolutionarySearch}
+_SHORTHANDS = {
+    "parity": Parity,
+    "random": Random,
+    "derived": Derived,
+    "search": EvolutionarySearch,
+}
 
 
 def resolve(mask_layout, *, name="mask_layout"):
@@ -484,9 +570,10 @@ def resolve(mask_layout, *, name="mask_layout"):
     Parameters
     ----------
     mask_layout : str, array of bool, callable or layout object
-        "parity", "random" and "search" stand for `Parity()`, `Random()` and
-        `EvolutionarySearch()`, an array for `Fixed(masks)`, a function for `Custom(function)`. Any
-        object that has a method `make` is a layout and passes through.
+        "parity", "random", "derived" and "search" stand for `Parity()`, `Random()`, `Derived()`
+        and `EvolutionarySearch()`, an array for `Fixed(masks)`, a function for `Custom(function)`.
+        Any object that has a method `make` is a layout and passes through; it is given `X`, the
+        training rows, if it has an attribute `needs_data` that is true.
     name : str, default="mask_layout"
         What error messages call the argument.
 
@@ -525,7 +612,7 @@ def _resolve_start(layout, name):
     if isinstance(resolved, EvolutionarySearch):
         raise ValueError(
             f"{name}={layout!r} is itself a search. Use a layout that needs no training, such as "
-            "'random' or 'parity', or run that search first and give its masks as an array."
+            "'random' or 'derived', or run that search first and give its masks as an array."
         )
     return resolved
 

@@ -24,6 +24,7 @@ ORDER = [
     "_transforms",
     "_conditioners",
     "masks",
+    "_derived",
     "datasets",
     "inspection",
 ]
@@ -68,7 +69,12 @@ def test_optional_packages_are_imported_lazily(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "allowed"), [("_search", {"numpy", "masks"}), ("masks", {"numpy", "sklearn"})]
+    ("name", "allowed"),
+    [
+        ("_search", {"numpy", "masks"}),
+        ("masks", {"numpy", "sklearn", "_derived"}),
+        ("_derived", {"numpy", "sklearn", "math", "itertools"}),
+    ],
 )
 def test_numpy_is_enough_for_masks_and_their_search(name, allowed):
     tree = ast.parse((PACKAGE / f"{name}.py").read_text(encoding="utf-8"))

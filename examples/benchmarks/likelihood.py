@@ -203,9 +203,11 @@ class Results:
 
 NOTES = f"""\
 Mean and standard error over the seeds (a figure without an error is of one seed); the best of a
-line is bold. Every method gets the same training rows. Of these, {_peers.VALIDATION_FRACTION:.0%} drawn by the seed are validation rows, on
-which peers choose their regularisation or stop early; skflow holds out its own. Peers stop at the
-time budget, counted in seconds of the processor. The rows of the paper's tables are fixed, those of the others depend on the seed.
+line is bold. Every method gets the same training rows. Of these,
+{_peers.VALIDATION_FRACTION:.0%} drawn by the seed are validation rows, on which peers choose
+their regularisation or stop early; skflow holds out its own. Peers stop at the time budget, counted
+in seconds of the processor. The rows of the paper's tables are fixed, those of the others depend on
+the seed.
 Scores that are infinite or not a number are shown as they are; where a fit failed there is nan, and
 the CSV file has the reason. Yeast's values are on a grid, so that its likelihood has no bound (a
 narrow peak on a value gains as much as regularisation lets it); in yeast-jittered each is spread

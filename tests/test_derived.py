@@ -1,0 +1,202 @@
+"""The code length against ordinary least squares, and the choice against exhaustive search."""
+
+import itertools
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from sklearn.linear_model import LinearRegression
+
+from skflow import CouplingFlowDensity, StructureSearchFlow, masks
+from skflow._derived import code_length, derive, linear_optimum
+
+
+@pytest.fixture
+def rng():
+    return np.random.RandomState(0)
+
+
+@pytest.fixture
+def gaussian(rng):
+    """Correlated Gaussian rows, standardised, and their covariance."""
+    X = rng.standard_normal((5000, 6)) @ rng.standard_normal((6, 6))
+    X = (X - X.mean(axis=0)) / X.std(axis=0)
+    return X, X.T @ X / len(X)
+
+
+def masks_of(d, n_transformed):
+    return [np.isin(np.arange(d), part) for part in itertools.combinations(range(d), n_transformed)]
+
+
+def conditional_variances(covariance, mask):
+    """Of part A given part B, by the formula of the multivariate normal."""
+    a, b = np.flatnonzero(mask), np.flatnonzero(~mask)
+    gain = covariance[np.ix_(a, b)] @ np.linalg.inv(covariance[np.ix_(b, b)])
+    return np.diag(covariance[np.ix_(a, a)] - gain @ covariance[np.ix_(b, a)])
+
+
+def test_gaussian_code_length_is_the_conditional_entropy(gaussian):
+    X, covariance = gaussian
+    for mask in masks_of(6, 3)[:5]:
+        expected = 0.5 * np.log(conditional_variances(covariance, mask)).sum()
+        assert_allclose(code_length(X, mask), expected, atol=0.01)
+        assert_allclose(code_length(X, mask, n_layers=1), expected, atol=0.01)
+
+
+def test_first_layer_removes_what_least_squares_predicts(gaussian):
+    X, _ = gaussian
+    mask = np.array([True, False, True, False, True, False])
+    A, B = X[:, mask], X[:, ~mask]
+    remains = A - LinearRegression().fit(B, A).predict(B)
+    assert code_length(X, mask, n_layers=1) == pytest.approx(
+        0.5 * np.log(remains.var(axis=0)).sum(), abs=0.01
+    )
+
+
+def test_scale_that_depends_on_part_b_shortens_the_code(rng):
+    n = 4000
+    b = rng.standard_normal(n)
+    a = rng.standard_normal(n) * np.exp(0.8 * b)
+    X = np.column_stack([a, b])
+    X = (X - X.mean(axis=0)) / X.std(axis=0)
+    # knowing the scale gains log E[a^2] / 2 = 0.8**2 nats
+    first = code_length(X, np.array([True, False]), n_layers=1)
+    assert -(0.8**2) - 0.05 < first < -0.3
+    assert code_length(X, np.array([False, True]), n_layers=1) == pytest.approx(0, abs=0.05)
+
+
+def test_second_layer_sees_the_remains_of_the_first(rng):
+    """A chain of dependences through A is not counted twice."""
+    a = rng.standard_normal((4000, 1))
+    X = np.hstack([a, a + 0.1 * rng.standard_normal((4000, 1))])
+    X /= X.std(axis=0)
+    mask = np.array([True, False])
+    both = code_length(X, mask)
+    assert both == pytest.approx(code_length(X, mask, n_layers=1), abs=0.01)
+    assert both == pytest.approx(0.5 * np.log(1 - np.corrcoef(X.T)[0, 1] ** 2), abs=0.02)
+
+
+def test_linear_optimum_beats_all_of_its_swaps_and_often_all_masks(gaussian, rng):
+    _, covariance = gaussian
+
+    def total(mask):
+        return np.log(conditional_variances(covariance, mask)).sum()
+
+    least = min(map(total, masks_of(6, 3)))
+    found = []
+    for start in masks_of(6, 3):
+        mask = linear_optimum(covariance, start)
+        assert mask.sum() == 3
+        assert total(mask) <= total(start) + 1e-9
+        for a, b in itertools.product(np.flatnonzero(mask), np.flatnonzero(~mask)):
+            swapped = mask.copy()
+            swapped[[a, b]] = False, True
+            assert total(mask) <= total(swapped) + 1e-9
+        found.append(total(mask))
+    assert np.isclose(found, least).mean() > 0.3
+
+
+def test_few_masks_are_all_scored(gaussian, rng):
+    X, _ = gaussian
+    X = np.sinh(X)
+    X = (X - X.mean(axis=0)) / X.std(axis=0)
+    X = X[:4000]
+    chosen = derive(X, 3, 2, rng, max_evaluations=20)
+    X = (X - X.mean(axis=0)) / X.std(axis=0)
+    shortest = min(code_length(X, mask) for mask in masks_of(6, 3))
+    assert code_length(X, chosen) == pytest.approx(shortest, abs=1e-9)
+
+
+def test_swaps_come_close_to_the_best_of_many_masks(rng):
+    X = np.sinh(rng.standard_normal((500, 10)) @ rng.standard_normal((10, 10)) / 3)
+    X = (X - X.mean(axis=0)) / X.std(axis=0)
+    lengths = np.array([code_length(X, mask) for mask in masks_of(10, 5)])
+    chosen = derive(X, 5, 2, rng, max_evaluations=60)
+    assert chosen.sum() == 5
+    assert (lengths < code_length(X, chosen) - 1e-9).mean() < 0.02
+
+
+@pytest.mark.parametrize("n_conditioning", [1, 2, 4, 0.6])
+@pytest.mark.parametrize("max_evaluations", [1, 500])
+def test_sizes_are_those_asked_for(gaussian, n_conditioning, max_evaluations):
+    X, _ = gaussian
+    made = masks.Derived(max_evaluations).make(
+        3, 6, n_conditioning=n_conditioning, random_state=0, X=X
+    )
+    assert (~made[0]).sum() == masks.check_n_conditioning(n_conditioning, 6)
+    assert masks.is_alternating(made)
+
+
+def test_score_ranks_structures_as_training_does(rng):
+    """Two pairs of dependent columns and a lone one."""
+    common = rng.standard_normal((2000, 2)).repeat(2, axis=1)
+    X = np.hstack([common + 0.3 * rng.standard_normal((2000, 4)), rng.standard_normal((2000, 1))])
+    choices = masks_of(5, 3)
+    scores = [
+        CouplingFlowDensity(
+            2,
+            mask_layout=masks.alternating(mask, 2),
+            coupling="affine",
+            hidden_layer_sizes=(),
+            tail_weight=0,
+            max_iter=10,
+            random_state=0,
+        )
+        .fit(X)
+        .score(X)
+        for mask in choices
+    ]
+    lengths = [code_length((X - X.mean(axis=0)) / X.std(axis=0), mask) for mask in choices]
+    assert np.corrcoef(lengths, scores)[0, 1] < -0.6
+
+
+@pytest.mark.parametrize("layout", ["derived", masks.Derived(20), masks.Repeat("derived")])
+def test_layout_in_the_estimator(gaussian, layout):
+    X, _ = gaussian
+    X = X[:300]
+    flow = CouplingFlowDensity(3, mask_layout=layout, max_iter=1, random_state=0).fit(X)
+    again = CouplingFlowDensity(3, mask_layout=layout, max_iter=1, random_state=0).fit(X)
+    assert flow.masks_.shape == (3, 6)
+    assert np.array_equal(flow.masks_, again.masks_)
+
+
+def test_search_starts_from_the_derived_structure(gaussian):
+    X, _ = gaussian
+    X = X[:300]
+    search = StructureSearchFlow(
+        2,
+        initial_layout="derived",
+        search_space="alternating",
+        n_search_iter=2,
+        n_candidate_steps=2,
+        max_iter=1,
+        early_stopping=False,
+        random_state=0,
+    ).fit(X)
+    flow = CouplingFlowDensity(
+        2, mask_layout="derived", max_iter=1, early_stopping=False, random_state=0
+    ).fit(X)
+    assert np.array_equal(search.initial_masks_, flow.masks_)
+
+
+def test_constant_and_equal_columns_and_a_single_one(rng):
+    X = rng.standard_normal((100, 3))
+    X[:, 1] = X[:, 0]
+    X[:, 2] = 4.0
+    assert masks.Derived().make(2, 3, X=X).shape == (2, 3)
+    assert masks.Derived().make(2, 1, X=X[:, :1]).all()
+
+
+@pytest.mark.parametrize("n_rows", [2, 3, 10])
+def test_few_rows(rng, n_rows):
+    made = masks.Derived().make(2, 20, X=rng.standard_normal((n_rows, 20)), random_state=0)
+    assert (made.sum(axis=1) == 10).all()
+
+
+def test_errors_say_what_is_missing():
+    with pytest.raises(ValueError, match="needs the data"):
+        masks.Derived().make(2, 3)
+    with pytest.raises(ValueError, match=r"X has shape \(5, 2\)"):
+        masks.Derived().make(2, 3, X=np.zeros((5, 2)))
+    with pytest.raises(ValueError, match="max_evaluations=0 is not possible"):
+        masks.Derived(0).make(2, 3, X=np.zeros((5, 3)))
