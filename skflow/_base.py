@@ -311,6 +311,7 @@ class BaseFlowDensity(
             data,
             score=search.candidate_score,
             start=search.candidate_start,
+            n_init=search.n_candidate_init,
             n_jobs=search.n_jobs,
         )
         progress = Progress(self.verbose, "search", search.n_iter + 1)
@@ -325,11 +326,13 @@ class BaseFlowDensity(
             evaluate,
             n_iter=search.n_iter,
             seed=int(self._rng("search", member).randint(2**31 - 1)),
+            move=search.move,
             search_space=search.search_space,
             n_offspring=search.n_offspring,
+            n_halvings=search.n_halvings,
             n_iter_no_change=search.n_iter_no_change,
             history=history,
-            max_stack=16 * effective_n_jobs(search.n_jobs),
+            max_stack=max(1, 16 // search.n_candidate_init) * effective_n_jobs(search.n_jobs),
             callback=show,
         )
         progress.close()

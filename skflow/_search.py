@@ -155,6 +155,7 @@ def evolutionary_search(
     move="shuffle",
     search_space="free",
     n_offspring=1,
+    n_halvings=0,
     n_iter_no_change=None,
     min_stack=1,
     max_stack=16,
@@ -185,6 +186,10 @@ def evolutionary_search(
         Whether layers change independently (the paper), or one mask alternates with its complement.
     n_offspring : int, default=1
         Number of offspring of an iteration, the best of which competes.
+    n_halvings : int, default=0
+        Rounds of successive halving [2]_ among the offspring of an iteration. The first round
+        spends ``2**-n_halvings`` of the effort on each, the better half (rounded up) goes on to
+        the next with twice that, and those that remain are evaluated in full.
     n_iter_no_change : int or None, default=None
         Stop after that many iterations without a strict decrease of the best cost.
     min_stack, max_stack : int, default=1, 16
@@ -207,6 +212,8 @@ def evolutionary_search(
     References
     ----------
     .. [1] Gonsior, F., Mücke, S., Morik, K., "Structure Search for Normalizing Flows", LWDA 2021.
+    .. [2] Jamieson, K., Talwalkar, A., "Non-stochastic Best Arm Identification and Hyperparameter
+       Optimization", AISTATS 2016.
     """
     history = list(history or ())
     resumed = bool(history)
@@ -228,15 +235,16 @@ def evolutionary_search(
             iterations = range(len(history), len(history) + min(n_ahead, n_left))
             drawn = [candidate_streams(seed, t, j) for t in iterations for j in range(n_offspring)]
             offspring = [propose(parent.masks, rng, move, search_space) for rng, _ in drawn]
-            costs = _costs(evaluate, offspring, [stream for _, stream in drawn])
-            for siblings in np.arange(len(offspring)).reshape(-1, n_offspring):
-                k = int(siblings[costs[siblings].argmin()])
-                cost = float(costs[k])
+            streams = [stream for _, stream in drawn]
+            finalists, costs = _race(evaluate, offspring, streams, n_offspring, n_halvings)
+            for siblings, family_costs in zip(finalists, costs):
+                k = siblings[family_costs.argmin()]
+                cost = float(family_costs.min())
                 accepted = cost <= parent.cost
                 best_cost = min(cost, parent.cost)
                 record = SearchRecord(len(history), offspring[k], cost, accepted, best_cost)
                 if accepted:
-                    accept(k)
+                    accept(int(np.flatnonzero(finalists.ravel() == k)[0]))
                     parent = record
                 history.append(record)
                 callback(record)
@@ -286,18 +294,35 @@ def _check_start(initial_masks, history, move, search_space):
 
 def _evaluate_start(initial_masks, evaluate, seed):
     _, stream = candidate_streams(seed, 0)
-    cost = float(_costs(evaluate, [initial_masks], [stream])[0])
+    cost = float(_costs(evaluate, [initial_masks], [stream], np.zeros(1, dtype=int))[0])
     return SearchRecord(0, np.array(initial_masks), cost, True, cost)
 
 
-def _costs(evaluate, masks, streams):
-    costs = np.asarray(evaluate(np.stack(masks), streams), dtype=float)
+def _race(evaluate, offspring, streams, n_offspring, n_halvings):
+    """Numbers and costs, ``(n_iterations, n_left)``, of those left of each iteration's offspring.
+
+    The last evaluation was of all numbers, in this order.
+    """
+    left = np.arange(len(offspring)).reshape(-1, n_offspring)
+    for rung in range(n_halvings, 0, -1):
+        costs = _costs(evaluate, offspring, streams, left, 2.0**-rung)
+        # the order of the offspring breaks ties and is kept
+        better = np.sort(costs.argsort(axis=1, kind="stable")[:, : -(-left.shape[1] // 2)])
+        left = np.take_along_axis(left, better, axis=1)
+    return left, _costs(evaluate, offspring, streams, left)
+
+
+def _costs(evaluate, offspring, streams, chosen, *fraction):
+    """Costs of the offspring whose numbers are ``chosen``, an array, in its shape."""
+    masks = np.stack([offspring[k] for k in chosen.ravel()])
+    streams = [streams[k] for k in chosen.ravel()]
+    costs = np.asarray(evaluate(masks, streams, *fraction), dtype=float)
     if costs.shape != (len(masks),):
         raise ValueError(
             f"evaluate returned costs of shape {costs.shape} for {len(masks)} candidates."
         )
     # Neither is -inf a good likelihood: it comes from a model that diverged, and would win forever.
-    return np.where(np.isfinite(costs), costs, np.inf)
+    return np.where(np.isfinite(costs), costs, np.inf).reshape(chosen.shape)
 
 
 def _best(history):

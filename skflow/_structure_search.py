@@ -30,6 +30,15 @@ class StructureSearchFlow(BaseFlowDensity):
         Optimizer steps that each candidate is trained for.
     n_offspring : int, default=1
         Offspring of an iteration, the best of which competes. The paper has one.
+    n_halvings : int, default=0
+        Rounds of successive halving among the offspring of an iteration: the first round trains
+        all for ``n_candidate_steps / 2**n_halvings`` steps, the better half goes on to twice that,
+        until the rest is trained in full. It needs more than one offspring.
+    n_candidate_init : int, default=1
+        Trainings of each candidate, from different seeds; its cost is their mean.
+    move : {"shuffle", "swap"}, default="shuffle"
+        What an offspring changes in a selected layer: all entries of its mask are shuffled (the
+        paper), or one transformed and one conditioning feature are exchanged.
     initial_layout : layout or what stands for one, default="random"
         Where the search starts: anything that ``mask_layout`` of ``CouplingFlowDensity`` takes,
         but a search.
@@ -95,6 +104,9 @@ n_parameters_, n_features_in_, feature_names_in_
         "n_search_iter": [Interval(Integral, 1, None, closed="left")],
         "n_candidate_steps": [Interval(Integral, 1, None, closed="left")],
         "n_offspring": [Interval(Integral, 1, None, closed="left")],
+        "n_halvings": [Interval(Integral, 0, None, closed="left")],
+        "n_candidate_init": [Interval(Integral, 1, None, closed="left")],
+        "move": [StrOptions(set(masks.MOVES))],
         "initial_layout": "no_validation",  # masks.resolve says what is allowed
         "candidate_start": [StrOptions({"fresh", "inherit"})],
         "candidate_score": [StrOptions({"train_batch", "validation"})],
@@ -111,6 +123,9 @@ n_parameters_, n_features_in_, feature_names_in_
         n_search_iter=200,
         n_candidate_steps=50,
         n_offspring=1,
+        n_halvings=0,
+        n_candidate_init=1,
+        move="shuffle",
         initial_layout="random",
         candidate_start="fresh",
         candidate_score="train_batch",
@@ -146,6 +161,9 @@ n_parameters_, n_features_in_, feature_names_in_
         self.n_search_iter = n_search_iter
         self.n_candidate_steps = n_candidate_steps
         self.n_offspring = n_offspring
+        self.n_halvings = n_halvings
+        self.n_candidate_init = n_candidate_init
+        self.move = move
         self.initial_layout = initial_layout
         self.candidate_start = candidate_start
         self.candidate_score = candidate_score
@@ -182,6 +200,9 @@ n_parameters_, n_features_in_, feature_names_in_
             self.n_search_iter,
             n_candidate_steps=self.n_candidate_steps,
             n_offspring=self.n_offspring,
+            n_halvings=self.n_halvings,
+            n_candidate_init=self.n_candidate_init,
+            move=self.move,
             initial_layout=self.initial_layout,
             candidate_start=self.candidate_start,
             candidate_score=self.candidate_score,

@@ -37,6 +37,7 @@ __all__ = [
 ]
 
 SEARCH_SPACES = ("free", "alternating")
+MOVES = ("shuffle", "swap")
 
 
 def parity(n_layers, n_features):
@@ -465,6 +466,15 @@ class EvolutionarySearch(Layout):
         Optimizer steps which each candidate is trained for.
     n_offspring : int, default=1
         Number of offspring of an iteration, the best of which competes with the best so far.
+    n_halvings : int, default=0
+        Rounds of successive halving among the offspring of an iteration: the first round trains
+        all for ``n_candidate_steps / 2**n_halvings`` steps, the better half goes on to twice that,
+        until the rest is trained in full. It needs more than one offspring.
+    n_candidate_init : int, default=1
+        Trainings of each candidate, from different seeds; its cost is their mean.
+    move : {"shuffle", "swap"}, default="shuffle"
+        What an offspring changes in a selected layer: all entries of its mask are shuffled (the
+        paper), or one transformed and one conditioning feature are exchanged.
     initial_layout : layout or what stands for one, default="random"
         Makes the structure from which the search starts, see `resolve`. In the alternating space
         "random" gives a random mask and its complement; any other must itself be alternating.
@@ -493,6 +503,9 @@ class EvolutionarySearch(Layout):
         *,
         n_candidate_steps=50,
         n_offspring=1,
+        n_halvings=0,
+        n_candidate_init=1,
+        move="shuffle",
         initial_layout="random",
         candidate_start="fresh",
         candidate_score="train_batch",
@@ -503,6 +516,9 @@ class EvolutionarySearch(Layout):
         self.n_iter = n_iter
         self.n_candidate_steps = n_candidate_steps
         self.n_offspring = n_offspring
+        self.n_halvings = n_halvings
+        self.n_candidate_init = n_candidate_init
+        self.move = move
         self.initial_layout = initial_layout
         self.candidate_start = candidate_start
         self.candidate_score = candidate_score
@@ -522,8 +538,10 @@ class EvolutionarySearch(Layout):
         ValueError
             With a sentence that names the parameter, its value and what is allowed.
         """
-        for name in ("n_iter", "n_candidate_steps", "n_offspring"):
+        for name in ("n_iter", "n_candidate_steps", "n_offspring", "n_candidate_init"):
             _check_integer(getattr(self, name), name)
+        self._check_halvings()
+        _check_option(self.move, "move", MOVES)
         if self.n_iter_no_change is not None:
             _check_integer(self.n_iter_no_change, "n_iter_no_change", "None (never stop early)")
         _check_option(self.candidate_start, "candidate_start", ("fresh", "inherit"))
@@ -535,6 +553,15 @@ class EvolutionarySearch(Layout):
                 "processors (-2 for all but one, and so on), or None."
             )
         _resolve_start(self.initial_layout, "initial_layout")
+
+    def _check_halvings(self):
+        most = self.n_offspring.bit_length() - 1
+        if not _is_integer(self.n_halvings) or not 0 <= self.n_halvings <= most:
+            raise ValueError(
+                f"n_halvings={self.n_halvings!r} is not possible with "
+                f"n_offspring={self.n_offspring}, which can be halved {most} times. Give an "
+                "integer from 0 to that, or raise n_offspring."
+            )
 
     def make(self, n_layers, n_features, *, n_conditioning=None, random_state=None, X=None):
         self.validate()

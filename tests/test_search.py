@@ -23,9 +23,10 @@ def make_evaluator(n_layers, n_features, noise=0.5, digits=None):
     """
     prices = np.random.default_rng(0).normal(size=(n_layers, n_features))
 
-    def evaluate(masks, streams):
+    def evaluate(masks, streams, fraction=1.0):
         draws = np.array([np.random.default_rng(stream).normal() for stream in streams])
         costs = (masks * prices).sum(axis=(1, 2)) + noise * draws
+        costs = costs + (1 - fraction) * np.cos(40 * draws)  # less effort, another cost
         return costs if digits is None else costs.round(digits)
 
     return evaluate
@@ -119,6 +120,10 @@ def test_moves_keep_sizes_and_leave_their_input_alone(move, n_features):
     assert changed > 10
 
 
+def test_moves_are_those_that_a_layout_takes():
+    assert tuple(MOVES) == M.MOVES
+
+
 def test_swap_exchanges_one_pair_in_each_selected_layer():
     masks = M.random(5, 8, 3, random_state=0)
     pairs = set()
@@ -202,10 +207,10 @@ def test_algorithm_1(seed, max_stack, move):
     np.testing.assert_array_equal(result.initial_masks, START)
 
 
-@pytest.mark.parametrize("n_offspring", [1, 3])
+@pytest.mark.parametrize(("n_offspring", "n_halvings"), [(1, 0), (3, 0), (6, 2)])
 @pytest.mark.parametrize("search_space", ["free", "alternating"])
 @pytest.mark.parametrize("n_iter_no_change", [None, 8])
-def test_speculation_changes_nothing(n_offspring, search_space, n_iter_no_change):
+def test_speculation_changes_nothing(n_offspring, n_halvings, search_space, n_iter_no_change):
     histories = []
     for min_stack, max_stack in [(1, 1), (1, 2), (1, 7), (1, 16), (16, 16)]:
         result = evolutionary_search(
@@ -215,6 +220,7 @@ def test_speculation_changes_nothing(n_offspring, search_space, n_iter_no_change
             seed=3,
             search_space=search_space,
             n_offspring=n_offspring,
+            n_halvings=n_halvings,
             n_iter_no_change=n_iter_no_change,
             min_stack=min_stack,
             max_stack=max_stack,
@@ -322,6 +328,37 @@ def test_best_of_the_offspring_competes():
             parent, best_cost = record.masks, record.cost
     assert result.cost == best_cost
     assert n_later > 5
+
+
+def test_halving_spends_as_the_plan_says():
+    """Seven offspring: 7, 4 and 2 of them for a quarter, a half and all of the effort."""
+    calls = []
+
+    def evaluate(masks, streams, fraction=1.0):
+        calls.append((fraction, list(streams)))
+        return [stream % 1000 for stream in streams]
+
+    result = evolutionary_search(START, evaluate, n_iter=1, seed=0, n_offspring=7, n_halvings=2)
+    streams = [candidate_streams(0, 1, j)[1] for j in range(7)]
+    best_first = sorted(streams, key=lambda stream: stream % 1000)
+    assert [fraction for fraction, _ in calls] == [1.0, 0.25, 0.5, 1.0]
+    assert calls[1][1] == streams
+    for (_, left), n_left in zip(calls[2:], (4, 2)):
+        assert left == [stream for stream in streams if stream in best_first[:n_left]]
+    assert result.history[1].cost == best_first[0] % 1000
+
+
+def test_halving_never_costs_more_than_full_effort_of_all():
+    spent = []
+
+    def evaluate(masks, streams, fraction=1.0):
+        spent.append(fraction * len(masks))
+        return np.zeros(len(masks))
+
+    evolutionary_search(START, evaluate, n_iter=20, seed=0, n_offspring=8, n_halvings=3)
+    # 1 for the start; 8/8 + 4/4 + 2/2 + 1 in each iteration, each of which is accepted as a tie
+    assert sum(spent) >= 1 + 20 * 4
+    assert max(spent) <= 8 * 16 / 8
 
 
 def test_early_stop():
@@ -444,8 +481,8 @@ def test_callback_sees_every_new_record():
 
 
 @pytest.mark.parametrize("max_stack", [1, 7])
-@pytest.mark.parametrize("n_offspring", [1, 2])
-def test_evaluator_learns_what_was_accepted(max_stack, n_offspring):
+@pytest.mark.parametrize(("n_offspring", "n_halvings"), [(1, 0), (2, 0), (5, 2)])
+def test_evaluator_learns_what_was_accepted(max_stack, n_offspring, n_halvings):
     class Inheriting:
         """A candidate's cost depends on its ancestors, as if it inherited their parameters."""
 
@@ -453,7 +490,7 @@ def test_evaluator_learns_what_was_accepted(max_stack, n_offspring):
             self.training = 0.0
             self.parents = []
 
-        def __call__(self, masks, streams):
+        def __call__(self, masks, streams, fraction=1.0):
             draws = np.array([np.random.default_rng(stream).normal() for stream in streams])
             self.trained = self.training + draws
             self.last = masks
@@ -466,7 +503,13 @@ def test_evaluator_learns_what_was_accepted(max_stack, n_offspring):
     def search(max_stack):
         evaluate = Inheriting()
         result = evolutionary_search(
-            START, evaluate, n_iter=50, seed=0, max_stack=max_stack, n_offspring=n_offspring
+            START,
+            evaluate,
+            n_iter=50,
+            seed=0,
+            max_stack=max_stack,
+            n_offspring=n_offspring,
+            n_halvings=n_halvings,
         )
         return evaluate, result
 
