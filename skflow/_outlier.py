@@ -20,6 +20,11 @@ N_VALUES, N_FINER, N_ZOOMS = 25, 8, 3
 BLOCK_SIZE = 2**20
 
 
+def _just_below(scores):
+    """Scores less what rounding can do: a row and its copies tie, however they are scored."""
+    return scores - 1e-6 * (1 + np.abs(scores))
+
+
 class FlowOutlierDetector(OutlierMixin, BaseEstimator):
     """Detection of outliers as rows of low density, with p-values and explanations.
 
@@ -178,7 +183,7 @@ class FlowOutlierDetector(OutlierMixin, BaseEstimator):
                 f"The density is zero at so many rows that contamination={self.contamination!r} "
                 "gives no threshold. Take a smoother density, or a higher contamination."
             )
-        return float(threshold)
+        return float(_just_below(threshold))
 
     # ---- inference
 
@@ -254,8 +259,8 @@ class FlowOutlierDetector(OutlierMixin, BaseEstimator):
 
         With ``n`` rows set aside it is ``(1 + #{scores of these <= the row's}) / (n + 1)``. Under
         the null hypothesis that a row is exchangeable with those set aside, it is at most ``a``
-        with a probability of at most ``a``, for every ``a`` and ``n``; ties make it larger. The
-        probability is over the rows set aside, too: with few of them, one fit may be off.
+        with a probability of at most ``a``, for every ``a`` and ``n``; ties (up to rounding) make it
+        larger. The probability is over the rows set aside, too: with few of them, one fit may be off.
 
         Parameters
         ----------
@@ -267,9 +272,9 @@ class FlowOutlierDetector(OutlierMixin, BaseEstimator):
         p : ndarray of shape (n_samples,)
             In ``[1 / (n + 1), 1]``. The lower, the more unusual.
         """
-        n_not_higher = np.searchsorted(
-            self.calibration_scores_, self.score_samples(X), side="right"
-        )
+        scores = self.score_samples(X)
+        held_out = _just_below(self.calibration_scores_)
+        n_not_higher = np.searchsorted(held_out, scores, side="right")
         return (1 + n_not_higher) / (1 + len(self.calibration_scores_))
 
     def select(self, X, *, fdr=0.1):
