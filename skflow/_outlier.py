@@ -259,8 +259,9 @@ class FlowOutlierDetector(OutlierMixin, BaseEstimator):
 
         With ``n`` rows set aside it is ``(1 + #{scores of these <= the row's}) / (n + 1)``. Under
         the null hypothesis that a row is exchangeable with those set aside, it is at most ``a``
-        with a probability of at most ``a``, for every ``a`` and ``n``; ties (up to rounding) make it
-        larger. The probability is over the rows set aside, too: with few of them, one fit may be off.
+        with a probability of at most ``a``, for every ``a`` and ``n``; ties (up to rounding) make
+        it larger. The probability is over the rows set aside, too: with few of them, a single fit
+        may be off.
 
         Parameters
         ----------
@@ -328,10 +329,10 @@ class FlowOutlierDetector(OutlierMixin, BaseEstimator):
         all others. A value that is usual by itself contributes much if it does not go with the
         others.
 
-        Values ``v`` are taken between the least and the greatest of the rows of ``fit``, first at
-        quantiles, then closer around the likeliest one; the mean is an integral over these. So
-        nothing is random. About 50 rows are scored for each feature of each row: choose the rows
-        that need an explanation.
+        Values ``v`` are the row's own and quantiles of those of the rows of ``fit``, then some
+        closer around the likeliest one; the mean is an integral over these. So nothing is random.
+        About 50 rows are scored for each feature of each row: choose the rows that need an
+        explanation.
 
         Parameters
         ----------
@@ -341,12 +342,12 @@ class FlowOutlierDetector(OutlierMixin, BaseEstimator):
         -------
         contributions : ndarray of shape (n_samples, n_features)
             In nats. Large where the feature does not go with the others, about 0 or below where it
-            is as usual. They do not add up to the score: features that depend on each other may
-            all gain from the same error, or, if it takes two to mend a row, none of them much.
+            does. They do not add up to the score: features that depend on each other may all gain
+            from the same error or, if it takes two to mend a row, none of them much.
         """
         X = self._checked(X)
         scores = self._scores(self.density_, X)
-        n_rows = max(1, BLOCK_SIZE // (N_VALUES * X.shape[1]))
+        n_rows = max(1, BLOCK_SIZE // ((N_VALUES + 1) * X.shape[1]))
         blocks = [slice(start, start + n_rows) for start in range(0, len(X), n_rows)]
         columns = [
             np.concatenate([self._mean_score(X[block], j) for block in blocks]) - scores
@@ -357,7 +358,8 @@ class FlowOutlierDetector(OutlierMixin, BaseEstimator):
 
     def _mean_score(self, X, j):
         """Mean log-density ``(n,)`` of the rows with feature ``j`` drawn anew given the others."""
-        values = np.tile(self._values[:, j], (len(X), 1))
+        own = np.where(np.isnan(X[:, j]), self._values[0, j], X[:, j])
+        values = np.sort(np.column_stack([np.tile(self._values[:, j], (len(X), 1)), own]), axis=1)
         scores = self._scores_with(X, j, values)
         for _ in range(N_ZOOMS):
             best = scores.argmax(axis=1, keepdims=True)
