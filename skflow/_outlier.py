@@ -307,7 +307,7 @@ class FlowOutlierDetector(OutlierMixin, BaseEstimator):
         References
         ----------
         .. [1] Bates, S., Candès, E., Lei, L., Romano, Y., Sesia, M., "Testing for outliers with
-           conformal p-values", The Annals of Statistics 51 (1), 149-178, 2023. Theorem 2.
+           conformal p-values", The Annals of Statistics 51 (1), 149-178, 2023.
         """
         if not isinstance(fdr, Real) or not 0 < fdr < 1:
             raise ValueError(f"fdr={fdr!r} is not possible. Give a number between 0 and 1.")
