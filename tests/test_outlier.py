@@ -276,6 +276,16 @@ def test_explanation_finds_a_usual_value_that_does_not_go_with_the_others(flow_d
     assert hit_rate(flow_detector, rows, planted) >= 0.9
 
 
+def test_features_that_go_together_out_of_range_get_no_blame():
+    factor = np.random.default_rng(0).standard_normal((1000, 1))
+    detector = FlowOutlierDetector(GaussianMixture(), random_state=0)
+    detector.fit(factor + 0.1 * table(1000))
+    found = detector.explain([[8.0, 8.0, 8.0], [8.0, 8.0, 5.0]])
+    assert (np.abs(found[0]) < 2).all()
+    assert found[1].argmax() == 2
+    assert found[1, 2] > 100
+
+
 def test_explanation_in_blocks_is_the_same(monkeypatch):
     detector = FlowOutlierDetector(GaussianMixture(2), random_state=0).fit(correlated(200))
     rows = correlated(23, seed=1)
