@@ -14,8 +14,9 @@ from ._coupling import CouplingFlowDensity
 
 #: With contamination="auto", part of the ordinary rows that may be called outliers.
 FALSE_ALARM_RATE = 0.05
-#: ``explain`` tries this many values of a feature, then more around the likeliest, three times.
-N_VALUES, N_FINER, N_ZOOMS = 25, 8, 3
+#: ``explain`` tries so many quantiles of a feature, values beyond its range by these parts of it,
+#: the row's own value, and then, so many times, so many more around the likeliest.
+N_QUANTILES, BEYOND, N_ZOOMS, N_FINER = 25, (0.25, 1.0, 4.0), 3, 8
 #: Numbers in the tables that ``explain`` has scored at once.
 BLOCK_SIZE = 2**20
 
@@ -148,7 +149,7 @@ class FlowOutlierDetector(OutlierMixin, BaseEstimator):
         self.offset_ = self._threshold(scores, calibration_scores)
         self.calibration_scores_ = calibration_scores
         self.density_ = density
-        self._values = np.nanquantile(X, np.linspace(0, 1, N_VALUES), axis=0)
+        self._values = self._values_to_try(X)
         return self
 
     def _split(self, n_rows, rng):
@@ -184,6 +185,13 @@ class FlowOutlierDetector(OutlierMixin, BaseEstimator):
                 "gives no threshold. Take a smoother density, or a higher contamination."
             )
         return float(_just_below(threshold))
+
+    @staticmethod
+    def _values_to_try(X):
+        """For ``explain``, ascending: quantiles of the features and values beyond."""
+        quantiles = np.nanquantile(X, np.linspace(0, 1, N_QUANTILES), axis=0)
+        beyond = np.outer(BEYOND, quantiles[-1] - quantiles[0])
+        return np.vstack([quantiles[0] - beyond[::-1], quantiles, quantiles[-1] + beyond])
 
     # ---- inference
 
@@ -329,10 +337,10 @@ class FlowOutlierDetector(OutlierMixin, BaseEstimator):
         all others. A value that is usual by itself contributes much if it does not go with the
         others.
 
-        Values ``v`` are the row's own and quantiles of those of the rows of ``fit``, then some
-        closer around the likeliest one; the mean is an integral over these. So nothing is random.
-        About 50 rows are scored for each feature of each row: choose the rows that need an
-        explanation.
+        Values ``v`` are the row's own, quantiles of those of the rows of ``fit`` and some beyond
+        their range, then more around the likeliest one; the mean is an integral over these. So
+        nothing is random. About 60 rows are scored for each feature of each row: choose the rows
+        that need an explanation.
 
         Parameters
         ----------
@@ -347,7 +355,7 @@ class FlowOutlierDetector(OutlierMixin, BaseEstimator):
         """
         X = self._checked(X)
         scores = self._scores(self.density_, X)
-        n_rows = max(1, BLOCK_SIZE // ((N_VALUES + 1) * X.shape[1]))
+        n_rows = max(1, BLOCK_SIZE // ((len(self._values) + 1) * X.shape[1]))
         blocks = [slice(start, start + n_rows) for start in range(0, len(X), n_rows)]
         columns = [
             np.concatenate([self._mean_score(X[block], j) for block in blocks]) - scores

@@ -36,7 +36,13 @@ MEASURES = {
     "auroc_fitted": "area under the ROC curve, rows of the fit",
     "ap_fitted": "average precision, rows of the fit",
 }
-SIZES = ["n_fitted", "n_features", "n_outliers", "n_new", "n_new_outliers"]
+SIZES = {
+    "n_features": "features",
+    "n_fitted": "rows of the fit",
+    "n_outliers": "outliers",
+    "n_new": "new rows",
+    "n_new_outliers": "new outliers",
+}
 FIELDS = [*KEY, *SIZES, *MEASURES, "cpu_seconds", *SETTINGS, "error"]
 NEW_FRACTION = 0.4
 GROUP_TITLES = {
@@ -97,7 +103,8 @@ def run(args):
             row = {"error": f"{type(error).__name__}: {error}"}
             said = row["error"]
         row |= dict(zip(KEY, (name, method, seed)))
-        row |= dict(zip(SIZES, (*fitted[0].shape, fitted[1].sum(), len(new[1]), new[1].sum())))
+        counts = (size for _, marks in (fitted, new) for size in (len(marks), marks.sum()))
+        row |= dict(zip(SIZES, (fitted[0].shape[1], *counts)))
         append(args.output, row | {setting: getattr(args, setting) for setting in SETTINGS})
         progress.finish([said])
 
@@ -122,11 +129,18 @@ def page(results):
     """The Markdown page of all results in the file."""
     results = results[results.dataset.isin(_outlier_data.NAMES)].copy()
     results["group"] = results.dataset.map(group_of)
-    parts = [environment(results), "## Mean ranks\n", RANKS, ranks(results), losses(results)]
+    parts = [environment(results), heading("mean ranks"), RANKS, ranks(results)]
+    if "skflow" in set(results.method):
+        parts += [heading("where peers are ahead of skflow"), losses(results)]
     for measure, title in MEASURES.items():
-        parts += [f"## {title[0].upper()}{title[1:]}\n", table(results, measure, 3)]
-    parts += ["## Processor seconds to fit and to score\n", table(results, "cpu_seconds", 1)]
+        parts += [heading(title), table(results, measure, 3)]
+    parts += [heading("processor seconds to fit and to score"), table(results, "cpu_seconds", 1)]
+    parts += [heading("sizes of the tables"), sizes(results)]
     return "\n".join(parts)
+
+
+def heading(title):
+    return f"### {title[0].upper()}{title[1:]}\n"
 
 
 RANKS = """\
@@ -155,16 +169,11 @@ def ranks(results):
         by_group = by_group.reindex([g for g in GROUP_TITLES if g in by_group.index])
         by_group.loc["all"] = ranked.mean()
         by_group.index = [GROUP_TITLES.get(group, group) for group in by_group.index]
-        text.append(
-            markdown(by_group.map("{:.1f}".format), title, by_group.eq(best(by_group, "min")))
-        )
+        by_group = by_group.round(6)  # sums of the same ranks in another order are ties
+        bold = by_group.eq(by_group.min(axis=1), axis=0)
+        shown = by_group.map("{:.1f}".format).rename(columns=_detectors.LABELS)
+        text.append(markdown(shown, title, bold))
     return "\n".join(text)
-
-
-def best(frame, which):
-    """The best value of each line, as a frame to compare with."""
-    value = getattr(frame.round(6), which)(axis=1)
-    return pd.DataFrame(dict.fromkeys(frame, value))
 
 
 def table(results, measure, digits):
@@ -174,16 +183,24 @@ def table(results, measure, digits):
     text = mean.map(f"{{:.{digits}f}}".format)
     if measure in MEASURES:
         text += error.map(lambda e: "" if np.isnan(e) else f" ± {e:.{digits}f}")
-        bold = mean.round(digits).eq(best(mean.round(digits), "max"))
+        rounded = mean.round(digits)
+        bold = rounded.eq(rounded.max(axis=1), axis=0)
     else:
         bold = mean.isna()
-    return markdown(text, "data set", bold)
+    return markdown(text.rename(columns=_detectors.LABELS), "data set", bold)
+
+
+def sizes(results):
+    """Rows, features and outliers; the same for all seeds."""
+    first = results.drop_duplicates("dataset").set_index("dataset")[list(SIZES)].astype(int)
+    first = first.reindex([name for name in _outlier_data.NAMES if name in first.index])
+    return markdown(first.astype(str).rename(columns=SIZES), "data set", first.isna())
 
 
 def markdown(text, title, bold):
-    text = text.where(~bold, "**" + text + "**")
+    text = text.where(~bold.to_numpy(), "**" + text + "**")
     lines = [
-        f"| {title} | " + " | ".join(_detectors.LABELS[m] for m in text.columns) + " |",
+        f"| {title} | " + " | ".join(text.columns) + " |",
         "| --- |" + " ---: |" * len(text.columns),
     ]
     lines += [f"| {name} | " + " | ".join(row) + " |" for name, row in zip(text.index, text.values)]
@@ -191,7 +208,7 @@ def markdown(text, title, bold):
 
 
 def losses(results):
-    """Where a peer is ahead of skflow."""
+    """Peers that are ahead of skflow, data set by data set."""
     lines = []
     for name, row in means(results, "auroc_new").iterrows():
         peers = row.drop("skflow")
@@ -203,15 +220,17 @@ def losses(results):
             )
             lines.append(f"- {name} (skflow {row['skflow']:.3f}): {ahead}")
     text = "\n".join(lines) or "- nowhere in these tables"
-    title = "## Where peers are ahead of skflow\n\nBy the area under the ROC curve of new rows:"
-    return f"{title}\n\n{text}\n"
+    return f"By the area under the ROC curve of new rows:\n\n{text}\n"
 
 
 def environment(results):
     """Machine, versions, and a command that gives these results."""
     packages = ("skflow", "torch", "numpy", "scipy", "scikit-learn", "pyod")
+    run, datasets = set(results.dataset), []
+    for group, names in _outlier_data.GROUPS.items():
+        datasets += [group] if run.issuperset(names) else [f'"{n}"' for n in names if n in run]
     options = {
-        "datasets": [g for g in _outlier_data.GROUPS if g in set(results.group)],
+        "datasets": datasets,
         "methods": [m for m in _detectors.METHODS if m in set(results.method)],
         "seeds": sorted(set(results.seed)),
         "threads": sorted(set(results.threads)),
