@@ -71,7 +71,7 @@ class FlowOutlierDetector(OutlierMixin, BaseEstimator):
     See Also
     --------
     CouplingFlowDensity : The default density.
-    sklearn.ensemble.IsolationForest : Faster, and often as good where features are independent.
+    sklearn.ensemble.IsolationForest : Faster, and better where outliers of the fit form a cluster.
 
     Notes
     -----
