@@ -2,7 +2,8 @@
 
 from . import masks
 from ._coupling import CouplingFlowDensity
+from ._outlier import FlowOutlierDetector
 from ._structure_search import StructureSearchFlow
 
-__all__ = ["CouplingFlowDensity", "StructureSearchFlow", "masks"]
+__all__ = ["CouplingFlowDensity", "FlowOutlierDetector", "StructureSearchFlow", "masks"]
 __version__ = "0.1.0.dev0"

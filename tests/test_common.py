@@ -7,10 +7,14 @@ import numpy as np
 import pandas
 import pytest
 from sklearn.base import clone
+from sklearn.mixture import GaussianMixture
+from sklearn.neighbors import KernelDensity
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skflow import CouplingFlowDensity, StructureSearchFlow
+from skflow import CouplingFlowDensity, FlowOutlierDetector, StructureSearchFlow
 
 FAST = {"n_layers": 2, "max_iter": 3, "tail_weight": 0}
 PAPER = {  # the conditioner and the training of Gonsior et al. (2021)
@@ -37,6 +41,14 @@ ESTIMATORS = {
         coupling="affine",
         hidden_layer_sizes=(4,),
         **FAST,
+    ),
+}
+
+DETECTORS = {
+    "flow": FlowOutlierDetector(CouplingFlowDensity(hidden_layer_sizes=(4,), **FAST)),
+    "mixture": FlowOutlierDetector(GaussianMixture(2), contamination=0.1),
+    "pipeline": FlowOutlierDetector(
+        make_pipeline(StandardScaler(), KernelDensity()), calibration_fraction=0.4
     ),
 }
 
@@ -71,6 +83,20 @@ def test_check_estimator(estimator, check):
     check(estimator)
 
 
+@parametrize_with_checks(list(DETECTORS.values()))
+def test_check_detector(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in MORE_CHECKS if "transform" not in name and "names_out" not in name]
+)
+@pytest.mark.parametrize("label", DETECTORS)
+def test_more_checks_of_detectors(label, name):
+    estimator = DETECTORS[label]
+    getattr(estimator_checks, name)(type(estimator).__name__, estimator)
+
+
 # The checks of set_output mix data frames and arrays on purpose.
 @pytest.mark.filterwarnings(r"ignore:X (has|does not have valid) feature names:UserWarning")
 @pytest.mark.parametrize("name", MORE_CHECKS)
@@ -80,9 +106,13 @@ def test_more_checks(label, name):
     getattr(estimator_checks, name)(type(estimator).__name__, estimator)
 
 
-@pytest.mark.parametrize("label", ["spline", "paper's search"])
-def test_docstring_names_every_parameter_and_fitted_attribute(label):
-    estimator = clone(ESTIMATORS[label])
+@pytest.mark.parametrize(
+    "estimator",
+    [ESTIMATORS["spline"], ESTIMATORS["paper's search"], DETECTORS["mixture"]],
+    ids=lambda estimator: type(estimator).__name__,
+)
+def test_docstring_names_every_parameter_and_fitted_attribute(estimator):
+    estimator = clone(estimator)
     head, attributes = inspect.getdoc(estimator).split("\nAttributes\n", 1)
     attributes = attributes.split("\n\n", 1)[0]
     # a line that begins a description, "a : int" or "a, b : int" or, for a reference, "a, b"

@@ -12,9 +12,9 @@ PACKAGE = Path(skflow.__file__).parent
 # A module may import those below it. Small modules that are not named may lie anywhere between.
 ORDER = [
     "__init__",
+    "_outlier",
     "_structure_search",
     "_coupling",
-    "_outlier",
     "_base",
     "_density",
     "_tails",

@@ -1,0 +1,142 @@
+"""Data sets of the outlier benchmark: tables with a class that is rare, and planted outliers.
+
+``load(name, seed, data_home)`` returns the rows ``X`` and a boolean array that marks the outliers.
+The seed decides which rows are drawn and what is planted.
+"""
+
+from functools import partial
+
+import numpy as np
+import sklearn.datasets
+from sklearn.mixture import GaussianMixture
+from sklearn.preprocessing import StandardScaler
+
+#: Part of the rows that are outliers, at most (a rare class may have fewer rows).
+CONTAMINATION = 0.05
+#: Larger tables are subsampled.
+MAX_ROWS = 5000
+
+
+def _mix(inliers, outliers, rng):
+    """Rows and marks, with at most `MAX_ROWS` inliers and so many outliers as are allowed."""
+    inliers = rng.permutation(inliers)[:MAX_ROWS]
+    n_outliers = round(len(inliers) * CONTAMINATION / (1 - CONTAMINATION))
+    outliers = rng.permutation(outliers)[:n_outliers]
+    order = rng.permutation(len(inliers) + len(outliers))
+    return np.concatenate([inliers, outliers])[order], (order >= len(inliers))
+
+
+# ------------------------------------------------------------------------------------------------
+# Tables of which some classes are the outliers
+
+
+def _fetch(name, data_home):
+    from skflow import datasets
+
+    bunch = getattr(datasets, f"fetch_{name}")(data_home=data_home)
+    return np.asarray(bunch.data, dtype=float), bunch.target
+
+
+def _by_class(data, target, is_outlier, rng):
+    rare = is_outlier(np.asarray(target))
+    return _mix(data[~rare], data[rare], rng)
+
+
+def _bundled(name, is_outlier, rng, data_home):
+    bunch = getattr(sklearn.datasets, f"load_{name}")()
+    return _by_class(bunch.data, bunch.target, is_outlier, rng)
+
+
+def _paper(name, is_outlier, rng, data_home):
+    return _by_class(*_fetch(name, data_home), is_outlier, rng)
+
+
+def _is(*classes):
+    return lambda target: np.isin(target, classes)
+
+
+CLASSES = {
+    "breast-cancer": partial(_bundled, "breast_cancer", _is(0)),  # malignant
+    "wine": partial(_bundled, "wine", _is(0)),
+    "iris": partial(_bundled, "iris", _is(2)),  # virginica
+    "digits": partial(_bundled, "digits", _is(0)),
+    "magic": partial(_paper, "magic", _is("h")),  # hadrons among gammas
+    "yeast": partial(_paper, "yeast", _is("VAC", "POX", "ERL")),  # of 10 classes the least
+}
+
+
+# ------------------------------------------------------------------------------------------------
+# Outliers of four kinds planted into the paper's tables
+
+
+def _mixture(Z, rng):
+    """Gaussian mixture of the ordinary rows, the number of components by BIC."""
+    seed = int(rng.integers(2**31))
+    candidates = [
+        GaussianMixture(k, reg_covar=1e-3, random_state=seed).fit(Z) for k in (1, 2, 4, 7, 10)
+    ]
+    return min(candidates, key=lambda model: model.bic(Z))
+
+
+def _local(Z, n, rng):
+    """Rows of the mixture with covariances five times as large."""
+    mixture = _mixture(Z, rng)
+    mixture.covariances_ = 5 * mixture.covariances_
+    return mixture.sample(n)[0]
+
+
+def _cluster(Z, n, rng):
+    """Rows of one component, moved by two standard deviations in every column."""
+    mixture = _mixture(Z, rng)
+    k = rng.choice(mixture.n_components, p=mixture.weights_)
+    mean = mixture.means_[k] + 2 * rng.choice([-1, 1], Z.shape[1])
+    return rng.multivariate_normal(mean, mixture.covariances_[k], n)
+
+
+def _global(Z, n, rng):
+    """Rows spread evenly over a box that is a tenth wider than the data."""
+    return rng.uniform(1.1 * Z.min(axis=0), 1.1 * Z.max(axis=0), (n, Z.shape[1]))
+
+
+def _dependency(Z, n, rng):
+    """Every column drawn by itself from its values: usual values that do not go together."""
+    return np.column_stack([rng.choice(column, n) for column in Z.T])
+
+
+KINDS = {"local": _local, "global": _global, "dependency": _dependency, "cluster": _cluster}
+
+
+def _rounded(rows, X):
+    """Rows with as many decimals as the columns of X have, so that these give nothing away."""
+    columns = []
+    for column, values in zip(rows.T, X.T):
+        exact = [k for k in range(7) if np.abs(values.round(k) - values).max() < 1e-9]
+        columns.append(column.round(exact[0]) if exact else column)
+    return np.column_stack(columns)
+
+
+def _planted(table, kind, rng, data_home):
+    X, _ = _fetch(table, data_home)
+    X = rng.permutation(X)[:MAX_ROWS]
+    scaler = StandardScaler().fit(X)
+    n = round(len(X) * CONTAMINATION / (1 - CONTAMINATION))
+    outliers = KINDS[kind](scaler.transform(X), n, rng)
+    return _mix(X, _rounded(scaler.inverse_transform(outliers), X), rng)
+
+
+# ------------------------------------------------------------------------------------------------
+
+PAPER_TABLES = ("magic", "turbine", "sonar", "yeast")
+TABLES = {"classes": CLASSES} | {
+    kind: {f"{table}, {kind}": partial(_planted, table, kind) for table in PAPER_TABLES}
+    for kind in KINDS
+}
+GROUPS = {group: list(tables) for group, tables in TABLES.items()}
+NAMES = [name for names in GROUPS.values() for name in names]
+
+
+def load(name, seed, data_home=None):
+    """Rows ``(n, d)`` and marks ``(n,)``, True for outliers."""
+    rng = np.random.default_rng([seed, *name.encode()])
+    make = next(tables[name] for tables in TABLES.values() if name in tables)
+    return make(rng, data_home)

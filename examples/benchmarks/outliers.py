@@ -1,0 +1,285 @@
+"""Outlier detection without labels by skflow, PyOD and scikit-learn, on the same rows.
+
+    python examples/benchmarks/outliers.py --output outliers.csv --markdown outliers.md
+
+Every detector is fitted to a part of the rows, outliers among them, and scores these and the other
+rows; only then are the labels looked at. A line is appended to the CSV file as soon as it is known.
+What is in the file is not run again, so that an interrupted run continues where it stopped. The
+Markdown page is made of all lines of the file.
+"""
+
+import argparse
+import os
+import platform
+import sys
+import time
+import traceback
+import warnings
+from functools import lru_cache
+from pathlib import Path
+
+import _detectors
+import _outlier_data
+import numpy as np
+import pandas as pd
+import torch
+from likelihood import Progress, processor, version_of
+from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.model_selection import train_test_split
+from threadpoolctl import threadpool_limits
+
+KEY = ["dataset", "method", "seed"]
+SETTINGS = ["threads", "time_budget"]
+MEASURES = {
+    "auroc_new": "area under the ROC curve, new rows",
+    "ap_new": "average precision, new rows",
+    "auroc_fitted": "area under the ROC curve, rows of the fit",
+    "ap_fitted": "average precision, rows of the fit",
+}
+SIZES = {
+    "n_features": "features",
+    "n_fitted": "rows of the fit",
+    "n_outliers": "outliers",
+    "n_new": "new rows",
+    "n_new_outliers": "new outliers",
+}
+FIELDS = [*KEY, *SIZES, *MEASURES, "cpu_seconds", *SETTINGS, "error"]
+NEW_FRACTION = 0.4
+GROUP_TITLES = {
+    "classes": "rare classes",
+    "local": "planted, local",
+    "global": "planted, global",
+    "dependency": "planted, dependency",
+    "cluster": "planted, cluster",
+}
+
+
+# ------------------------------------------------------------------------------------------------
+# Measuring
+
+
+def measure(fitted, new, method, seed, budget):
+    """Fit to rows and score them and new ones; both are pairs of rows and marks."""
+    start = time.process_time()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # columns that are constant, EM that has not converged
+        scores = _detectors.METHODS[method](fitted[0], new[0], seed, budget)
+    row = {"cpu_seconds": round(time.process_time() - start, 2)}
+    for name, (_, marks), score in zip(("fitted", "new"), (fitted, new), scores):
+        row[f"auroc_{name}"] = roc_auc_score(marks, score)  # raises if a score is not finite
+        row[f"ap_{name}"] = average_precision_score(marks, score)
+    return row
+
+
+def load(name, seed, data_home):
+    """Rows and marks of the part that is fitted, and of the new part."""
+    X, marks = _outlier_data.load(name, seed, data_home)
+    X, X_new, marks, new_marks = train_test_split(
+        X, marks, test_size=NEW_FRACTION, stratify=marks, random_state=seed
+    )
+    return (X, marks), (X_new, new_marks)
+
+
+def run(args):
+    """All combinations that have no result yet, seed by seed."""
+    results = read(args.output)
+    done = set(results[results.error.isna()][KEY].itertuples(index=False, name=None))
+    jobs = [
+        job
+        for seed in args.seeds
+        for name in args.datasets
+        for method in args.methods
+        if (job := (name, method, seed)) not in done
+    ]
+    load_once, progress = lru_cache(maxsize=1)(load), Progress(len(jobs))
+    for name, method, seed in jobs:
+        progress.start(f"{name}, {method}, seed {seed}")
+        fitted, new = load_once(name, seed, args.data_home)
+        try:
+            row = measure(fitted, new, method, seed, args.time_budget)
+            said = f"new rows: AUROC {row['auroc_new']:.3f}, AP {row['ap_new']:.3f}"
+        except Exception as error:  # the other methods go on; a later run tries this one again
+            traceback.print_exc()
+            row = {"error": f"{type(error).__name__}: {error}"}
+            said = row["error"]
+        row |= dict(zip(KEY, (name, method, seed)))
+        counts = (size for _, marks in (fitted, new) for size in (len(marks), marks.sum()))
+        row |= dict(zip(SIZES, (fitted[0].shape[1], *counts)))
+        append(args.output, row | {setting: getattr(args, setting) for setting in SETTINGS})
+        progress.finish([said])
+
+
+def read(path):
+    """The lines of the CSV file, the last one of each combination."""
+    if not Path(path).exists():
+        return pd.DataFrame(columns=FIELDS)
+    return pd.read_csv(path).drop_duplicates(KEY, keep="last")
+
+
+def append(path, row):
+    line = pd.DataFrame([row]).reindex(columns=FIELDS)
+    line.to_csv(path, mode="a", header=not Path(path).exists(), index=False)
+
+
+# ------------------------------------------------------------------------------------------------
+# The page
+
+
+def page(results):
+    """The Markdown page of all results in the file."""
+    results = results[results.dataset.isin(_outlier_data.NAMES)].copy()
+    results["group"] = results.dataset.map(group_of)
+    parts = [environment(results), heading("mean ranks"), RANKS, ranks(results)]
+    if "skflow" in set(results.method):
+        parts += [heading("where peers are ahead of skflow"), losses(results)]
+    for measure, title in MEASURES.items():
+        parts += [heading(title), table(results, measure, 3)]
+    parts += [heading("processor seconds to fit and to score"), table(results, "cpu_seconds", 1)]
+    parts += [heading("sizes of the tables"), sizes(results)]
+    return "\n".join(parts)
+
+
+def heading(title):
+    return f"### {title[0].upper()}{title[1:]}\n"
+
+
+RANKS = """\
+1 is the best of the detectors; the mean over the seeds is ranked, data set by data set.
+"""
+
+
+def group_of(dataset):
+    return next(g for g, names in _outlier_data.GROUPS.items() if dataset in names)
+
+
+def means(results, measure):
+    """Mean over the seeds, a data set a line; incomplete combinations are NaN."""
+    methods = [method for method in _detectors.METHODS if method in set(results.method)]
+    names = [name for name in _outlier_data.NAMES if name in set(results.dataset)]
+    return results.pivot_table(index="dataset", columns="method", values=measure).reindex(
+        index=names, columns=methods
+    )
+
+
+def ranks(results):
+    text = []
+    for measure, title in MEASURES.items():
+        ranked = means(results, measure).rank(axis=1, ascending=False)
+        by_group = ranked.groupby(ranked.index.map(group_of)).mean()
+        by_group = by_group.reindex([g for g in GROUP_TITLES if g in by_group.index])
+        by_group.loc["all"] = ranked.mean()
+        by_group.index = [GROUP_TITLES.get(group, group) for group in by_group.index]
+        by_group = by_group.round(6)  # sums of the same ranks in another order are ties
+        bold = by_group.eq(by_group.min(axis=1), axis=0)
+        shown = by_group.map("{:.1f}".format).rename(columns=_detectors.LABELS)
+        text.append(markdown(shown, title, bold))
+    return "\n".join(text)
+
+
+def table(results, measure, digits):
+    mean = means(results, measure)
+    error = results.pivot_table(index="dataset", columns="method", values=measure, aggfunc="sem")
+    error = error.reindex(index=mean.index, columns=mean.columns)
+    text = mean.map(f"{{:.{digits}f}}".format)
+    if measure in MEASURES:
+        text += error.map(lambda e: "" if np.isnan(e) else f" ± {e:.{digits}f}")
+        rounded = mean.round(digits)
+        bold = rounded.eq(rounded.max(axis=1), axis=0)
+    else:
+        bold = mean.isna()
+    return markdown(text.rename(columns=_detectors.LABELS), "data set", bold)
+
+
+def sizes(results):
+    """Rows, features and outliers; the same for all seeds."""
+    first = results.drop_duplicates("dataset").set_index("dataset")[list(SIZES)].astype(int)
+    first = first.reindex([name for name in _outlier_data.NAMES if name in first.index])
+    return markdown(first.astype(str).rename(columns=SIZES), "data set", first.isna())
+
+
+def markdown(text, title, bold):
+    text = text.where(~bold.to_numpy(), "**" + text + "**")
+    lines = [
+        f"| {title} | " + " | ".join(text.columns) + " |",
+        "| --- |" + " ---: |" * len(text.columns),
+    ]
+    lines += [f"| {name} | " + " | ".join(row) + " |" for name, row in zip(text.index, text.values)]
+    return "\n".join(lines) + "\n"
+
+
+def losses(results):
+    """Peers that are ahead of skflow, data set by data set."""
+    lines = []
+    for name, row in means(results, "auroc_new").iterrows():
+        peers = row.drop("skflow")
+        if peers.max() > row["skflow"]:
+            ahead = ", ".join(
+                f"{_detectors.LABELS[m]} {v:.3f}"
+                for m, v in peers.sort_values(ascending=False).items()
+                if v > row["skflow"]
+            )
+            lines.append(f"- {name} (skflow {row['skflow']:.3f}): {ahead}")
+    text = "\n".join(lines) or "- nowhere in these tables"
+    return f"By the area under the ROC curve of new rows:\n\n{text}\n"
+
+
+def environment(results):
+    """Machine, versions, and a command that gives these results."""
+    packages = ("skflow", "torch", "numpy", "scipy", "scikit-learn", "pyod")
+    run, datasets = set(results.dataset), []
+    for group, names in _outlier_data.GROUPS.items():
+        datasets += [group] if run.issuperset(names) else [f'"{n}"' for n in names if n in run]
+    options = {
+        "datasets": datasets,
+        "methods": [m for m in _detectors.METHODS if m in set(results.method)],
+        "seeds": sorted(set(results.seed)),
+        "threads": sorted(set(results.threads)),
+        "time-budget": sorted(set(results.time_budget)),
+    }
+    command = " ".join(f"--{k} {' '.join(map(str, values))}" for k, values in options.items())
+    return (
+        f"- Machine: {processor()}, {os.cpu_count()} cores, {platform.system()}\n"
+        f"- Versions: Python {platform.python_version()}, "
+        + ", ".join(f"{name} {version_of(name)}" for name in packages)
+        + f"\n- Command: `python examples/benchmarks/outliers.py {command}`\n"
+    )
+
+
+# ------------------------------------------------------------------------------------------------
+# Command line
+
+
+def parse(argv):
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    groups, methods = list(_outlier_data.GROUPS), list(_detectors.METHODS)
+    choice = f"groups ({', '.join(groups)}) or names: {'; '.join(_outlier_data.NAMES)}"
+    add = parser.add_argument
+    add("--datasets", nargs="+", default=groups, metavar="NAME", help=choice)
+    add("--methods", nargs="+", default=methods, choices=methods, metavar="NAME")
+    add("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    add("--threads", type=int, default=1)
+    add("--time-budget", type=int, default=5, help="processor seconds of a mixture or kernels")
+    add("--data-home", help="folder of the paper's tables; default: as skflow.datasets")
+    add("--output", default="outliers.csv", help="CSV file, appended to")
+    add("--markdown", help="Markdown page to write")
+    args = parser.parse_args(argv)
+    args.datasets = [n for name in args.datasets for n in _outlier_data.GROUPS.get(name, [name])]
+    if unknown := set(args.datasets) - set(_outlier_data.NAMES):
+        parser.error(f"--datasets: {sorted(unknown)} unknown; {choice}")
+    return args
+
+
+def main(argv=None):
+    args = parse(argv)
+    torch.set_num_threads(args.threads)
+    threadpool_limits(args.threads)
+    run(args)
+    if args.markdown:
+        Path(args.markdown).write_text(page(read(args.output)), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
