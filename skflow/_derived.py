@@ -4,7 +4,6 @@ A pair of masks is scored by the code length, in nats a row, of the flow of two 
 squares can fit in closed form. Its first layer predicts each feature of part A linearly from part
 B, and the logarithm of the size of what remains likewise; the second does the same for part B, from
 the standardised remains of A. That mirrors what a coupling with a single-layer conditioner learns.
-Richer regressions are no better guides, for such conditioners they are worse.
 """
 
 import itertools
@@ -15,21 +14,19 @@ from sklearn.covariance import ledoit_wolf
 
 #: Rows that a score looks at.
 MAX_ROWS = 4000
-#: Random masks from which the linear part of the code is optimised.
+#: Masks from which the linear part of the code is optimised.
 N_STARTS = 5
-#: Added to the variances of regressors of variance 1; keeps equal columns apart.
-RIDGE = 1e-3
 #: Variance of the logarithm of a squared standard normal, the noise of the regression of log-sizes.
 LOG_SQUARE_VARIANCE = math.pi**2 / 2
 
 
 def code_length(X, mask, n_layers=2):
-    """Code length of a fitted flow of one or two linear layers.
+    """Code length of the rows under a flow of linear layers fitted to them.
 
     Parameters
     ----------
     X : ndarray of shape (n, d)
-        Rows with mean 0.
+        Rows, with columns of mean 0 and variance 1.
     mask : ndarray of bool, shape (d,)
         Part A, which the first layer transforms; the second transforms the others.
     n_layers : int, default=2
@@ -41,29 +38,28 @@ def code_length(X, mask, n_layers=2):
         In nats a row, up to a constant that is the same for all masks.
     """
     length, remains = _linear_coupling(X[:, mask], X[:, ~mask])
-    if n_layers == 1:
-        return length + 0.5 * np.log(X[:, ~mask].var(axis=0)).sum()
-    return length + _linear_coupling(X[:, ~mask], remains)[0]
+    if n_layers > 1:
+        length += _linear_coupling(X[:, ~mask], remains)[0]
+    return length
 
 
 def _linear_coupling(A, B):
-    """Code length of A given B, and the standardised remains of A."""
+    """Code length of A given B in nats a row, and the standardised remains of A."""
     n, m = B.shape
     gram = B.T @ B / n
-    remains = A - B @ _solve(gram, B.T @ A / n, ridge=RIDGE)
+    # ridges: slopes with a prior variance of 1 / m, and the variance of the noise
+    remains = A - B @ _solve(gram, B.T @ A / n, ridge=m / n)
     square = remains**2
-    variance = square.mean(axis=0)
     # the floor keeps an exact prediction from having an infinitely short code
-    log_square = np.log(square + 1e-4 * variance + np.finfo(float).tiny)
+    log_square = np.log(square + 1e-4 * square.mean(axis=0) + np.finfo(float).tiny)
     log_square -= log_square.mean(axis=0)
-    # slopes with a prior variance of 1 / m: the size as a whole varies by a factor of about e
     slopes = _solve(gram, B.T @ log_square / n, ridge=LOG_SQUARE_VARIANCE * m / n)
     log_scale = np.tanh(0.5 * B @ slopes)  # bounded, as a conditioner's is
     log_scale -= log_scale.mean(axis=0)
     scaled = remains * np.exp(-log_scale)
-    fitted, plain = (scaled**2).mean(axis=0), variance
-    scaled = np.where(fitted < plain, scaled, remains)  # a scale that does not pay is left out
-    length = 0.5 * np.log(np.minimum(fitted, plain) + 1e-12).sum()
+    with_scale, without = (scaled**2).mean(axis=0), square.mean(axis=0)
+    scaled = np.where(with_scale < without, scaled, remains)  # a scale that costs is left out
+    length = 0.5 * np.log(np.minimum(with_scale, without) + 1e-12).sum()
     scaled -= scaled.mean(axis=0)
     return length, scaled / (scaled.std(axis=0) + 1e-6)
 
@@ -148,9 +144,8 @@ def derive(X, n_conditioning, n_layers, rng, max_evaluations):
         parts = itertools.combinations(range(d), d - n_conditioning)
         masks = [np.isin(np.arange(d), part) for part in parts]
         return min(masks, key=lambda mask: code_length(X, mask, depth))
-    starts = rng.random((N_STARTS, d)).argsort(axis=1) >= n_conditioning
-    covariance = ledoit_wolf(X, assume_centered=True)[0] + RIDGE * np.eye(d)
-    optima = [linear_optimum(covariance, start) for start in starts]
+    covariance = ledoit_wolf(X, assume_centered=True)[0] + 1e-3 * np.eye(d)
+    optima = [linear_optimum(covariance, start) for start in _starts(d, n_conditioning, rng)]
     shortest, _, best = min((code_length(X, mask, depth), i, mask) for i, mask in enumerate(optima))
     for _ in range(max_evaluations - N_STARTS):
         mask = best.copy()
@@ -159,3 +154,10 @@ def derive(X, n_conditioning, n_layers, rng, max_evaluations):
         if length < shortest:
             best, shortest = mask, length
     return best
+
+
+def _starts(d, n_conditioning, rng):
+    """Masks to start from; the first is even, as neighbouring columns often are alike."""
+    starts = rng.random((N_STARTS, d)).argsort(axis=1) >= n_conditioning
+    starts[0] = np.diff(np.arange(d + 1) * (d - n_conditioning) // d) > 0
+    return starts
