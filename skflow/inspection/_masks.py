@@ -209,15 +209,13 @@ class MaskDisplay:
         step, font = _spacing(width)
         columns = np.arange(0, n_features, step)
         names = [_shortened(self.feature_names[j]) for j in columns]
-        slanted = width >= 24
-        ax.set_xticks(
-            columns + 0.5,
-            names,
-            fontsize=font,
-            rotation=40 if slanted else 90,
-            ha="right" if slanted else "center",
-            rotation_mode="anchor" if slanted else "default",
-        )
+        if 0.65 * font * max(map(len, names)) <= width:
+            style = {}
+        elif width >= 24:
+            style = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
+        else:
+            style = {"rotation": 90}
+        ax.set_xticks(columns + 0.5, names, fontsize=font, **style)
 
 
 def _spacing(room):

@@ -165,14 +165,15 @@ class PairPlotDisplay:
             The object itself.
         """
         n = len(self.feature_names)
-        caller, side = f"{type(self).__name__}.plot", min(10.0, 1.0 + 1.75 * n)
+        caller, side = f"{type(self).__name__}.plot", min(10.0, max(4.5, 1.0 + 1.75 * n))
         ax = new_axes(caller, ax, (side, side))
         limits = [_limits(column) for column in self.X.T]
         low, high = np.transpose(limits)
         outside = ((self.samples < low) | (self.samples > high)).any(axis=1)
         self.n_outside_, self.figure_ = int(outside.sum()), ax.figure
         ax.set_axis_off()
-        head = 0.3 if self.name is None else 0.55  # inches
+        n_lines = (1 if n > 2 else 2) + (self.name is not None)
+        head = 0.05 + 0.25 * n_lines  # inches
         above, below = ax.get_subplotspec().subgridspec(2, 1, height_ratios=[head, side])
         self.axes_ = below.subgridspec(n, n).subplots(squeeze=False)
         for row in range(n):
@@ -194,7 +195,7 @@ class PairPlotDisplay:
             panel.set_yticks([])
         else:
             rows, color = (self.X, BLACK) if row > column else (self.samples, BLUE)
-            size, alpha = (6, 0.6) if len(rows) <= 500 else (2, max(0.1, 300 / len(rows)))
+            size, alpha = (6, 0.6) if len(rows) <= 500 else (2, max(0.25, 500 / len(rows)))
             panel.scatter(
                 rows[:, column], rows[:, row], s=size, alpha=alpha, color=color, linewidths=0
             )
@@ -222,7 +223,13 @@ class PairPlotDisplay:
         ]
         ax.set_axis_off()
         style = dict(loc="lower left", bbox_to_anchor=(0, 0), borderaxespad=0, frameon=False)
-        ax.legend(handles=handles, ncols=2, title=self.name, alignment="left", **style)
+        ax.legend(
+            handles=handles,
+            ncols=2 if len(self.feature_names) > 2 else 1,
+            title=self.name,
+            alignment="left",
+            **style,
+        )
 
 
 def _limits(column):
