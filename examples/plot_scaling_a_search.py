@@ -56,8 +56,8 @@ def history(fitted):
 #
 # The first call pays for the start of the processes, each of which imports PyTorch; they stay, and
 # later calls find them ready. ``inner_max_num_threads=1`` keeps their threads out of each other's
-# way (for workers elsewhere, set ``OMP_NUM_THREADS=1`` in their environment). What a stack trains in
-# a moment is not worth sending away: for a table of this size one process is often as fast as two.
+# way (for workers elsewhere, set ``OMP_NUM_THREADS=1`` in their environment). Tasks as small as
+# these are hardly worth sending away: for such a table one process is often as fast as two.
 # Measure with your own.
 
 print(f"{os.cpu_count()} processors")
