@@ -1,7 +1,7 @@
 """
-=======================================
+========================================
 A search on more processes: joblib, dask
-=======================================
+========================================
 
 A structure search trains hundreds of short-lived flows. :class:`~skflow.StructureSearchFlow` trains
 several at a time as one stack, in one process; ``n_jobs`` spreads the stacks over more. Where these
