@@ -10,7 +10,7 @@ BLACK, GREY, LIGHT = "#222222", "#777777", "#dddddd"
 _DISTINCT = (VERMILLION, BLUE, ORANGE, GREEN)
 
 
-def check_estimator(estimator, attribute, display, advice):
+def check_drawable(estimator, attribute, display, advice):
     """Raise unless an estimator is fitted and has the attribute that is drawn.
 
     ``advice`` says which estimators have it.
@@ -98,7 +98,7 @@ def legend_above(ax, n_columns, *, name=None, **kwargs):
 def latent_points(estimator, X, display):
     """Latent points of rows, and the names of their features."""
     advice = "Give a fitted CouplingFlowDensity or StructureSearchFlow"
-    check_estimator(estimator, "masks_", display, advice)  # many estimators have a transform
+    check_drawable(estimator, "masks_", display, advice)  # many estimators have a transform
     Z = np.asarray(estimator.transform(X))
     return Z, numbered(estimator_names(estimator), Z.shape[1])
 

@@ -7,7 +7,7 @@ from ._common import (
     GREY,
     ORANGE,
     VERMILLION,
-    check_estimator,
+    check_drawable,
     legend_above,
     new_axes,
     robust_top,
@@ -93,7 +93,7 @@ class TrainingCurveDisplay:
             If it has no ``loss_curve_``.
         """
         advice = "Give a fitted CouplingFlowDensity or StructureSearchFlow"
-        check_estimator(estimator, "loss_curve_", cls.__name__, advice)
+        check_drawable(estimator, "loss_curve_", cls.__name__, advice)
         scores = getattr(estimator, "validation_scores_", None)
         display = cls(
             loss_curve=np.array(estimator.loss_curve_),
@@ -225,7 +225,7 @@ class SearchHistoryDisplay:
             If it has not searched.
         """
         advice = "Fit a StructureSearchFlow, or a CouplingFlowDensity with mask_layout='search'"
-        check_estimator(estimator, "search_history_", cls.__name__, advice)
+        check_drawable(estimator, "search_history_", cls.__name__, advice)
         return cls.from_history(estimator.search_history_, name=name, ax=ax)
 
     @classmethod

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ._common import BLUE, LIGHT, check_estimator, estimator_names, new_axes
+from ._common import BLUE, LIGHT, check_drawable, estimator_names, new_axes
 
 
 class MaskDisplay:
@@ -84,7 +84,7 @@ class MaskDisplay:
             If there is no such member.
         """
         advice = "Give a fitted CouplingFlowDensity or StructureSearchFlow"
-        check_estimator(estimator, "masks_", cls.__name__, advice)
+        check_drawable(estimator, "masks_", cls.__name__, advice)
         masks = estimator.masks_
         if masks.ndim == 2:
             masks = masks[np.newaxis]

@@ -8,7 +8,7 @@ from scipy import stats
 from ._common import (
     BLACK,
     LIGHT,
-    check_estimator,
+    check_drawable,
     latent_points,
     like,
     named_curves,
@@ -154,7 +154,7 @@ class PITDisplay:
         elif values == "density":
             for method in ("score_samples", "sample"):
                 advice = "Give a density estimator that samples"
-                check_estimator(estimator, method, cls.__name__, advice)
+                check_drawable(estimator, method, cls.__name__, advice)
             drawn = like(_draw(estimator, n_samples, random_state), X)
             drawn = np.sort(estimator.score_samples(drawn))
             ranks = np.searchsorted(drawn, estimator.score_samples(X), side="right")
