@@ -81,28 +81,18 @@ print(table.round(2))
 # the light ones. These masks are of fits to all rows; the figures are those of the table.
 
 import matplotlib.pyplot as plt
-from matplotlib.colors import ListedColormap
-from matplotlib.patches import Patch
 
-light, dark = "#dddddd", "#0072b2"
+from skflow.inspection import MaskDisplay
+
 figure, axes = plt.subplots(len(layouts), sharex=True, figsize=(7.5, 5.5), layout="constrained")
 for axis, (name, layout), score in zip(axes, layouts.items(), table["nats a row"]):
     fitted = clone(pipeline).set_params(flow__mask_layout=layout).fit(X)
-    found = fitted["flow"].masks_
-    axis.pcolormesh(found, cmap=ListedColormap([light, dark]), edgecolors="white", linewidth=2)
-    axis.set_title(f"{name}: {score:.2f} nats a row", loc="left")
-    axis.set_yticks([layer + 0.5 for layer in range(len(found))], range(1, len(found) + 1))
-    axis.set_ylabel("layer")
-    axis.invert_yaxis()
-    axis.tick_params(length=0)
-    axis.spines[:].set_visible(False)
-axes[-1].set_xticks(
-    [column + 0.5 for column in range(X.shape[1])], X.columns, rotation=40, ha="right"
-)
-figure.legend(
-    handles=[Patch(color=dark, label="transformed"), Patch(color=light, label="conditions")],
-    loc="outside upper right",
-    ncols=2,
-    frameon=False,
-)
+    MaskDisplay.from_masks(
+        fitted["flow"].masks_,
+        feature_names=X.columns,
+        name=f"{name}: {score:.2f} nats a row",
+        ax=axis,
+    )
+    if axis is not axes[0]:
+        axis.get_legend().remove()
 plt.show()

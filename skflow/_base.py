@@ -444,6 +444,13 @@ class BaseFlowDensity(
         -------
         log_density : ndarray of shape (n_samples,)
             In nats. May be positive: a density, unlike a probability, can exceed 1.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If X is no table of finite numbers with the columns of ``fit``.
         """
         X = self._checked(X)
         return self._density.log_prob(X)
@@ -462,6 +469,13 @@ class BaseFlowDensity(
         -------
         score : float
             In nats a row; higher is better.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If X is no table of finite numbers with the columns of ``fit``.
         """
         log_density = self.score_samples(X)
         if sample_weight is not None:
@@ -482,6 +496,13 @@ class BaseFlowDensity(
         -------
         bits_per_dim : float
             ``-score(X) / (n_features * log(2))``; lower is better. It depends on the data's units.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If X is no table of finite numbers with the columns of ``fit``.
         """
         score = self.score(X, sample_weight=sample_weight)
         return -score / (self.n_features_in_ * math.log(2))
@@ -500,6 +521,13 @@ class BaseFlowDensity(
         -------
         X : ndarray of shape (n_samples, n_features)
             In the data's own units.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If ``n_samples`` is no integer of at least 1.
         """
         check_is_fitted(self)
         if not isinstance(n_samples, Integral) or n_samples < 1:
@@ -517,6 +545,14 @@ class BaseFlowDensity(
         Returns
         -------
         Z : ndarray of shape (n_samples, n_features)
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If X is no table of finite numbers with the columns of ``fit``, or if there are
+            several members, each with a latent space of its own.
         """
         X = self._checked(X)
         self._check_single("transform")
@@ -534,6 +570,14 @@ class BaseFlowDensity(
         -------
         X_original : ndarray of shape (n_samples, n_features)
             In the data's own units.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If X is no table of finite numbers with as many columns as ``fit`` had, or if there are
+            several members, each with a latent space of its own.
         """
         check_is_fitted(self)
         X = check_array(X, dtype=np.float64, input_name="X")

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from numbers import Integral
 
 
 class Progress:
@@ -33,7 +34,7 @@ class Progress:
         self.count += 1
         if self.silent:
             return
-        figures = {name: f"{value:.4f}" for name, value in figures.items() if value is not None}
+        figures = {name: _short(value) for name, value in figures.items() if value is not None}
         if self.bar is not None:
             self.bar.set_postfix(figures, refresh=False)
             self.bar.update()
@@ -46,5 +47,14 @@ class Progress:
             self.printed = now
 
     def close(self):
+        """The loop has ended, perhaps before its last step."""
         if self.bar is not None:
+            # a notebook shows a bar that is closed short of its total as failed
+            self.bar.total = self.bar.n
             self.bar.close()
+
+
+def _short(value):
+    if isinstance(value, Integral):
+        return str(value)
+    return f"{value:.4f}" if abs(value) < 1e6 else f"{value:.3g}"

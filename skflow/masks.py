@@ -80,6 +80,12 @@ def random(n_layers, n_features, n_conditioning=None, random_state=None):
     Returns
     -------
     masks : ndarray of bool, shape (n_layers, n_features)
+
+    Examples
+    --------
+    >>> from skflow import masks
+    >>> masks.random(2, 5, n_conditioning=2, random_state=0).sum(axis=1)
+    array([3, 3])
     """
     _check_integer(n_layers, "n_layers")
     n_conditioning = check_n_conditioning(n_conditioning, n_features)
@@ -104,6 +110,14 @@ def alternating(mask, n_layers):
     masks : ndarray of bool, shape (n_layers, n_features)
         With an odd number of features the sizes of the layers alternate too. With one feature,
         which has no complement to offer, every layer transforms it.
+
+    Examples
+    --------
+    >>> from skflow import masks
+    >>> masks.alternating([True, True, False, False], 3).astype(int)
+    array([[1, 1, 0, 0],
+           [0, 0, 1, 1],
+           [1, 1, 0, 0]])
     """
     _check_integer(n_layers, "n_layers")
     mask = np.asarray(mask)
@@ -134,6 +148,16 @@ def repeat(masks, n_layers):
     -------
     masks : ndarray of bool, shape (n_layers, n_features)
         Row i is row `i % n_block` of the block.
+
+    Examples
+    --------
+    >>> from skflow import masks
+    >>> pair = [[True, False, False], [False, True, True]]
+    >>> masks.repeat(pair, 4).astype(int)
+    array([[1, 0, 0],
+           [0, 1, 1],
+           [1, 0, 0],
+           [0, 1, 1]])
     """
     _check_integer(n_layers, "n_layers")
     masks = np.asarray(masks)
@@ -171,6 +195,12 @@ def check_n_conditioning(n_conditioning, n_features):
     References
     ----------
     .. [1] Gonsior, F., Mücke, S., Morik, K., "Structure Search for Normalizing Flows", LWDA 2021.
+
+    Examples
+    --------
+    >>> from skflow import masks
+    >>> [masks.check_n_conditioning(n, 7) for n in (None, 2, 0.7)]
+    [3, 2, 5]
     """
     _check_integer(n_features, "n_features")
     most = n_features - 1
@@ -216,6 +246,16 @@ def check_masks(masks, n_layers, n_features, *, name="mask_layout"):
     ValueError
         If the dimension, shape or dtype is wrong, or if a layer transforms no feature or, unless
         there is only one, all of them.
+
+    Examples
+    --------
+    >>> from skflow import masks
+    >>> masks.check_masks([[True, False, True]], 1, 3)
+    array([[ True, False,  True]])
+    >>> masks.check_masks([[1, 0, 1]], 1, 3)
+    Traceback (most recent call last):
+        ...
+    ValueError: mask_layout has dtype int64, but masks are boolean: ...
     """
     needed = f"(n_layers, n_features) = ({n_layers}, {n_features})"
     try:
@@ -262,12 +302,32 @@ def is_alternating(masks):
     Returns
     -------
     bool
+
+    Examples
+    --------
+    >>> from skflow import masks
+    >>> masks.is_alternating(masks.parity(4, 6))
+    True
     """
     return np.array_equal(masks, alternating(masks[0], len(masks)))
 
 
 class Layout(BaseEstimator):
-    """Base of the layouts: what `make` takes and returns."""
+    """Base of the layouts: what `make` takes and returns.
+
+    A class of one's own that derives from it needs a method `make`.
+
+    Examples
+    --------
+    >>> from skflow import masks
+    >>> class Halves(masks.Layout):
+    ...     def make(self, n_layers, n_features, *, n_conditioning=None, random_state=None):
+    ...         first = [i < n_features // 2 for i in range(n_features)]
+    ...         return masks.alternating(first, n_layers)
+    >>> Halves().make(2, 4).astype(int)
+    array([[1, 1, 0, 0],
+           [0, 0, 1, 1]])
+    """
 
     #: Whether `make` needs `X`.
     needs_data = False
@@ -296,7 +356,15 @@ class Layout(BaseEstimator):
 
 
 class Parity(Layout):
-    """Layout: layer 1 transforms the even columns, layer 2 the odd ones, and so on."""
+    """Layout: layer 1 transforms the even columns, layer 2 the odd ones, and so on.
+
+    Examples
+    --------
+    >>> from skflow import masks
+    >>> masks.Parity().make(2, 4).astype(int)
+    array([[1, 0, 1, 0],
+           [0, 1, 0, 1]])
+    """
 
     def make(self, n_layers, n_features, *, n_conditioning=None, random_state=None, X=None):
         return parity(n_layers, n_features)
@@ -310,6 +378,12 @@ class Random(Layout):
     n_conditioning : int, float or None, default=None
         Number or fraction of conditioning features, see `check_n_conditioning`. None leaves it to
         the estimator's own `n_conditioning`.
+
+    Examples
+    --------
+    >>> from skflow import masks
+    >>> masks.Random(n_conditioning=0.25).make(2, 8, random_state=0).sum(axis=1)
+    array([6, 6])
     """
 
     def __init__(self, n_conditioning=None):
@@ -328,6 +402,13 @@ class Fixed(Layout):
     ----------
     masks : array of bool, shape (n_layers, n_features)
         True is transformed, False conditions.
+
+    Examples
+    --------
+    >>> from skflow import masks
+    >>> masks.Fixed([[True, False], [False, True]]).make(2, 2)
+    array([[ True, False],
+           [False,  True]])
     """
 
     def __init__(self, masks):
@@ -345,6 +426,15 @@ class Custom(Layout):
     function : callable
         `function(n_layers, n_features, random_state)` returns a boolean array of shape
         `(n_layers, n_features)`. `random_state` is a RandomState, or a Generator if one was given.
+
+    Examples
+    --------
+    >>> from skflow import masks
+    >>> def first_given_rest(n_layers, n_features, random_state):
+    ...     return masks.alternating([j == 0 for j in range(n_features)], n_layers)
+    >>> masks.Custom(first_given_rest).make(2, 3).astype(int)
+    array([[1, 0, 0],
+           [0, 1, 1]])
     """
 
     def __init__(self, function):
@@ -368,6 +458,16 @@ class Repeat(Layout):
         Makes the block, see `resolve`. A search cannot be the base.
     block : int, default=2
         Number of layers of the block. Where the depth is no multiple, the last one is cut short.
+
+    Examples
+    --------
+    >>> from skflow import masks
+    >>> pair = [[True, False, False], [False, True, True]]
+    >>> masks.Repeat(pair).make(4, 3).astype(int)
+    array([[1, 0, 0],
+           [0, 1, 1],
+           [1, 0, 0],
+           [0, 1, 1]])
     """
 
     def __init__(self, base="random", block=2):
@@ -495,6 +595,15 @@ class EvolutionarySearch(Layout):
     References
     ----------
     .. [1] Gonsior, F., Mücke, S., Morik, K., "Structure Search for Normalizing Flows", LWDA 2021.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skflow import CouplingFlowDensity, masks
+    >>> search = masks.EvolutionarySearch(n_iter=10, n_candidate_steps=5)
+    >>> flow = CouplingFlowDensity(2, mask_layout=search, max_iter=5, random_state=0)
+    >>> flow.fit(load_iris().data).masks_.shape
+    (2, 4)
     """
 
     def __init__(
@@ -612,6 +721,12 @@ def resolve(mask_layout, *, name="mask_layout"):
     ------
     ValueError
         If `mask_layout` is none of these.
+
+    Examples
+    --------
+    >>> from skflow import masks
+    >>> masks.resolve("parity")
+    Parity()
     """
     if isinstance(mask_layout, str) and mask_layout in _SHORTHANDS:
         return _SHORTHANDS[mask_layout]()

@@ -1,5 +1,6 @@
 """Scikit-learn's own checks, those of ``check_estimator`` and those that it leaves out."""
 
+import doctest
 import inspect
 import re
 
@@ -14,7 +15,15 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skflow import CouplingFlowDensity, FlowOutlierDetector, StructureSearchFlow
+import skflow
+from skflow import (
+    CouplingFlowDensity,
+    FlowOutlierDetector,
+    StructureSearchFlow,
+    datasets,
+    inspection,
+    masks,
+)
 
 FAST = {"n_layers": 2, "max_iter": 3, "tail_weight": 0}
 PAPER = {  # the conditioner and the training of Gonsior et al. (2021)
@@ -121,3 +130,47 @@ def test_docstring_names_every_parameter_and_fitted_attribute(estimator):
     X = pandas.DataFrame(np.random.RandomState(0).standard_normal((40, 3)), columns=list("abc"))
     fitted = {name for name in vars(estimator.fit(X)) if re.fullmatch(r"[a-z]\w*_", name)}
     assert fitted <= set(re.findall(r"\w+_\b", attributes))
+
+
+PUBLIC = {
+    f"{module.__name__}.{name}": getattr(module, name)
+    for module in (skflow, masks, datasets, inspection)
+    for name in module.__all__
+    if not inspect.ismodule(getattr(module, name))
+}
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_every_public_name_has_an_example(name):
+    """Pytest runs them: the package is among its testpaths, with --doctest-modules."""
+    documentation = inspect.getdoc(PUBLIC[name])
+    assert "\nExamples\n--------\n" in documentation
+    assert doctest.DocTestParser().get_examples(documentation)
+
+
+# ---- in a notebook
+
+
+@pytest.mark.parametrize("as_layout", [lambda array: array, masks.Fixed], ids=["array", "Fixed"])
+def test_large_masks_do_not_flood_the_screen(as_layout):
+    flow = CouplingFlowDensity(40, mask_layout=as_layout(masks.parity(40, 100)), alpha=0.5)
+    shown = repr(flow)
+    assert "alpha=0.5" in shown
+    assert "n_layers=40" in shown
+    assert len(shown) < 1500
+    assert shown.count("\n") < 25
+    assert len(flow._repr_html_()) < 2 * len(CouplingFlowDensity()._repr_html_())
+
+
+@pytest.mark.parametrize("label", ["spline", "paper's search"])
+def test_html_links_to_no_documentation_but_its_own(label):
+    """The documentation has no public address yet, so there is nothing to link to.
+
+    Where it gets one, ``_doc_link_module = "skflow"`` and ``_doc_link_template`` on the base class
+    make the links. Until then scikit-learn leaves them off for other packages' estimators.
+    """
+    estimator = ESTIMATORS[label]
+    assert estimator._get_doc_link() == ""
+    html = estimator._repr_html_()
+    assert type(estimator).__name__ in html
+    assert not re.search(r"<a[^>]*href=\"https?:", html)

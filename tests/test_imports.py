@@ -29,7 +29,25 @@ ORDER = [
     "inspection",
 ]
 OPTIONAL = {"matplotlib", "pandas", "tqdm"}
-MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
+# Dotted names below the package; a subpackage itself goes by its own.
+FILES = {
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in PACKAGE.rglob("*.py")
+}
+MODULES = sorted(FILES)
+
+
+def parse(name):
+    return ast.parse(FILES[name].read_text(encoding="utf-8"))
+
+
+def home(name, level):
+    """Where a relative import of a module starts, as the parts of a dotted name."""
+    parts = name.split(".")
+    if FILES[name].name == "__init__.py" and name != "__init__":
+        parts.append("__init__")
+    assert level <= len(parts), f"{name} imports from outside the package"
+    return parts[: len(parts) - level]
 
 
 def imports(statements, name):
@@ -41,8 +59,9 @@ def imports(statements, name):
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
             others.add(node.module.split(".")[0])
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 1, f"{name} imports from outside the package"
-            own |= {node.module} if node.module else {alias.name for alias in node.names}
+            start = home(name, node.level)
+            parts = [node.module] if node.module else [alias.name for alias in node.names]
+            own |= {".".join([*start, part]) for part in parts}
     assert "skflow" not in others, f"{name} imports skflow by its name instead of relatively"
     return own, others
 
@@ -50,8 +69,7 @@ def imports(statements, name):
 def test_imports_run_downward():
     graph = {}
     for name in MODULES:
-        tree = ast.parse((PACKAGE / f"{name}.py").read_text(encoding="utf-8"))
-        graph[name], _ = imports(ast.walk(tree), name)
+        graph[name], _ = imports(ast.walk(parse(name)), name)
     reached = {}  # directly or through others; static_order raises CycleError for a circle
     for name in TopologicalSorter(graph).static_order():
         below = graph[name]
@@ -63,8 +81,7 @@ def test_imports_run_downward():
 
 @pytest.mark.parametrize("name", MODULES)
 def test_optional_packages_are_imported_lazily(name):
-    tree = ast.parse((PACKAGE / f"{name}.py").read_text(encoding="utf-8"))
-    _, others = imports(tree.body, name)
+    _, others = imports(parse(name).body, name)
     assert not others & OPTIONAL
 
 
@@ -77,6 +94,13 @@ def test_optional_packages_are_imported_lazily(name):
     ],
 )
 def test_numpy_is_enough_for_masks_and_their_search(name, allowed):
-    tree = ast.parse((PACKAGE / f"{name}.py").read_text(encoding="utf-8"))
-    own, others = imports(ast.walk(tree), name)
+    own, others = imports(ast.walk(parse(name)), name)
     assert own | others <= allowed | {"dataclasses", "numbers", "typing"}
+
+
+def test_displays_know_nothing_of_the_package():
+    """They draw what has the attributes, so that they can be used with any estimator."""
+    for name in MODULES:
+        if name.split(".")[0] == "inspection":
+            own, _ = imports(ast.walk(parse(name)), name)
+            assert all(other.startswith("inspection.") for other in own)

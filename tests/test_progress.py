@@ -44,6 +44,17 @@ def test_a_bar_with_tqdm(capsys):
     assert "validation=2.2500" in shown
 
 
+def test_a_loop_that_ends_early_is_no_failure(capsys):
+    pytest.importorskip("tqdm")
+    progress = Progress(1, "fit", 100)
+    progress.update(loss=1e300, accepted=2)
+    progress.close()
+    assert progress.bar.n == progress.bar.total == 1
+    shown = "".join(capsys.readouterr())
+    assert "1/1" in shown
+    assert "loss=1e+300, accepted=2]" in shown
+
+
 def test_search_and_fit_say_what_they_do(capsys, without_tqdm):
     X = np.random.RandomState(0).normal(size=(100, 4))
     StructureSearchFlow(

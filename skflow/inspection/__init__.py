@@ -1,0 +1,27 @@
+"""Pictures of fitted flows: displays in scikit-learn's manner.
+
+A display keeps arrays and draws them. ``from_estimator`` computes the arrays and draws at once;
+``plot`` draws again, into other axes if they are given. Afterwards ``ax_`` (``axes_`` where there
+are several) and ``figure_`` are matplotlib's objects, for all that the display has no argument for.
+matplotlib is imported when something is drawn, and comes with the extra ``plot``.
+
+Colours are from the set of Okabe and Ito (2008), which people with any colour vision can tell
+apart.
+"""
+
+from ._curves import SearchHistoryDisplay, TrainingCurveDisplay
+from ._density import DensityDisplay
+from ._latent import LatentQQDisplay
+from ._masks import MaskDisplay
+from ._pairs import PairPlotDisplay
+from ._pit import PITDisplay
+
+__all__ = [
+    "DensityDisplay",
+    "LatentQQDisplay",
+    "MaskDisplay",
+    "PITDisplay",
+    "PairPlotDisplay",
+    "SearchHistoryDisplay",
+    "TrainingCurveDisplay",
+]

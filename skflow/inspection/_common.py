@@ -1,0 +1,112 @@
+"""What the displays share: colours, axes, names, and how they refuse what they cannot draw."""
+
+import numpy as np
+from sklearn.utils._optional_dependencies import check_matplotlib_support
+from sklearn.utils.validation import check_is_fitted
+
+# Okabe and Ito (2008), "Color Universal Design"
+BLUE, ORANGE, VERMILLION, GREEN = "#0072b2", "#e69f00", "#d55e00", "#009e73"
+BLACK, GREY, LIGHT = "#222222", "#777777", "#dddddd"
+_DISTINCT = (VERMILLION, BLUE, ORANGE, GREEN)
+
+
+def check_drawable(estimator, attribute, display, advice):
+    """Raise unless an estimator is fitted and has the attribute that is drawn.
+
+    ``advice`` says which estimators have it.
+    """
+    check_is_fitted(estimator)
+    if getattr(estimator, attribute, None) is None:
+        name = type(estimator).__name__
+        if name == "Pipeline":
+            advice = "Give the pipeline's last step, pipeline[-1], with what its other steps return"
+        raise TypeError(f"{display} draws {attribute!r}, which {name} does not have. {advice}.")
+
+
+def new_axes(caller, ax, figsize):
+    """The axes to draw into, new ones if None was given."""
+    check_matplotlib_support(caller)
+    import matplotlib.pyplot as plt
+
+    return plt.subplots(figsize=figsize, layout="constrained")[1] if ax is None else ax
+
+
+def column_names(X):
+    """Names of the columns of a data frame, None for an array."""
+    columns = getattr(X, "columns", None)
+    return None if columns is None else [str(name) for name in columns]
+
+
+def like(rows, X):
+    """Rows as a data frame where X is one: an estimator may have learned the columns' names."""
+    return type(X)(rows, columns=X.columns) if hasattr(X, "iloc") else rows
+
+
+def estimator_names(estimator):
+    """Names that a fitted estimator has for its features, or None."""
+    names = getattr(estimator, "feature_names_in_", None)
+    return None if names is None else [str(name) for name in names]
+
+
+def numbered(names, n_features):
+    """The names, or numbers where there are none."""
+    return [f"feature {j}" for j in range(n_features)] if names is None else list(names)
+
+
+def resolve_features(features, names, n_features):
+    """Column numbers of features given by number or by name."""
+    known = dict(zip(names or (), range(n_features)))
+    columns = []
+    for feature in features:
+        column = known.get(feature, feature)
+        if not isinstance(column, (int, np.integer)) or not -n_features <= column < n_features:
+            listed = f", or one of {', '.join(map(repr, known))}" if known else ""
+            raise ValueError(
+                f"features has {feature!r}, which is no column. "
+                f"Give a number from 0 to {n_features - 1}{listed}."
+            )
+        columns.append(int(column) % n_features)
+    return columns
+
+
+def robust_top(costs):
+    """An upper limit that shows most costs well, however large a few of them are."""
+    costs = np.asarray(costs, dtype=float)
+    finite = costs[np.isfinite(costs)]
+    if not len(finite):
+        return 1.0
+    lowest = finite.min()
+    usual = lowest + 4 * (np.quantile(finite, 0.75) - lowest)
+    return float(finite[finite <= usual].max() if usual > lowest else finite.max())
+
+
+def legend_above(ax, n_columns, *, name=None, **kwargs):
+    """A legend on top of the axes, where it hides nothing, and the title on top of it."""
+    ax.legend(
+        loc="lower left",
+        bbox_to_anchor=(0, 1),
+        ncols=n_columns,
+        frameon=False,
+        columnspacing=1.2,
+        borderaxespad=0.2,
+        **kwargs,
+    )
+    if name is not None:
+        ax.set_title(name, loc="left", pad=24)
+
+
+def latent_points(estimator, X, display):
+    """Latent points of rows, and the names of their features."""
+    advice = "Give a fitted CouplingFlowDensity or StructureSearchFlow"
+    check_drawable(estimator, "masks_", display, advice)  # many estimators have a transform
+    Z = np.asarray(estimator.transform(X))
+    return Z, numbered(estimator_names(estimator), Z.shape[1])
+
+
+def named_curves(ax, x, curves, names, distance, n_named):
+    """Curves over x; those of the largest distance in colours, with names."""
+    named = np.argsort(-distance, kind="stable")[: min(n_named, len(_DISTINCT))]
+    for j in np.setdiff1d(np.arange(curves.shape[1]), named):
+        ax.plot(x, curves[:, j], color="#888888", linewidth=0.8, alpha=0.7)
+    for rank, (j, color) in enumerate(zip(named, _DISTINCT)):
+        ax.plot(x, curves[:, j], color=color, linewidth=1.6, label=names[j], zorder=5 - rank / 9)

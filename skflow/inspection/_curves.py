@@ -1,0 +1,314 @@
+"""What happened in fit: the curves of the training and the costs of a structure search."""
+
+import numpy as np
+
+from ._common import (
+    BLUE,
+    GREY,
+    ORANGE,
+    VERMILLION,
+    check_drawable,
+    legend_above,
+    new_axes,
+    robust_top,
+)
+
+
+class TrainingCurveDisplay:
+    """Mean log-density of the training and the validation rows, epoch by epoch.
+
+    Both are of the flow without its broad components, in the units of the data, as ``score`` is:
+    higher is better. Epochs that lie far below the others are marked at the lower edge, so that
+    the rest stays legible. It is recommended to make a display by ``from_estimator``.
+
+    Parameters
+    ----------
+    loss_curve : sequence of float, shape (n_epochs,)
+        Negative mean log-density of the training rows, nats a row.
+    validation_scores : sequence of float, shape (n_epochs,), or None, default=None
+        Mean log-density of the validation rows, nats a row; None without early stopping.
+    name : str or None, default=None
+        Title.
+
+    Attributes
+    ----------
+    best_epoch_ : int
+        The epoch, counted from 1, of the highest validation score or, without one, of the lowest
+        loss. A single flow is kept as it was then.
+    ax_ : matplotlib Axes
+        The curves.
+    figure_ : matplotlib Figure
+        The figure that holds them.
+    lines_ : list of matplotlib Line2D
+        The curves: training and, if there is one, validation.
+
+    See Also
+    --------
+    sklearn.model_selection.LearningCurveDisplay : Scores for growing numbers of rows.
+
+    References
+    ----------
+    .. [1] Prechelt, L., "Early Stopping - But When?", Neural Networks: Tricks of the Trade, 1998.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from sklearn.datasets import load_iris
+    >>> from skflow import CouplingFlowDensity
+    >>> from skflow.inspection import TrainingCurveDisplay
+    >>> flow = CouplingFlowDensity(n_layers=2, max_iter=20, random_state=0).fit(load_iris().data)
+    >>> display = TrainingCurveDisplay.from_estimator(flow)
+    >>> len(display.lines_)
+    2
+    >>> plt.show()
+    """
+
+    def __init__(self, *, loss_curve, validation_scores=None, name=None):
+        self.loss_curve = loss_curve
+        self.validation_scores = validation_scores
+        self.name = name
+
+    @classmethod
+    def from_estimator(cls, estimator, *, name=None, ax=None):
+        """Draw the curves of the last ``fit``.
+
+        Parameters
+        ----------
+        estimator : CouplingFlowDensity or StructureSearchFlow
+            A fitted one. For several members the curves are the means over them.
+        name : str or None, default=None
+            Title.
+        ax : matplotlib Axes or None, default=None
+            Where to draw; None makes a figure.
+
+        Returns
+        -------
+        display : TrainingCurveDisplay
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        TypeError
+            If it has no ``loss_curve_``.
+        """
+        advice = "Give a fitted CouplingFlowDensity or StructureSearchFlow"
+        check_drawable(estimator, "loss_curve_", cls.__name__, advice)
+        scores = getattr(estimator, "validation_scores_", None)
+        display = cls(
+            loss_curve=np.array(estimator.loss_curve_),
+            validation_scores=None if scores is None else np.array(scores),
+            name=name,
+        )
+        return display.plot(ax)
+
+    def plot(self, ax=None):
+        """Draw the curves.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or None, default=None
+            Where to draw; None makes a figure.
+
+        Returns
+        -------
+        display : TrainingCurveDisplay
+            The object itself.
+        """
+        ax = new_axes(f"{type(self).__name__}.plot", ax, (6.0, 3.6))
+        curves = {"training": -np.asarray(self.loss_curve, dtype=float)}
+        if self.validation_scores is not None:
+            curves["validation"] = np.asarray(self.validation_scores, dtype=float)
+        decisive = list(curves.values())[-1]
+        self.best_epoch_ = int(np.nanargmax(decisive)) + 1
+        lowest = -robust_top(-np.concatenate(list(curves.values())))
+        highest = max(np.nanmax(curve) for curve in curves.values())
+        margin = 0.05 * (highest - lowest) or 0.5
+        self.lines_ = []
+        for (label, curve), color in zip(curves.items(), [BLUE, VERMILLION]):
+            epochs = np.arange(1, len(curve) + 1)
+            style = {"color": color, "marker": "o" if len(curve) == 1 else None}
+            self.lines_ += ax.plot(epochs, curve, label=label, **style)
+            below = ~(curve >= lowest)
+            if below.any():
+                edge = np.full(below.sum(), lowest - margin)
+                ax.plot(epochs[below], edge, "v", color=color, markersize=5, clip_on=False)
+        ax.axvline(self.best_epoch_, color=GREY, linestyle=":", label="best epoch")
+        ax.set(
+            xlabel="epoch",
+            ylabel="mean log-density, nats a row",
+            ylim=(lowest - margin, highest + margin),
+        )
+        ax.xaxis.get_major_locator().set_params(integer=True)
+        legend_above(ax, 3, name=self.name)
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+
+class SearchHistoryDisplay:
+    """Cost of each iteration of a structure search, what was accepted, and the best so far.
+
+    Costs are negative mean log-densities of candidates after a short training, in nats a row of
+    the standardised data; lower is better. Costs far above the others, infinite ones included, are
+    marked at the upper edge, so that the rest stays legible. It is recommended to make a display by
+    ``from_estimator`` or ``from_history``.
+
+    Parameters
+    ----------
+    iteration : ndarray of int, shape (n_iterations + 1,)
+        0 is the start.
+    cost : ndarray of float, shape (n_iterations + 1,)
+        Of the candidate of each iteration, nats a row.
+    accepted : ndarray of bool, shape (n_iterations + 1,)
+        Whether it became the best structure; ties are accepted.
+    best_cost : ndarray of float, shape (n_iterations + 1,)
+        The lowest cost so far, nats a row.
+    name : str or None, default=None
+        Title.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        The picture.
+    figure_ : matplotlib Figure
+        The figure that holds it.
+
+    References
+    ----------
+    .. [1] Gonsior, F., Mücke, S., Morik, K., "Structure Search for Normalizing Flows", LWDA 2021,
+       Algorithm 1.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from sklearn.datasets import load_iris
+    >>> from skflow import StructureSearchFlow
+    >>> from skflow.inspection import SearchHistoryDisplay
+    >>> flow = StructureSearchFlow(
+    ...     n_layers=2, n_search_iter=20, coupling="affine", max_iter=10, random_state=0
+    ... ).fit(load_iris().data)
+    >>> display = SearchHistoryDisplay.from_estimator(flow)
+    >>> display.cost.shape
+    (21,)
+    >>> plt.show()
+    """
+
+    def __init__(self, *, iteration, cost, accepted, best_cost, name=None):
+        self.iteration = iteration
+        self.cost = cost
+        self.accepted = accepted
+        self.best_cost = best_cost
+        self.name = name
+
+    @classmethod
+    def from_estimator(cls, estimator, *, name=None, ax=None):
+        """Draw the search of the last ``fit``.
+
+        Parameters
+        ----------
+        estimator : StructureSearchFlow, or CouplingFlowDensity with a search as ``mask_layout``
+            A fitted one. Of several members, the first one's search is drawn.
+        name : str or None, default=None
+            Title.
+        ax : matplotlib Axes or None, default=None
+            Where to draw; None makes a figure.
+
+        Returns
+        -------
+        display : SearchHistoryDisplay
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        TypeError
+            If it has not searched.
+        """
+        advice = "Fit a StructureSearchFlow, or a CouplingFlowDensity with mask_layout='search'"
+        check_drawable(estimator, "search_history_", cls.__name__, advice)
+        return cls.from_history(estimator.search_history_, name=name, ax=ax)
+
+    @classmethod
+    def from_history(cls, history, *, name=None, ax=None):
+        """Draw the records of a search.
+
+        Parameters
+        ----------
+        history : list of SearchRecord
+            Such as ``search_history_``.
+        name : str or None, default=None
+            Title.
+        ax : matplotlib Axes or None, default=None
+            Where to draw; None makes a figure.
+
+        Returns
+        -------
+        display : SearchHistoryDisplay
+
+        Raises
+        ------
+        ValueError
+            If there are no records.
+        """
+        if not len(history):
+            raise ValueError("history is empty. Give the records of a search, at least its start.")
+        display = cls(
+            iteration=np.array([record.iteration for record in history]),
+            cost=np.array([record.cost for record in history], dtype=float),
+            accepted=np.array([record.accepted for record in history], dtype=bool),
+            best_cost=np.array([record.best_cost for record in history], dtype=float),
+            name=name,
+        )
+        return display.plot(ax)
+
+    def plot(self, ax=None):
+        """Draw the costs.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or None, default=None
+            Where to draw; None makes a figure.
+
+        Returns
+        -------
+        display : SearchHistoryDisplay
+            The object itself.
+        """
+        ax = new_axes(f"{type(self).__name__}.plot", ax, (6.5, 3.6))
+        top = robust_top(self.cost)
+        finite = np.append(self.best_cost, self.cost)
+        lowest = finite[np.isfinite(finite)].min(initial=top)
+        margin = 0.06 * (top - lowest) or 0.5
+        inside = self.cost <= top
+        for selected, style in (
+            (~self.accepted, dict(marker="o", markersize=3.5, color=GREY, label="not accepted")),
+            (self.accepted, dict(marker="D", markersize=5, color=VERMILLION, label="accepted")),
+        ):
+            shown = selected & inside
+            ax.plot(self.iteration[shown], self.cost[shown], linestyle="none", zorder=3, **style)
+        ax.step(
+            self.iteration, self.best_cost, where="post", color=BLUE, label="best so far", zorder=2
+        )
+        if not inside.all():
+            beyond = self.cost[~inside].max()
+            said = f"above, up to {beyond:.3g}" if np.isfinite(beyond) else "above, or infinite"
+            ax.plot(
+                self.iteration[~inside],
+                np.full((~inside).sum(), top + margin),
+                marker="^",
+                markersize=6,
+                color=ORANGE,
+                linestyle="none",
+                clip_on=False,
+                zorder=4,
+                label=said,
+            )
+        ax.set(
+            xlabel="iteration",
+            ylabel="cost, nats a row",
+            ylim=(lowest - margin, top + margin),
+        )
+        ax.xaxis.get_major_locator().set_params(integer=True)
+        self.figure_, self.ax_ = ax.figure, ax
+        legend_above(ax, 4, name=self.name)
+        return self

@@ -1,0 +1,220 @@
+"""A density over a plane."""
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from ._common import column_names, like, new_axes, numbered, resolve_features
+
+
+class DensityDisplay:
+    """A density over two features, as regions that hold given shares of the probability.
+
+    The regions are the smallest that hold these shares (regions of highest density [1]_), so that
+    the picture does not depend on the units, and tails do not wash it out. Of an estimator with
+    more than two features a slice is drawn: the others are held at a point. A slice is not a
+    marginal density, and need not look like a scatter plot of the two features.
+
+    It is recommended to make a display by ``from_estimator``.
+
+    Parameters
+    ----------
+    xx0, xx1 : ndarray of shape (grid_resolution, grid_resolution)
+        The grid, from ``numpy.meshgrid``, in the units of the data.
+    log_density : ndarray of shape (grid_resolution, grid_resolution)
+        Log-density on the grid, in nats.
+    xlabel, ylabel : str, default=""
+        Names of the features.
+    name : str or None, default=None
+        Title.
+
+    Attributes
+    ----------
+    levels_ : ndarray of shape (n_levels,)
+        Log-densities at the edges of the regions, in nats, ascending.
+    surface_ : matplotlib QuadContourSet
+        The regions.
+    colorbar_ : matplotlib Colorbar or None
+        What says which region holds how much.
+    ax_ : matplotlib Axes
+        The picture.
+    figure_ : matplotlib Figure
+        The figure that holds it.
+
+    See Also
+    --------
+    sklearn.inspection.DecisionBoundaryDisplay : Regions of a classifier or an outlier detector.
+
+    References
+    ----------
+    .. [1] Hyndman, R. J., "Computing and Graphing Highest Density Regions", The American
+       Statistician 50 (1996).
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from sklearn.datasets import make_moons
+    >>> from skflow import CouplingFlowDensity
+    >>> from skflow.inspection import DensityDisplay
+    >>> X, _ = make_moons(300, noise=0.1, random_state=0)
+    >>> flow = CouplingFlowDensity(n_layers=4, max_iter=10, random_state=0).fit(X)
+    >>> display = DensityDisplay.from_estimator(flow, X)
+    >>> points = display.ax_.scatter(*X.T, s=4, color="black")
+    >>> display.log_density.shape
+    (100, 100)
+    >>> plt.show()
+    """
+
+    def __init__(self, *, xx0, xx1, log_density, xlabel="", ylabel="", name=None):
+        self.xx0 = xx0
+        self.xx1 = xx1
+        self.log_density = log_density
+        self.xlabel = xlabel
+        self.ylabel = ylabel
+        self.name = name
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator,
+        X,
+        *,
+        features=(0, 1),
+        at=None,
+        grid_resolution=100,
+        margin=0.15,
+        name=None,
+        ax=None,
+        **kwargs,
+    ):
+        """Evaluate a density on a grid and draw it.
+
+        Parameters
+        ----------
+        estimator : object
+            A fitted density estimator: anything with ``score_samples``, also a pipeline or a
+            ``GaussianMixture``.
+        X : array-like of shape (n_samples, n_features)
+            Rows that set the range of the grid; those near the point of a slice show it larger.
+        features : pair of int or str, default=(0, 1)
+            The features of the plane, by number or, with a data frame, by name.
+        at : array-like of shape (n_features,) or None, default=None
+            Point of the slice: values of the other features, where there are any. None is the
+            median of the rows of X.
+        grid_resolution : int, default=100
+            Grid points in each direction.
+        margin : float, default=0.15
+            How far the grid exceeds the range of X, as a part of that range.
+        name : str or None, default=None
+            Title. None says, for a slice, where it is.
+        ax : matplotlib Axes or None, default=None
+            Where to draw; None makes a figure.
+        **kwargs : dict
+            For ``plot``.
+
+        Returns
+        -------
+        display : DensityDisplay
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        TypeError
+            If it has no ``score_samples``.
+        ValueError
+            If the features are not two columns of X, or the point is of another shape.
+        """
+        check_is_fitted(estimator)
+        if not hasattr(estimator, "score_samples"):
+            raise TypeError(
+                f"{cls.__name__} needs a density estimator, but {type(estimator).__name__} has no "
+                "score_samples."
+            )
+        names, rows = column_names(X), np.asarray(X, dtype=float)
+        columns = resolve_features(features, names, rows.shape[1])
+        if len(set(columns)) != 2:
+            raise ValueError(f"features={features!r} is not possible. Give two different columns.")
+        sliced = rows.shape[1] > 2
+        if name is None and sliced:
+            name = f"slice at the {'median' if at is None else 'given values'} of the others"
+        point = np.median(rows, axis=0) if at is None else np.asarray(at, dtype=float)
+        if point.shape != (rows.shape[1],):
+            raise ValueError(
+                f"at has shape {point.shape}, but a value for each of the {rows.shape[1]} features "
+                "is needed; those of the plane are ignored."
+            )
+        xx0, xx1 = np.meshgrid(*(_axis(rows[:, j], margin, grid_resolution) for j in columns))
+        grid = np.tile(point, (xx0.size, 1))
+        grid[:, columns] = np.column_stack([xx0.ravel(), xx1.ravel()])
+        labels = numbered(names, rows.shape[1])
+        display = cls(
+            xx0=xx0,
+            xx1=xx1,
+            log_density=estimator.score_samples(like(grid, X)).reshape(xx0.shape),
+            xlabel=labels[columns[0]],
+            ylabel=labels[columns[1]],
+            name=name,
+        )
+        return display.plot(ax, **kwargs)
+
+    def plot(self, ax=None, *, shares=(0.5, 0.8, 0.95, 0.99), cmap="Blues", colorbar=True):
+        """Draw the regions.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or None, default=None
+            Where to draw; None makes a figure.
+        shares : sequence of float, default=(0.5, 0.8, 0.95, 0.99)
+            Shares of the probability on the grid, between 0 and 1, that the regions hold.
+        cmap : str or matplotlib Colormap, default="Blues"
+            Colours; the dark end is the highest density.
+        colorbar : bool, default=True
+            Whether to say which region holds how much.
+
+        Returns
+        -------
+        display : DensityDisplay
+            The object itself.
+
+        Raises
+        ------
+        ValueError
+            If a share is not between 0 and 1.
+        """
+        shares = np.sort(np.asarray(shares, dtype=float))[::-1]
+        if not len(shares) or shares[0] >= 1 or shares[-1] <= 0:
+            raise ValueError(f"shares={shares.tolist()} is not possible: between 0 and 1 are.")
+        ax = new_axes(f"{type(self).__name__}.plot", ax, (5.2, 4.0))
+        from matplotlib import colormaps
+
+        self.ax_, self.figure_, self.colorbar_ = ax, ax.figure, None
+        levels, first = np.unique(self._edges(shares), return_index=True)
+        self.levels_ = levels
+        highest = max(self.log_density.max(), levels[-1]) + 1e-9
+        cmap = colormaps[cmap] if isinstance(cmap, str) else cmap
+        colors = cmap(np.linspace(0.25, 0.95, len(levels)))
+        self.surface_ = ax.contourf(
+            self.xx0, self.xx1, self.log_density, levels=[*levels, highest], colors=colors
+        )
+        if colorbar:
+            self.colorbar_ = self.figure_.colorbar(
+                self.surface_, ax=ax, ticks=levels, spacing="uniform", label="probability inside"
+            )
+            self.colorbar_.set_ticklabels([f"{100 * share:g} %" for share in shares[first]])
+            self.colorbar_.ax.tick_params(length=0)
+        ax.set(xlabel=self.xlabel, ylabel=self.ylabel)
+        if self.name is not None:
+            ax.set_title(self.name, fontsize="medium")
+        return self
+
+    def _edges(self, shares):
+        """Log-densities above which the shares of the probability on the grid lie."""
+        ordered = np.sort(self.log_density, axis=None)[::-1]
+        inside = np.exp(ordered - ordered[0]).cumsum()
+        return ordered[np.searchsorted(inside, shares * inside[-1])]
+
+
+def _axis(column, margin, resolution):
+    lowest, highest = column.min(), column.max()
+    beyond = margin * (highest - lowest) or 1.0
+    return np.linspace(lowest - beyond, highest + beyond, resolution)

@@ -1,0 +1,228 @@
+"""Coupling structures as a grid of layers and features."""
+
+import numpy as np
+
+from ._common import BLUE, LIGHT, check_drawable, estimator_names, new_axes
+
+
+class MaskDisplay:
+    """Masks as a grid: a row for each layer, a column for each feature.
+
+    Dark features are transformed by the layer, light ones condition the transform and pass
+    unchanged. Data enter at the top. It is recommended to make a display by ``from_estimator`` or
+    ``from_masks``.
+
+    Parameters
+    ----------
+    masks : ndarray of bool, shape (n_layers, n_features)
+        True is transformed, False conditions.
+    feature_names : list of str or None, default=None
+        Names of the features; None numbers them from 0.
+    name : str or None, default=None
+        Title.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        The grid.
+    figure_ : matplotlib Figure
+        The figure that holds it.
+    mesh_ : matplotlib QuadMesh
+        Its cells.
+
+    See Also
+    --------
+    skflow.masks : Makes masks.
+
+    References
+    ----------
+    .. [1] Gonsior, F., Mücke, S., Morik, K., "Structure Search for Normalizing Flows", LWDA 2021.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from skflow import masks
+    >>> from skflow.inspection import MaskDisplay
+    >>> display = MaskDisplay.from_masks(masks.parity(4, 6))
+    >>> display.masks.shape
+    (4, 6)
+    >>> plt.show()
+    """
+
+    def __init__(self, *, masks, feature_names=None, name=None):
+        self.masks = masks
+        self.feature_names = feature_names
+        self.name = name
+
+    @classmethod
+    def from_estimator(cls, estimator, *, member=0, name=None, ax=None):
+        """Draw the masks in use.
+
+        Parameters
+        ----------
+        estimator : CouplingFlowDensity or StructureSearchFlow
+            A fitted one.
+        member : int, default=0
+            Which member, with ``n_estimators`` greater than 1.
+        name : str or None, default=None
+            Title. None is the number of the member where there are several, and nothing where
+            there is one.
+        ax : matplotlib Axes or None, default=None
+            Where to draw; None makes a figure.
+
+        Returns
+        -------
+        display : MaskDisplay
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        TypeError
+            If it has no masks.
+        ValueError
+            If there is no such member.
+        """
+        advice = "Give a fitted CouplingFlowDensity or StructureSearchFlow"
+        check_drawable(estimator, "masks_", cls.__name__, advice)
+        masks = estimator.masks_
+        if masks.ndim == 2:
+            masks = masks[np.newaxis]
+        if not 0 <= member < len(masks):
+            raise ValueError(
+                f"member={member!r} does not exist. Give an integer from 0 to {len(masks) - 1}."
+            )
+        if name is None and len(masks) > 1:
+            name = f"member {member} of {len(masks)}"
+        names = estimator_names(estimator)
+        return cls(masks=masks[member], feature_names=names, name=name).plot(ax)
+
+    @classmethod
+    def from_masks(cls, masks, *, feature_names=None, name=None, ax=None):
+        """Draw masks that are given.
+
+        Parameters
+        ----------
+        masks : array of bool, shape (n_layers, n_features)
+            True is transformed, False conditions.
+        feature_names : sequence of str or None, default=None
+            Names of the features; None numbers them from 0.
+        name : str or None, default=None
+            Title.
+        ax : matplotlib Axes or None, default=None
+            Where to draw; None makes a figure.
+
+        Returns
+        -------
+        display : MaskDisplay
+
+        Raises
+        ------
+        ValueError
+            If the masks are not two-dimensional or not boolean, or the names are not as many as
+            the features.
+        """
+        masks = np.asarray(masks)
+        if masks.ndim != 2 or masks.dtype != bool:
+            raise ValueError(
+                f"masks has shape {masks.shape} and dtype {masks.dtype}, but a boolean array of "
+                "shape (n_layers, n_features) is needed. For masks of several members give one "
+                "at a time."
+            )
+        if feature_names is not None and len(feature_names) != masks.shape[1]:
+            raise ValueError(
+                f"feature_names has {len(feature_names)} names, but masks {masks.shape[1]} "
+                "features. Give one for each, or None."
+            )
+        names = None if feature_names is None else [str(name) for name in feature_names]
+        return cls(masks=masks, feature_names=names, name=name).plot(ax)
+
+    def plot(self, ax=None, *, legend=True):
+        """Draw the grid.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or None, default=None
+            Where to draw; None makes a figure whose size follows the grid.
+        legend : bool, default=True
+            Whether to explain the two shades above the grid.
+
+        Returns
+        -------
+        display : MaskDisplay
+            The object itself.
+        """
+        n_layers, n_features = self.masks.shape
+        longest = max(map(len, self.feature_names)) if self.feature_names else 2
+        size = (
+            min(12.0, max(4.5, 0.45 * n_features + 1)),
+            min(9.0, 0.28 * n_layers + 1.0 + 0.07 * min(longest, 25)),
+        )
+        ax = new_axes(f"{type(self).__name__}.plot", ax, size)
+        from matplotlib.colors import ListedColormap
+        from matplotlib.patches import Patch
+
+        self.ax_, self.figure_ = ax, ax.figure
+        self.mesh_ = ax.pcolormesh(
+            self.masks,
+            cmap=ListedColormap([LIGHT, BLUE]),
+            vmin=0,
+            vmax=1,
+            edgecolors="white",
+            linewidth=2 if n_features <= 25 else 0.7,
+        )
+        ax.invert_yaxis()
+        ax.tick_params(length=0)
+        ax.spines[:].set_visible(False)
+        self._label(ax)
+        if self.name is not None:
+            ax.set_title(self.name, loc="left")
+        if legend:
+            ax.legend(
+                handles=[
+                    Patch(color=BLUE, label="transformed"),
+                    Patch(color=LIGHT, label="conditions"),
+                ],
+                loc="lower right",
+                bbox_to_anchor=(1, 1),
+                ncols=2,
+                frameon=False,
+                borderaxespad=0.2,
+            )
+        return self
+
+    def _label(self, ax):
+        n_layers, n_features = self.masks.shape
+        extent = ax.get_window_extent()
+        points = 72 / ax.figure.dpi
+        height, width = points * extent.height / n_layers, points * extent.width / n_features
+        ax.set_ylabel("layer")
+        step, font = _spacing(height)
+        layers = np.arange(0, n_layers, step)
+        ax.set_yticks(layers + 0.5, layers + 1, fontsize=font)
+        if self.feature_names is None:
+            ax.set_xlabel("feature")
+            step = next(step for step in (1, 2, 5, 10, 20, 50, n_features) if step * width >= 17)
+            columns = np.arange(0, n_features, step)
+            ax.set_xticks(columns + 0.5, columns, fontsize=9)
+            return
+        step, font = _spacing(width)
+        columns = np.arange(0, n_features, step)
+        names = [_shortened(self.feature_names[j]) for j in columns]
+        if 0.65 * font * max(map(len, names)) <= width:
+            style = {}
+        elif width >= 24:
+            style = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
+        else:
+            style = {"rotation": 90}
+        ax.set_xticks(columns + 0.5, names, fontsize=font, **style)
+
+
+def _spacing(room):
+    """Every how many labels to write, and their size, with so many points for each."""
+    font = min(10.0, max(6.5, 0.85 * room))
+    return max(1, int(np.ceil(1.05 * font / room))), font
+
+
+def _shortened(name):
+    return name if len(name) <= 25 else name[:24] + "…"

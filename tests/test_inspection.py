@@ -1,0 +1,421 @@
+"""Displays: their arrays against other ways to compute them, their labels, and what they refuse."""
+
+import sys
+from itertools import pairwise
+from types import SimpleNamespace
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas
+import pytest
+from matplotlib.colors import to_rgb
+from matplotlib.text import Text
+from scipy import stats
+from sklearn.covariance import EmpiricalCovariance
+from sklearn.exceptions import NotFittedError
+from sklearn.mixture import GaussianMixture
+from sklearn.neighbors import KernelDensity
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skflow import CouplingFlowDensity, StructureSearchFlow, inspection, masks
+from skflow.inspection import (
+    DensityDisplay,
+    LatentQQDisplay,
+    MaskDisplay,
+    PairPlotDisplay,
+    PITDisplay,
+    SearchHistoryDisplay,
+    TrainingCurveDisplay,
+)
+
+FAST = {"coupling": "affine", "hidden_layer_sizes": (), "max_iter": 10, "random_state": 0}
+NAMES = ["length", "width", "height", "weight"]
+
+
+@pytest.fixture(scope="module")
+def table():
+    rng = np.random.RandomState(0)
+    X = rng.standard_normal((400, 4)) @ rng.standard_normal((4, 4)) + [1, 2, 3, 4]
+    return pandas.DataFrame(X, columns=NAMES)
+
+
+@pytest.fixture(scope="module")
+def flow(table):
+    search = StructureSearchFlow(2, n_search_iter=12, n_candidate_steps=5, tail_weight=0, **FAST)
+    return search.fit(table)
+
+
+@pytest.fixture(scope="module")
+def ensemble(table):
+    return CouplingFlowDensity(2, mask_layout="random", n_estimators=2, **FAST).fit(table)
+
+
+def texts(labels):
+    return [label.get_text() for label in labels]
+
+
+def record(iteration, cost, accepted, best_cost):
+    return SimpleNamespace(iteration=iteration, cost=cost, accepted=accepted, best_cost=best_cost)
+
+
+# ---- what all share
+
+FROM_ESTIMATOR = {
+    "masks": lambda estimator, X, **kwargs: MaskDisplay.from_estimator(estimator, **kwargs),
+    "training": lambda estimator, X, **kwargs: TrainingCurveDisplay.from_estimator(
+        estimator, **kwargs
+    ),
+    "search": lambda estimator, X, **kwargs: SearchHistoryDisplay.from_estimator(
+        estimator, **kwargs
+    ),
+    "density": DensityDisplay.from_estimator,
+    "pairs": PairPlotDisplay.from_estimator,
+    "quantiles": LatentQQDisplay.from_estimator,
+    "latent PIT": PITDisplay.from_estimator,
+    "density PIT": lambda estimator, X, **kwargs: PITDisplay.from_estimator(
+        estimator, X, values="density", n_samples=50, **kwargs
+    ),
+}
+
+
+@pytest.mark.parametrize("label", FROM_ESTIMATOR)
+def test_draws_into_given_axes_or_a_figure_of_its_own(label, flow, table):
+    figure, axes = plt.subplots(1, 2)
+    display = FROM_ESTIMATOR[label](flow, table, ax=axes[1])
+    assert display.figure_ is figure
+    assert getattr(display, "ax_", axes[1]) is axes[1]
+    figure.canvas.draw()
+    own = FROM_ESTIMATOR[label](flow, table, name="a title")
+    assert own.figure_ is not figure
+    assert plt.get_fignums() == [figure.number, own.figure_.number]
+    own.figure_.canvas.draw()
+    assert "a title" in texts(own.figure_.findobj(Text))
+    assert display.plot() is display
+    assert display.figure_ not in (figure, own.figure_)
+
+
+@pytest.mark.parametrize("label", FROM_ESTIMATOR)
+def test_refuses_what_is_not_fitted_or_no_flow(label, table):
+    with pytest.raises(NotFittedError):
+        FROM_ESTIMATOR[label](StructureSearchFlow(), table)
+    with pytest.raises(TypeError, match="EmpiricalCovariance"):
+        FROM_ESTIMATOR[label](EmpiricalCovariance().fit(table), table)
+    with pytest.raises(TypeError):
+        FROM_ESTIMATOR[label](np.zeros((3, 4)), table)
+
+
+@pytest.mark.parametrize("label", ["masks", "training", "quantiles", "latent PIT"])
+def test_a_pipeline_is_told_to_give_its_last_step(label, flow, table):
+    pipeline = make_pipeline(StandardScaler(), CouplingFlowDensity(2, **FAST)).fit(table)
+    with pytest.raises(TypeError, match=r"last step, pipeline\[-1\]"):
+        FROM_ESTIMATOR[label](pipeline, table)
+
+
+@pytest.mark.parametrize("label", ["quantiles", "latent PIT"])
+def test_a_latent_view_needs_a_single_member(label, ensemble, table):
+    with pytest.raises(ValueError, match="n_estimators=1"):
+        FROM_ESTIMATOR[label](ensemble, table)
+
+
+def test_without_matplotlib_it_says_what_to_install(monkeypatch, flow):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(ImportError, match=r"MaskDisplay.plot requires matplotlib"):
+        MaskDisplay.from_estimator(flow)
+
+
+def test_all_displays_are_public():
+    assert {name for name in vars(inspection) if name.endswith("Display")} == set(
+        inspection.__all__
+    )
+
+
+# ---- masks
+
+
+def test_masks_are_the_cells(flow):
+    display = MaskDisplay.from_estimator(flow)
+    display.figure_.canvas.draw()
+    colors = display.mesh_.get_facecolors()[:, :3].reshape(2, 4, 3)
+    dark = np.linalg.norm(colors - to_rgb("#0072b2"), axis=2) < 1e-6
+    assert np.array_equal(dark, flow.masks_)
+    assert display.ax_.yaxis_inverted()  # data enter at the top
+    assert texts(display.ax_.get_yticklabels()) == ["1", "2"]
+    assert texts(display.ax_.get_xticklabels()) == NAMES
+
+
+def test_members_one_at_a_time(ensemble):
+    display = MaskDisplay.from_estimator(ensemble, member=1)
+    assert np.array_equal(display.masks, ensemble.masks_[1])
+    assert display.name == "member 1 of 2"
+    with pytest.raises(ValueError, match="from 0 to 1"):
+        MaskDisplay.from_estimator(ensemble, member=2)
+
+
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("shape", [(1, 1), (8, 60), (40, 200)])
+def test_labels_of_masks_do_not_overlap(shape, named):
+    names = [f"a rather long name, {j}" for j in range(shape[1])] if named else None
+    display = MaskDisplay.from_masks(np.ones(shape, dtype=bool), feature_names=names)
+    display.figure_.canvas.draw()
+    for axis in (display.ax_.xaxis, display.ax_.yaxis):
+        boxes = [label.get_window_extent() for label in axis.get_ticklabels()]
+        assert boxes
+        assert not any(a.overlaps(b) for a, b in pairwise(boxes))
+        assert min(label.get_fontsize() for label in axis.get_ticklabels()) >= 6.5
+
+
+def test_sixty_names_are_all_written():
+    names = [f"band {j}" for j in range(60)]
+    display = MaskDisplay.from_masks(masks.parity(8, 60), feature_names=names)
+    assert texts(display.ax_.get_xticklabels()) == names
+
+
+@pytest.mark.parametrize(
+    ("wrong", "match"),
+    [
+        (dict(masks=np.ones((2, 3))), "dtype float64"),
+        (dict(masks=np.ones(3, dtype=bool)), "shape \\(3,\\)"),
+        (dict(masks=masks.parity(2, 3), feature_names=["a"]), "1 names"),
+    ],
+)
+def test_wrong_masks(wrong, match):
+    with pytest.raises(ValueError, match=match):
+        MaskDisplay.from_masks(**wrong)
+
+
+# ---- curves
+
+
+def test_training_curves_are_log_densities(flow):
+    display = TrainingCurveDisplay.from_estimator(flow)
+    training, validation = display.lines_
+    assert np.array_equal(training.get_ydata(), -np.array(flow.loss_curve_))
+    assert np.array_equal(validation.get_ydata(), flow.validation_scores_)
+    assert training.get_xdata().tolist() == list(range(1, flow.n_iter_ + 1))
+    assert display.best_epoch_ == 1 + int(np.argmax(flow.validation_scores_))
+
+
+def test_without_validation_the_lowest_loss_is_best(table):
+    flow = CouplingFlowDensity(2, early_stopping=False, **FAST).fit(table)
+    display = TrainingCurveDisplay.from_estimator(flow)
+    assert len(display.lines_) == 1
+    assert display.best_epoch_ == 1 + int(np.argmin(flow.loss_curve_))
+
+
+def test_a_huge_first_loss_does_not_flatten_the_curve():
+    display = TrainingCurveDisplay(loss_curve=[1e12, np.inf, 3.0, 2.0, 1.0, 1.5]).plot()
+    low, high = display.ax_.get_ylim()
+    assert low < -3 and high > -1 and high - low < 10
+    marked = display.ax_.lines[1]
+    assert marked.get_marker() == "v"
+    assert marked.get_xdata().tolist() == [1, 2]
+
+
+def test_history_of_a_search(flow):
+    display = SearchHistoryDisplay.from_estimator(flow)
+    assert display.iteration.tolist() == list(range(13))
+    assert np.array_equal(np.minimum.accumulate(display.cost), display.best_cost)
+    rejected, accepted, best = display.ax_.lines
+    assert len(rejected.get_xdata()) + len(accepted.get_xdata()) == 13
+    assert accepted.get_xdata().tolist() == np.flatnonzero(display.accepted).tolist()
+    assert np.array_equal(best.get_ydata(), display.best_cost)
+    assert best.get_drawstyle() == "steps-post"
+
+
+def test_huge_and_infinite_costs_are_marked_at_the_edge():
+    costs = [1e300, np.inf, 5.0, 4.0, 6.0, 5.0, 3.0, 7.0]
+    best = np.minimum.accumulate(costs)
+    history = [record(t, c, c == b, b) for t, (c, b) in enumerate(zip(costs, best))]
+    display = SearchHistoryDisplay.from_history(history)
+    low, high = display.ax_.get_ylim()
+    assert low < 3 and 7 < high < 10
+    marked = display.ax_.lines[-1]
+    assert marked.get_xdata().tolist() == [0, 1]
+    assert (marked.get_ydata() == high).all()
+    display.figure_.canvas.draw()
+
+
+@pytest.mark.parametrize("cost", [2.5, np.inf])
+def test_a_search_of_one_record(cost):
+    display = SearchHistoryDisplay.from_history([record(0, cost, True, cost)])
+    display.figure_.canvas.draw()
+    assert np.isfinite(display.ax_.get_ylim()).all()
+
+
+def test_history_that_is_absent(ensemble):
+    with pytest.raises(TypeError, match="mask_layout='search'"):
+        SearchHistoryDisplay.from_estimator(ensemble)
+    with pytest.raises(ValueError, match="empty"):
+        SearchHistoryDisplay.from_history([])
+
+
+# ---- a density over a plane
+
+
+def test_regions_of_a_gaussian_are_its_ellipses():
+    rng = np.random.RandomState(0)
+    X = rng.standard_normal((2000, 2)) * [1, 100]
+    gaussian = GaussianMixture(1, random_state=0).fit(X)
+    shares = [0.5, 0.9]
+    display = DensityDisplay.from_estimator(
+        gaussian, X, grid_resolution=300, margin=0.3, shares=shares
+    )
+    peak = gaussian.score_samples(gaussian.means_)[0]
+    # of a Gaussian, -2 (log p - log p_max) is chi-squared with two degrees of freedom
+    expected = peak - stats.chi2.ppf(shares, 2) / 2
+    assert display.levels_ == pytest.approx(sorted(expected), abs=0.02)
+    assert texts(display.colorbar_.ax.get_yticklabels()) == ["90 %", "50 %"]
+
+
+@pytest.mark.parametrize("features", [("width", "weight"), (1, 3), (1, -1)])
+def test_a_slice_holds_the_other_features(flow, table, features):
+    display = DensityDisplay.from_estimator(flow, table, features=features, grid_resolution=5)
+    point = table.median()
+    point["width"], point["weight"] = display.xx0[2, 3], display.xx1[2, 3]
+    expected = flow.score_samples(point.to_frame().T)[0]
+    assert display.log_density[2, 3] == pytest.approx(expected)
+    assert (display.ax_.get_xlabel(), display.ax_.get_ylabel()) == ("width", "weight")
+    assert "median" in display.name
+
+
+def test_a_slice_at_a_point(flow, table):
+    point = table.to_numpy()[7]
+    display = DensityDisplay.from_estimator(flow, table, at=point, grid_resolution=5)
+    row = np.array([display.xx0[1, 0], display.xx1[1, 0], *point[2:]])
+    expected = flow.score_samples(pandas.DataFrame([row], columns=NAMES))[0]
+    assert display.log_density[1, 0] == pytest.approx(expected)
+
+
+def test_a_flat_density_has_one_region():
+    X = np.random.RandomState(0).uniform(size=(50, 2))
+    kernels = KernelDensity(kernel="tophat", bandwidth=100.0).fit(X)
+    display = DensityDisplay.from_estimator(kernels, X, grid_resolution=10)
+    assert len(display.levels_) == 1
+    display.figure_.canvas.draw()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "match"),
+    [
+        (dict(features=("depth", 1)), "'depth', which is no column"),
+        (dict(features=(0, 4)), "0 to 3"),
+        (dict(features=(1, "width")), "two different"),
+        (dict(at=[1.0, 2.0]), "shape \\(2,\\)"),
+        (dict(shares=[0.5, 1.0]), "between 0 and 1"),
+    ],
+)
+def test_wrong_planes(flow, table, wrong, match):
+    with pytest.raises(ValueError, match=match):
+        DensityDisplay.from_estimator(flow, table, grid_resolution=5, **wrong)
+
+
+# ---- pairs
+
+
+def test_pairs_mirror_each_other(flow, table):
+    display = PairPlotDisplay.from_estimator(
+        flow, table, features=["height", 0], n_samples=100, random_state=1
+    )
+    drawn = flow.sample(100, random_state=1)[:, [2, 0]]
+    assert np.array_equal(display.samples, drawn)
+    (below,), (above,) = display.axes_[1, 0].collections, display.axes_[0, 1].collections
+    assert np.array_equal(below.get_offsets(), table[["height", "length"]])
+    assert np.array_equal(above.get_offsets(), drawn[:, ::-1])
+    assert display.axes_[1, 0].get_xlim() == display.axes_[0, 0].get_xlim()
+    assert display.axes_[1, 0].get_xlabel() == "height"
+    assert display.axes_[1, 0].get_ylabel() == "length"
+
+
+def test_samples_far_away_do_not_ruin_the_axes_and_are_counted(table):
+    samples = table.to_numpy().copy()
+    samples[:7, 1] = 1e6
+    display = PairPlotDisplay.from_samples(table, samples)
+    assert display.n_outside_ == 7
+    assert display.axes_[1, 0].get_ylim()[1] < 100
+    assert display.feature_names == NAMES
+    assert any("7 of 400" in text for text in texts(display.figure_.findobj(Text)))
+
+
+def test_pairs_of_models_that_sample_otherwise(table):
+    mixture = GaussianMixture(1, random_state=0).fit(table)
+    with pytest.raises(TypeError, match="from_samples"):
+        PairPlotDisplay.from_estimator(mixture, table)
+    display = PairPlotDisplay.from_samples(table, mixture.sample(50)[0])
+    assert display.samples.shape == (50, 4)
+    with pytest.raises(ValueError, match="4 columns"):
+        PairPlotDisplay.from_samples(table, np.zeros((5, 3)))
+
+
+# ---- is the latent space Gaussian, is the model calibrated?
+
+
+def test_quantiles_are_those_of_scipy(flow, table):
+    display = LatentQQDisplay.from_estimator(flow, table)
+    Z = flow.transform(table)
+    (_, ordered), _ = stats.probplot(Z[:, 2])
+    assert np.array_equal(display.quantiles[:, 2], ordered)
+    assert display.theoretical_[0] == pytest.approx(stats.norm.ppf(0.5 / 400))
+    assert display.feature_names == NAMES
+    # the Wasserstein distance from a normal is what the mean of the differences approximates
+    normal = stats.norm.ppf((np.arange(400) + 0.5) / 400)
+    expected = [stats.wasserstein_distance(column, normal) for column in Z.T]
+    assert display.distance_ == pytest.approx(expected)
+    named = set(texts(display.ax_.get_legend().get_texts())) - {"95 % of points"}
+    assert named == {NAMES[j] for j in np.argsort(expected)[1:]}
+
+
+def test_transforms_of_the_models_own_rows_are_uniform(flow):
+    own = pandas.DataFrame(flow.sample(2000, random_state=0), columns=NAMES)
+    display = PITDisplay.from_estimator(flow, own)
+    Z = flow.transform(own)
+    expected = [stats.kstest(column, "norm") for column in Z.T]
+    expected.append(stats.kstest((Z**2).sum(axis=1), "chi2", args=(4,)))
+    assert display.distance_ == pytest.approx([test.statistic for test in expected])
+    assert display.pvalue_ == pytest.approx([test.pvalue for test in expected], rel=0.01)
+    assert (display.pvalue_ > 0.01).all()
+    whole = PITDisplay.from_estimator(flow, own, values="density", random_state=1)
+    drawn = pandas.DataFrame(flow.sample(10_000, random_state=1), columns=NAMES)
+    test = stats.ks_2samp(flow.score_samples(own), flow.score_samples(drawn))
+    assert whole.distance_[0] == pytest.approx(test.statistic, abs=1e-3)
+    assert whole.pvalue_[0] == pytest.approx(test.pvalue, abs=0.05)
+    assert whole.pvalue_[0] > 0.01
+
+
+def test_transforms_of_other_rows_are_not(flow, table):
+    wider = table.mean() + 1.5 * (table - table.mean())
+    display = PITDisplay.from_estimator(flow, wider)
+    assert display.pvalue_[-1] < 1e-6  # too far from the origin
+    whole = PITDisplay.from_estimator(flow, wider, values="density", random_state=0)
+    assert whole.pvalue_[0] < 1e-6
+
+
+def test_the_whole_model_may_be_an_ensemble_or_a_mixture(ensemble, table):
+    mixture = GaussianMixture(1, random_state=0).fit(table.to_numpy())
+    for model, X in ((ensemble, table), (mixture, table.to_numpy())):
+        display = PITDisplay.from_estimator(model, X, values="density", n_samples=500)
+        assert display.values.shape == (400, 1)
+    assert display.pvalue_[0] > 0.01  # the data are Gaussian
+
+
+def test_values_that_are_given():
+    u = np.random.RandomState(0).uniform(size=300)
+    display = PITDisplay.from_values(u)
+    test = stats.kstest(u, "uniform")
+    assert display.pvalue_ == pytest.approx([test.pvalue])
+    with pytest.raises(ValueError, match="from 0 to 1"):
+        PITDisplay.from_values([0.5, 1.5])
+    with pytest.raises(ValueError, match="'latent' or 'density'"):
+        PITDisplay.from_estimator(GaussianMixture().fit(u[:, None]), u[:, None], values="rank")
+
+
+def test_the_band_holds_calibrated_curves_and_no_other():
+    rng = np.random.RandomState(0)
+    _, ax = plt.subplots()
+    n_outside = 0
+    for _ in range(100):
+        ax.clear()
+        display = PITDisplay(values=rng.uniform(size=(100, 3)), names=["a", "b", "c"]).plot(ax)
+        half = display.ax_.patches[0].get_y() + display.ax_.patches[0].get_height()
+        n_outside += display.distance_.max() > half
+    assert 1 <= n_outside <= 11  # of 100 about 5 are expected; these are the 0.6 % tails
