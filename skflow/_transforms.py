@@ -34,7 +34,7 @@ class Affine:
     def __init__(self, max_log_scale=3.0, bounded_shift=False, dtype=torch.float32, device=None):
         self.bounded_shift = bounded_shift
         number = _numbers(dtype, device)
-        self.high, self.range = number(max_log_scale), number(2 * max_log_scale)
+        self.high, self.low = max_log_scale, number(-max_log_scale)
         self.steepness, self.log2_e = number(2 / max_log_scale), number(_LOG2_E)
         self.curvature = -1 / max_log_scale**2
 
@@ -42,7 +42,8 @@ class Affine:
         log_scale, shift = raw.view(shape[0], 2, *shape[1:]).unbind(1)
         bounded = raw if self.bounded_shift else log_scale
         # m tanh(r / m) goes from -m to m as sigmoid(2 r / m) from 0 to 1, which is much faster
-        bounded.mul_(self.steepness).sigmoid_().mul_(self.range).sub_(self.high)
+        bounded.mul_(self.steepness).sigmoid_()
+        torch.add(self.low, bounded, alpha=2 * self.high, out=bounded)
         return log_scale, shift, bounded
 
     def _exp(self, log_scale):

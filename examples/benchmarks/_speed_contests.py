@@ -1,5 +1,6 @@
 """The contests of ``speed.py``: who takes part, how they take turns, what the machine can do."""
 
+import functools
 import importlib
 import itertools
 import time
@@ -65,6 +66,11 @@ def n_scored(d):
     return max(1000, 100_000 // d)
 
 
+@functools.cache
+def announce(message):
+    print(message, flush=True)  # once
+
+
 def make_peers(d, n_layers, transform, hidden):
     peers = {}
     for name, peer in PEERS.items():
@@ -72,7 +78,7 @@ def make_peers(d, n_layers, transform, hidden):
             importlib.import_module(name)
             peers[name] = peer(d, n_layers, transform, hidden, N_BINS)
         except (ImportError, NotImplementedError) as reason:
-            print(f"{name} is left out: {reason}")
+            announce(f"{name} is left out: {reason}")
     return peers
 
 
