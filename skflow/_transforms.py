@@ -195,7 +195,8 @@ class Spline:
         g_ends = gradients[:, 4:].mul_(level)
         reached[:, 0].fill_(1)
         reached[:, n].zero_()
-        here = reached[:, :-1] - reached[:, 1:]
+        reached, passed = reached[:, :-1], reached[:, 1:]  # of every bin: its left, its right edge
+        here = reached - passed
         torch.mul(here[:, 1:], g_ends[:, :1], out=grad_derivative)
         grad_derivative.addcmul_(here[:, :-1], g_ends[:, 1:])
         # A left edge is the sum of the sizes of the bins passed; and the softmax's gradient is
@@ -205,11 +206,11 @@ class Spline:
         grad_sizes = grad_sizes.view(powers.shape)
         torch.addcmul(
             common.unsqueeze(2),
-            reached[:, 1:].unsqueeze(1),
+            passed.unsqueeze(1),
             g_left.sub_(g_size).unsqueeze(2),
             out=grad_sizes,
         )
-        grad_sizes.addcmul_(reached[:, :-1].unsqueeze(1), g_size.unsqueeze(2)).mul_(powers)
+        grad_sizes.addcmul_(reached.unsqueeze(1), g_size.unsqueeze(2)).mul_(powers)
         return grad_raw.view(n_models, -1, n_rows)
 
     def inverse(self, y, raw):
