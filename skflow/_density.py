@@ -13,9 +13,9 @@ from ._tails import BroadComponents
 from ._training import widest
 
 #: Numbers in the widest tensor of a layer at once: bounds the memory of scoring any number of rows.
-BLOCK_SIZE = 2**20
-#: More rows at once are slower, as a block no longer fits into the processor's caches.
-BLOCK_ROWS = 2560
+#: With more, a block no longer fits into the processor's caches; with fewer, calls cost more than
+#: the work.
+BLOCK_SIZE = 400_000
 
 
 @dataclass
@@ -48,7 +48,7 @@ class Density:
         """Blocks of rows, and the flow on the device that computes."""
         device = self.device if is_available(self.device) else "cpu"
         flow = self.flow if device == "cpu" else self.flow.to(device=device)
-        n_rows = max(1, min(BLOCK_ROWS, BLOCK_SIZE // (flow.n_models * widest(flow))))
+        n_rows = rows_at_once(flow)
         for start in range(0, len(rows), n_rows):
             yield flow, rows[start : start + n_rows]
 
@@ -106,6 +106,11 @@ class Density:
         step = np.where(self.step > 0, self.step, 1.0)
         rounded = self.origin + step * np.round((X - self.origin) / step)
         return np.where(self.step > 0, rounded, X)
+
+
+def rows_at_once(flow):
+    """Rows that inference takes through a flow at a time."""
+    return max(1, BLOCK_SIZE // (flow.n_models * widest(flow)))
 
 
 def _call(flow, method, rows):

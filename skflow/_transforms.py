@@ -13,6 +13,8 @@ import math
 import numpy as np
 import torch
 
+_LOG2_E = 1 / math.log(2)
+
 
 class Affine:
     """``exp(s) * x + t``, the coupling of RealNVP (Dinh et al. 2017).
@@ -32,20 +34,25 @@ class Affine:
     def __init__(self, max_log_scale=3.0, bounded_shift=False, dtype=torch.float32, device=None):
         self.bounded_shift = bounded_shift
         number = _numbers(dtype, device)
-        self.high, self.range = number(max_log_scale), number(2 * max_log_scale)
-        self.steepness = number(2 / max_log_scale)
+        self.high, self.low = max_log_scale, number(-max_log_scale)
+        self.steepness, self.log2_e = number(2 / max_log_scale), number(_LOG2_E)
         self.curvature = -1 / max_log_scale**2
 
     def _parameters(self, raw, shape):
         log_scale, shift = raw.view(shape[0], 2, *shape[1:]).unbind(1)
         bounded = raw if self.bounded_shift else log_scale
         # m tanh(r / m) goes from -m to m as sigmoid(2 r / m) from 0 to 1, which is much faster
-        bounded.mul_(self.steepness).sigmoid_().mul_(self.range).sub_(self.high)
+        bounded.mul_(self.steepness).sigmoid_()
+        torch.add(self.low, bounded, alpha=2 * self.high, out=bounded)
         return log_scale, shift, bounded
+
+    def _exp(self, log_scale):
+        # torch takes powers of 2 several times faster than those of e
+        return (log_scale * self.log2_e).exp2_()
 
     def forward(self, x, raw):
         log_scale, shift, bounded = self._parameters(raw, x.shape)
-        scale = torch.exp(log_scale)
+        scale = self._exp(log_scale)
         scaled = x * scale
         torch.add(scaled, shift, out=x)
         return log_scale.sum(1), (scaled, scale, raw, bounded)
@@ -63,7 +70,7 @@ class Affine:
 
     def inverse(self, y, raw):
         log_scale, shift, _ = self._parameters(raw, y.shape)
-        y.sub_(shift).div_(torch.exp(log_scale))
+        y.sub_(shift).div_(self._exp(log_scale))
         return log_scale.sum(1).neg_()
 
 
@@ -93,41 +100,48 @@ class Spline:
         min_length = 2 * bound * self.min_size
         self.free = 2 * bound - n_bins * min_length
         self.min_length, self.free_length = number(min_length), number(self.free)
-        # Right edges are a cumulative sum: the product with a triangle is faster than cumsum.
-        self.triangle = number(np.tril(np.full((n_bins, n_bins), self.free)))
-        self.first_edges = number(np.arange(1, n_bins + 1)[:, None] * min_length - bound)
+        self.log2_e, self.ends = number(_LOG2_E), number(np.arange(2)[:, None, None])
+        # the inner edges of bins of the least size
+        self.least_edges = number(np.arange(1, n_bins)[:, None, None] * min_length - bound)
 
     def _lookup(self, raw, value, axis):
         """The numbers of the bin that holds a value: left edges, sizes, end derivatives.
 
-        ``reached`` ``(K, n_bins + 1, A, B)`` is 1 at the edges up to the value and 0 beyond it,
-        ``here`` ``(K, n_bins, A, B)`` 1 at the bin and 0 elsewhere: what belongs to the bin is a
-        sum over all bins, which costs less than a gather, let alone than its backward pass.
+        The sizes are a softmax as powers of 2, which are several times faster than those of e, and
+        are not divided by their sum: only the edges that the value is compared with and the numbers
+        of its bin are brought to scale. ``reached`` ``(K, n_bins + 1, A, B)`` is 1 at the inner
+        edges below the value and 0 at those above; its ends are left to ``backward``.
         """
         n, (n_models, n_features, n_rows) = self.n_bins, value.shape
         raw = raw.view(n_models, self.n_parameters, n_features, n_rows)
-        sizes, raw_derivative = raw[:, : 2 * n], raw[:, 2 * n :]
-        part = torch.softmax(sizes.view(n_models, 2, n, n_features, n_rows), 2)
-        flat = part.view(2 * n_models, n, n_features * n_rows)
-        edges = torch.baddbmm(self.first_edges, self.triangle.expand(2 * n_models, n, n), flat)
-        edges = edges.view(part.shape)
-        reached = raw.new_zeros(n_models, n + 1, n_features, n_rows)
-        reached[:, 0].fill_(1)
+        powers = raw[:, : 2 * n].view(n_models, 2, n, n_features, n_rows)
+        powers.sub_(powers.amax(2, keepdim=True)).mul_(self.log2_e).exp2_()
+        sums = raw.new_empty(n_models, 2, n + 1, n_features, n_rows)
+        partial = sums.unbind(2)
+        partial[0].zero_()
+        # in float64 twice as fast as cumsum or the product with a triangle
+        for before, power, after in zip(partial, powers.unbind(2), partial[1:]):
+            torch.add(before, power, out=after)
+        scale = self.free_length / partial[n]
+        edges = torch.addcmul(self.least_edges, sums[:, axis, 1:n], scale[:, axis].unsqueeze(1))
+        reached = raw.new_empty(n_models, n + 1, n_features, n_rows)
         # comparing into a float tensor is several times faster than into a boolean one on a CPU
-        torch.gt(value.unsqueeze(1), edges[:, axis, :-1], out=reached[:, 1:n])
-        here = reached[:, :-1] - reached[:, 1:]
+        inner = torch.gt(value.unsqueeze(1), edges, out=reached[:, 1:n])
+        n_passed = inner.sum(1, keepdim=True)
+        ends = (n_passed + self.ends).long()
+        here = ends[:, None, :1].expand(-1, 2, -1, -1, -1)
+        left = sums.gather(2, here).squeeze(2).mul_(scale)
+        size = powers.gather(2, here).squeeze(2).mul_(scale)
         numbers = raw.new_empty(n_models, 6, n_features, n_rows)
-        left, size, derivative = numbers[:, :2], numbers[:, 2:4], numbers[:, 4:]
-        both = here.unsqueeze(1)
-        torch.add(self.min_length, (part * both).sum(2), alpha=self.free, out=size)
-        torch.sub(edges.mul_(both).sum(2), size, out=left)
+        torch.add(left, n_passed.mul_(self.min_length).sub_(self.bound), out=numbers[:, :2])
+        torch.add(size, self.min_length, out=numbers[:, 2:4])
         # At the boundary nothing is added: raw 0 is the derivative 1.
-        level = torch.empty_like(derivative)
-        torch.sum(raw_derivative * here[:, 1:], 1, out=level[:, 0])
-        torch.sum(raw_derivative * here[:, :-1], 1, out=level[:, 1])
-        level.add_(self.offset).sigmoid_()
-        torch.mul(level, self.derivative_range, out=derivative).add_(self.low)
-        return numbers.unbind(1), (part, reached, here, level)
+        raw_derivative = raw.new_empty(n_models, n + 1, n_features, n_rows)
+        raw_derivative[:, ::n].zero_()
+        raw_derivative[:, 1:n].copy_(raw[:, 2 * n :])
+        level = raw_derivative.gather(1, ends).add_(self.offset).sigmoid_()
+        torch.mul(level, self.derivative_range, out=numbers[:, 4:]).add_(self.low)
+        return numbers.unbind(1), (powers, scale, left, size, reached, level)
 
     def forward(self, x, raw):
         # Beyond the bound the spline is taken at the bound, where it is the bound, with slope 1.
@@ -173,20 +187,30 @@ class Spline:
         return self._raw_gradient(bins, gradients)
 
     def _raw_gradient(self, bins, gradients):
-        part, reached, here, level = bins
+        powers, scale, left, size, reached, level = bins
         n, (n_models, _, n_features, n_rows) = self.n_bins, gradients.shape
-        grad_raw = part.new_empty(n_models, self.n_parameters, n_features, n_rows)
+        grad_raw = powers.new_empty(n_models, self.n_parameters, n_features, n_rows)
         grad_sizes, grad_derivative = grad_raw[:, : 2 * n], grad_raw[:, 2 * n :]
         level.addcmul_(level, level, value=-1).mul_(self.derivative_range)
         g_ends = gradients[:, 4:].mul_(level)
+        reached[:, 0].fill_(1)
+        reached[:, n].zero_()
+        reached, passed = reached[:, :-1], reached[:, 1:]  # of every bin: its left, its right edge
+        here = reached - passed
         torch.mul(here[:, 1:], g_ends[:, :1], out=grad_derivative)
         grad_derivative.addcmul_(here[:, :-1], g_ends[:, 1:])
-        # A left edge is the sum of the sizes of the bins passed.
-        g_bins = gradients[:, :4].mul_(self.free_length).unsqueeze(2)
-        g_part = reached[:, 1:].unsqueeze(1) * g_bins[:, :2]
-        g_part.addcmul_(here.unsqueeze(1), g_bins[:, 2:])
-        g_softmax = torch._softmax_backward_data(g_part, part, 2, part.dtype)
-        grad_sizes.copy_(g_softmax.view(grad_sizes.shape))
+        # A left edge is the sum of the sizes of the bins passed; and the softmax's gradient is
+        # p (g - sum(p g)), where the sum is known from the forward pass.
+        g_left, g_size = gradients[:, :2].mul_(scale), gradients[:, 2:4].mul_(scale)
+        common = left.mul_(g_left).addcmul_(size, g_size).mul_(-1 / self.free)
+        grad_sizes = grad_sizes.view(powers.shape)
+        torch.addcmul(
+            common.unsqueeze(2),
+            passed.unsqueeze(1),
+            g_left.sub_(g_size).unsqueeze(2),
+            out=grad_sizes,
+        )
+        grad_sizes.addcmul_(reached.unsqueeze(1), g_size.unsqueeze(2)).mul_(powers)
         return grad_raw.view(n_models, -1, n_rows)
 
     def inverse(self, y, raw):

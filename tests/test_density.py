@@ -78,5 +78,5 @@ def test_draws_come_from_members_and_tails_by_their_weights(X):
 @pytest.mark.parametrize("n_rows", [1, 7, 600])
 def test_blocks_do_not_matter(ensemble, X, monkeypatch, n_rows):
     expected = ensemble.score_samples(X)
-    monkeypatch.setattr(_density, "BLOCK_ROWS", n_rows)
+    monkeypatch.setattr(_density, "rows_at_once", lambda flow: n_rows)
     assert ensemble.score_samples(X) == pytest.approx(expected, rel=1e-10)
