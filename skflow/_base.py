@@ -300,7 +300,10 @@ class BaseFlowDensity(
 
     def _search(self, search, initial_masks, data, options, history, member):
         """Algorithm 1 on the training rows of a member."""
-        if search.candidate_score == "validation" and data.validation_rows is None:
+        score = search.candidate_score
+        if score == "auto":
+            score = "train_batch" if data.validation_rows is None else "validation"
+        if score == "validation" and data.validation_rows is None:
             raise ValueError(
                 "candidate_score='validation' needs validation rows: set early_stopping=True, or "
                 "candidate_score='train_batch'."
@@ -309,7 +312,7 @@ class BaseFlowDensity(
             self._flow_config(),
             options.shortened(search.n_candidate_steps),
             data,
-            score=search.candidate_score,
+            score=score,
             start=search.candidate_start,
             n_init=search.n_candidate_init,
             n_jobs=search.n_jobs,

@@ -11,11 +11,15 @@ from ._base import BaseFlowDensity
 class StructureSearchFlow(BaseFlowDensity):
     """Coupling flow whose masks are found by an evolutionary search on the training data.
 
-    Algorithm 1 of [1]_: start from a random structure; in each iteration shuffle the masks of a
+    As in Algorithm 1 of [1]_: start from a structure; in each iteration shuffle the masks of a
     random selection of layers (their number is geometric with p = 0.5), train the offspring for a
     few steps, and keep it if its cost is not higher than the best so far. Then the flow is trained
     with the best structure. It is a ``CouplingFlowDensity`` whose layout is
     ``masks.EvolutionarySearch``, with the parameters of the search flat on the estimator.
+
+    The defaults search where more is found at the same effort: among alternating masks, from the
+    structure that is derived from the data, by the likelihood of validation rows.
+    ``StructureSearchFlow.paper()`` has the paper's search.
 
     Iterations are evaluated several at a time as one stack, on the assumption that none of them is
     accepted, and what follows an acceptance is drawn again; the result is that of one at a time.
@@ -39,17 +43,18 @@ class StructureSearchFlow(BaseFlowDensity):
     move : {"shuffle", "swap"}, default="shuffle"
         What an offspring changes in a selected layer: all entries of its mask are shuffled (the
         paper), or one transformed and one conditioning feature are exchanged.
-    initial_layout : layout or what stands for one, default="random"
+    initial_layout : layout or what stands for one, default="derived"
         Where the search starts: anything that ``mask_layout`` of ``CouplingFlowDensity`` takes,
-        but a search.
+        but a search. The paper starts at random.
     candidate_start : {"fresh", "inherit"}, default="fresh"
         Whether a candidate's parameters are drawn anew or continue from those of the best
         structure so far. The paper leaves it open. Inheriting compares structures at growing
         numbers of steps: costs fall because parameters are trained longer.
-    candidate_score : {"train_batch", "validation"}, default="train_batch"
+    candidate_score : {"auto", "train_batch", "validation"}, default="auto"
         The cost of a candidate: its loss on its last training batch, as in the paper, or on the
-        validation rows (needs ``early_stopping=True``), which is less noisy.
-    search_space : {"free", "alternating"}, default="free"
+        validation rows (needs ``early_stopping=True``), which is less noisy. "auto" takes
+        validation rows where there are any.
+    search_space : {"free", "alternating"}, default="alternating"
         "free": every layer has its own mask, as in the paper. "alternating": one mask and its
         complement take turns, a far smaller space.
     n_search_iter_no_change : int or None, default=None
@@ -109,8 +114,8 @@ n_parameters_, n_features_in_, feature_names_in_
         "move": [StrOptions(set(masks.MOVES))],
         "initial_layout": "no_validation",  # masks.resolve says what is allowed
         "candidate_start": [StrOptions({"fresh", "inherit"})],
-        "candidate_score": [StrOptions({"train_batch", "validation"})],
-        "search_space": [StrOptions({"free", "alternating"})],
+        "candidate_score": [StrOptions(set(masks.CANDIDATE_SCORES))],
+        "search_space": [StrOptions(set(masks.SEARCH_SPACES))],
         "n_search_iter_no_change": [Interval(Integral, 1, None, closed="left"), None],
         "n_jobs": [Integral, None],
     }
@@ -126,10 +131,10 @@ n_parameters_, n_features_in_, feature_names_in_
         n_halvings=0,
         n_candidate_init=1,
         move="shuffle",
-        initial_layout="random",
+        initial_layout="derived",
         candidate_start="fresh",
-        candidate_score="train_batch",
-        search_space="free",
+        candidate_score="auto",
+        search_space="alternating",
         n_search_iter_no_change=None,
         n_jobs=None,
         n_conditioning=None,
@@ -194,6 +199,33 @@ n_parameters_, n_features_in_, feature_names_in_
         self.device = device
         self.verbose = verbose
         self.random_state = random_state
+
+    @classmethod
+    def paper(cls, n_layers=6, **params):
+        """Return an estimator whose search is Algorithm 1 of the paper to the letter.
+
+        The flow and its training keep the defaults of the package; ``coupling="affine",
+        hidden_layer_sizes=(), solver="sgd", learning_rate="cyclic", tail_weight=0`` is the paper's
+        flow.
+
+        Parameters
+        ----------
+        n_layers : int, default=6
+            Number of layers.
+        **params
+            Parameters that shall differ.
+
+        Returns
+        -------
+        estimator : StructureSearchFlow
+
+        Examples
+        --------
+        >>> from skflow import StructureSearchFlow
+        >>> StructureSearchFlow.paper(n_layers=2).search_space
+        'free'
+        """
+        return cls(n_layers, **{**masks.PAPER_SEARCH, **params})
 
     def _layout(self):
         return masks.EvolutionarySearch(

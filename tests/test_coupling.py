@@ -35,7 +35,7 @@ def flow(**params):
     )
 
 
-SEARCH = masks.EvolutionarySearch(n_iter=3, n_candidate_steps=2)
+SEARCH = masks.EvolutionarySearch.paper(n_iter=3, n_candidate_steps=2)
 
 
 # ---- layouts

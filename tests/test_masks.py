@@ -213,13 +213,13 @@ LAYOUTS = {
         M.Repeat(bools("11000", "00110")),
         bools("11000", "00110", "11000"),
     ),
-    "search": (M.EvolutionarySearch(), M.random(3, 5, 1, random_state=0)),
+    "search": (M.EvolutionarySearch.paper(), M.random(3, 5, 1, random_state=0)),
     "search, parity": (
-        M.EvolutionarySearch(initial_layout="parity", search_space="alternating"),
+        M.EvolutionarySearch(initial_layout="parity"),
         bools("10101", "01010", "10101"),
     ),
     "search, alternating": (
-        M.EvolutionarySearch(search_space="alternating"),
+        M.EvolutionarySearch(initial_layout="random"),
         M.alternating(M.random(3, 5, 1, random_state=0)[0], 3),
     ),
 }
@@ -353,6 +353,11 @@ def test_custom_that_returns_rubbish_is_named():
         ({"n_iter": 10.0}, r"n_iter=10\.0 is not possible"),
         ({"n_candidate_steps": -3}, r"n_candidate_steps=-3 is not possible"),
         ({"n_offspring": True}, r"n_offspring=True is not possible"),
+        ({"n_candidate_init": 0}, r"n_candidate_init=0 is not possible"),
+        ({"n_halvings": 1}, r"n_halvings=1 .*n_offspring=1, which can be halved 0 times"),
+        ({"n_halvings": 3, "n_offspring": 7}, r"n_halvings=3 .*halved 2 times"),
+        ({"n_halvings": -1}, r"n_halvings=-1 is not possible"),
+        ({"move": "jump"}, r"move='jump' is not known\. Use 'shuffle' or 'swap'"),
         ({"n_iter_no_change": 0}, r"n_iter_no_change=0 .*a positive integer or None"),
         ({"candidate_start": "warm"}, r"candidate_start='warm' .*'fresh' or 'inherit'"),
         ({"candidate_score": None}, r"candidate_score=None .*'train_batch' or 'validation'"),
@@ -388,8 +393,9 @@ def test_search_parameters_that_are_allowed():
 
 def test_chosen_start_is_not_made_alternating():
     given = M.Fixed(bools("1100", "1010"))
-    assert M.EvolutionarySearch(initial_layout=given).make(2, 4).tolist() == given.masks.tolist()
-    search = M.EvolutionarySearch(initial_layout=given, search_space="alternating")
+    free = M.EvolutionarySearch(initial_layout=given, search_space="free")
+    assert free.make(2, 4).tolist() == given.masks.tolist()
+    search = M.EvolutionarySearch(initial_layout=given)
     with pytest.raises(ValueError, match=r"(?s)initial_layout=Fixed.*not alternating.*'free'"):
         search.make(2, 4)
 
@@ -399,3 +405,22 @@ def test_repeat_errors():
         M.Repeat(block=0).make(4, 4)
     with pytest.raises(ValueError, match=r"base='search' is itself a search"):
         M.Repeat("search").make(4, 4)
+
+
+def test_paper_search_is_algorithm_1():
+    search = M.EvolutionarySearch.paper(n_iter=7)
+    algorithm_1 = {
+        "n_iter": 7,
+        "n_candidate_steps": 50,
+        "n_offspring": 1,
+        "n_halvings": 0,
+        "n_candidate_init": 1,
+        "move": "shuffle",
+        "initial_layout": "random",
+        "candidate_start": "fresh",
+        "candidate_score": "train_batch",
+        "search_space": "free",
+        "n_iter_no_change": None,
+        "n_jobs": None,
+    }
+    assert search.get_params() == algorithm_1

@@ -50,11 +50,18 @@ def assert_same_history(found, expected):
 
 
 MODES = {
-    "paper": {"solver": "sgd", "learning_rate": "cyclic", "early_stopping": False},
+    "paper": {
+        "solver": "sgd",
+        "learning_rate": "cyclic",
+        "early_stopping": False,
+        **masks.PAPER_SEARCH,
+    },
+    "free": {"search_space": "free", "move": "swap"},
     "inherit": {"candidate_start": "inherit"},
     "validation": {"candidate_score": "validation"},
-    "alternating": {"search_space": "alternating"},
+    "several trainings": {"n_candidate_init": 2},
     "offspring": {"n_offspring": 3},
+    "halving": {"n_offspring": 4, "n_halvings": 2},
     "start": {"initial_layout": "parity", "candidate_start": "inherit", "n_conditioning": 3},
     "spline": {"coupling": "spline", "hidden_layer_sizes": (4,), "n_bins": 4},
     "ensemble": {"n_init": 2, "candidate_score": "validation", "candidate_start": "inherit"},
@@ -87,7 +94,7 @@ def test_integer_seeds_reproduce_the_search(X, mode):
         assert record.cost == again.cost
     np.testing.assert_array_equal(one.score_samples(X), other.score_samples(X))
     elsewhere = search(random_state=1, **MODES[mode]).fit(X)
-    if mode != "start":
+    if mode == "paper":
         assert not np.array_equal(elsewhere.initial_masks_, one.initial_masks_)
     costs = [record.cost for record in elsewhere.search_history_]
     assert costs != [record.cost for record in one.search_history_]
@@ -246,3 +253,20 @@ def test_warm_start_continues_the_search_where_it_ended(X):
     model.set_params(max_iter=20).fit(X)
     assert_same_history(model.search_history_, history)
     assert model.score(X) > score
+
+
+def test_paper_search_is_that_of_the_layout():
+    assert (
+        StructureSearchFlow.paper(2)._layout().get_params()
+        == masks.EvolutionarySearch.paper().get_params()
+    )
+    assert StructureSearchFlow.paper(2, n_search_iter=3).get_params()["n_layers"] == 2
+
+
+def test_cost_is_that_of_validation_rows_where_there_are_any(X):
+    def costs(**params):
+        return [record.cost for record in search(**params).fit(X).search_history_]
+
+    assert costs() == costs(candidate_score="validation")
+    assert costs() != costs(candidate_score="train_batch")
+    assert costs(early_stopping=False) == costs(early_stopping=False, candidate_score="train_batch")
