@@ -1,0 +1,85 @@
+"""What the scripts of this folder share: the paper's flow, trained as stacks of models."""
+
+import json
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+
+from skflow import CouplingFlowDensity, datasets
+
+N_STEPS = 1250  # of the final training
+SINGLE_LAYER = {"coupling": "affine", "hidden_layer_sizes": ()}
+
+
+def load(name, data_home=None):
+    """Training rows, sets of test rows by name, and the batch size of one of the paper's tables."""
+    table = getattr(datasets, f"fetch_{name}")(data_home=data_home)
+    tests = {"test": table.data[table.test_indices]}
+    return table.data[table.train_indices], tests, table.batch_size
+
+
+def epochs(n_rows, batch_size, n_steps=N_STEPS):
+    """``max_iter`` of so many optimizer steps."""
+    return n_steps / max(1, n_rows // min(batch_size, n_rows))
+
+
+def recipe(n_rows, batch_size, n_steps=N_STEPS):
+    """Training as by default, but for the paper's batches and number of steps, and no tails."""
+    n_fitted = n_rows - math.ceil(0.1 * n_rows)
+    return {
+        "batch_size": batch_size,
+        "max_iter": epochs(n_fitted, batch_size, n_steps),
+        "n_iter_no_change": None,
+        "tail_weight": 0,
+    }
+
+
+def fit(layout, depth, X, n_models, seed=0, **params):
+    """Models trained side by side, and the processor seconds; their seeds follow from `seed`.
+
+    Model k of a call has the same split, batches and start as model k of another with this seed,
+    so that structures can be compared in pairs.
+    """
+    start = time.process_time()
+    model = CouplingFlowDensity(
+        depth, mask_layout=layout, n_estimators=n_models, random_state=seed, **params
+    ).fit(X)
+    return model, time.process_time() - start
+
+
+def bits(model, X):
+    """Bits per dimension of every single model, in the units of the data.
+
+    As an estimator the models are one density, their average; here each stands for itself, which
+    is not part of the public interface.
+    """
+    Z = (X - model.location_) / model.scale_
+    log_prob = model._density.member_log_probs(Z).mean(axis=1) - np.log(model.scale_).sum()
+    return -log_prob / (X.shape[1] * math.log(2))
+
+
+class Results:
+    """Records in a JSON file, found again by their keys; an interrupted run goes on there.
+
+    Without a path they are kept in memory.
+    """
+
+    def __init__(self, path=None):
+        self.path = None if path is None else Path(path)
+        exists = self.path is not None and self.path.exists()
+        self.records = json.loads(self.path.read_text(encoding="utf-8")) if exists else {}
+
+    def get(self, key, make):
+        """The record of this key, made now and written at once if there is none."""
+        if key not in self.records:
+            self.records[key] = make()
+            if self.path is not None:
+                self._write()
+        return self.records[key]
+
+    def _write(self):
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        entries = (f"{json.dumps(key)}: {json.dumps(r)}" for key, r in sorted(self.records.items()))
+        self.path.write_text("{\n" + ",\n".join(entries) + "\n}\n", encoding="utf-8")
