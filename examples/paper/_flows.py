@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 
 import numpy as np
+import sklearn.datasets
+from sklearn.model_selection import train_test_split
 
 from skflow import CouplingFlowDensity, datasets
 
@@ -18,6 +20,22 @@ def load(name, data_home=None):
     table = getattr(datasets, f"fetch_{name}")(data_home=data_home)
     tests = {"test": table.data[table.test_indices]}
     return table.data[table.train_indices], tests, table.batch_size
+
+
+def rows_of(table, data_home):
+    """Training rows, held-out rows and the batch size."""
+    if table == "turbine":
+        turbine = datasets.fetch_turbine(data_home=data_home)
+        X = turbine.data
+        return X[turbine.fit_indices], X[turbine.heldout_indices], turbine.batch_size
+    if table in ("magic", "yeast"):
+        X, tests, batch_size = load(table, data_home)
+        return X, tests["test"], batch_size
+    X = getattr(sklearn.datasets, f"load_{table.replace('-', '_')}")().data
+    if table == "diabetes":
+        X = np.delete(X, 1, axis=1)  # two values have no density
+    X, held_out = train_test_split(X, test_size=0.25, random_state=0)
+    return X, held_out, 64
 
 
 def epochs(n_rows, batch_size, n_steps=N_STEPS):
@@ -58,6 +76,16 @@ def bits(model, X):
     Z = (X - model.location_) / model.scale_
     log_prob = model._density.member_log_probs(Z).mean(axis=1) - np.log(model.scale_).sum()
     return -log_prob / (X.shape[1] * math.log(2))
+
+
+class Given:
+    """Layout that hands out structures, the next one to each model."""
+
+    def __init__(self, structures):
+        self.structures = iter(np.asarray(structures, dtype=bool))
+
+    def make(self, n_layers, n_features, *, n_conditioning=None, random_state=None):
+        return next(self.structures)
 
 
 class Results:

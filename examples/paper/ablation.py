@@ -4,7 +4,7 @@
         --markdown docs/reproduction_ablation.md
 
 Twenty models of the paper's flow for each structure, trained alike ("recipe" of reproduce.py), on
-turbine (rows held out of the training years), magic and yeast (test rows) and on tables bundled with
+turbine (rows held out of the training years), magic and yeast (test rows) and tables bundled with
 scikit-learn. Model k of every structure has the same training and validation rows, start and
 batches, so that the structures are compared in pairs, with confidence intervals. The structures:
 
@@ -31,13 +31,11 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import sklearn.datasets
 import torch
-from _flows import SINGLE_LAYER, Results, bits, fit, load, recipe
+from _flows import SINGLE_LAYER, Given, Results, bits, fit, recipe, rows_of
 from scipy import stats
-from sklearn.model_selection import train_test_split
 
-from skflow import _recipe, datasets, masks
+from skflow import _recipe, masks
 from skflow._training import CandidateEvaluator, TrainingData, TrainingOptions
 
 CONDITIONERS = {
@@ -74,32 +72,6 @@ def parse_arguments():
     add("--output", default="ablation.json", help="JSON file that keeps the results")
     add("--markdown", help="page to write")
     return parser.parse_args()
-
-
-def rows_of(table, data_home):
-    """Training rows, held-out rows and the batch size."""
-    if table == "turbine":
-        turbine = datasets.fetch_turbine(data_home=data_home)
-        X = turbine.data
-        return X[turbine.fit_indices], X[turbine.heldout_indices], turbine.batch_size
-    if table in ("magic", "yeast"):
-        X, tests, batch_size = load(table, data_home)
-        return X, tests["test"], batch_size
-    X = getattr(sklearn.datasets, f"load_{table.replace('-', '_')}")().data
-    if table == "diabetes":
-        X = np.delete(X, 1, axis=1)  # two values have no density
-    X, held_out = train_test_split(X, test_size=0.25, random_state=0)
-    return X, held_out, 64
-
-
-class Given:
-    """Layout that hands out structures, the next one to each model."""
-
-    def __init__(self, structures):
-        self.structures = iter(np.asarray(structures, dtype=bool))
-
-    def make(self, n_layers, n_features, *, n_conditioning=None, random_state=None):
-        return next(self.structures)
 
 
 def best_of_random(X, depth, batch_size, seed, n_candidates=200, n_steps=50):
