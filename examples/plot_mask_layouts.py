@@ -5,7 +5,8 @@ Which features condition which: one grid
 
 A coupling layer transforms some of the features conditioned on the others. Which ones, layer by
 layer, is a hyperparameter of :class:`~skflow.CouplingFlowDensity`, so that a grid search can
-compare the usual rules with a structure that is searched on the training data.
+compare the usual rules with structures that are derived from the training data, without training,
+or searched on them.
 
 The data are ten measurements of cell nuclei. Radius, perimeter and area are nearly functions of
 each other, and compactness is ``perimeter**2 / area - 1``: with two layers of simple conditioners
@@ -45,7 +46,8 @@ flow = CouplingFlowDensity(
 layouts = {
     "parity": "parity",
     "random": "random",
-    "searched": masks.EvolutionarySearch(n_iter=100, candidate_score="validation"),
+    "derived": "derived",
+    "searched": masks.EvolutionarySearch(n_iter=100),
 }
 pipeline = Pipeline([("scale", StandardScaler()), ("flow", flow)])
 search = GridSearchCV(
