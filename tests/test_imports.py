@@ -24,7 +24,9 @@ ORDER = [
     "_transforms",
     "_conditioners",
     "masks",
+    "_layouts",
     "_derived",
+    "_structures",
     "datasets",
     "inspection",
 ]
@@ -88,8 +90,10 @@ def test_optional_packages_are_imported_lazily(name):
 @pytest.mark.parametrize(
     ("name", "allowed"),
     [
-        ("_search", {"numpy", "masks"}),
-        ("masks", {"numpy", "sklearn", "_derived"}),
+        ("_search", {"numpy", "_structures"}),
+        ("masks", {"_layouts", "_structures"}),
+        ("_layouts", {"numpy", "sklearn", "_derived", "_structures"}),
+        ("_structures", {"numpy", "sklearn"}),
         ("_derived", {"numpy", "sklearn", "math", "itertools"}),
     ],
 )
