@@ -1,5 +1,6 @@
-"""From what a user passes to what a flow can be trained on: rows, columns, units, device."""
+"""From what a user passes to what flows can be trained on: rows, columns, units, device, splits."""
 
+import math
 import sys
 import warnings
 from pathlib import Path
@@ -8,7 +9,10 @@ import joblib
 import numpy as np
 import sklearn
 import torch
+from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import _check_sample_weight
+
+from ._training import TrainingData
 
 _INSIDE = tuple(str(Path(file).parent) for file in (__file__, sklearn.__file__, joblib.__file__))
 
@@ -135,3 +139,37 @@ def check_device(device):
             "machine with a GPU, 'cuda'."
         ) from None
     return known
+
+
+def training_data(Z, weight, device, splits):
+    """The standardised rows, their weights or None, and splits of them, as ``TrainingData``."""
+
+    def tensor(array):
+        return torch.as_tensor(array, dtype=torch.float32, device=device)
+
+    weight = None if weight is None else tensor(weight / weight.mean())
+    return TrainingData(tensor(Z), *splits, weight=weight)
+
+
+def split_rows(n_rows, n_members, validation_fraction, streams):
+    """Training and validation rows of the members, each ``(n_members, m)``.
+
+    Without a fraction all rows are trained on, and the validation rows are None.
+    """
+    if validation_fraction is None:
+        return torch.arange(n_rows).repeat(n_members, 1), None
+    n_validation = math.ceil(validation_fraction * n_rows)
+    if n_rows - n_validation < 2:
+        raise ValueError(
+            f"early_stopping=True with validation_fraction={validation_fraction} sets "
+            f"{n_validation} of n_samples={n_rows} rows (of positive weight) aside, which "
+            "leaves fewer than 2 to train on. Give more rows, lower validation_fraction or set "
+            "early_stopping=False."
+        )
+    splits = [
+        train_test_split(
+            np.arange(n_rows), test_size=n_validation, random_state=streams("split", e)
+        )
+        for e in range(n_members)
+    ]
+    return tuple(torch.from_numpy(np.stack(part)) for part in zip(*splits))

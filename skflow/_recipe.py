@@ -1,4 +1,4 @@
-"""The training recipe: what "auto" means for a table of n training rows.
+"""The recipe: from an estimator's parameters to its flow and training, and what "auto" means.
 
 The numbers were chosen on validation rows of the training parts of magic, turbine, yeast and sonar
 and of scikit-learn's small tables, never on test rows: longer trainings at a high rate with strong
@@ -6,6 +6,9 @@ weight decay, stronger where rows are few and columns many.
 """
 
 import math
+from numbers import Integral
+
+from ._training import TrainingOptions
 
 #: Optimizer steps that a training aims at, within the bounds on epochs.
 N_STEPS = 5000
@@ -42,3 +45,48 @@ def n_iter_no_change(n_epochs):
     early.
     """
     return math.ceil(0.6 * n_epochs)
+
+
+def flow_config(params):
+    """Keywords of ``FlowStack`` from the parameters of an estimator."""
+    sizes = params.hidden_layer_sizes
+    sizes = (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
+    if not all(isinstance(size, Integral) and size > 0 for size in sizes):
+        raise ValueError(
+            f"hidden_layer_sizes={params.hidden_layer_sizes!r} is not possible. Give a tuple of "
+            "positive integers, one for each hidden layer, or () for none."
+        )
+    return {
+        "transform": params.coupling,
+        "n_bins": params.n_bins,
+        "hidden_layer_sizes": sizes,
+        "activation": params.activation,
+    }
+
+
+def training_options(params, n_rows, n_features):
+    """``TrainingOptions`` from the parameters of an estimator, for a table of training rows."""
+
+    def chosen(value, automatic):
+        return automatic if isinstance(value, str) and value == "auto" else value
+
+    solver = params.solver
+    single_layer = params.coupling == "affine" and not flow_config(params)["hidden_layer_sizes"]
+    n_batch = min(chosen(params.batch_size, batch_size(n_rows)), n_rows)
+    steps_per_epoch = max(1, n_rows // n_batch)
+    n_epochs = chosen(params.max_iter, max_iter(steps_per_epoch))
+    patience = chosen(params.n_iter_no_change, n_iter_no_change(n_epochs))
+    return TrainingOptions(
+        n_steps=max(1, round(n_epochs * steps_per_epoch)),
+        steps_per_epoch=steps_per_epoch,
+        batch_size=n_batch,
+        solver=solver,
+        learning_rate=params.learning_rate,
+        learning_rate_init=chosen(
+            params.learning_rate_init, learning_rate_init(solver, single_layer)
+        ),
+        alpha=chosen(params.alpha, alpha(n_rows, n_features, solver, single_layer)),
+        n_iter_no_change=patience if params.early_stopping else None,
+        tol=params.tol,
+        with_replacement=solver == "sgd",
+    )

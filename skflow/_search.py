@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .masks import SEARCH_SPACES, alternating, check_masks, is_alternating
+from ._structures import SEARCH_SPACES, alternating, check_masks, is_alternating
 
 
 class SearchRecord(NamedTuple):

@@ -16,7 +16,11 @@ ORDER = [
     "_structure_search",
     "_coupling",
     "_base",
+    "_fitting",
+    "_member_masks",
+    "_recipe",
     "_density",
+    "_preparation",
     "_tails",
     "_search",
     "_training",
@@ -24,7 +28,10 @@ ORDER = [
     "_transforms",
     "_conditioners",
     "masks",
+    "_layouts",
     "_derived",
+    "_structures",
+    "_streams",
     "datasets",
     "inspection",
 ]
@@ -88,8 +95,10 @@ def test_optional_packages_are_imported_lazily(name):
 @pytest.mark.parametrize(
     ("name", "allowed"),
     [
-        ("_search", {"numpy", "masks"}),
-        ("masks", {"numpy", "sklearn", "_derived"}),
+        ("_search", {"numpy", "_structures"}),
+        ("masks", {"_layouts", "_structures"}),
+        ("_layouts", {"numpy", "sklearn", "_derived", "_structures"}),
+        ("_structures", {"numpy", "sklearn"}),
         ("_derived", {"numpy", "sklearn", "math", "itertools"}),
     ],
 )

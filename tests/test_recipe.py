@@ -33,21 +33,23 @@ def test_decay_is_stronger_where_rows_are_few():
 
 
 def test_the_estimator_follows_the_recipe_and_the_user_overrides_it():
-    options = CouplingFlowDensity()._training_options(15_000, 10)
+    options = _recipe.training_options(CouplingFlowDensity(), 15_000, 10)
     assert (options.batch_size, options.steps_per_epoch) == (256, 58)
     assert options.n_steps == 87 * 58
     assert (options.learning_rate_init, options.alpha) == (0.01, pytest.approx(0.2))
     assert options.n_iter_no_change == 53
     own = CouplingFlowDensity(
         batch_size=100, max_iter=2.5, learning_rate_init=0.1, alpha=0, n_iter_no_change=None
-    )._training_options(1000, 10)
-    assert (own.batch_size, own.n_steps, own.learning_rate_init) == (100, 25, 0.1)
-    assert (own.alpha, own.n_iter_no_change) == (0, None)
+    )
+    options = _recipe.training_options(own, 1000, 10)
+    assert (options.batch_size, options.n_steps, options.learning_rate_init) == (100, 25, 0.1)
+    assert (options.alpha, options.n_iter_no_change) == (0, None)
 
 
 def test_single_layer_conditioners_have_their_own_rate():
     paper = {"coupling": "affine", "hidden_layer_sizes": ()}
-    assert CouplingFlowDensity(**paper)._training_options(500, 10).learning_rate_init == 0.06
-    sgd = CouplingFlowDensity(solver="sgd", **paper)._training_options(500, 10)
+    adam = _recipe.training_options(CouplingFlowDensity(**paper), 500, 10)
+    assert adam.learning_rate_init == 0.06
+    sgd = _recipe.training_options(CouplingFlowDensity(solver="sgd", **paper), 500, 10)
     assert sgd.learning_rate_init == 0.01
     assert sgd.with_replacement

@@ -1,0 +1,26 @@
+"""Random streams that do not disturb each other."""
+
+import numpy as np
+import pytest
+
+from skflow._streams import RandomStreams
+
+
+def test_a_stream_starts_anew_whatever_was_drawn_before():
+    streams = RandomStreams(7)
+    first = streams("masks", 1).random_sample(5)
+    streams("search").random_sample(100)
+    np.testing.assert_array_equal(streams("masks", 1).random_sample(5), first)
+    np.testing.assert_array_equal(RandomStreams(7)("masks", 1).random_sample(5), first)
+
+
+def test_purposes_turns_and_seeds_have_streams_of_their_own():
+    keys = [(7, "masks", 0), (7, "masks", 1), (7, "search", 0), (7, "tails", 1), (8, "masks", 0)]
+    drawn = np.stack([RandomStreams(seed)(*key).random_sample(2000) for seed, *key in keys])
+    correlation = np.corrcoef(drawn)
+    assert np.abs(correlation - np.eye(len(keys))).max() < 5 / np.sqrt(2000)
+
+
+def test_an_unknown_purpose_is_an_error():
+    with pytest.raises(ValueError):
+        RandomStreams(0)("coffee")
