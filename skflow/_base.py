@@ -33,7 +33,7 @@ from ._preparation import (
     weighted_rows,
 )
 from ._progress import Progress
-from ._search import evolutionary_search
+from ._search import evolutionary_search, stack_bounds
 from ._tails import BroadComponents, estimate_weights, fixed_weights, floors
 from ._training import (
     SOLVERS,
@@ -324,6 +324,7 @@ class BaseFlowDensity(
             accepted[0] += record.accepted
             progress.update(best_cost=record.best_cost, accepted=accepted[0])
 
+        bounds = stack_bounds(search.n_candidate_init, effective_n_jobs(search.n_jobs))
         result = evolutionary_search(
             None if history else initial_masks,
             evaluate,
@@ -335,7 +336,8 @@ class BaseFlowDensity(
             n_halvings=search.n_halvings,
             n_iter_no_change=search.n_iter_no_change,
             history=history,
-            max_stack=max(1, 16 // search.n_candidate_init) * effective_n_jobs(search.n_jobs),
+            min_stack=bounds[0],
+            max_stack=bounds[1],
             callback=show,
         )
         progress.close()
