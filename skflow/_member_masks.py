@@ -5,7 +5,7 @@ from joblib import effective_n_jobs
 
 from ._preparation import warn
 from ._progress import Progress
-from ._search import evolutionary_search
+from ._search import evolutionary_search, stack_bounds
 from ._structures import check_n_conditioning
 from ._training import CandidateEvaluator
 from .masks import EvolutionarySearch
@@ -91,6 +91,7 @@ def _search_member(search, start, history, evaluate, seed, verbose):
         accepted[0] += record.accepted
         progress.update(best_cost=record.best_cost, accepted=accepted[0])
 
+    fewest, most = stack_bounds(search.n_candidate_init, effective_n_jobs(search.n_jobs))
     result = evolutionary_search(
         None if history else start,
         evaluate,
@@ -102,7 +103,8 @@ def _search_member(search, start, history, evaluate, seed, verbose):
         n_halvings=search.n_halvings,
         n_iter_no_change=search.n_iter_no_change,
         history=history,
-        max_stack=max(1, 16 // search.n_candidate_init) * effective_n_jobs(search.n_jobs),
+        min_stack=fewest,
+        max_stack=most,
         callback=show,
     )
     progress.close()

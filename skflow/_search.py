@@ -146,6 +146,15 @@ def propose(masks, rng, move="shuffle", search_space="free"):
     return MOVES[move](masks, rng)
 
 
+def stack_bounds(n_init, n_jobs):
+    """``min_stack`` and ``max_stack`` for `n_init` trainings of a candidate in `n_jobs` processes.
+
+    A process trains from 4 to 16 models at once: 4 take little longer than 1, and beyond 16 a
+    model's share of the time hardly falls (``examples/benchmarks/search.py`` measures both).
+    """
+    return tuple(max(1, n_models // n_init) * n_jobs for n_models in (4, 16))
+
+
 def evolutionary_search(
     initial_masks,
     evaluate,

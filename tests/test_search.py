@@ -12,6 +12,7 @@ from skflow._search import (
     propose,
     select_layers,
     shuffle,
+    stack_bounds,
     swap,
 )
 
@@ -212,7 +213,7 @@ def test_algorithm_1(seed, max_stack, move):
 @pytest.mark.parametrize("n_iter_no_change", [None, 8])
 def test_speculation_changes_nothing(n_offspring, n_halvings, search_space, n_iter_no_change):
     histories = []
-    for min_stack, max_stack in [(1, 1), (1, 2), (1, 7), (1, 16), (16, 16)]:
+    for min_stack, max_stack in [(1, 1), (1, 2), (1, 7), (4, 16), (16, 16)]:
         result = evolutionary_search(
             PAIR_START,
             make_evaluator(*START.shape),
@@ -243,6 +244,13 @@ def test_stacks_grow_and_shrink():
     assert [record.iteration for record in result.history if record.accepted] == [0, 3, 20]
     # Start; 1; 2-3 accepted; 4; 5-6; 7-10; 11-18; 19-26 accepted at 20; 21-24; 25-32; 33-40.
     assert sizes == [1, 1, 2, 1, 2, 4, 8, 8, 4, 8, 8]
+
+
+def test_a_process_trains_from_4_to_16_models_at_once():
+    assert stack_bounds(n_init=1, n_jobs=1) == (4, 16)
+    assert stack_bounds(n_init=1, n_jobs=3) == (12, 48)
+    assert stack_bounds(n_init=3, n_jobs=1) == (1, 5)
+    assert stack_bounds(n_init=20, n_jobs=2) == (2, 2)
 
 
 def test_stack_bounds_count_candidates():

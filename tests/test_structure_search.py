@@ -2,9 +2,11 @@
 
 import pickle
 import re
+import sys
 
 import numpy as np
 import pytest
+from joblib import parallel_config
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
@@ -104,6 +106,25 @@ def test_costs_do_not_depend_on_how_candidates_are_stacked(X):
     """A prefix of the search is the search with fewer iterations."""
     longer, shorter = (search(n_search_iter=n).fit(X) for n in (12, 5))
     assert_same_history(shorter.search_history_, longer.search_history_[:6])
+
+
+def test_search_on_a_dask_cluster_is_the_same(X):
+    distributed = pytest.importorskip(
+        "distributed", reason="needs dask.distributed: pip install 'dask[distributed]'"
+    )
+    local = search(n_search_iter=30).fit(X)
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster) as client,
+        parallel_config(backend="dask"),
+    ):
+        remote = search(n_search_iter=30, n_jobs=2).fit(X)
+        trained_there = client.run(lambda: "skflow._training" in sys.modules)
+    assert len(trained_there) == 2 and any(trained_there.values())
+    assert_same_history(remote.search_history_, local.search_history_)
+    np.testing.assert_array_equal(remote.masks_, local.masks_)
 
 
 def test_search_finds_what_conditions_what():
