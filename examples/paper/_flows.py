@@ -44,13 +44,12 @@ def epochs(n_rows, batch_size, n_steps=N_STEPS):
 
 
 def recipe(n_rows, batch_size, n_steps=N_STEPS):
-    """Training as by default, but for the paper's batches and number of steps, and no tails."""
+    """Training as by default, but for the paper's batches and number of steps."""
     n_fitted = n_rows - math.ceil(0.1 * n_rows)
     return {
         "batch_size": batch_size,
         "max_iter": epochs(n_fitted, batch_size, n_steps),
         "n_iter_no_change": None,
-        "tail_weight": 0,
     }
 
 
@@ -70,11 +69,16 @@ def fit(layout, depth, X, n_models, seed=0, **params):
 def bits(model, X):
     """Bits per dimension of every single model, in the units of the data.
 
-    As an estimator the models are one density, their average; here each stands for itself, which
+    As an estimator the models are one density, their average; here each stands for itself, with
+    the broad components, if there are any, in the weights that they have beside the average. That
     is not part of the public interface.
     """
     Z = (X - model.location_) / model.scale_
-    log_prob = model._density.member_log_probs(Z).mean(axis=1) - np.log(model.scale_).sum()
+    density = model._density
+    log_probs = density.member_log_probs(Z)
+    if density.tails is not None:
+        log_probs = np.array([density.tails.mix(log_prob, Z) for log_prob in log_probs])
+    log_prob = log_probs.mean(axis=1) - np.log(model.scale_).sum()
     return -log_prob / (X.shape[1] * math.log(2))
 
 

@@ -13,7 +13,8 @@ in both settings, and the page that compares. What is in the JSON file is not ru
 Setting "paper" follows the paper as literally as it can be read: raw inputs, stochastic gradient
 descent with a cyclic rate, Algorithm 1. Setting "recipe" trains the same architecture for as many
 steps as skflow does by default: standardised inputs, Adam with one cycle, the state that was best
-on validation rows, and skflow's default search. Within a setting the masks are the only difference.
+on validation rows, a few per cent of broad components against values far from the training rows,
+and skflow's default search. Within a setting the masks are the only difference.
 """
 
 import argparse
