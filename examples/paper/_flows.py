@@ -44,12 +44,13 @@ def epochs(n_rows, batch_size, n_steps=N_STEPS):
 
 
 def recipe(n_rows, batch_size, n_steps=N_STEPS):
-    """Training as by default, but for the paper's batches and number of steps."""
+    """Training as by default, but for the paper's batches and number of steps, and no tails."""
     n_fitted = n_rows - math.ceil(0.1 * n_rows)
     return {
         "batch_size": batch_size,
         "max_iter": epochs(n_fitted, batch_size, n_steps),
         "n_iter_no_change": None,
+        "tail_weight": 0,
     }
 
 
@@ -70,8 +71,8 @@ def bits(model, X):
     """Bits per dimension of every single model, in the units of the data.
 
     As an estimator the models are one density, their average; here each stands for itself, with
-    the broad components, if there are any, in the weights that they have beside the average. That
-    is not part of the public interface.
+    the broad components, if there are any, in the same weights. That is not part of the public
+    interface.
     """
     Z = (X - model.location_) / model.scale_
     density = model._density

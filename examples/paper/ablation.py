@@ -3,10 +3,9 @@
     python examples/paper/ablation.py --output examples/paper/ablation.json \
         --markdown docs/reproduction_ablation.md
 
-Twenty models of the paper's flow for each structure, trained alike ("recipe" of reproduce.py, but
-without the broad components, so that it is the flow alone that is compared), on
-turbine (rows held out of the training years), magic and yeast (test rows) and tables bundled with
-scikit-learn. Model k of every structure has the same training and validation rows, start and
+Twenty models of the paper's flow for each structure, trained alike ("recipe" of reproduce.py,
+without the broad components), on turbine (rows held out of the training years), magic and yeast
+(test rows) and tables bundled with scikit-learn. Model k of every structure has the same training and validation rows, start and
 batches, so that the structures are compared in pairs, with confidence intervals. The structures:
 
 parity, random, derived
@@ -121,7 +120,7 @@ def layout_of(arm, X, depth, batch_size, n_models, pairs):
 def measure(conditioner, table, depth, arm, n_models, data_home, pairs=None):
     """Held-out bits of every model, and processor seconds of a model."""
     X, held_out, batch_size = rows_of(table, data_home)
-    params = {**CONDITIONERS[conditioner], **recipe(len(X), batch_size), "tail_weight": 0}
+    params = {**CONDITIONERS[conditioner], **recipe(len(X), batch_size)}
     if arm == "parity, best of 9":
         params["n_init"] = 9
     start = time.process_time()

@@ -115,7 +115,7 @@ def measure(table, conditioner, most, n_steps, n_seeds, data_home):
     X, held_out, batch_size = rows_of(table, data_home)
     rng = np.random.default_rng(0)
     first = candidates(X.shape[1], most, rng)
-    params = {**CONDITIONERS[conditioner], **recipe(len(X), batch_size, n_steps), "tail_weight": 0}
+    params = {**CONDITIONERS[conditioner], **recipe(len(X), batch_size, n_steps)}
     trained = [
         np.concatenate([train(part, X, held_out, seed, params) for part in chunks(first, 42)])
         for seed in range(n_seeds)
