@@ -5,8 +5,9 @@
 
 Twenty models of the paper's flow for each structure, trained alike ("recipe" of reproduce.py,
 without the broad components), on turbine (rows held out of the training years), magic and yeast
-(test rows) and tables bundled with scikit-learn. Model k of every structure has the same training and validation rows, start and
-batches, so that the structures are compared in pairs, with confidence intervals. The structures:
+(test rows) and tables bundled with scikit-learn. Model k of every structure has the same training
+and validation rows, start and batches, so that the structures are compared in pairs, with
+confidence intervals. The structures:
 
 parity, random, derived
     As the strings of ``mask_layout``.

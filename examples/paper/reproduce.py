@@ -15,7 +15,8 @@ descent with a cyclic rate, Algorithm 1. Setting "recipe" trains the same archit
 steps as skflow does by default: standardised inputs, Adam with one cycle, the state that was best
 on validation rows, and skflow's default search. Three per cent of the density are broad components,
 without which turbine's later years, whose distribution is another, would decide everything; skflow
-would choose their weight, and at two layers give them nearly all of it. Within a setting the masks are the only difference.
+would choose their weight, and at two layers give them nearly all of it. Within a setting the masks
+are the only difference.
 """
 
 import argparse
