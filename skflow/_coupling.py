@@ -47,12 +47,13 @@ default="parity"
         rounded to the grid. Without it the density of a repeated value can grow without bound.
     tail_weight : "auto" or float, default="auto"
         Part of broad components in the density, which give rows far from the data a low but sane
-        score: a Gaussian and a Student-t with 3 degrees of freedom, both with the data's mean and
-        shrunk covariance (Ledoit and Wolf), and mixtures of up to ten Student-t distributions
-        with 5 degrees of freedom, one narrow and one wide. "auto" chooses their weights by EM on
-        the validation rows, with at least ``min(0.03, 0.002 * n_features)`` for each of the three
-        with heavy tails (just that without ``early_stopping``). A number is split evenly over
-        these three; 0 leaves the bare flow.
+        score, and where another density is better than the flow, that one: a Gaussian and a
+        Student-t with 3 degrees of freedom, both with the data's mean and shrunk covariance (Ledoit
+        and Wolf); a mixture of 10 to 200 / n_features Gaussians (of fewer where rows are few); and
+        mixtures of up to ten Student-t distributions with 5 degrees of freedom, one narrow and one
+        wide. "auto" chooses their weights by EM on the validation rows, with at least
+        ``min(0.03, 0.002 * n_features)`` for each of the three with heavy tails (just that without
+        ``early_stopping``). A number is split evenly over these three; 0 leaves the bare flow.
     n_init : int, default=1
         Number of trainings from different starts, of which the best is kept. They run side by
         side in one tensor program.

@@ -15,7 +15,7 @@ from ._training import widest
 #: Numbers in the widest tensor of a layer at once: bounds the memory of scoring any number of rows.
 #: With more, a block no longer fits into the processor's caches; with fewer, calls cost more than
 #: the work.
-BLOCK_SIZE = 400_000
+BLOCK_SIZE = 200_000
 
 
 @dataclass

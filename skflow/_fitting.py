@@ -70,7 +70,7 @@ def fit_tails(tail_weight, flow, Z, weight, data, streams):
 
 
 def _held_out_log_probs(flow, Z, weight, data, streams):
-    """Log-densities ``(5, n)`` of each member's validation rows, and the rows' weights.
+    """Log-densities ``(6, n)`` of each member's validation rows, and the rows' weights.
 
     The flow of the member comes first, then broad components fitted to its training rows.
     """

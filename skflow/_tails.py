@@ -15,13 +15,13 @@ from sklearn.covariance import ledoit_wolf
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
-#: The broad components: the shrunk Gaussian; a mixture of Student-t distributions that follows the
-#: shape of the data; the same, widened in every direction; and one Student-t for all the data.
-NAMES = ("gaussian", "t_mixture", "t_wide", "t")
-_GUARDS = np.array([0.0, 1.0, 1.0, 1.0])
+#: The broad components: the shrunk Gaussian; a Gaussian mixture; a mixture of Student-t
+#: distributions that follows the shape of the data; the same, widened in every direction; and one
+#: Student-t for all the data.
+NAMES = ("gaussian", "gaussian_mixture", "t_mixture", "t_wide", "t")
+_GUARDS = np.array([0.0, 0.0, 1.0, 1.0, 1.0])
 
-_MAX_CLUSTERS = 10
-_MAX_ROWS = 10_000  # for the mixture; its ten clusters need no more
+_MAX_ROWS = 10_000  # for the mixtures; so few clusters need no more
 _CLUSTER_DOF, _BROAD_DOF = 5.0, 3.0
 _WIDENING = 0.1  # added to the variances, which are about 1 in standardised units
 
@@ -35,22 +35,25 @@ def floors(n_features):
 
 
 class BroadComponents:
-    """Four broad distributions fitted to a table in standardised units.
+    """Five broad distributions fitted to a table in standardised units.
 
     The Gaussian and the Student-t with 3 degrees of freedom have the table's mean and shrunk
-    covariance (Ledoit and Wolf 2004), so they are regular for any table. The clusters of the
-    mixture are those of a Gaussian mixture, with 5 degrees of freedom instead; a table with fewer
-    than 5 d rows a cluster gets fewer of them. Nearly collinear columns make all of these narrow
-    in some direction, and a drift may lead just there: the widened mixture is at least 0.3
-    standard deviations wide in every direction.
+    covariance (Ledoit and Wolf 2004), so they are regular for any table. The Gaussian mixture is
+    for clusters with gaps between them, over which a flow leaves bridges; in few dimensions it has
+    many clusters. Those of the mixture of Student-t distributions are ten of a Gaussian mixture,
+    with 5 degrees of freedom instead; a table with fewer than 5 d rows a cluster gets fewer of
+    them. Nearly collinear columns make all of these narrow in some direction, and a drift may lead
+    just there: the widened mixture is at least 0.3 standard deviations wide in every direction.
 
     Attributes
     ----------
     location : ndarray of shape (d,)
     covariance : ndarray of shape (d, d)
+    mixture : GaussianMixture or None
+        None where rows are so few that it would be the one Gaussian.
     clusters : list of (float, ndarray of shape (d,), ndarray of shape (d, d))
         Weight, location and shape of the Student-t distributions of the mixture.
-    weights : ndarray of shape (4,)
+    weights : ndarray of shape (5,)
         Part of each component in the mixture with the flow; the flow has the rest.
     """
 
@@ -65,37 +68,30 @@ class BroadComponents:
             # the scatter of rows scaled so is the weighted scatter
             centred = centred * np.sqrt(weight / weight.mean())[:, None]
         self.covariance = ledoit_wolf(centred, assume_centered=True)[0]
-        self.clusters = self._fit_clusters(X, weight, rng)
+        few, many = n_clusters(min(len(X), _MAX_ROWS), X.shape[1])
+        coarse = _fit_mixture(few, X, weight, rng)
+        self.mixture = coarse if few == many else _fit_mixture(many, X, weight, rng)
+        self.clusters = [(1.0, self.location, self.covariance)]
+        if coarse is not None:
+            self.clusters = list(zip(coarse.weights_, coarse.means_, coarse.covariances_))
         return self
 
-    def _fit_clusters(self, X, weight, rng):
-        n_clusters = min(_MAX_CLUSTERS, len(X) // (5 * X.shape[1]))
-        if n_clusters < 2:
-            return [(1.0, self.location, self.covariance)]
-        # GaussianMixture takes no weights, but draws do
-        if weight is not None or len(X) > _MAX_ROWS:
-            parts = None if weight is None else weight / weight.sum()
-            X = X[rng.choice(len(X), min(len(X), _MAX_ROWS), p=parts, replace=weight is not None)]
-        with warnings.catch_warnings():
-            # that it did not converge, or that a table has few distinct rows, spoils no bound
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            mixture = GaussianMixture(n_clusters, reg_covar=1e-3, random_state=rng).fit(X)
-        return list(zip(mixture.weights_, mixture.means_, mixture.covariances_))
-
     def log_probs(self, X):
-        """Log-densities ``(4, n)`` in nats."""
+        """Log-densities ``(5, n)`` in nats."""
+        gaussian = _log_t(X, self.location, self.covariance, np.inf)
         return np.stack(
             [
-                _log_t(X, self.location, self.covariance, np.inf),
-                logsumexp([_log_t(X, *t) + np.log(w) for w, *t in self._mixture(0.0)], axis=0),
+                gaussian,
+                gaussian if self.mixture is None else _log_mixture(X, self.mixture),
+                logsumexp([_log_t(X, *t) + np.log(w) for w, *t in self._t_mixture(0.0)], axis=0),
                 logsumexp(
-                    [_log_t(X, *t) + np.log(w) for w, *t in self._mixture(_WIDENING)], axis=0
+                    [_log_t(X, *t) + np.log(w) for w, *t in self._t_mixture(_WIDENING)], axis=0
                 ),
                 _log_t(X, self.location, self.covariance, _BROAD_DOF),
             ]
         )
 
-    def _mixture(self, widening):
+    def _t_mixture(self, widening):
         """Weight, location, shape and degrees of freedom of the clusters."""
         wider = widening * np.eye(len(self.location))
         return [(w, location, shape + wider, _CLUSTER_DOF) for w, location, shape in self.clusters]
@@ -109,19 +105,55 @@ class BroadComponents:
 
     def sample(self, component, n_samples, rng):
         """Draw rows ``(n_samples, d)`` of one component."""
-        if NAMES[component] in ("t_mixture", "t_wide"):
-            mixture = self._mixture(_WIDENING if NAMES[component] == "t_wide" else 0.0)
-            weights = np.array([w for w, *_ in mixture])
-            counts = rng.multinomial(n_samples, weights / weights.sum())
-            drawn = [_draw_t(*t, count, rng) for (_, *t), count in zip(mixture, counts) if count]
-            return np.concatenate(drawn)
-        dof = np.inf if NAMES[component] == "gaussian" else _BROAD_DOF
+        name = NAMES[component]
+        if name in ("t_mixture", "t_wide"):
+            return _draw_mixture(self._t_mixture(_WIDENING * (name == "t_wide")), n_samples, rng)
+        if name == "gaussian_mixture" and self.mixture is not None:
+            fitted = zip(self.mixture.weights_, self.mixture.means_, self.mixture.covariances_)
+            return _draw_mixture([(*cluster, np.inf) for cluster in fitted], n_samples, rng)
+        dof = _BROAD_DOF if name == "t" else np.inf
         return _draw_t(self.location, self.covariance, dof, n_samples, rng)
+
+
+def n_clusters(n_rows, n_features):
+    """Clusters of the mixture of Student-t distributions, and of the Gaussian mixture.
+
+    The latter has up to 200 / d where each gets 20 d rows: the fewer the features, the more an
+    ellipse has to be cut up, and the less it costs.
+    """
+    few = min(10, n_rows // (5 * n_features))
+    return few, max(few, min(200 // n_features, n_rows // (20 * n_features)))
+
+
+def _fit_mixture(n_components, X, weight, rng):
+    if n_components < 2:
+        return None
+    # GaussianMixture takes no weights, but draws do
+    if weight is not None or len(X) > _MAX_ROWS:
+        parts = None if weight is None else weight / weight.sum()
+        X = X[rng.choice(len(X), min(len(X), _MAX_ROWS), p=parts, replace=weight is not None)]
+    with warnings.catch_warnings():
+        # that it did not converge, or that a table has few distinct rows, spoils no bound
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return GaussianMixture(n_components, reg_covar=1e-3, random_state=rng).fit(X)
+
+
+def _log_mixture(X, mixture):
+    with np.errstate(over="ignore", invalid="ignore"):  # beyond 1e150 the density is 0
+        return np.nan_to_num(mixture.score_samples(X), nan=-np.inf, neginf=-np.inf)
 
 
 def _log_t(X, location, shape, dof):
     with np.errstate(over="ignore"):  # beyond 1e150 the density is 0
         return np.atleast_1d(multivariate_t.logpdf(X, location, shape, df=dof))
+
+
+def _draw_mixture(clusters, n_samples, rng):
+    """Draw from ``(weight, location, shape, degrees of freedom)`` of every cluster."""
+    weights = np.array([w for w, *_ in clusters])
+    counts = rng.multinomial(n_samples, weights / weights.sum())
+    drawn = [_draw_t(*t, count, rng) for (_, *t), count in zip(clusters, counts) if count]
+    return np.concatenate(drawn)
 
 
 def _draw_t(location, shape, dof, n_samples, rng):
@@ -139,9 +171,9 @@ def estimate_weights(log_probs, least, weight=None, n_iter=200):
 
     Parameters
     ----------
-    log_probs : ndarray of shape (1 + 4, n)
+    log_probs : ndarray of shape (1 + 5, n)
         Log-densities of the rows: the flow first, then the broad components.
-    least : ndarray of shape (4,)
+    least : ndarray of shape (5,)
         The least weight of each.
     weight : ndarray of shape (n,) or None
         Weights of the rows.
@@ -149,7 +181,7 @@ def estimate_weights(log_probs, least, weight=None, n_iter=200):
 
     Returns
     -------
-    weights : ndarray of shape (4,)
+    weights : ndarray of shape (5,)
     """
     parts = np.full(len(log_probs), 1 / len(log_probs))
     for _ in range(n_iter):

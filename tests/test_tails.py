@@ -6,7 +6,14 @@ from scipy import optimize, stats
 from scipy.special import logsumexp
 
 from skflow import CouplingFlowDensity
-from skflow._tails import NAMES, BroadComponents, estimate_weights, fixed_weights, floors
+from skflow._tails import (
+    NAMES,
+    BroadComponents,
+    estimate_weights,
+    fixed_weights,
+    floors,
+    n_clusters,
+)
 
 
 @pytest.fixture(scope="module")
@@ -15,7 +22,7 @@ def table():
     return np.vstack([rng.normal(-2, 0.5, (300, 2)), rng.normal(2, 1.0, (300, 2))])
 
 
-def fitted(table, weights=(0.1, 0.2, 0.25, 0.05)):
+def fitted(table, weights=(0.1, 0.15, 0.05, 0.25, 0.05)):
     broad = BroadComponents().fit(table, rng=np.random.RandomState(0))
     broad.weights = np.array(weights)
     return broad
@@ -30,7 +37,7 @@ def grid(width, n):
 def test_components_integrate_to_one(table):
     points, cell = grid(60, 1201)
     mass = np.exp(fitted(table).log_probs(points)).sum(axis=1) * cell
-    assert mass == pytest.approx([1, 1, 1, 1], abs=5e-3)
+    assert mass == pytest.approx([1, 1, 1, 1, 1], abs=5e-3)
 
 
 def test_the_gaussian_is_the_shrunk_one_of_scipy(table):
@@ -41,17 +48,45 @@ def test_the_gaussian_is_the_shrunk_one_of_scipy(table):
 
 def test_the_mixture_follows_clusters_that_one_gaussian_cannot(table):
     log_probs = fitted(table).log_probs(table).mean(axis=1)
-    assert log_probs[NAMES.index("t_mixture")] > log_probs[NAMES.index("gaussian")] + 0.3
+    for name in ("gaussian_mixture", "t_mixture"):
+        assert log_probs[NAMES.index(name)] > log_probs[NAMES.index("gaussian")] + 0.3
+
+
+def test_the_gaussian_mixture_is_the_sum_of_its_clusters(table):
+    broad = fitted(table)
+    clusters = zip(broad.mixture.weights_, broad.mixture.means_, broad.mixture.covariances_)
+    terms = [stats.multivariate_normal(m, c).logpdf(table) + np.log(w) for w, m, c in clusters]
+    found = broad.log_probs(table)[NAMES.index("gaussian_mixture")]
+    assert found == pytest.approx(logsumexp(terms, axis=0))
+
+
+def test_the_number_of_clusters_follows_rows_and_features():
+    assert n_clusters(10_000, 2) == (10, 100)
+    assert n_clusters(10_000, 10) == (10, 20)
+    assert n_clusters(10_000, 50) == (10, 10)
+    assert n_clusters(600, 2) == (10, 15)
+    assert n_clusters(100, 10) == (2, 2)
+    assert max(n_clusters(40, 10)) < 2
+
+
+def test_gaps_between_clusters_are_kept_by_the_gaussian_mixture():
+    rng = np.random.RandomState(0)
+    centres = 10 * rng.normal(size=(6, 3))
+    X = centres[rng.randint(6, size=1200)] + 0.3 * rng.normal(size=(1200, 3))
+    flow = CouplingFlowDensity(n_layers=2, max_iter=3, random_state=0).fit(X)
+    assert flow._density.tails.weights[NAMES.index("gaussian_mixture")] > 0.5
+    assert (flow.score_samples(centres) > flow.score_samples(centres.mean(axis=0)[None]) + 2).all()
 
 
 def test_few_rows_get_a_single_cluster():
     X = np.random.RandomState(0).normal(size=(50, 8))
     broad = BroadComponents().fit(X, rng=np.random.RandomState(0))
     assert len(broad.clusters) == 1
+    assert broad.mixture is None
     assert np.isfinite(broad.log_probs(X)).all()
 
 
-@pytest.mark.parametrize("component", range(4))
+@pytest.mark.parametrize("component", range(5))
 def test_samples_are_of_their_component(table, component):
     broad = fitted(table)
     drawn = broad.sample(component, 4000, np.random.RandomState(1))
@@ -75,7 +110,7 @@ def test_mix_is_the_log_of_the_weighted_sum(table):
 
 
 def test_mix_where_the_flow_has_no_weight_or_no_density(table):
-    broad = fitted(table, (0.5, 0.3, 0.1, 0.1))
+    broad = fitted(table, (0.5, 0.1, 0.2, 0.1, 0.1))
     assert np.isfinite(broad.mix(np.zeros(len(table)), table)).all()
     assert np.isfinite(fitted(table).mix(np.full(len(table), -np.inf), table)).all()
 
@@ -83,21 +118,21 @@ def test_mix_where_the_flow_has_no_weight_or_no_density(table):
 def test_weights_maximise_the_likelihood():
     rng = np.random.RandomState(0)
     rows = rng.normal(size=2000) * np.where(rng.rand(2000) < 0.3, 3, 1)
-    scales = (1, 3, 9, 0.1, 30)
+    scales = (1, 3, 0.3, 9, 0.1, 30)
     log_probs = np.stack([stats.norm.logpdf(rows, scale=scale) for scale in scales])
     found = estimate_weights(log_probs, floors(5))
 
     def loss(parts):
         return -logsumexp(log_probs.T, b=parts / parts.sum(), axis=1).mean()
 
-    best = optimize.minimize(loss, np.full(5, 0.2), bounds=[(1e-6, 1)] * 5)
+    best = optimize.minimize(loss, np.full(6, 1 / 6), bounds=[(1e-6, 1)] * 6)
     assert loss(np.array([1 - found.sum(), *found])) <= best.fun + 2e-2  # the floors cost a little
     assert found[0] == pytest.approx(0.3, abs=0.05)
 
 
 def test_weights_have_floors_and_count_rows_by_weight():
     least = floors(5)
-    log_probs = np.stack([np.zeros(50), *np.full((4, 50), -50.0)])
+    log_probs = np.stack([np.zeros(50), *np.full((5, 50), -50.0)])
     assert estimate_weights(log_probs, least) == pytest.approx(least / (1 + least.sum()), rel=1e-6)
     log_probs[:2, :25] = [[-50.0], [0.0]]
     row_weight = np.repeat([1.0, 3.0], 25)
