@@ -20,7 +20,7 @@ from ._conditioners import ACTIVATIONS
 from ._density import Density
 from ._fitting import fit_tails, train
 from ._flow import FlowStack
-from ._member_masks import make_masks, search_masks
+from ._member_masks import finalists, make_masks, search_masks
 from ._preparation import (
     check_device,
     fill_constant_columns,
@@ -135,7 +135,7 @@ class BaseFlowDensity(
         data = training_data(Z, weight, device, splits)
         options = training_options(self, data.rows.shape[1], X.shape[1])
         structures = self._structures(data, options, streams, continued)
-        kept = continued and np.array_equal(structures, self._density.flow.masks)
+        kept = continued and np.array_equal(structures, self._density.flow.masks[:, None])
         previous = self._density.flow if kept else None
         flow = self._train(structures, previous, options, data, streams)
         tails = fit_tails(self.tail_weight, flow, Z, weight, data, streams)
@@ -178,41 +178,48 @@ class BaseFlowDensity(
         return Z
 
     def _structures(self, data, options, streams, continued):
-        """Masks of the members ``(n_estimators, L, d)``: made, searched, or those in use."""
+        """What the members may have for masks ``(n_estimators, n_finalists, L, d)``.
+
+        Made, searched, or those in use; only a search gives a member more than one.
+        """
         layout = self._layout()
         is_search = isinstance(layout, EvolutionarySearch)
         if continued and not (is_search and self._resumes_search):
-            return self._density.flow.masks
+            return self._density.flow.masks[:, None]
         made = make_masks(layout, self.n_layers, self.n_conditioning, data, streams)
         if not is_search:
-            return made
+            return made[:, None]
         histories = self._histories if continued else [None] * self.n_estimators
         config = flow_config(self)
         results = search_masks(
             layout, made, histories, data, options, config, streams, self.verbose
         )
-        self._histories = [result.history for result in results]
+        before, self._histories = histories, [result.history for result in results]
         self.search_history_ = results[0].history
         self.initial_masks_ = results[0].initial_masks
-        return np.stack([result.masks for result in results])
+        if continued and list(map(len, before)) == list(map(len, self._histories)):
+            return self._density.flow.masks[:, None]
+        return finalists(layout, results, options)
 
     def _train(self, structures, previous, options, data, streams):
         """Train the members from several starts, or on from a previous stack; the best of each.
 
-        What there is to tell of the training becomes fitted attributes.
+        A start is one of a member's structures with parameters of its own. What there is to tell
+        of the training becomes fitted attributes.
         """
-        n_init = self.n_init if previous is None else 1
-        seeds = streams("training", self._n_fits).randint(2**31 - 1, size=len(structures) * n_init)
+        n_models, n_finalists = structures.shape[:2]
+        n_starts = n_finalists * (self.n_init if previous is None else 1)
+        seeds = streams("training", self._n_fits).randint(2**31 - 1, size=n_models * n_starts)
         generators = make_generators(seeds)
         device = data.table.device
         if previous is None:
-            stacked = structures.repeat(n_init, axis=0)
+            stacked = structures.repeat(self.n_init, axis=1).reshape(-1, *structures.shape[2:])
             flow = FlowStack(stacked, **flow_config(self), device=device).initialize(generators)
         else:
             flow = previous.to(dtype=torch.float32, device=device)
-        result = train(flow, options, data.repeated(n_init), generators, self.verbose)
-        scores = result.score.reshape(-1, n_init)
-        best = scores.argmin(axis=1) + n_init * np.arange(len(scores))
+        result = train(flow, options, data.repeated(n_starts), generators, self.verbose)
+        scores = result.score.reshape(n_models, n_starts)
+        best = scores.argmin(axis=1) + n_starts * np.arange(n_models)
         flow = flow.take(best).to(dtype=torch.float64, device="cpu")
         self._describe(flow, result, best)
         return flow

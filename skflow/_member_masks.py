@@ -10,6 +10,8 @@ from ._structures import check_n_conditioning
 from ._training import CandidateEvaluator
 from .masks import EvolutionarySearch
 
+_MAX_FINALISTS = 8
+
 
 def make_masks(layout, n_layers, n_conditioning, data, streams):
     """Masks ``(n_members, L, d)`` by a layout; of a search, those that it starts from."""
@@ -115,6 +117,28 @@ def _search_member(search, start, history, evaluate, seed, verbose):
             "interrupt again to give up the fit."
         )
     return result
+
+
+def finalists(search, results, options):
+    """The structures to be trained in full ``(n_members, n_finalists, L, d)``.
+
+    For every member the distinct ones of its search with the lowest costs, the best first.
+    """
+    n_wanted = search.n_finalists
+    if n_wanted == "auto":
+        n_steps = search.n_iter * search.n_candidate_steps * search.n_candidate_init
+        n_wanted = min(_MAX_FINALISTS, max(1, n_steps // options.n_steps))
+    chosen = [_distinct(result, n_wanted) for result in results]
+    # the members are trained as one stack: as many of each
+    return np.stack([masks[: min(map(len, chosen))] for masks in chosen])
+
+
+def _distinct(result, n_wanted):
+    by_cost = sorted(result.history, key=lambda record: record.cost)
+    # of equal costs the search accepted the last
+    ordered = [result.masks, *(record.masks for record in by_cost)]
+    unique = {masks.tobytes(): masks for masks in ordered}  # in the order of the first ones
+    return np.stack(list(unique.values())[:n_wanted])
 
 
 def _candidate_score(search, data):

@@ -13,9 +13,9 @@ class StructureSearchFlow(BaseFlowDensity):
 
     As in Algorithm 1 of [1]_: start from a structure; in each iteration shuffle the masks of a
     random selection of layers (their number is geometric with p = 0.5), train the offspring for a
-    few steps, and keep it if its cost is not higher than the best so far. Then the flow is trained
-    with the best structure. It is a ``CouplingFlowDensity`` whose layout is
-    ``masks.EvolutionarySearch``, with the parameters of the search flat on the estimator.
+    few steps, and keep it if its cost is not higher than the best so far. Then flows are trained
+    with the best structures, and the best of these is kept. It is a ``CouplingFlowDensity`` whose
+    layout is ``masks.EvolutionarySearch``, with the parameters of the search flat on the estimator.
 
     The defaults search where more is found at the same effort: among alternating masks, from the
     structure that is derived from the data, by the likelihood of validation rows.
@@ -57,6 +57,11 @@ class StructureSearchFlow(BaseFlowDensity):
     search_space : {"free", "alternating"}, default="alternating"
         "free": every layer has its own mask, as in the paper. "alternating": one mask and its
         complement take turns, a far smaller space.
+    n_finalists : int or "auto", default="auto"
+        Number of structures, those of the lowest costs, that are trained side by side as the final
+        flow is; the best of them, on validation rows where there are any, is kept. After few steps
+        the best structure is among the first, but seldom the first. "auto" spends as many steps on
+        them as on the candidates, with at most 8. The paper trains one.
     n_search_iter_no_change : int or None, default=None
         End the search after that many iterations without a lower cost.
     n_jobs : int or None, default=None
@@ -70,7 +75,8 @@ max_iter, early_stopping, validation_fraction, n_iter_no_change, tol, device, ve
     warm_start : bool, default=False
         Continue from the last fit. If ``n_search_iter`` exceeds the iterations in
         ``search_history_`` (it was raised, or the search was interrupted), the search goes on as
-        it would have without the break; the trained parameters are kept if the masks are.
+        it would have without the break, and its finalists are trained anew; otherwise, and with one
+        finalist whose masks are those in use, the training goes on.
 
     Attributes
     ----------
@@ -81,7 +87,7 @@ max_iter, early_stopping, validation_fraction, n_iter_no_change, tol, device, ve
     initial_masks_ : ndarray of bool, shape (n_layers, n_features)
         Where the search started.
     masks_ : ndarray of bool, shape (n_layers, n_features)
-        The best structure found, in use.
+        The best of the finalists, in use.
     location_, scale_, grid_steps_, tail_weight_, n_iter_, loss_curve_, validation_scores_, \
 n_parameters_, n_features_in_, feature_names_in_
         As in ``CouplingFlowDensity``.
@@ -116,6 +122,7 @@ n_parameters_, n_features_in_, feature_names_in_
         "candidate_start": [StrOptions({"fresh", "inherit"})],
         "candidate_score": [StrOptions(set(masks.CANDIDATE_SCORES))],
         "search_space": [StrOptions(set(masks.SEARCH_SPACES))],
+        "n_finalists": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "n_search_iter_no_change": [Interval(Integral, 1, None, closed="left"), None],
         "n_jobs": [Integral, None],
     }
@@ -135,6 +142,7 @@ n_parameters_, n_features_in_, feature_names_in_
         candidate_start="fresh",
         candidate_score="auto",
         search_space="alternating",
+        n_finalists="auto",
         n_search_iter_no_change=None,
         n_jobs=None,
         n_conditioning=None,
@@ -173,6 +181,7 @@ n_parameters_, n_features_in_, feature_names_in_
         self.candidate_start = candidate_start
         self.candidate_score = candidate_score
         self.search_space = search_space
+        self.n_finalists = n_finalists
         self.n_search_iter_no_change = n_search_iter_no_change
         self.n_jobs = n_jobs
         self.n_conditioning = n_conditioning
@@ -239,6 +248,7 @@ n_parameters_, n_features_in_, feature_names_in_
             candidate_start=self.candidate_start,
             candidate_score=self.candidate_score,
             search_space=self.search_space,
+            n_finalists=self.n_finalists,
             n_iter_no_change=self.n_search_iter_no_change,
             n_jobs=self.n_jobs,
         )

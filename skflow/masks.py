@@ -49,6 +49,7 @@ PAPER_SEARCH = {
     "initial_layout": "random",
     "candidate_score": "train_batch",
     "search_space": "free",
+    "n_finalists": 1,
 }
 
 
@@ -129,6 +130,11 @@ class EvolutionarySearch(Layout):
     search_space : {"free", "alternating"}, default="alternating"
         "free": the layers' masks change independently (the paper). "alternating": one mask and its
         complement take turns, a far smaller space.
+    n_finalists : int or "auto", default="auto"
+        Number of structures, those of the lowest costs, that are trained side by side as the final
+        flow is; the best of them, on validation rows where there are any, is kept. After few steps
+        the best structure is among the first, but seldom the first. "auto" spends as many steps on
+        them as on the candidates, with at most 8; the paper trains one.
     n_iter_no_change : int or None, default=None
         Stop after that many iterations without a lower cost. None: never.
     n_jobs : int or None, default=None
@@ -161,6 +167,7 @@ class EvolutionarySearch(Layout):
         candidate_start="fresh",
         candidate_score="auto",
         search_space="alternating",
+        n_finalists="auto",
         n_iter_no_change=None,
         n_jobs=None,
     ):
@@ -174,6 +181,7 @@ class EvolutionarySearch(Layout):
         self.candidate_start = candidate_start
         self.candidate_score = candidate_score
         self.search_space = search_space
+        self.n_finalists = n_finalists
         self.n_iter_no_change = n_iter_no_change
         self.n_jobs = n_jobs
 
@@ -219,6 +227,8 @@ class EvolutionarySearch(Layout):
         _check_option(self.candidate_start, "candidate_start", ("fresh", "inherit"))
         _check_option(self.candidate_score, "candidate_score", CANDIDATE_SCORES)
         _check_option(self.search_space, "search_space", SEARCH_SPACES)
+        if not isinstance(self.n_finalists, str) or self.n_finalists != "auto":
+            check_integer(self.n_finalists, "n_finalists", "'auto'")
         if self.n_jobs is not None and (not is_integer(self.n_jobs) or self.n_jobs == 0):
             raise ValueError(
                 f"n_jobs={self.n_jobs!r} is not possible. Give a positive integer, -1 for all "

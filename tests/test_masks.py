@@ -145,6 +145,8 @@ def test_resolve_class():
         ({"n_halvings": 3, "n_offspring": 7}, r"n_halvings=3 .*halved 2 times"),
         ({"n_halvings": -1}, r"n_halvings=-1 is not possible"),
         ({"move": "jump"}, r"move='jump' is not known\. Use 'shuffle' or 'swap'"),
+        ({"n_finalists": 0}, r"n_finalists=0 .*a positive integer or 'auto'"),
+        ({"n_finalists": "all"}, r"n_finalists='all' .*a positive integer or 'auto'"),
         ({"n_iter_no_change": 0}, r"n_iter_no_change=0 .*a positive integer or None"),
         ({"candidate_start": "warm"}, r"candidate_start='warm' .*'fresh' or 'inherit'"),
         ({"candidate_score": None}, r"candidate_score=None .*'train_batch' or 'validation'"),
@@ -207,6 +209,7 @@ def test_paper_search_is_algorithm_1():
         "candidate_start": "fresh",
         "candidate_score": "train_batch",
         "search_space": "free",
+        "n_finalists": 1,
         "n_iter_no_change": None,
         "n_jobs": None,
     }

@@ -1,12 +1,15 @@
 """Masks of the members of an ensemble, each from what the member may see."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
 from skflow import masks
-from skflow._member_masks import make_masks, search_masks
+from skflow._member_masks import finalists, make_masks, search_masks
 from skflow._recipe import training_options
+from skflow._search import SearchRecord, SearchResult
 from skflow._streams import RandomStreams
 from skflow._structure_search import StructureSearchFlow
 from skflow._training import TrainingData
@@ -84,6 +87,42 @@ def test_a_search_that_goes_on_is_that_of_one_go():
     for one, other in zip(whole, continued):
         np.testing.assert_array_equal(one.masks, other.masks)
         assert one.cost == pytest.approx(other.cost, rel=1e-5)
+
+
+def history(costs, structures):
+    return [
+        SearchRecord(t, np.array(masks_), cost, False, min(costs[: t + 1]))
+        for t, (cost, masks_) in enumerate(zip(costs, structures))
+    ]
+
+
+A, B, C = masks.parity(2, 2), ~masks.parity(2, 2), np.array([[True, False]] * 2)
+
+
+@pytest.mark.parametrize(
+    ("n_finalists", "expected"), [(1, [B]), (2, [B, A]), (3, [B, A]), ("auto", [B, A])]
+)
+def test_finalists_are_distinct_and_the_best_of_the_search(n_finalists, expected):
+    def result(costs, structures):
+        return SearchResult(B, 1.0, A, history(costs, structures), 0, False)
+
+    results = [result([3, 1, 1, 2], [A, A, B, C]), result([2, 1, 1], [A, B, B])]
+    search = masks.EvolutionarySearch(3, n_finalists=n_finalists)
+    options = training_options(StructureSearchFlow(max_iter=1), 60, 2)
+    found = finalists(search, results, options)
+    assert found.shape == (2, len(expected), 2, 2)
+    np.testing.assert_array_equal(found, [expected] * 2)
+
+
+@pytest.mark.parametrize(("n_steps", "expected"), [(300, 1), (100, 2), (10, 8)])
+def test_finalists_take_as_many_steps_as_the_candidates(n_steps, expected):
+    rng = np.random.RandomState(0)
+    structures = [masks.random(4, 8, random_state=rng) for _ in range(12)]
+    records = history(list(range(12)), structures)
+    result = SearchResult(structures[0], 0.0, structures[0], records, 0, False)
+    search = masks.EvolutionarySearch(20, n_candidate_steps=10)
+    options = SimpleNamespace(n_steps=n_steps)
+    assert finalists(search, [result], options).shape[1] == expected
 
 
 def test_costs_are_those_of_validation_rows_where_there_are_any():

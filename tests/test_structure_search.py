@@ -28,6 +28,7 @@ def search(**params):
             "n_layers": 3,
             "n_search_iter": 12,
             "n_candidate_steps": 4,
+            "n_finalists": 1,
             "coupling": "affine",
             "hidden_layer_sizes": (),
             "max_iter": 2,
@@ -273,6 +274,33 @@ def test_warm_start_continues_the_search_where_it_ended(X):
     history, score = model.search_history_, model.score(X)
     model.set_params(max_iter=20).fit(X)
     assert_same_history(model.search_history_, history)
+    assert model.score(X) > score
+
+
+def test_the_finalist_that_trains_best_is_kept(X):
+    models = [search(n_finalists=n, max_iter=20).fit(X) for n in (1, 2, 4, 8)]
+    # the first finalists train alike in all of them, so that more can only be better
+    scores = [max(model.validation_scores_) for model in models]
+    assert (np.diff(scores) > -1e-5).all() and scores[-1] > scores[0] + 0.01
+    best = best_of(models[0].search_history_).masks
+    np.testing.assert_array_equal(models[0].masks_, best)
+    assert not np.array_equal(models[-1].masks_, best)
+
+
+def test_every_member_has_finalists_of_its_own(X):
+    model = search(n_finalists=3, n_estimators=2, n_init=2).fit(X)
+    assert model.masks_.shape == (2, 3, 6)
+    assert np.isfinite(model.score(X))
+
+
+def test_a_search_that_goes_on_trains_its_finalists_anew(X):
+    model = search(n_search_iter=5, n_finalists=3, warm_start=True).fit(X)
+    model.set_params(n_search_iter=12).fit(X)
+    assert len(model.search_history_) == 13
+    masks_, score = model.masks_, model.score(X)
+    # nothing is left to search: the training of those in use goes on
+    model.set_params(max_iter=20).fit(X)
+    np.testing.assert_array_equal(model.masks_, masks_)
     assert model.score(X) > score
 
 

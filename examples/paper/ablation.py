@@ -11,13 +11,17 @@ confidence intervals. The structures:
 
 parity, random, derived
     As the strings of ``mask_layout``.
-search, search of the paper
-    ``masks.EvolutionarySearch()`` and ``masks.EvolutionarySearch.paper()``, both 200 candidates of
-    50 steps.
+search
+    ``masks.EvolutionarySearch()``: 200 candidates of 50 steps, of which the eight best structures
+    are trained in full, as many steps again; that with the best validation likelihood is kept.
+search, one finalist
+    The same, but only the structure of the lowest cost is trained in full.
+search of the paper
+    ``masks.EvolutionarySearch.paper()``: 200 candidates of 50 steps, one finalist.
 best of 200 random
     As many candidates for as many steps, but random masks that do not descend from each other.
-parity, best of 9
-    No other masks, but as many steps as search and training take together: nine trainings of
+parity, best of 16
+    No other masks, but as many steps as the search takes with its finalists: sixteen trainings of
     parity, of which that with the best validation likelihood is kept.
 pair of the search, repeated
     The first two layers that the search found at two layers, repeated to the depth.
@@ -46,7 +50,13 @@ CONDITIONERS = {
 }
 # Structures, depths and number of models of each part of the page.
 ARMS = ("parity", "random", "derived", "search")
-ALL_ARMS = (*ARMS, "search of the paper", "best of 200 random", "parity, best of 9")
+ALL_ARMS = (
+    *ARMS,
+    "search, one finalist",
+    "search of the paper",
+    "best of 200 random",
+    "parity, best of 16",
+)
 PLAN = [
     *[("single-layer", table, depth, ALL_ARMS, 20)
       for depth in (2, 4) for table in ("turbine", "magic", "yeast")],
@@ -107,10 +117,12 @@ def best_of_random(X, depth, batch_size, seed, n_candidates=200, n_steps=50):
 def layout_of(arm, X, depth, batch_size, n_models, pairs):
     if arm in ("parity", "random", "derived"):
         return arm
-    if arm == "parity, best of 9":
+    if arm == "parity, best of 16":
         return "parity"
     if arm == "search":
         return masks.EvolutionarySearch()
+    if arm == "search, one finalist":
+        return masks.EvolutionarySearch(n_finalists=1)
     if arm == "search of the paper":
         return masks.EvolutionarySearch.paper()
     if arm == "best of 200 random":
@@ -122,8 +134,8 @@ def measure(conditioner, table, depth, arm, n_models, data_home, pairs=None):
     """Held-out bits of every model, and processor seconds of a model."""
     X, held_out, batch_size = rows_of(table, data_home)
     params = {**CONDITIONERS[conditioner], **recipe(len(X), batch_size)}
-    if arm == "parity, best of 9":
-        params["n_init"] = 9
+    if arm == "parity, best of 16":
+        params["n_init"] = 16
     start = time.process_time()
     layout = layout_of(arm, X, depth, batch_size, n_models, pairs)
     model, _ = fit(layout, depth, X, n_models, **params)
