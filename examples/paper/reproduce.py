@@ -135,23 +135,23 @@ def page(results):
 
 
 def table(dataset, part, paper, results):
-    columns = [("paper's", layout) for layout in LAYOUTS]
+    columns = [("published", layout) for layout in LAYOUTS]
     columns += [(setting, layout) for setting in SETTINGS for layout in LAYOUTS]
     lines = [
-        f"{part} rows | " + " | ".join(f"{who} {layout}" for who, layout in columns),
-        "---|" + "|".join(["---:"] * len(columns)),
+        f"{part} rows | " + " | ".join(f"{who}: {layout}" for who, layout in columns),
+        "--- | " + " | ".join(["---:"] * len(columns)),
     ]
     for depth in DEPTHS:
         texts = []
         for who, layout in columns:
             mean, deviation = published = paper[str(depth)][part][layout]
-            if who != "paper's":
+            if who != "published":
                 record = results.records.get(f"{who} {dataset} {depth} {layout}")
                 if record is None:
                     texts.append("")
                     continue
                 mean, deviation = np.mean(record[part]), np.std(record[part])
-            better = who != "paper's" and mean < published[0]
+            better = who != "published" and mean < published[0]
             texts.append(f"{mean:.2f} ± {deviation:.2f}" + (" ✓" if better else ""))
         lines.append(f"{depth} layers | " + " | ".join(texts))
     return "\n".join(f"| {line} |" for line in lines) + "\n"
