@@ -39,7 +39,8 @@ extensions = [
 exclude_patterns = [
     "_build",
     "README.md",
-    "benchmarks/*_results.md",  # included by the pages beside them
+    "benchmarks/*_results.md",  # included by the pages beside them, as are the next
+    "reproduction_*.md",
     "auto_examples/**/*.ipynb",
     "auto_examples/**/*.py",
 ]
