@@ -42,7 +42,8 @@ except OSError:
 # which features condition which. ``tail_weight=0`` leaves the broad components out, which would
 # otherwise help out where the structure is poor. In a notebook, ``verbose=1`` shows a bar with the
 # best cost and the number of acceptances; Ctrl-C or "interrupt the kernel" ends the search and
-# trains with the best structure so far.
+# trains with the best structures so far. A few structures of the lowest costs are trained in full,
+# and the best of these is kept.
 
 from skflow import StructureSearchFlow
 from skflow.inspection import MaskDisplay, SearchHistoryDisplay, TrainingCurveDisplay
