@@ -23,6 +23,7 @@ _GUARDS = np.array([0.0, 0.0, 1.0, 1.0, 1.0])
 
 _MAX_ROWS = 10_000  # for the mixtures; so few clusters need no more
 _CLUSTER_DOF, _BROAD_DOF = 5.0, 3.0
+_LEAST_WEIGHT = 1e-3  # of a component that is no guard
 _WIDENING = 0.1  # added to the variances, which are about 1 in standardised units
 
 
@@ -78,18 +79,15 @@ class BroadComponents:
 
     def log_probs(self, X):
         """Log-densities ``(5, n)`` in nats."""
-        gaussian = _log_t(X, self.location, self.covariance, np.inf)
-        return np.stack(
-            [
-                gaussian,
-                gaussian if self.mixture is None else _log_mixture(X, self.mixture),
-                logsumexp([_log_t(X, *t) + np.log(w) for w, *t in self._t_mixture(0.0)], axis=0),
-                logsumexp(
-                    [_log_t(X, *t) + np.log(w) for w, *t in self._t_mixture(_WIDENING)], axis=0
-                ),
-                _log_t(X, self.location, self.covariance, _BROAD_DOF),
-            ]
-        )
+        return np.stack([self._log_prob(name, X) for name in NAMES])
+
+    def _log_prob(self, name, X):
+        if name in ("t_mixture", "t_wide"):
+            clusters = self._t_mixture(_WIDENING * (name == "t_wide"))
+            return logsumexp([_log_t(X, *t) + np.log(w) for w, *t in clusters], axis=0)
+        if name == "gaussian_mixture" and self.mixture is not None:
+            return _log_mixture(X, self.mixture)
+        return _log_t(X, self.location, self.covariance, _BROAD_DOF if name == "t" else np.inf)
 
     def _t_mixture(self, widening):
         """Weight, location, shape and degrees of freedom of the clusters."""
@@ -98,10 +96,12 @@ class BroadComponents:
 
     def mix(self, flow_log_prob, X):
         """Log-density of the mixture with a flow of log-density ``(n,)``."""
-        with np.errstate(divide="ignore"):  # a weight may be 0
-            terms = self.log_probs(X) + np.log(self.weights)[:, None]
-            flow_term = flow_log_prob + np.log(max(0.0, 1 - self.weights.sum()))
-        return logsumexp(np.vstack([flow_term, terms]), axis=0)
+        with np.errstate(divide="ignore"):  # the flow's weight may be 0
+            terms = [flow_log_prob + np.log(max(0.0, 1 - self.weights.sum()))]
+        for name, weight in zip(NAMES, self.weights):
+            if weight > 0:
+                terms.append(self._log_prob(name, X) + np.log(weight))
+        return logsumexp(terms, axis=0)
 
     def sample(self, component, n_samples, rng):
         """Draw rows ``(n_samples, d)`` of one component."""
@@ -187,5 +187,7 @@ def estimate_weights(log_probs, least, weight=None, n_iter=200):
     for _ in range(n_iter):
         joint = log_probs + np.log(np.maximum(parts, 1e-300))[:, None]
         parts = np.average(np.exp(joint - logsumexp(joint, axis=0)), axis=1, weights=weight)
+    # what hardly counts need not be evaluated with every row
+    parts[1:][parts[1:] < _LEAST_WEIGHT] = 0.0
     parts = np.maximum(parts, np.concatenate([[0.0], least]))
     return parts[1:] / parts.sum()
