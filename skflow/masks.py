@@ -132,9 +132,9 @@ class EvolutionarySearch(Layout):
         complement take turns, a far smaller space.
     n_finalists : int or "auto", default="auto"
         Number of structures, those of the lowest costs, that are trained side by side as the final
-        flow is; the best of them, on validation rows where there are any, is kept. After few steps
-        the best structure is among the first, but seldom the first. "auto" spends as many steps on
-        them as on the candidates, with at most 8; the paper trains one.
+        flow is; the best of them, on validation rows where there are any, is kept, as what costs
+        least after few steps need not be the best after all. "auto" spends as many steps on them
+        as on the candidates, with at most 8; the paper trains one.
     n_iter_no_change : int or None, default=None
         Stop after that many iterations without a lower cost. None: never.
     n_jobs : int or None, default=None
