@@ -67,8 +67,11 @@ PLAN = [
     *[("single-layer", table, depth, ("parity", "random", "derived"), 20)
       for depth in (2, 4, 6, 8) for table in ("breast-cancer", "diabetes", "wine")],
     *[(conditioner, table, depth, ARMS, 6)
-      for conditioner in ("affine (64, 64)", "spline (64, 64)")
-      for depth in (2, 4) for table in ("turbine", "magic")],
+      for conditioner, depth in (("affine (64, 64)", 2), ("affine (64, 64)", 4),
+                                 ("spline (64, 64)", 2))
+      for table in ("turbine", "magic")],
+    *[("spline (64, 64)", table, 4, ("parity", "random", "derived"), 6)
+      for table in ("turbine", "magic")],
 ]  # fmt: skip
 
 
