@@ -49,7 +49,7 @@ except OSError:
 
 import pandas as pd
 
-quick = dict(n_layers=4, max_iter=25, random_state=0)
+quick = dict(n_layers=4, max_iter=16, random_state=0)
 models = {
     "one flow alone": CouplingFlowDensity(tail_weight=0, **quick),
     "one flow and tails": CouplingFlowDensity(**quick),
