@@ -194,10 +194,10 @@ class BaseFlowDensity(
         results = search_masks(
             layout, made, histories, data, options, config, streams, self.verbose
         )
-        before, self._histories = histories, [result.history for result in results]
+        self._histories = [result.history for result in results]
         self.search_history_ = results[0].history
         self.initial_masks_ = results[0].initial_masks
-        if continued and list(map(len, before)) == list(map(len, self._histories)):
+        if continued and list(map(len, histories)) == list(map(len, self._histories)):
             return self._density.flow.masks[:, None]
         return finalists(layout, results, options)
 

@@ -82,17 +82,19 @@ class BroadComponents:
         return np.stack([self._log_prob(name, X) for name in NAMES])
 
     def _log_prob(self, name, X):
-        if name in ("t_mixture", "t_wide"):
-            clusters = self._t_mixture(_WIDENING * (name == "t_wide"))
-            return logsumexp([_log_t(X, *t) + np.log(w) for w, *t in clusters], axis=0)
         if name == "gaussian_mixture" and self.mixture is not None:
             return _log_mixture(X, self.mixture)
-        return _log_t(X, self.location, self.covariance, _BROAD_DOF if name == "t" else np.inf)
+        return logsumexp([_log_t(X, *t) + np.log(w) for w, *t in self._parts(name)], axis=0)
 
-    def _t_mixture(self, widening):
-        """Weight, location, shape and degrees of freedom of the clusters."""
-        wider = widening * np.eye(len(self.location))
-        return [(w, location, shape + wider, _CLUSTER_DOF) for w, location, shape in self.clusters]
+    def _parts(self, name):
+        """Weight, location, shape and degrees of freedom of each part of a component."""
+        if name in ("t_mixture", "t_wide"):
+            wider = _WIDENING * (name == "t_wide") * np.eye(len(self.location))
+            return [(w, centre, shape + wider, _CLUSTER_DOF) for w, centre, shape in self.clusters]
+        if name == "gaussian_mixture" and self.mixture is not None:
+            fitted = zip(self.mixture.weights_, self.mixture.means_, self.mixture.covariances_)
+            return [(*cluster, np.inf) for cluster in fitted]
+        return [(1.0, self.location, self.covariance, _BROAD_DOF if name == "t" else np.inf)]
 
     def mix(self, flow_log_prob, X):
         """Log-density of the mixture with a flow of log-density ``(n,)``."""
@@ -105,14 +107,11 @@ class BroadComponents:
 
     def sample(self, component, n_samples, rng):
         """Draw rows ``(n_samples, d)`` of one component."""
-        name = NAMES[component]
-        if name in ("t_mixture", "t_wide"):
-            return _draw_mixture(self._t_mixture(_WIDENING * (name == "t_wide")), n_samples, rng)
-        if name == "gaussian_mixture" and self.mixture is not None:
-            fitted = zip(self.mixture.weights_, self.mixture.means_, self.mixture.covariances_)
-            return _draw_mixture([(*cluster, np.inf) for cluster in fitted], n_samples, rng)
-        dof = _BROAD_DOF if name == "t" else np.inf
-        return _draw_t(self.location, self.covariance, dof, n_samples, rng)
+        parts = self._parts(NAMES[component])
+        weights = np.array([w for w, *_ in parts])
+        counts = rng.multinomial(n_samples, weights / weights.sum())
+        drawn = [_draw_t(*t, count, rng) for (_, *t), count in zip(parts, counts) if count]
+        return np.concatenate(drawn)
 
 
 def n_clusters(n_rows, n_features):
@@ -146,14 +145,6 @@ def _log_mixture(X, mixture):
 def _log_t(X, location, shape, dof):
     with np.errstate(over="ignore"):  # beyond 1e150 the density is 0
         return np.atleast_1d(multivariate_t.logpdf(X, location, shape, df=dof))
-
-
-def _draw_mixture(clusters, n_samples, rng):
-    """Draw from ``(weight, location, shape, degrees of freedom)`` of every cluster."""
-    weights = np.array([w for w, *_ in clusters])
-    counts = rng.multinomial(n_samples, weights / weights.sum())
-    drawn = [_draw_t(*t, count, rng) for (_, *t), count in zip(clusters, counts) if count]
-    return np.concatenate(drawn)
 
 
 def _draw_t(location, shape, dof, n_samples, rng):
