@@ -3,11 +3,11 @@
 import numpy as np
 from joblib import effective_n_jobs
 
+from ._candidates import CandidateEvaluator
 from ._preparation import warn
 from ._progress import Progress
 from ._search import evolutionary_search, stack_bounds
 from ._structures import check_n_conditioning
-from ._training import CandidateEvaluator
 from .masks import EvolutionarySearch
 
 _MAX_FINALISTS = 8

@@ -22,6 +22,7 @@ ORDER = [
     "_density",
     "_preparation",
     "_tails",
+    "_candidates",
     "_search",
     "_training",
     "_flow",

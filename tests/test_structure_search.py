@@ -11,7 +11,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from skflow import StructureSearchFlow, masks
-from skflow._training import CandidateEvaluator
+from skflow._candidates import CandidateEvaluator
 
 
 @pytest.fixture(scope="module")

@@ -28,9 +28,10 @@ from speed import processor, table
 from torch import nn
 
 from skflow import masks
+from skflow._candidates import CandidateEvaluator
 from skflow._recipe import learning_rate_init
 from skflow._search import candidate_streams, evolutionary_search, shuffle, stack_bounds
-from skflow._training import CandidateEvaluator, TrainingData, TrainingOptions, learning_rates
+from skflow._training import TrainingData, TrainingOptions, learning_rates
 from skflow.datasets import fetch_magic
 
 N_FEATURES, N_LAYERS, BATCH, N_STEPS = 10, 8, 380, 50

@@ -41,7 +41,8 @@ from _flows import SINGLE_LAYER, Given, Results, bits, fit, recipe, rows_of
 from scipy import stats
 
 from skflow import _recipe, masks
-from skflow._training import CandidateEvaluator, TrainingData, TrainingOptions
+from skflow._candidates import CandidateEvaluator
+from skflow._training import TrainingData, TrainingOptions
 
 CONDITIONERS = {
     "single-layer": SINGLE_LAYER,

@@ -1,0 +1,113 @@
+"""Short trainings: what a candidate costs, whatever it is trained beside."""
+
+import numpy as np
+import pytest
+import torch
+
+from skflow import _candidates, masks
+from skflow._candidates import CandidateEvaluator
+from skflow._training import TrainingData, TrainingOptions
+
+
+@pytest.fixture
+def table():
+    rng = np.random.RandomState(0)
+    mix = rng.normal(size=(4, 4))
+    return torch.as_tensor(rng.normal(size=(300, 4)) @ mix, dtype=torch.float32)
+
+
+def options(**changed):
+    given = {"n_steps": 40, "steps_per_epoch": 8, "batch_size": 30, "learning_rate_init": 0.01}
+    return TrainingOptions(**{**given, **changed})
+
+
+def split():
+    return torch.arange(250).repeat(1, 1), torch.arange(250, 300).repeat(1, 1)
+
+
+@pytest.mark.parametrize("score", ["train_batch", "validation"])
+def test_costs_of_candidates_do_not_depend_on_their_company(table, score):
+    evaluate = CandidateEvaluator(
+        {"transform": "affine", "hidden_layer_sizes": ()},
+        options().shortened(10),
+        TrainingData(table, *split()),
+        score=score,
+        start="fresh",
+    )
+    structures = np.stack([masks.random(3, 4, random_state=k) for k in range(4)])
+    streams = [5, 6, 7, 8]
+    together = evaluate(structures, streams)
+    alone = [evaluate(structures[k : k + 1], streams[k : k + 1])[0] for k in range(4)]
+    assert together == pytest.approx(alone, rel=1e-5)
+    assert len(set(together)) == 4
+
+
+def test_cost_of_several_trainings_is_their_mean(table):
+    def evaluator(n_init):
+        return CandidateEvaluator(
+            {"transform": "affine", "hidden_layer_sizes": ()},
+            options().shortened(10),
+            TrainingData(table, *split()),
+            score="validation",
+            start="fresh",
+            n_init=n_init,
+        )
+
+    structures = np.stack([masks.random(3, 4, random_state=k) for k in range(2)])
+    evaluate = evaluator(3)
+    costs = evaluate(structures, [5, 6])
+    for k, stream in enumerate([5, 6]):
+        seeds = _candidates._restarts(stream, 3)
+        assert seeds[0] == stream
+        assert len(set(seeds)) == 3
+        single = evaluator(1)
+        alone = single(structures[[k] * 3], seeds)
+        assert np.ptp(alone) > 1e-3
+        assert costs[k] == pytest.approx(alone.mean(), rel=1e-5)
+        assert evaluate.theta[k] == pytest.approx(single.theta[0], rel=1e-3, abs=1e-4)
+
+
+def test_a_fraction_of_the_effort_is_as_many_steps(table):
+    def evaluator(n_steps):
+        return CandidateEvaluator(
+            {"transform": "affine", "hidden_layer_sizes": ()},
+            options().shortened(n_steps),
+            TrainingData(table, *split()),
+            score="validation",
+            start="fresh",
+        )
+
+    structures = np.stack([masks.random(3, 4, random_state=k) for k in range(2)])
+    quarter = evaluator(20)(structures, [5, 6], 0.25)
+    assert quarter == pytest.approx(evaluator(5)(structures, [5, 6]), rel=1e-6)
+
+
+def test_candidates_inherit_the_parameters_of_the_best(table):
+    chosen = options(learning_rate_init=1e-12).shortened(1)  # candidates stay where they start
+    config = {"transform": "affine", "hidden_layer_sizes": ()}
+    evaluate = CandidateEvaluator(
+        config, chosen, TrainingData(table, *split()), score="validation", start="inherit"
+    )
+    structure = masks.random(3, 4, random_state=0)[np.newaxis]
+    evaluate(structure, [1])
+    evaluate.theta = evaluate.theta + 0.1
+    parent = evaluate.theta.copy()
+    evaluate.accept(0)
+    evaluate(structure, [2])
+    assert evaluate.theta == pytest.approx(parent, rel=1e-6, abs=1e-6)
+
+
+def test_costs_do_not_depend_on_the_number_of_processes(table):
+    structures = np.stack([masks.random(3, 4, random_state=k) for k in range(5)])
+    costs = [
+        CandidateEvaluator(
+            {"transform": "spline", "hidden_layer_sizes": (4,)},
+            options().shortened(10),
+            TrainingData(table, *split()),
+            score="validation",
+            start="fresh",
+            n_jobs=n_jobs,
+        )(structures, list(range(5)))
+        for n_jobs in (None, 2)
+    ]
+    assert costs[0] == pytest.approx(costs[1], rel=1e-5)
