@@ -6,6 +6,7 @@ Clipping, divergence, best states and early stopping are per model. Nothing here
 
 import math
 from dataclasses import dataclass, field, replace
+from itertools import repeat
 
 import numpy as np
 import torch
@@ -20,6 +21,13 @@ class TrainingOptions:
 
     ``with_replacement`` draws every batch afresh from all rows (the paper) instead of going
     through a new permutation each epoch.
+
+    ``noise`` is the standard deviation of normal noise that is added to the rows, anew at every
+    step, in the table's units: a number, or one for each model of the stack. What is learned is
+    then the density of the noisy rows, which is that of the data seen at a resolution (Rothfuss
+    et al. 2019, "Noise regularization for conditional density estimation"). Validation rows are
+    noisy, too, so that a training stops where this density is best, with noise drawn once, so that
+    its epochs compare. Scores of models with different noise do not.
     """
 
     n_steps: int
@@ -33,6 +41,7 @@ class TrainingOptions:
     n_iter_no_change: int | None = None
     tol: float = 0.0
     with_replacement: bool = False
+    noise: float | tuple = 0.0
 
     def shortened(self, n_steps):
         """The same training in ``n_steps`` steps, its schedule compressed, as a single epoch."""
@@ -193,14 +202,42 @@ class TrainingData:
         )
 
 
-def validation_loss(flow, data):
-    """Mean negative log-likelihood ``(K,)`` on the models' validation rows, in nats a row."""
+def _noise_sizes(noise, n_models):
+    """The noise of every model as a list of numbers."""
+    sizes = np.atleast_1d(np.asarray(noise, dtype=float))
+    possible = sizes.shape in ((1,), (n_models,)) and np.isfinite(sizes).all()
+    if not possible or (sizes < 0).any():
+        raise ValueError(
+            f"noise={noise!r} is not possible for {n_models} models. Give a finite number of at "
+            "least 0, in standard deviations of a column, or one for each model."
+        )
+    return np.broadcast_to(sizes, n_models).tolist()
+
+
+def add_noise(rows, sizes, generators):
+    """Add normal noise to rows ``(K, B, d)`` in place: each model's size, from its generator.
+
+    A size of 0 draws nothing, so that a model without noise trains as if nobody had any.
+    """
+    for k, (size, generator) in enumerate(zip(sizes, generators)):
+        if size > 0:
+            noise = torch.randn(rows.shape[1:], generator=generator, dtype=rows.dtype)
+            rows[k].add_(noise.to(rows.device), alpha=size)
+
+
+def validation_loss(flow, data, noise=None):
+    """Mean negative log-likelihood ``(K,)`` on the models' validation rows, in nats a row.
+
+    ``noise`` ``(K, m, d)`` is added to these rows.
+    """
     X, weight = data.table, data.weight
     rows = data.validation_rows.to(X.device)
     n_rows = max(1, BLOCK_SIZE // (flow.n_models * widest(flow)))
     total, mass = 0.0, 0.0
-    for block in rows.split(n_rows, dim=1):
-        log_prob = flow.log_prob(X[block] if len(rows) > 1 else X[block[0]])
+    noise_blocks = repeat(0.0) if noise is None else noise.split(n_rows, dim=1)
+    for block, block_noise in zip(rows.split(n_rows, dim=1), noise_blocks):
+        x = X[block] if len(rows) > 1 else X[block[0]]
+        log_prob = flow.log_prob(x if noise is None else x + block_noise)
         w = torch.ones_like(log_prob) if weight is None else weight[block].expand_as(log_prob)
         total = total - (log_prob * w).sum(1, dtype=torch.float64)
         mass = mass + w.sum(1, dtype=torch.float64)
@@ -222,7 +259,7 @@ class Trainer:
     options : TrainingOptions
     data : TrainingData
     generators : list of torch.Generator
-        Each model's own stream of batches.
+        Each model's own stream of batches and of noise.
     on_epoch : callable, optional
         Called with ``(loss, validation)`` after each epoch, each ``(K,)`` or None.
     """
@@ -236,6 +273,8 @@ class Trainer:
         self.rate_scale = torch.ones_like(flow.theta[:, :1])
         self.best_theta = flow.theta.clone()
         self.best_score = np.full(flow.n_models, np.inf)
+        self.noise = _noise_sizes(options.noise, flow.n_models)
+        self.validation_noise = self._draw_validation_noise()
         self.n_stale = np.zeros(flow.n_models, dtype=int)
         self.stopped = np.zeros(flow.n_models, dtype=bool)
         self.result = TrainingResult(
@@ -261,6 +300,15 @@ class Trainer:
         self.result.score = self.best_score
         return self.result
 
+    def _draw_validation_noise(self):
+        rows = self.data.validation_rows
+        if rows is None or not any(self.noise):
+            return None
+        shape = (self.flow.n_models, rows.shape[1], self.flow.n_features)
+        noise = self.data.table.new_zeros(shape)
+        add_noise(noise, self.noise, self.generators)
+        return noise
+
     def _epoch(self, rates):
         """The steps of an epoch; the mean loss ``(K,)`` of its batches."""
         options = self.options
@@ -275,6 +323,7 @@ class Trainer:
         losses = []
         for rate, batch in zip(rates.tolist(), batches):
             x = table.index_select(0, batch.flatten()).view(*batch.shape, -1)
+            add_noise(x, self.noise, self.generators)
             batch_weight = None if weight is None else weight[batch]
             losses.append(self.flow.loss_and_gradient(x, self.gradient, batch_weight))
             norm = torch.linalg.vector_norm(self.buffer, dim=1, keepdim=True)
@@ -291,7 +340,7 @@ class Trainer:
         self.result.loss_curve.append(loss)
         score = loss
         if self.data.validation_rows is not None:
-            score = validation_loss(self.flow, self.data)
+            score = validation_loss(self.flow, self.data, self.validation_noise)
             self.result.validation_curve.append(score)
             finite &= np.isfinite(score)
         improved = finite & ~self.stopped & (score < self.best_score)

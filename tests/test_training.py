@@ -57,6 +57,63 @@ def test_model_of_a_stack_trains_as_it_does_alone(table, solver, transform, alph
         assert single.score[0] == pytest.approx(result.score[k], rel=1e-9)
 
 
+NOISE = (0.0, 0.3, 0.0, 1.0)
+
+
+def test_models_of_one_stack_train_at_their_own_resolutions(table):
+    """As each would alone; and one without noise as if there were none."""
+    data = TrainingData(table.double(), *split())
+    generators = make_generators([10, 11, 12, 13])
+    together = stack(4).to(dtype=torch.float64)
+    result = Trainer(together, options(noise=NOISE), data, generators).fit()
+    for k, noise in enumerate(NOISE):
+        alone = stack(1, [k]).to(dtype=torch.float64)
+        chosen = options(noise=noise) if noise else options()
+        single = Trainer(alone, chosen, data, make_generators([10 + k])).fit()
+        torch.testing.assert_close(alone.theta[0], together.theta[k], rtol=1e-7, atol=1e-8)
+        assert single.score[0] == pytest.approx(result.score[k], rel=1e-9)
+
+
+def test_noise_teaches_the_density_of_noisy_rows():
+    """A normal of variance v is learned as one of variance v + noise^2; its score is the entropy.
+
+    The structure is one affine map, the maximum likelihood of which is known in closed form.
+    """
+    noise = np.array([0.0, 0.5, 2.0])
+    table = torch.randn(4000, 1, generator=torch.Generator().manual_seed(0))
+    table = (table - table.mean()) / table.std()
+    rows = torch.arange(2000)[None], torch.arange(2000, 4000)[None]
+    flow = FlowStack(np.ones((3, 1, 1), dtype=bool)).initialize(make_generators([0] * 3))
+    chosen = options(n_steps=400, batch_size=500, learning_rate_init=0.05, noise=tuple(noise))
+    result = Trainer(flow, chosen, TrainingData(table, *rows), make_generators([1, 2, 3])).fit()
+    scale = 1 / flow.forward(torch.tensor([[0.0], [1.0]]))[0].diff(dim=1).flatten().numpy()
+    assert scale == pytest.approx(np.sqrt(1 + noise**2), rel=0.05)
+    assert result.score == pytest.approx(0.5 * np.log(2 * np.pi * np.e * (1 + noise**2)), abs=0.06)
+
+
+def test_noise_of_validation_rows_stays_the_same_over_the_epochs(table):
+    trainer = Trainer(
+        stack(2), options(noise=(0.0, 0.5)), TrainingData(table, *split()), make_generators([0, 1])
+    )
+    noise = trainer.validation_noise.clone()
+    assert not noise[0].any()
+    assert noise[1].std() == pytest.approx(0.5, rel=0.2)
+    kept = trainer.flow.theta.clone()
+    trainer._epoch(np.full(4, 0.01))
+    trainer.flow.theta.copy_(kept)
+    assert torch.equal(trainer.validation_noise, noise)
+    x = table[250:] + noise
+    expected = -trainer.flow.log_prob(x).mean(1)
+    found = validation_loss(trainer.flow, trainer.data, noise)
+    assert found == pytest.approx(expected.numpy(), rel=1e-5)
+
+
+@pytest.mark.parametrize("noise", [-0.1, np.nan, np.inf, (0.1, 0.2, 0.3), ((0.1, 0.2),)])
+def test_impossible_noise(table, noise):
+    with pytest.raises(ValueError, match="noise=.* is not possible for 2 models"):
+        Trainer(stack(2), options(noise=noise), TrainingData(table, *split()), None)
+
+
 def test_a_model_that_is_nan_leaves_the_others_untouched(table):
     data = TrainingData(table, *split())
     healthy, ill = stack(3), stack(3)
@@ -112,8 +169,11 @@ def test_validation_loss_is_the_weighted_mean_in_any_blocks(table, monkeypatch):
     log_prob = flow.log_prob(table[250:]).detach().double()
     expected = -(log_prob * w).sum(1) / w.sum()
     assert validation_loss(flow, data) == pytest.approx(expected.numpy(), rel=1e-5)
+    noise = 0.1 * torch.randn(2, 50, 4)
+    noisy = -(flow.log_prob(table[250:] + noise).double() * w).sum(1) / w.sum()
     monkeypatch.setattr(_training, "BLOCK_SIZE", 100)
     assert validation_loss(flow, data) == pytest.approx(expected.numpy(), rel=1e-5)
+    assert validation_loss(flow, data, noise) == pytest.approx(noisy.numpy(), rel=1e-5)
 
 
 def test_permutations_visit_every_row_as_often(table):
