@@ -17,10 +17,12 @@ from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from ._conditioners import ACTIVATIONS
+from ._couplings import COUPLINGS
 from ._density import Density
 from ._fitting import fit_tails, train
 from ._flow import FlowStack
 from ._member_masks import finalists, make_masks, search_masks
+from ._optimizers import SCHEDULES, SOLVERS
 from ._preparation import (
     check_device,
     fill_constant_columns,
@@ -33,7 +35,7 @@ from ._preparation import (
 )
 from ._recipe import flow_config, training_options
 from ._streams import RandomStreams
-from ._training import SOLVERS, make_generators
+from ._training import make_generators
 from .masks import EvolutionarySearch
 
 
@@ -52,7 +54,7 @@ class BaseFlowDensity(
             Interval(RealNotInt, 0, 1, closed="neither"),
             None,
         ],
-        "coupling": [StrOptions({"spline", "affine"})],
+        "coupling": [StrOptions(set(COUPLINGS))],
         "n_bins": [Interval(Integral, 2, None, closed="left")],
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions(set(ACTIVATIONS))],
@@ -62,7 +64,7 @@ class BaseFlowDensity(
         "n_estimators": [Interval(Integral, 1, None, closed="left")],
         "n_init": [Interval(Integral, 1, None, closed="left")],
         "solver": [StrOptions(set(SOLVERS))],
-        "learning_rate": [StrOptions({"one_cycle", "cyclic", "constant"})],
+        "learning_rate": [StrOptions(set(SCHEDULES))],
         "learning_rate_init": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
         "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],

@@ -6,8 +6,12 @@ Weights are ``(K, out, in)``.
 """
 
 import math
+from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
+
+from ._registry import Registry
 
 
 def _relu_gradient(grad, output):
@@ -24,8 +28,24 @@ def _tanh_gradient(grad, output):
     return grad.addcmul_(grad, output * output, value=-1)
 
 
-#: name -> (function in place, gradient from the gradient of the output and the output)
-ACTIVATIONS = {"relu": (torch.relu_, _relu_gradient), "tanh": (_tanh, _tanh_gradient)}
+class Activation(NamedTuple):
+    """A function that acts in place, and the gradient of its input from those of its output.
+
+    ``gradient(grad, output)`` may use up ``grad``.
+    """
+
+    function: Callable
+    gradient: Callable
+
+
+#: A new activation is an entry.
+ACTIVATIONS = Registry(
+    "activation",
+    {
+        "relu": Activation(torch.relu_, _relu_gradient),
+        "tanh": Activation(_tanh, _tanh_gradient),
+    },
+)
 
 
 class Conditioner:
@@ -38,13 +58,13 @@ class Conditioner:
     ----------
     sizes : sequence of int
         Widths of the layers, inputs and outputs included.
-    activation : {"relu", "tanh"}
-        Activation of the hidden layers.
+    activation : str
+        A name in ``ACTIVATIONS``, of the hidden layers.
     """
 
     def __init__(self, sizes, activation):
         self.sizes = tuple(sizes)
-        self.activation, self.activation_gradient = ACTIVATIONS[activation]
+        self.activation = ACTIVATIONS[activation]
         self.shapes = []
         for n_in, n_out in zip(self.sizes[:-1], self.sizes[1:]):
             self.shapes += [(n_out, n_in), (n_out, 1)]
@@ -68,7 +88,7 @@ class Conditioner:
             inputs.append(x)
             x = torch.baddbmm(parameters[i + 1], parameters[i], x)
             if i < last:
-                x = self.activation(x)
+                x = self.activation.function(x)
         return x, inputs
 
     def backward(self, parameters, gradients, inputs, grad, grad_input):
@@ -80,4 +100,4 @@ class Conditioner:
             if i == 0:
                 grad_input.baddbmm_(weight, grad)
             else:
-                grad = self.activation_gradient(torch.bmm(weight, grad), x)
+                grad = self.activation.gradient(torch.bmm(weight, grad), x)

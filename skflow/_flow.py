@@ -1,13 +1,12 @@
 """FlowStack: K coupling flows side by side in one tensor program."""
 
 import math
-from functools import partial
 
 import numpy as np
 import torch
 
 from ._conditioners import Conditioner
-from ._transforms import make_transform
+from ._couplings import make_coupling
 
 
 class _Layer:
@@ -17,7 +16,7 @@ class _Layer:
     two parts are slices; ``rows`` brings them from the previous layer's order into this one's.
     """
 
-    def __init__(self, masks, previous, conditioner_for):
+    def __init__(self, masks, previous, coupling, make_conditioner):
         n_models, n_features = masks.shape
         self.n_transformed = int(masks[0].sum())
         # a stable sort keeps the features of each part in ascending order
@@ -27,8 +26,10 @@ class _Layer:
         rows = (local + n_features * np.arange(n_models)[:, None]).ravel()
         self.rows = torch.from_numpy(rows)
         self.rows_back = torch.from_numpy(np.argsort(rows))
-        n_conditioning = n_features - self.n_transformed
-        self.transform, self.conditioner = conditioner_for(n_conditioning, self.n_transformed)
+        self.coupling = coupling
+        self.conditioner = make_conditioner(
+            n_features - self.n_transformed, self.n_transformed * coupling.n_parameters
+        )
 
     def to(self, device):
         self.rows, self.rows_back = self.rows.to(device), self.rows_back.to(device)
@@ -37,7 +38,7 @@ class _Layer:
         x = _select(x, self.rows)  # a copy: the coupling works in place
         x_a, x_b = x[:, : self.n_transformed], x[:, self.n_transformed :]
         raw, inputs = self.conditioner.forward(parameters[2:], x_b)
-        log_det, cache = self.transform.forward(x_a, raw)
+        log_det, cache = self.coupling.forward(x_a, raw)
         scale = torch.exp(parameters[0])
         return torch.addcmul(parameters[1], x, scale), log_det, (x, scale, inputs, cache)
 
@@ -51,7 +52,7 @@ class _Layer:
         grad = grad * scale
         torch.sum(x * grad, 2, keepdim=True, out=gradients[0])
         grad_a, grad_b = grad[:, : self.n_transformed], grad[:, self.n_transformed :]
-        grad_raw = self.transform.backward(cache, grad_a, grad_log_det)
+        grad_raw = self.coupling.backward(cache, grad_a, grad_log_det)
         self.conditioner.backward(parameters[2:], gradients[2:], inputs, grad_raw, grad_b)
         return _select(grad, self.rows_back)
 
@@ -60,7 +61,7 @@ class _Layer:
         x = torch.addcmul(-parameters[1] * scale, y, scale)
         x_a, x_b = x[:, : self.n_transformed], x[:, self.n_transformed :]
         raw, _ = self.conditioner.forward(parameters[2:], x_b)
-        log_det = self.transform.inverse(x_a, raw)
+        log_det = self.coupling.inverse(x_a, raw)
         return _select(x, self.rows_back), log_det
 
 
@@ -83,41 +84,49 @@ class FlowStack:
     ----------
     masks : bool array of shape (K, L, n_features)
         Within a layer the number of transformed features is the same in all models.
-    transform : {"affine", "spline"}
-    n_bins : int
-        Bins of the spline.
+    coupling : str
+        A name in ``COUPLINGS``.
     hidden_layer_sizes : tuple of int
         Of the conditioners; with () and affine the coupling is ``(s, t) = tanh(W x_B + b)``.
-    activation : {"relu", "tanh"}
+    activation : str
+        A name in ``ACTIVATIONS``.
     dtype, device
         Of the parameters; inputs are expected in the same.
+    **hyperparameters
+        Of the coupling, such as ``n_bins`` of the spline.
     """
 
     def __init__(
         self,
         masks,
         *,
-        transform="affine",
-        n_bins=8,
+        coupling="affine",
         hidden_layer_sizes=(),
         activation="relu",
         dtype=torch.float32,
         device="cpu",
+        **hyperparameters,
     ):
         self.masks = np.array(masks, dtype=bool)
         self.config = {
-            "transform": transform,
-            "n_bins": n_bins,
+            "coupling": coupling,
             "hidden_layer_sizes": tuple(hidden_layer_sizes),
             "activation": activation,
+            **hyperparameters,
         }
         self.n_models, self.n_layers, self.n_features = self.masks.shape
         self.device = torch.device(device)
         order = np.tile(np.arange(self.n_features), (self.n_models, 1))
         self.layers = []
-        conditioner_for = partial(self._conditioner_for, dtype=dtype, device=self.device)
+        coupling = make_coupling(
+            coupling,
+            single_layer=not hidden_layer_sizes,
+            given=hyperparameters,
+            dtype=dtype,
+            device=self.device,
+        )
         for layer_masks in self.masks.transpose(1, 0, 2):
-            self.layers.append(_Layer(layer_masks, order, conditioner_for))
+            self.layers.append(_Layer(layer_masks, order, coupling, self._conditioner))
             order = self.layers[-1].order
         rows = np.argsort(order, axis=1) + self.n_features * np.arange(self.n_models)[:, None]
         self._last_rows = torch.from_numpy(rows.ravel()).to(self.device)
@@ -129,17 +138,10 @@ class FlowStack:
         size = n_constants + sum(math.prod(shape) for shape in shapes)
         self._bind(torch.zeros(self.n_models, size, dtype=dtype, device=self.device))
 
-    def _conditioner_for(self, n_conditioning, n_transformed, **place):
+    def _conditioner(self, n_conditioning, n_outputs):
         # Without conditioning features only the last bias matters: no hidden layers.
         hidden = self.config["hidden_layer_sizes"] if n_conditioning else ()
-        transform = make_transform(
-            self.config["transform"],
-            n_bins=self.config["n_bins"],
-            single_layer=not self.config["hidden_layer_sizes"],
-            **place,
-        )
-        sizes = (n_conditioning, *hidden, n_transformed * transform.n_parameters)
-        return transform, Conditioner(sizes, self.config["activation"])
+        return Conditioner((n_conditioning, *hidden, n_outputs), self.config["activation"])
 
     def _bind(self, theta):
         self.theta = theta

@@ -8,6 +8,7 @@ weight decay, stronger where rows are few and columns many.
 import math
 from numbers import Integral
 
+from ._couplings import hyperparameters
 from ._training import TrainingOptions
 
 #: Optimizer steps that a training aims at, within the bounds on epochs.
@@ -56,11 +57,12 @@ def flow_config(params):
             f"hidden_layer_sizes={params.hidden_layer_sizes!r} is not possible. Give a tuple of "
             "positive integers, one for each hidden layer, or () for none."
         )
+    own = hyperparameters(params.coupling)
     return {
-        "transform": params.coupling,
-        "n_bins": params.n_bins,
+        "coupling": params.coupling,
         "hidden_layer_sizes": sizes,
         "activation": params.activation,
+        **{name: value for name, value in vars(params).items() if name in own},
     }
 
 

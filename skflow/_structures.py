@@ -22,7 +22,7 @@ def parity(n_layers, n_features):
     Returns
     -------
     masks : ndarray of bool, shape (n_layers, n_features)
-        For one feature all True: an unconditional transform.
+        For one feature all True: an unconditional map.
 
     Examples
     --------

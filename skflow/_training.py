@@ -11,6 +11,8 @@ from itertools import repeat
 import numpy as np
 import torch
 
+from ._optimizers import SOLVERS, learning_rates
+
 #: An evaluation holds at most this many numbers of a layer at once.
 BLOCK_SIZE = 2**22
 
@@ -63,86 +65,6 @@ class TrainingResult:
     last_loss: np.ndarray | None = None
     n_epochs: np.ndarray | None = None
     n_recoveries: np.ndarray | None = None
-
-
-def one_cycle(progress):
-    """Part of the peak rate at ``progress`` in [0, 1]: a short rise and a long decay to 0, cosines.
-
-    Smith and Topin (2018), with the decay all the way to zero.
-    """
-    rise = 0.1
-    if progress < rise:
-        return 0.04 + 0.96 * 0.5 * (1 - math.cos(math.pi * progress / rise))
-    return 0.5 * (1 + math.cos(math.pi * (progress - rise) / (1 - rise)))
-
-
-def triangular(progress, n_cycles):
-    """Part of the peak rate in Smith's (2017) triangular policy, between 0.1 and 1."""
-    phase = (progress * n_cycles) % 1.0
-    return 0.1 + 0.9 * (1 - abs(2 * phase - 1))
-
-
-def learning_rates(options):
-    """The rate of every step, ``(n_steps,)``."""
-    # Smith advises half-cycles of 2 to 10 epochs, and to stop at the end of a cycle.
-    n_cycles = max(1, round(options.n_steps / (5 * options.steps_per_epoch)))
-    schedules = {
-        "one_cycle": one_cycle,
-        "cyclic": lambda progress: triangular(progress, n_cycles),
-        "constant": lambda progress: 1.0,
-    }
-    schedule = schedules[options.learning_rate]
-    parts = [schedule(step / options.n_steps) for step in range(options.n_steps)]
-    return options.learning_rate_init * np.array(parts)
-
-
-def _shrink(theta, decay, rates):
-    """Decoupled weight decay, which never turns a weight's sign however large the rate."""
-    if decay is not None:
-        theta.addcmul_(theta, (decay * rates).clamp_(max=1), value=-1)
-
-
-class _Adam:
-    """AdamW (Loshchilov and Hutter 2019) on rows; a row can be started afresh."""
-
-    betas = (0.9, 0.999)
-    eps = 1e-8
-
-    def __init__(self, theta, decay):
-        self.theta, self.decay = theta, decay
-        self.mean, self.square = torch.zeros_like(theta), torch.zeros_like(theta)
-        self.n_steps = 0
-
-    def step(self, gradient, rates):
-        self.n_steps += 1
-        beta1, beta2 = self.betas
-        self.mean.lerp_(gradient, 1 - beta1)
-        self.square.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
-        correction = math.sqrt(1 - beta2**self.n_steps) / (1 - beta1**self.n_steps)
-        update = self.mean / self.square.sqrt().add_(self.eps)
-        _shrink(self.theta, self.decay, rates)
-        self.theta.addcmul_(update, rates, value=-correction)
-
-    def forget(self, models):
-        self.mean[models] = 0
-        self.square[models] = 0
-
-
-class _SGD:
-    """Plain stochastic gradient descent, with the same decay."""
-
-    def __init__(self, theta, decay):
-        self.theta, self.decay = theta, decay
-
-    def step(self, gradient, rates):
-        _shrink(self.theta, self.decay, rates)
-        self.theta.addcmul_(gradient, rates, value=-1)
-
-    def forget(self, models):
-        pass
-
-
-SOLVERS = {"adam": _Adam, "sgd": _SGD}
 
 
 def make_generators(seeds):

@@ -28,7 +28,7 @@ def split():
 @pytest.mark.parametrize("score", ["train_batch", "validation"])
 def test_costs_of_candidates_do_not_depend_on_their_company(table, score):
     evaluate = CandidateEvaluator(
-        {"transform": "affine", "hidden_layer_sizes": ()},
+        {"coupling": "affine", "hidden_layer_sizes": ()},
         options().shortened(10),
         TrainingData(table, *split()),
         score=score,
@@ -45,7 +45,7 @@ def test_costs_of_candidates_do_not_depend_on_their_company(table, score):
 def test_cost_of_several_trainings_is_their_mean(table):
     def evaluator(n_init):
         return CandidateEvaluator(
-            {"transform": "affine", "hidden_layer_sizes": ()},
+            {"coupling": "affine", "hidden_layer_sizes": ()},
             options().shortened(10),
             TrainingData(table, *split()),
             score="validation",
@@ -70,7 +70,7 @@ def test_cost_of_several_trainings_is_their_mean(table):
 def test_a_fraction_of_the_effort_is_as_many_steps(table):
     def evaluator(n_steps):
         return CandidateEvaluator(
-            {"transform": "affine", "hidden_layer_sizes": ()},
+            {"coupling": "affine", "hidden_layer_sizes": ()},
             options().shortened(n_steps),
             TrainingData(table, *split()),
             score="validation",
@@ -84,7 +84,7 @@ def test_a_fraction_of_the_effort_is_as_many_steps(table):
 
 def test_candidates_inherit_the_parameters_of_the_best(table):
     chosen = options(learning_rate_init=1e-12).shortened(1)  # candidates stay where they start
-    config = {"transform": "affine", "hidden_layer_sizes": ()}
+    config = {"coupling": "affine", "hidden_layer_sizes": ()}
     evaluate = CandidateEvaluator(
         config, chosen, TrainingData(table, *split()), score="validation", start="inherit"
     )
@@ -101,7 +101,7 @@ def test_costs_do_not_depend_on_the_number_of_processes(table):
     structures = np.stack([masks.random(3, 4, random_state=k) for k in range(5)])
     costs = [
         CandidateEvaluator(
-            {"transform": "spline", "hidden_layer_sizes": (4,)},
+            {"coupling": "spline", "hidden_layer_sizes": (4,)},
             options().shortened(10),
             TrainingData(table, *split()),
             score="validation",

@@ -23,7 +23,7 @@ def setting(n_features=3, validated=True, n_models=1):
     rows = torch.arange(200).repeat(n_models, 1)
     split = (rows[:, :150], rows[:, 150:]) if validated else (rows, None)
     structure = np.stack([masks.parity(2, n_features)] * n_models)
-    flow = FlowStack(structure, transform="affine", hidden_layer_sizes=())
+    flow = FlowStack(structure, coupling="affine", hidden_layer_sizes=())
     flow.initialize(make_generators(range(n_models)))
     return flow, Z, TrainingData(torch.as_tensor(Z, dtype=torch.float32), *split)
 

@@ -8,7 +8,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from test_transforms import plain
+from test_couplings import plain
 
 from skflow._flow import FlowStack
 
@@ -37,9 +37,13 @@ LAYOUTS = {
     "one-feature": np.ones((3, 2, 1), dtype=bool),
     "all-transformed": np.ones((1, 2, 3), dtype=bool),
 }
+COUPLINGS = {
+    "affine": {"coupling": "affine"},
+    "spline": {"coupling": "spline", "n_bins": 4},
+}
 FLOWS = {
-    f"{transform}/{conditioner}/{layout}": (masks, {"transform": transform, "n_bins": 4, **options})
-    for transform in ("affine", "spline")
+    f"{coupling}/{conditioner}/{layout}": (masks, {**own, **options})
+    for coupling, own in COUPLINGS.items()
     for conditioner, options in CONDITIONERS.items()
     for layout, masks in LAYOUTS.items()
 }
@@ -87,8 +91,8 @@ def plain_model(flow, parameters, k, x):
         for j in range(0, len(weights), 2):
             h = h if j == 0 else getattr(torch, flow.config["activation"])(h)
             h = torch.nn.functional.linear(h, weights[j], weights[j + 1][:, 0])
-        raw = h.T.view(1, layer.transform.n_parameters, len(a), len(x))
-        y, log_slope = plain(layer.transform, x[:, a].T.unsqueeze(0), raw)
+        raw = h.T.view(1, layer.coupling.n_parameters, len(a), len(x))
+        y, log_slope = plain(layer.coupling, x[:, a].T.unsqueeze(0), raw)
         log_prob = log_prob + log_slope[0].sum(0) + log_s.sum()
         place = np.argsort(np.r_[a, b])  # constants stand with the transformed features' first
         x = torch.cat([y[0].T, x[:, b]], 1)[:, place]
@@ -368,9 +372,9 @@ def test_density_integrates_to_one_in_two_dimensions(options):
 
 
 @pytest.mark.parametrize("layout", ["odd", "unequal", "one-feature"])
-@pytest.mark.parametrize("transform", ["affine", "spline"])
-def test_inherit_keeps_constants_with_their_feature(transform, layout):
-    parent = make_flow(f"{transform}/relu/{layout}")
+@pytest.mark.parametrize("coupling", COUPLINGS)
+def test_inherit_keeps_constants_with_their_feature(coupling, layout):
+    parent = make_flow(f"{coupling}/relu/{layout}")
     masks = LAYOUTS[layout]
     rng = np.random.default_rng(5)
     child_masks = np.stack([masks[1], *rng.permuted(masks, axis=2)])

@@ -16,7 +16,7 @@ from skflow._training import TrainingData
 
 STREAMS = RandomStreams(0)
 SEARCH = masks.EvolutionarySearch(4, n_candidate_steps=3, initial_layout="random")
-CONFIG = {"transform": "affine", "hidden_layer_sizes": ()}
+CONFIG = {"coupling": "affine", "hidden_layer_sizes": ()}
 
 
 def ensemble(validated=True):

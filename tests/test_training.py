@@ -13,7 +13,6 @@ from skflow._training import (
     TrainingData,
     TrainingOptions,
     draw_batches,
-    learning_rates,
     make_generators,
     validation_loss,
 )
@@ -31,9 +30,9 @@ def options(**changed):
     return TrainingOptions(**{**given, **changed})
 
 
-def stack(n_models, seeds=None, transform="affine", hidden=(8,)):
+def stack(n_models, seeds=None, coupling="affine", hidden=(8,)):
     structure = np.repeat(masks.parity(3, 4)[np.newaxis], n_models, axis=0)
-    flow = FlowStack(structure, transform=transform, hidden_layer_sizes=hidden)
+    flow = FlowStack(structure, coupling=coupling, hidden_layer_sizes=hidden)
     return flow.initialize(make_generators(range(n_models) if seeds is None else seeds))
 
 
@@ -42,16 +41,16 @@ def split(n_models=1):
 
 
 @pytest.mark.parametrize("solver", ["adam", "sgd"])
-@pytest.mark.parametrize("transform", ["affine", "spline"])
+@pytest.mark.parametrize("coupling", ["affine", "spline"])
 @pytest.mark.parametrize("alpha", [0.0, 1.0])
-def test_model_of_a_stack_trains_as_it_does_alone(table, solver, transform, alpha):
+def test_model_of_a_stack_trains_as_it_does_alone(table, solver, coupling, alpha):
     # in float64: forty steps of training amplify rounding a thousandfold and more
     chosen = options(solver=solver, alpha=alpha, with_replacement=solver == "sgd")
     data = TrainingData(table.double(), *split())
-    together = stack(3, transform=transform).to(dtype=torch.float64)
+    together = stack(3, coupling=coupling).to(dtype=torch.float64)
     result = Trainer(together, chosen, data, make_generators([10, 11, 12])).fit()
     for k in range(3):
-        alone = stack(1, [k], transform=transform).to(dtype=torch.float64)
+        alone = stack(1, [k], coupling=coupling).to(dtype=torch.float64)
         single = Trainer(alone, chosen, data, make_generators([10 + k])).fit()
         torch.testing.assert_close(alone.theta[0], together.theta[k], rtol=1e-7, atol=1e-8)
         assert single.score[0] == pytest.approx(result.score[k], rel=1e-9)
@@ -193,44 +192,6 @@ def test_draws_with_replacement_are_uniform():
     assert counts.min() != counts.max()
 
 
-def test_one_cycle_rises_once_and_decays_to_zero():
-    rates = learning_rates(options(n_steps=1000))
-    peak = rates.argmax()
-    assert rates.max() == pytest.approx(0.01, rel=1e-3)
-    assert 90 <= peak <= 110
-    assert (np.diff(rates[: peak + 1]) > 0).all()
-    assert (np.diff(rates[peak:]) < 0).all()
-    assert rates[-1] < 1e-6
-
-
-def test_triangular_cycles():
-    rates = learning_rates(options(n_steps=1000, steps_per_epoch=50, learning_rate="cyclic"))
-    # half-cycles of 2.5 epochs: four cycles of 250 steps, between a tenth and the whole rate
-    assert rates[::250] == pytest.approx([0.001] * 4)
-    assert rates[125::250] == pytest.approx([0.01] * 4)
-    assert rates[:126] == pytest.approx(np.linspace(0.001, 0.01, 126))
-
-
-def test_constant_rate():
-    assert (learning_rates(options(learning_rate="constant")) == 0.01).all()
-
-
-def test_adam_steps_are_those_of_torch():
-    theta = torch.randn(2, 5, generator=torch.Generator().manual_seed(0))
-    reference = torch.nn.Parameter(theta.clone())
-    decay = torch.tensor([1.0, 0.0, 1.0, 0.0, 1.0])
-    ours = _training._Adam(theta, 0.1 * decay)
-    theirs = torch.optim.AdamW([reference], lr=0.02, weight_decay=0.0)
-    for step in range(5):
-        gradient = torch.randn(2, 5, generator=torch.Generator().manual_seed(step))
-        ours.step(gradient, torch.full((2, 1), 0.02))
-        with torch.no_grad():  # decay of some weights only, which AdamW has no argument for
-            reference.mul_(1 - 0.02 * 0.1 * decay)
-        reference.grad = gradient
-        theirs.step()
-    torch.testing.assert_close(theta, reference.detach(), rtol=1e-5, atol=1e-6)
-
-
 def test_gradients_are_clipped_model_by_model(table):
     table = table.clone()
     flow = stack(2)
@@ -259,11 +220,11 @@ class ReadsOfTheHost(TorchDispatchMode):
 
 
 @pytest.mark.parametrize("solver", ["adam", "sgd"])
-@pytest.mark.parametrize("transform", ["affine", "spline"])
-def test_steps_read_nothing_back(table, solver, transform):
+@pytest.mark.parametrize("coupling", ["affine", "spline"])
+def test_steps_read_nothing_back(table, solver, coupling):
     chosen = options(solver=solver, alpha=1.0)
     data = TrainingData(table, *split(), weight=torch.ones(300))
-    trainer = Trainer(stack(2, transform=transform), chosen, data, make_generators([0, 1]))
+    trainer = Trainer(stack(2, coupling=coupling), chosen, data, make_generators([0, 1]))
     with ReadsOfTheHost() as control:
         float(table[0, 0])
     assert control.n_reads == 1

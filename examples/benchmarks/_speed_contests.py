@@ -28,11 +28,10 @@ STACK = 16
 # Contestants: each is a function that does the work once
 
 
-def make_flow(d, n_layers, transform, hidden, n_models=1, dtype=torch.float32):
+def make_flow(d, n_layers, coupling, hidden, n_models=1, dtype=torch.float32):
     masks = np.tile(parity_masks(n_layers, d), (n_models, 1, 1))
-    flow = FlowStack(
-        masks, transform=transform, n_bins=N_BINS, hidden_layer_sizes=hidden, dtype=dtype
-    )
+    own = {"n_bins": N_BINS} if coupling == "spline" else {}
+    flow = FlowStack(masks, coupling=coupling, hidden_layer_sizes=hidden, dtype=dtype, **own)
     return flow.initialize([torch.Generator().manual_seed(k) for k in range(n_models)])
 
 
@@ -48,9 +47,9 @@ def make_trainer(flow, table, batch_size, n_steps=1000, learning_rate=1e-3):
     return Trainer(flow, options, TrainingData(table, rows), generators)
 
 
-def our_step(d, batch, n_layers, transform, hidden, n_models=1, n_steps=5):
+def our_step(d, batch, n_layers, coupling, hidden, n_models=1, n_steps=5):
     """``n_steps`` steps of the trainer, batches drawn, and the number of model-steps in them."""
-    flow = make_flow(d, n_layers, transform, hidden, n_models)
+    flow = make_flow(d, n_layers, coupling, hidden, n_models)
     trainer = make_trainer(flow, torch.randn(4 * batch, d), batch)
     rates = np.full(n_steps, 1e-4)
     return lambda: trainer._epoch(rates), n_steps * n_models
@@ -71,38 +70,38 @@ def announce(message):
     print(message, flush=True)  # once
 
 
-def make_peers(d, n_layers, transform, hidden):
+def make_peers(d, n_layers, coupling, hidden):
     peers = {}
     for name, peer in PEERS.items():
         try:
             importlib.import_module(name)
-            peers[name] = peer(d, n_layers, transform, hidden, N_BINS)
+            peers[name] = peer(d, n_layers, coupling, hidden, N_BINS)
         except (ImportError, NotImplementedError) as reason:
             announce(f"{name} is left out: {reason}")
     return peers
 
 
-def training(d, batch, n_layers, transform, hidden):
+def training(d, batch, n_layers, coupling, hidden):
     x = torch.randn(batch, d)
-    contestants = {"skflow": our_step(d, batch, n_layers, transform, hidden)}
+    contestants = {"skflow": our_step(d, batch, n_layers, coupling, hidden)}
     if d * batch < 10_000:
-        stack = our_step(d, batch, n_layers, transform, hidden, STACK, n_steps=2)
+        stack = our_step(d, batch, n_layers, coupling, hidden, STACK, n_steps=2)
         contestants[f"stack of {STACK}"] = stack
-    for name, peer in make_peers(d, n_layers, transform, hidden).items():
+    for name, peer in make_peers(d, n_layers, coupling, hidden).items():
         peer.start_training(1e-4)
         contestants[name] = (lambda peer=peer: peer.step(x)), 1
     return contestants
 
 
-def inference(d, n_layers, transform, hidden, ours, theirs):
+def inference(d, n_layers, coupling, hidden, ours, theirs):
     """``ours(flow, dtype)`` is what to call on blocks of rows, ``theirs(peer)`` on all of them."""
-    flow, n_rows = make_flow(d, n_layers, transform, hidden), n_scored(d)
+    flow, n_rows = make_flow(d, n_layers, coupling, hidden), n_scored(d)
     contestants = {}
     for label, dtype in {"skflow": torch.float64, "skflow, float32": torch.float32}.items():
         copy, rows = flow.to(dtype=dtype), torch.randn(n_rows, d, dtype=dtype)
         contestants[label] = in_blocks(copy, ours(copy), rows), n_rows
     rows = torch.randn(n_rows, d)
-    for name, peer in make_peers(d, n_layers, transform, hidden).items():
+    for name, peer in make_peers(d, n_layers, coupling, hidden).items():
         work = torch.inference_mode()(lambda peer=peer: theirs(peer, rows))
         contestants[name] = work, n_rows
     return contestants
@@ -163,7 +162,7 @@ def machine(n_threads, size=512, n=2**20):
     return rates
 
 
-def roofline(work, d, n_rows, n_layers, transform, hidden, rates):
+def roofline(work, d, n_rows, n_layers, coupling, hidden, rates):
     """Least seconds a unit of work: its products at ``mm``'s rate, its functions at ``sigmoid``'s.
 
     Counted are the multiply-adds of the conditioners (thrice in training: forward, weights,
@@ -171,11 +170,11 @@ def roofline(work, d, n_rows, n_layers, transform, hidden, rates):
     optimizer are left out, so this is a bound and not a goal.
     """
     n_transformed = d / 2
-    n_parameters = 3 * N_BINS - 1 if transform == "spline" else 2
+    n_parameters = 3 * N_BINS - 1 if coupling == "spline" else 2
     sizes = (d - n_transformed, *hidden, n_transformed * n_parameters)
     products = sum(a * b for a, b in itertools.pairwise(sizes))
     # the softmaxes' exponentials, two end derivatives, a logarithm; or bounded s, t, and exp(s)
-    functions = n_transformed * (2 * N_BINS + 3 if transform == "spline" else 3 - bool(hidden))
+    functions = n_transformed * (2 * N_BINS + 3 if coupling == "spline" else 3 - bool(hidden))
     train = work == "training step"
     per_product, per_function = rates[torch.float32 if train else torch.float64]
     seconds = n_layers * (products * (3 if train else 1) / per_product + functions * per_function)
@@ -186,11 +185,11 @@ def compare(works, sizes, n_turns, n_threads):
     """Records of every contestant on every work, flow and size."""
     rates, records = machine(n_threads), []
     for d, batch, n_layers in sizes:
-        for flow, (transform, hidden) in FLOWS.items():
+        for flow, (coupling, hidden) in FLOWS.items():
             for work in works:
-                contestants = WORK[work](d, batch, n_layers, transform, hidden)
+                contestants = WORK[work](d, batch, n_layers, coupling, hidden)
                 times = by_turns(contestants, n_turns, n_threads)
-                bound = roofline(work, d, batch, n_layers, transform, hidden, rates)
+                bound = roofline(work, d, batch, n_layers, coupling, hidden, rates)
                 for label, seconds in times.items():
                     records.append(
                         {

@@ -30,7 +30,8 @@ from sklearn.model_selection import GridSearchCV
 
 from skflow import CouplingFlowDensity
 from skflow._flow import FlowStack
-from skflow._training import TrainingOptions, learning_rates
+from skflow._optimizers import learning_rates
+from skflow._training import TrainingOptions
 
 # ------------------------------------------------------------------------------------------------
 # Whole fits, growth
@@ -124,15 +125,15 @@ def growth(n_turns, n_threads):
         "layers": [2, 4, 8, 16],
         "models": [1, 2, 4, 8, 16, 32],
     }.items():
-        for flow, (transform, hidden) in FLOWS.items():
+        for flow, (coupling, hidden) in FLOWS.items():
             contestants, bounds = {}, {}
             for value in values:
                 size = {"features": 10, "rows": 380, "layers": 8, "models": 1, name: value}
                 d, batch, n_layers, n_models = size.values()
-                work, count = our_step(d, batch, n_layers, transform, hidden, n_models)
+                work, count = our_step(d, batch, n_layers, coupling, hidden, n_models)
                 contestants[value] = work, count // n_models
                 bounds[value] = n_models * roofline(
-                    "training step", d, batch, n_layers, transform, hidden, rates
+                    "training step", d, batch, n_layers, coupling, hidden, rates
                 )
             for value, seconds in by_turns(contestants, n_turns, n_threads).items():
                 records.append(
@@ -168,16 +169,16 @@ def memory(rows):
     return pd.DataFrame(records).dropna()
 
 
-def peak_memory(library, n_rows, transform, hidden):
+def peak_memory(library, n_rows, coupling, hidden):
     torch.set_num_threads(1)
     if library == "skflow":
         table = twisted(2000).double().numpy()
         model = CouplingFlowDensity(
-            8, coupling=transform, hidden_layer_sizes=hidden, max_iter=1, random_state=0
+            8, coupling=coupling, hidden_layer_sizes=hidden, max_iter=1, random_state=0
         ).fit(table)
         X, score = np.ones((n_rows, 10)), model.score_samples
     else:
-        peers = make_peers(10, 8, transform, hidden)
+        peers = make_peers(10, 8, coupling, hidden)
         if library not in peers:
             return np.nan
         X = torch.ones(n_rows, 10)

@@ -34,13 +34,13 @@ def perceptron(n_inputs, n_outputs, hidden, last=nn.Identity):
 class Peer(nn.Module):
     """``log_prob``, ``sample``, and a training step as each library's documentation writes it."""
 
-    def __init__(self, n_features, n_layers, transform, hidden, n_bins=8):
+    def __init__(self, n_features, n_layers, coupling, hidden, n_bins=8):
         super().__init__()
         masks = parity_masks(n_layers, n_features)
         # The paper's single-layer conditioner ends in tanh.
-        last = nn.Identity if hidden or transform == "spline" else nn.Tanh
+        last = nn.Identity if hidden or coupling == "spline" else nn.Tanh
         self.n_features = n_features
-        self.flow = self.build(masks, transform, hidden, n_bins, last)
+        self.flow = self.build(masks, coupling, hidden, n_bins, last)
 
     def start_training(self, learning_rate):
         # of torch's implementations of Adam the fastest here
@@ -56,7 +56,7 @@ class Peer(nn.Module):
 
 
 class Zuko(Peer):
-    def build(self, masks, transform, hidden, n_bins, last):
+    def build(self, masks, coupling, hidden, n_bins, last):
         from zuko.distributions import DiagNormal
         from zuko.flows import Flow, GeneralCouplingTransform
         from zuko.lazy import UnconditionalDistribution, UnconditionalTransform
@@ -64,7 +64,7 @@ class Zuko(Peer):
 
         d = masks.shape[1]
         univariate = {}
-        if transform == "spline":
+        if coupling == "spline":
             shapes = [(n_bins,), (n_bins,), (n_bins - 1,)]
             univariate = {"univariate": MonotonicRQSTransform, "shapes": shapes}
         layers = []
@@ -85,7 +85,7 @@ class Zuko(Peer):
 
 
 class Nflows(Peer):
-    def build(self, masks, transform, hidden, n_bins, last):
+    def build(self, masks, coupling, hidden, n_bins, last):
         from nflows import transforms
         from nflows.distributions import StandardNormal
         from nflows.flows import Flow
@@ -101,7 +101,7 @@ class Nflows(Peer):
 
         layers = []
         for mask in torch.from_numpy(masks.astype(int)):
-            if transform == "affine":
+            if coupling == "affine":
                 layers.append(transforms.AffineCouplingTransform(mask, conditioner))
             else:
                 layers.append(
@@ -122,7 +122,7 @@ class Nflows(Peer):
 
 
 class Normflows(Peer):
-    def build(self, masks, transform, hidden, n_bins, last):
+    def build(self, masks, coupling, hidden, n_bins, last):
         import normflows as nf
         from normflows.flows.neural_spline.coupling import PiecewiseRationalQuadraticCoupling
 
@@ -152,7 +152,7 @@ class Normflows(Peer):
 
         d, layers = masks.shape[1], []
         for i, mask in enumerate(torch.from_numpy(masks.astype(int))):
-            if transform == "affine":
+            if coupling == "affine":
                 n_a = d // 2 if i % 2 else (d + 1) // 2
                 network = perceptron(d - n_a, 2 * n_a, hidden, last)
                 # halves instead of parity, which is the same up to the order of the columns and
@@ -174,11 +174,11 @@ class Normflows(Peer):
 
 
 class Freia(Peer):
-    def build(self, masks, transform, hidden, n_bins, last):
+    def build(self, masks, coupling, hidden, n_bins, last):
         from FrEIA.framework import SequenceINN
         from FrEIA.modules import AllInOneBlock
 
-        if transform == "spline":
+        if coupling == "spline":
             raise NotImplementedError("the released FrEIA has no splines")
         flow = SequenceINN(masks.shape[1])
         for _ in masks:

@@ -29,17 +29,18 @@ from torch import nn
 
 from skflow import masks
 from skflow._candidates import CandidateEvaluator
+from skflow._optimizers import learning_rates
 from skflow._recipe import learning_rate_init
 from skflow._search import candidate_streams, evolutionary_search, shuffle, stack_bounds
-from skflow._training import TrainingData, TrainingOptions, learning_rates
+from skflow._training import TrainingData, TrainingOptions
 from skflow.datasets import fetch_magic
 
 N_FEATURES, N_LAYERS, BATCH, N_STEPS = 10, 8, 380, 50
 BOUNDS = [(1, 1), (1, 16), (4, 8), (4, 16), (4, 32), (8, 16), (8, 32), (16, 16), (32, 32)]
 STACKS = (1, 2, 4, 8, 16, 32)
 FLOWS = {
-    "affine, single layer": {"transform": "affine", "hidden_layer_sizes": ()},
-    "spline (64, 64)": {"transform": "spline", "hidden_layer_sizes": (64, 64)},
+    "affine, single layer": {"coupling": "affine", "hidden_layer_sizes": ()},
+    "spline (64, 64)": {"coupling": "spline", "hidden_layer_sizes": (64, 64)},
 }
 
 

@@ -103,7 +103,7 @@ def best_of_random(X, depth, batch_size, seed, n_candidates=200, n_steps=50):
         learning_rate_init=_recipe.learning_rate_init("adam", single_layer=True),
     )
     evaluate = CandidateEvaluator(
-        {"transform": "affine", "hidden_layer_sizes": ()},
+        {"coupling": "affine", "hidden_layer_sizes": ()},
         options,
         data,
         score="validation",

@@ -8,7 +8,7 @@ from ._common import BLUE, LIGHT, check_drawable, estimator_names, new_axes
 class MaskDisplay:
     """Masks as a grid: a row for each layer, a column for each feature.
 
-    Dark features are transformed by the layer, light ones condition the transform and pass
+    Dark features are transformed by the layer, light ones condition the coupling and pass
     unchanged. Data enter at the top. It is recommended to make a display by ``from_estimator`` or
     ``from_masks``.
 

@@ -1,4 +1,4 @@
-"""Elementwise transforms: both directions, log-determinants, hand-written gradients."""
+"""Couplings: both directions, log-determinants, hand-written gradients."""
 
 import copy
 import math
@@ -7,9 +7,9 @@ from functools import partial
 import pytest
 import torch
 
-from skflow._transforms import Affine, Spline, make_transform
+from skflow._couplings import COUPLINGS, Affine, Spline, hyperparameters, make_coupling
 
-TRANSFORMS = {
+CASES = {
     "paper": partial(Affine, 1.0, bounded_shift=True),
     "affine": partial(Affine),
     "spline": partial(Spline, 8),
@@ -17,7 +17,7 @@ TRANSFORMS = {
     "spline-3-bins": partial(Spline, 3),
     "spline-20-bins": partial(Spline, 20, bound=3.0),
 }
-SPLINES = [name for name in TRANSFORMS if name.startswith("spline")]
+SPLINES = [name for name in CASES if name.startswith("spline")]
 DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 
 
@@ -26,24 +26,24 @@ def dtype():
     return torch.float64
 
 
-@pytest.fixture(params=TRANSFORMS)
-def transform(request, dtype):
-    return TRANSFORMS[request.param](dtype=dtype)
+@pytest.fixture(params=CASES)
+def coupling(request, dtype):
+    return CASES[request.param](dtype=dtype)
 
 
 @pytest.fixture(params=SPLINES)
 def spline(request, dtype):
-    return TRANSFORMS[request.param](dtype=dtype)
+    return CASES[request.param](dtype=dtype)
 
 
-def draw(transform, shape=(3, 2, 50), scale=1.0, dtype=torch.float64):
+def draw(coupling, shape=(3, 2, 50), scale=1.0, dtype=torch.float64):
     """Values over the interval and its tails, and parameters as a trained flow has."""
     generator = torch.Generator().manual_seed(0)
     n_models, n_features, n_rows = shape
     x = torch.randn(shape, generator=generator, dtype=torch.float64) * 2
     raw = torch.randn(
         n_models,
-        transform.n_parameters,
+        coupling.n_parameters,
         n_features,
         n_rows,
         generator=generator,
@@ -52,20 +52,20 @@ def draw(transform, shape=(3, 2, 50), scale=1.0, dtype=torch.float64):
     return x.to(dtype), (raw * scale).to(dtype)
 
 
-def constant_raw(transform, n_rows, scale=1.0, dtype=torch.float64):
+def constant_raw(coupling, n_rows, scale=1.0, dtype=torch.float64):
     """One spline for all rows, ``(1, n_parameters, 1, n_rows)``."""
-    _, raw = draw(transform, (1, 1, 1), scale, dtype)
+    _, raw = draw(coupling, (1, 1, 1), scale, dtype)
     return raw.expand(-1, -1, -1, n_rows).contiguous()
 
 
-def plain(transform, x, raw):
+def plain(coupling, x, raw):
     """Value and log-slope ``(K, A, B)`` by the formulas, for autograd; ``raw`` as from ``draw``."""
-    if isinstance(transform, Affine):
-        bound = transform.high
+    if isinstance(coupling, Affine):
+        bound = coupling.high
         log_scale = bound * torch.tanh(raw[:, 0] / bound)
-        shift = torch.tanh(raw[:, 1]) if transform.bounded_shift else raw[:, 1]
+        shift = torch.tanh(raw[:, 1]) if coupling.bounded_shift else raw[:, 1]
         return torch.exp(log_scale) * x + shift, log_scale
-    return plain_spline(transform, x, raw.movedim(1, -1))
+    return plain_spline(coupling, x, raw.movedim(1, -1))
 
 
 def plain_spline(spline, x, raw):
@@ -94,149 +94,159 @@ def plain_spline(spline, x, raw):
     return torch.where(inside, y, x), torch.where(inside, slope, 1.0).log()
 
 
-def forward(transform, x, raw):
-    """The transform out of place, and with the parameters' dimension apart."""
+def forward(coupling, x, raw):
+    """The coupling out of place, and with the parameters' dimension apart."""
     y = x.clone()
-    log_det, cache = transform.forward(y, raw.flatten(1, 2).clone())
+    log_det, cache = coupling.forward(y, raw.flatten(1, 2).clone())
     return y, log_det, cache
 
 
-def inverse(transform, y, raw):
+def inverse(coupling, y, raw):
     x = y.clone()
-    return x, transform.inverse(x, raw.flatten(1, 2).clone())
+    return x, coupling.inverse(x, raw.flatten(1, 2).clone())
 
 
-def backward(transform, cache, grad, grad_log_det):
+def backward(coupling, cache, grad, grad_log_det):
     grad_x = grad.clone()
-    grad_raw = transform.backward(cache, grad_x, grad_log_det.unsqueeze(1))
-    return grad_x, grad_raw.unflatten(1, (transform.n_parameters, -1))
+    grad_raw = coupling.backward(cache, grad_x, grad_log_det.unsqueeze(1))
+    return grad_x, grad_raw.unflatten(1, (coupling.n_parameters, -1))
 
 
 class HandWritten(torch.autograd.Function):
-    """A transform with its own ``backward``, as torch's checks want it."""
+    """A coupling with its own ``backward``, as torch's checks want it."""
 
     @staticmethod
-    def forward(ctx, transform, x, raw):
-        y, log_det, ctx.cache = forward(transform, x, raw)
-        ctx.transform = transform
+    def forward(ctx, coupling, x, raw):
+        y, log_det, ctx.cache = forward(coupling, x, raw)
+        ctx.coupling = coupling
         return y, log_det
 
     @staticmethod
     def backward(ctx, grad, grad_log_det):
         # the cache may be used up, and torch's checks go back more than once
-        return None, *backward(ctx.transform, copy.deepcopy(ctx.cache), grad, grad_log_det)
+        return None, *backward(ctx.coupling, copy.deepcopy(ctx.cache), grad, grad_log_det)
 
 
-def test_zero_parameters_are_the_identity(transform):
-    x, raw = draw(transform)
+def test_zero_parameters_are_the_identity(coupling):
+    x, raw = draw(coupling)
     for direction in (forward, inverse):
-        y, log_det = direction(transform, x, torch.zeros_like(raw))[:2]
+        y, log_det = direction(coupling, x, torch.zeros_like(raw))[:2]
         torch.testing.assert_close(y, x, rtol=1e-13, atol=1e-13)
         torch.testing.assert_close(log_det, torch.zeros_like(log_det), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("scale", [0.3, 1.0])
-def test_round_trip(transform, scale):
-    x, raw = draw(transform, scale=scale)
-    y, log_det, _ = forward(transform, x, raw)
-    back, log_det_back = inverse(transform, y, raw)
+def test_round_trip(coupling, scale):
+    x, raw = draw(coupling, scale=scale)
+    y, log_det, _ = forward(coupling, x, raw)
+    back, log_det_back = inverse(coupling, y, raw)
     torch.testing.assert_close(back, x, rtol=0, atol=1e-10)
     torch.testing.assert_close(log_det_back, -log_det, rtol=1e-10, atol=1e-9)
 
 
-def test_round_trip_at_extreme_slopes(transform):
+def test_round_trip_at_extreme_slopes(coupling):
     """Slopes from 1e-7 to 1e3: rounding is amplified in x, so it is y that must come back."""
-    y, raw = draw(transform, scale=3.0)
-    x, log_det_back = inverse(transform, y, raw)
-    again, log_det, _ = forward(transform, x, raw)
+    y, raw = draw(coupling, scale=3.0)
+    x, log_det_back = inverse(coupling, y, raw)
+    again, log_det, _ = forward(coupling, x, raw)
     torch.testing.assert_close(again, y, rtol=0, atol=1e-11)
     torch.testing.assert_close(log_det, -log_det_back, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32])
-def test_round_trip_in_float32(transform, dtype):
-    x, raw = draw(transform, dtype=dtype)
-    y, log_det, _ = forward(transform, x, raw)
-    back, log_det_back = inverse(transform, y, raw)
+def test_round_trip_in_float32(coupling, dtype):
+    x, raw = draw(coupling, dtype=dtype)
+    y, log_det, _ = forward(coupling, x, raw)
+    back, log_det_back = inverse(coupling, y, raw)
     assert y.dtype == back.dtype == log_det.dtype == torch.float32
     torch.testing.assert_close(back, x, rtol=1e-4, atol=1e-3)
     torch.testing.assert_close(log_det_back, -log_det, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("scale", [0.3, 1.0, 2.0])
-def test_forward_is_the_plain_formula(transform, scale):
-    x, raw = draw(transform, scale=scale)
-    y, log_det, _ = forward(transform, x, raw)
-    plain_y, log_slope = plain(transform, x, raw)
+def test_forward_is_the_plain_formula(coupling, scale):
+    x, raw = draw(coupling, scale=scale)
+    y, log_det, _ = forward(coupling, x, raw)
+    plain_y, log_slope = plain(coupling, x, raw)
     torch.testing.assert_close(y, plain_y, rtol=1e-11, atol=1e-11)
     torch.testing.assert_close(log_det, log_slope.sum(1), rtol=1e-9, atol=1e-9)
 
 
-def test_log_det_is_the_log_of_autograds_derivative(transform):
-    x, raw = draw(transform)
-    y = plain(transform, x.requires_grad_(), raw)[0]
+def test_log_det_is_the_log_of_autograds_derivative(coupling):
+    x, raw = draw(coupling)
+    y = plain(coupling, x.requires_grad_(), raw)[0]
     (slope,) = torch.autograd.grad(y.sum(), x)  # elementwise, so this is the Jacobian's diagonal
     assert (slope > 0).all()
-    log_det = forward(transform, x.detach(), raw)[1]
+    log_det = forward(coupling, x.detach(), raw)[1]
     torch.testing.assert_close(log_det, slope.log().sum(1), rtol=1e-9, atol=1e-9)
 
 
-def test_backward_agrees_with_autograd_of_the_plain_formula(transform):
-    x, raw = draw(transform)
+def test_backward_agrees_with_autograd_of_the_plain_formula(coupling):
+    x, raw = draw(coupling)
     inputs = x.requires_grad_(), raw.requires_grad_()
-    y, log_slope = plain(transform, *inputs)
+    y, log_slope = plain(coupling, *inputs)
     log_det = log_slope.sum(1)
     grad, grad_log_det = torch.randn_like(y), torch.randn_like(log_det)
     truth = torch.autograd.grad([y, log_det], inputs, [grad, grad_log_det])
     with torch.no_grad():
-        cache = forward(transform, *inputs)[2]
-        ours = backward(transform, cache, grad, grad_log_det)
+        cache = forward(coupling, *inputs)[2]
+        ours = backward(coupling, cache, grad, grad_log_det)
     for a, b in zip(ours, truth):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-10)
 
 
-def test_gradcheck(transform):
-    x, raw = draw(transform, (2, 2, 3))
+def test_gradcheck(coupling):
+    x, raw = draw(coupling, (2, 2, 3))
     x[0, 0, 0] = 10.0  # a tail
     inputs = x.requires_grad_(), raw.requires_grad_()
-    assert torch.autograd.gradcheck(lambda *inputs: HandWritten.apply(transform, *inputs), inputs)
+    assert torch.autograd.gradcheck(lambda *inputs: HandWritten.apply(coupling, *inputs), inputs)
 
 
-def test_one_bad_model_leaves_the_others_untouched(transform):
-    x, raw = draw(transform)
+def test_one_bad_model_leaves_the_others_untouched(coupling):
+    x, raw = draw(coupling)
     grad, grad_log_det = torch.randn_like(x), torch.randn(3, x.shape[2], dtype=x.dtype)
     outcomes = []
     for value in (raw[1].clone(), torch.full_like(raw[1], math.nan)):
         raw[1] = value
-        y, log_det, cache = forward(transform, x, raw)
-        outcomes.append((y, log_det, *backward(transform, cache, grad, grad_log_det)))
+        y, log_det, cache = forward(coupling, x, raw)
+        outcomes.append((y, log_det, *backward(coupling, cache, grad, grad_log_det)))
     for good, beside_bad in zip(*outcomes):
         assert torch.equal(good[[0, 2]], beside_bad[[0, 2]])
 
 
 def test_affine_is_bounded_both_ways():
-    for transform in (Affine(), Affine(1.0, bounded_shift=True)):
+    for coupling in (Affine(), Affine(1.0, bounded_shift=True)):
         x = torch.ones(1, 1, 4)
         raw = torch.tensor([-1e30, -50.0, 50.0, 1e30]).expand(1, 2, 1, 4).contiguous()
         for direction in (forward, inverse):
-            y, log_det = direction(transform, x, raw)[:2]
+            y, log_det = direction(coupling, x, raw)[:2]
             assert torch.isfinite(y).all()
-            assert log_det.abs().max() <= transform.high * (1 + 1e-6)
+            assert log_det.abs().max() <= coupling.high * (1 + 1e-6)
 
 
 def test_papers_coupling_against_the_literal_formula(dtype):
-    transform = make_transform("affine", n_bins=8, single_layer=True, dtype=dtype)
-    x, raw = draw(transform)
-    y, log_det, _ = forward(transform, x, raw)
+    coupling = make_coupling("affine", True, {}, dtype=dtype)
+    x, raw = draw(coupling)
+    y, log_det, _ = forward(coupling, x, raw)
     s, t = torch.tanh(raw[:, 0]), torch.tanh(raw[:, 1])
     torch.testing.assert_close(y, torch.exp(s) * x + t)
     torch.testing.assert_close(log_det, s.sum(1))
 
 
-def test_make_transform():
-    assert isinstance(make_transform("spline", n_bins=5, single_layer=True), Spline)
-    assert make_transform("spline", n_bins=5, single_layer=False).n_parameters == 14
-    assert not make_transform("affine", n_bins=5, single_layer=False).bounded_shift
+def test_every_coupling_of_the_table_is_tested():
+    assert {type(case()) for case in CASES.values()} == set(COUPLINGS.values())
+
+
+def test_make_coupling():
+    assert make_coupling("spline", True, {"n_bins": 5}).n_parameters == 14
+    assert make_coupling("affine", True, {}).bounded_shift
+    assert not make_coupling("affine", False, {}).bounded_shift
+    assert make_coupling("affine", True, {"max_log_scale": 2.0}).high == 2
+
+
+def test_hyperparameters():
+    assert hyperparameters("spline") == {"n_bins", "bound"}
+    assert hyperparameters("affine") == {"max_log_scale", "bounded_shift"}
 
 
 @DTYPES

@@ -1,22 +1,49 @@
-"""Elementwise transforms of coupling layers: value and log-determinant from one call.
+"""Couplings, the elementwise maps of layers: value and log-determinant from one call."""
 
-A transform changes features ``x`` ``(K, A, B)`` (model, feature, row) *in place*, with
-unconstrained parameters ``raw`` ``(K, n_parameters * A, B)`` from a conditioner, whose memory it
-may use up. ``forward`` returns the log-determinant ``(K, B)`` and a cache; ``backward`` takes the
-cache, turns the gradient of the value into that of ``x`` in place and returns that of ``raw``;
-``inverse`` returns the log-determinant of the inverse map. All parameters zero is the identity.
-A transform works in one dtype, on one device.
-"""
-
+import inspect
 import math
 
 import numpy as np
 import torch
 
+from ._registry import Registry
+
 _LOG2_E = 1 / math.log(2)
 
 
-class Affine:
+class Coupling:
+    """An invertible map of numbers, whose parameters a conditioner gives for every one of them.
+
+    A new coupling is a subclass with ``n_parameters`` (of a number), the three methods and, as
+    keywords of its constructor, hyperparameters of its own, and an entry in ``COUPLINGS``. A
+    parameter of an estimator that has the name of a hyperparameter sets it.
+
+    A coupling changes features ``x`` ``(K, A, B)`` (model, feature, row) *in place*, with
+    unconstrained parameters ``raw`` ``(K, n_parameters * A, B)``, whose memory it may use up. All
+    parameters zero is the identity. It works in one dtype, on one device.
+    """
+
+    n_parameters: int
+
+    @classmethod
+    def defaults(cls, single_layer):
+        """Hyperparameters for a conditioner that is a single linear map, or for a deeper one."""
+        return {}
+
+    def forward(self, x, raw):
+        """Log-determinant ``(K, B)``, and a cache for ``backward``."""
+        raise NotImplementedError
+
+    def backward(self, cache, grad, grad_log_det):
+        """The gradient of ``raw``; that of the value becomes that of ``x`` in place."""
+        raise NotImplementedError
+
+    def inverse(self, y, raw):
+        """Log-determinant ``(K, B)`` of the inverse map."""
+        raise NotImplementedError
+
+
+class Affine(Coupling):
     """``exp(s) * x + t``, the coupling of RealNVP (Dinh et al. 2017).
 
     Parameters
@@ -30,6 +57,10 @@ class Affine:
     """
 
     n_parameters = 2
+
+    @classmethod
+    def defaults(cls, single_layer):
+        return {"max_log_scale": 1.0, "bounded_shift": True} if single_layer else {}
 
     def __init__(self, max_log_scale=3.0, bounded_shift=False, dtype=torch.float32, device=None):
         self.bounded_shift = bounded_shift
@@ -74,7 +105,7 @@ class Affine:
         return log_scale.sum(1).neg_()
 
 
-class Spline:
+class Spline(Coupling):
     """Monotonic rational-quadratic spline with linear tails (Durkan et al. 2019, Eqs. 4-8).
 
     Inside ``[-bound, bound]`` a spline of ``n_bins`` bins, outside the identity; the derivative is
@@ -246,11 +277,16 @@ def _numbers(dtype, device):
     return lambda value: torch.tensor(value, dtype=dtype, device=device)
 
 
-def make_transform(name, *, n_bins, single_layer, dtype=torch.float32, device=None):
-    """The transform that an estimator's ``transform`` names.
+COUPLINGS = Registry("coupling", {"affine": Affine, "spline": Spline})
 
-    A single-layer conditioner makes the affine coupling the paper's: scale and shift in (-1, 1).
-    """
-    if name == "spline":
-        return Spline(n_bins, dtype=dtype, device=device)
-    return Affine(1.0 if single_layer else 3.0, single_layer, dtype=dtype, device=device)
+
+def hyperparameters(name):
+    """Names of the hyperparameters of a coupling."""
+    return set(inspect.signature(COUPLINGS[name]).parameters) - {"dtype", "device"}
+
+
+def make_coupling(name, single_layer, given, dtype=torch.float32, device=None):
+    """The coupling of a name, with the given hyperparameters (a dict)."""
+    coupling = COUPLINGS[name]
+    chosen = {**coupling.defaults(single_layer), **given}
+    return coupling(**chosen, dtype=dtype, device=device)
