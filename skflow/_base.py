@@ -19,7 +19,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from ._conditioners import ACTIVATIONS
 from ._couplings import COUPLINGS
 from ._density import Density
-from ._fitting import fit_tails, train
+from ._fitting import fit_components_and_weights, train
 from ._flow import FlowStack
 from ._member_masks import finalists, make_masks, search_masks
 from ._optimizers import SCHEDULES, SOLVERS
@@ -140,13 +140,16 @@ class BaseFlowDensity(
         kept = continued and np.array_equal(structures, self._density.flow.masks[:, None])
         previous = self._density.flow if kept else None
         flow = self._train(structures, previous, options, data, streams)
-        tails = fit_tails(self.tail_weight, flow, Z, weight, data, streams)
-        self.tail_weight_ = 0.0 if tails is None else float(tails.weights.sum())
+        components, weights = fit_components_and_weights(
+            self.tail_weight, flow, Z, weight, data, streams
+        )
+        self.tail_weight_ = float(weights[1:].sum())
         self._density = Density(
             self.location_,
             self.scale_,
             flow,
-            tails,
+            components,
+            weights,
             device=self.device,
             origin=self._origin,
             step=self.grid_steps_,

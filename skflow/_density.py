@@ -1,7 +1,7 @@
-"""A fitted density in the data's units: standardisation, flows, broad components."""
+"""A fitted density in the data's units: standardisation, flows, components and their weights."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -9,7 +9,6 @@ from scipy.special import logsumexp
 
 from ._flow import FlowStack
 from ._preparation import is_available
-from ._tails import BroadComponents
 from ._training import widest
 
 #: Numbers in the widest tensor of a layer at once: bounds the memory of scoring any number of rows.
@@ -20,7 +19,7 @@ BLOCK_SIZE = 200_000
 
 @dataclass
 class Density:
-    """The average of the flows of a stack, mixed with broad components.
+    """The average of the flows of a stack, mixed with components.
 
     Attributes
     ----------
@@ -28,8 +27,10 @@ class Density:
         The first, fixed affine layer: the flows see ``(X - location) / scale``.
     flow : FlowStack
         The members, in float64 on the CPU.
-    tails : BroadComponents or None
-        In standardised units.
+    components : dict
+        From names to components, in standardised units.
+    weights : ndarray of shape (1 + len(components),)
+        Parts in the mixture, that of the flows first.
     device : str
         Where to compute; the CPU where it is not available.
     origin, step : ndarray of shape (d,)
@@ -39,7 +40,8 @@ class Density:
     location: np.ndarray
     scale: np.ndarray
     flow: FlowStack
-    tails: BroadComponents | None = None
+    components: dict = field(default_factory=dict)
+    weights: np.ndarray = field(default_factory=lambda: np.ones(1))
     device: str = "cpu"
     origin: np.ndarray | float = 0.0
     step: np.ndarray | float = 0.0
@@ -66,11 +68,28 @@ class Density:
         log_prob = logsumexp(_call(flow, "log_prob", Z), axis=0) - math.log(flow.n_models)
         # far away a member's log-density may exceed the range of numbers; its density is 0 there
         log_prob = np.nan_to_num(log_prob, nan=-np.inf, neginf=-np.inf)
-        return log_prob if self.tails is None else self.tails.mix(log_prob, Z)
+        return self.mix(log_prob, Z)
+
+    def mix(self, flow_log_prob, Z):
+        """Log-density of the mixture with the components, from that of the flows ``(n,)``."""
+        with np.errstate(divide="ignore"):  # the flow's weight may be 0
+            terms = [flow_log_prob + np.log(self.weights[0])]
+        for component, weight in zip(self.components.values(), self.weights[1:]):
+            if weight > 0:  # the others need not be evaluated
+                terms.append(component.log_prob(Z) + np.log(weight))
+        return logsumexp(terms, axis=0)
 
     def member_log_probs(self, Z):
         """Log-densities ``(K, n)`` of the members alone, in standardised units."""
         return np.hstack([_call(flow, "log_prob", block) for flow, block in self._blocks(Z)])
+
+    def component_log_probs(self, Z):
+        """Log-densities ``(J, n)`` of the components, in standardised units."""
+        blocks = [
+            [component.log_prob(block) for component in self.components.values()]
+            for _, block in self._blocks(Z)
+        ]
+        return np.hstack(blocks)
 
     def to_latent(self, X):
         """Latent points ``(K, n, d)`` of rows, member by member."""
@@ -86,20 +105,17 @@ class Density:
     def sample(self, n_samples, rng):
         """Draw rows ``(n_samples, d)`` in the data's units."""
         n_models, n_features = self.flow.n_models, self.flow.n_features
-        broad = np.zeros(0) if self.tails is None else self.tails.weights
-        members = np.full(n_models, (1 - broad.sum()) / n_models)
-        counts = rng.multinomial(n_samples, np.concatenate([members, broad]))
+        members = np.full(n_models, self.weights[0] / n_models)
+        counts = rng.multinomial(n_samples, np.concatenate([members, self.weights[1:]]))
         parts = []
-        for k, count in enumerate(counts):
-            if count == 0:
-                continue
-            if k < n_models:
+        for k, count in enumerate(counts[:n_models]):
+            if count > 0:
                 Z = rng.standard_normal((count, n_features))
                 member = Density(self.location, self.scale, self.flow.take(k), device=self.device)
                 parts.append(member.from_latent(Z)[0])
-            else:
-                Z = self.tails.sample(k - n_models, count, rng)
-                parts.append(Z * self.scale + self.location)
+        for component, count in zip(self.components.values(), counts[n_models:]):
+            if count > 0:
+                parts.append(component.sample(count, rng) * self.scale + self.location)
         return self._to_grid(rng.permutation(np.concatenate(parts)))
 
     def _to_grid(self, X):

@@ -1,14 +1,20 @@
-"""What is fitted once the masks are known: the flows, then the broad components beside them."""
+"""What is fitted once the masks are known: the flows, then the components beside them."""
 
 import math
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from ._components import (
+    estimate_weights,
+    fit_components,
+    fixed_weights,
+    floors,
+    least_weights,
+)
 from ._density import Density
 from ._preparation import warn
 from ._progress import Progress
-from ._tails import BroadComponents, estimate_weights, fixed_weights, floors
 from ._training import Trainer
 
 
@@ -40,8 +46,8 @@ def train(flow, options, data, generators, verbose):
     return result
 
 
-def fit_tails(tail_weight, flow, Z, weight, data, streams):
-    """Broad components with their weights, or None for a weight of 0.
+def fit_components_and_weights(tail_weight, flow, Z, weight, data, streams):
+    """Components beside the flow and the weights of all, the flow's first.
 
     Parameters
     ----------
@@ -55,32 +61,37 @@ def fit_tails(tail_weight, flow, Z, weight, data, streams):
     data : TrainingData
         Says which rows each member has not seen.
     streams : RandomStreams
+
+    Returns
+    -------
+    components : dict from names to components
+    weights : ndarray of shape (1 + n_components,)
     """
     if tail_weight == 0:
-        return None
-    tails = BroadComponents().fit(Z, weight, streams("tails"))
+        return {}, np.ones(1)
+    components = fit_components(Z, weight, streams("tails"))
     if tail_weight != "auto":
-        tails.weights = fixed_weights(tail_weight)
-    elif data.validation_rows is None:
-        tails.weights = floors(Z.shape[1])
-    else:
-        log_probs, held_out_weight = _held_out_log_probs(flow, Z, weight, data, streams)
-        tails.weights = estimate_weights(log_probs, floors(Z.shape[1]), held_out_weight)
-    return tails
+        return components, fixed_weights(tail_weight)
+    if data.validation_rows is None:
+        return components, least_weights(Z.shape[1])
+    log_probs, held_out_weight = _held_out_log_probs(flow, Z, weight, data, streams)
+    return components, estimate_weights(log_probs, floors(Z.shape[1]), held_out_weight)
 
 
 def _held_out_log_probs(flow, Z, weight, data, streams):
-    """Log-densities ``(6, n)`` of each member's validation rows, and the rows' weights.
+    """Log-densities ``(1 + J, n)`` of each member's validation rows, and the rows' weights.
 
-    The flow of the member comes first, then broad components fitted to its training rows.
+    The flow of the member comes first, then components fitted to its training rows.
     """
     parts = []
     for e, (rows, held_out) in enumerate(zip(data.rows.numpy(), data.validation_rows.numpy())):
         row_weight = None if weight is None else weight[rows]
-        broad = BroadComponents().fit(Z[rows], row_weight, streams("tails", 1 + e))
-        member = Density(location=0.0, scale=1.0, flow=flow.take(e))
+        components = fit_components(Z[rows], row_weight, streams("tails", 1 + e))
+        member = Density(0.0, 1.0, flow.take(e), components)
         parts.append(
-            np.vstack([member.member_log_probs(Z[held_out]), broad.log_probs(Z[held_out])])
+            np.vstack(
+                [member.member_log_probs(Z[held_out]), member.component_log_probs(Z[held_out])]
+            )
         )
     held_out = data.validation_rows.numpy().ravel()
     return np.hstack(parts), None if weight is None else weight[held_out]

@@ -6,6 +6,7 @@ from scipy import stats
 from scipy.special import logsumexp
 
 from skflow import CouplingFlowDensity, _density
+from skflow._components import fit_components
 
 
 @pytest.fixture(scope="module")
@@ -21,16 +22,14 @@ def ensemble(X):
     return CouplingFlowDensity(**given, random_state=0).fit(X)
 
 
-def test_members_are_averaged_as_densities_and_mixed_with_the_tails(ensemble, X):
+def test_members_are_averaged_as_densities_and_mixed_with_components(ensemble, X):
     density = ensemble._density
     Z = (X - ensemble.location_) / ensemble.scale_
     members = density.member_log_probs(Z)
     assert members.shape == (3, 600)
     average = np.log(np.exp(members).mean(axis=0))
-    weights = density.tails.weights
-    terms = [average + np.log(1 - weights.sum()), *density.tails.log_probs(Z)]
-    factors = [1.0, *weights]
-    expected = logsumexp(terms, b=np.array(factors)[:, None], axis=0)
+    terms = [average, *density.component_log_probs(Z)]
+    expected = logsumexp(terms, b=density.weights[:, None], axis=0)
     expected -= np.log(ensemble.scale_).sum()
     assert ensemble.score_samples(X) == pytest.approx(expected, rel=1e-9, abs=1e-9)
 
@@ -66,7 +65,7 @@ def test_samples_are_of_the_whole_mixture(ensemble):
     assert -(weight * log_p).mean() == pytest.approx(entropy, abs=0.15)
 
 
-def test_draws_come_from_members_and_tails_by_their_weights(X):
+def test_draws_come_from_members_and_components_by_their_weights(X):
     flow = CouplingFlowDensity(n_layers=2, max_iter=2, tail_weight=0.9, random_state=0).fit(X)
     heavy = flow.sample(2000, random_state=0)
     flow.set_params(tail_weight=0.0).fit(X)
@@ -80,3 +79,24 @@ def test_blocks_do_not_matter(ensemble, X, monkeypatch, n_rows):
     expected = ensemble.score_samples(X)
     monkeypatch.setattr(_density, "rows_at_once", lambda flow: n_rows)
     assert ensemble.score_samples(X) == pytest.approx(expected, rel=1e-10)
+
+
+def test_mix_is_the_log_of_the_weighted_sum_also_where_the_flow_has_no_part(X):
+    Z = (X - X.mean(axis=0)) / X.std(axis=0)
+    components = fit_components(Z, rng=np.random.RandomState(0))
+    flow_log_prob = stats.multivariate_normal([0, 0]).logpdf(Z)
+    for weights in (np.array([0.4, 0.1, 0.15, 0.05, 0.25, 0.05]), np.array([0, 1, 0, 0, 0, 0])):
+        density = _density.Density(0.0, 1.0, None, components, weights)
+        log_probs = [flow_log_prob, *(c.log_prob(Z) for c in components.values())]
+        assert density.mix(flow_log_prob, Z) == pytest.approx(np.log(weights @ np.exp(log_probs)))
+        if weights[1] == 1:
+            assert np.isfinite(density.mix(np.full(len(Z), -np.inf), Z)).all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_default_fits_of_few_rows_can_be_sampled(seed):
+    """Their weights may have added up to 1.0000000000000002."""
+    X = np.random.default_rng(seed).standard_normal((40, 5))
+    flow = CouplingFlowDensity(random_state=0).fit(X)
+    assert flow.sample(2, random_state=0).shape == (2, 5)
+    assert (flow._density.weights >= 0).all()

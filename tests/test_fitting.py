@@ -1,4 +1,4 @@
-"""Trainings that a user hears of, and the weight of the broad components."""
+"""Trainings that a user hears of, and the weights of the components."""
 
 import numpy as np
 import pytest
@@ -8,10 +8,10 @@ from sklearn.covariance import LedoitWolf
 from sklearn.exceptions import ConvergenceWarning
 
 from skflow import CouplingFlowDensity, masks
-from skflow._fitting import fit_tails, train
+from skflow._components import COMPONENTS, fixed_weights, floors
+from skflow._fitting import fit_components_and_weights, train
 from skflow._flow import FlowStack
 from skflow._streams import RandomStreams
-from skflow._tails import floors
 from skflow._training import TrainingData, TrainingOptions, make_generators
 
 STREAMS = RandomStreams(0)
@@ -60,35 +60,37 @@ def test_a_diverging_model_is_told_of():
     assert np.isfinite(result.score[0]) and not np.isfinite(result.score[1])
 
 
-def tails(tail_weight, validated=True, n_features=3):
+def weights(tail_weight, validated=True, n_features=3):
     flow, Z, data = setting(n_features, validated)
     flow = flow.to(dtype=torch.float64)
-    return fit_tails(tail_weight, flow, Z, None, data, STREAMS)
+    components, found = fit_components_and_weights(tail_weight, flow, Z, None, data, STREAMS)
+    assert list(components) == list(COMPONENTS if tail_weight else [])
+    return found
 
 
-def test_no_tails():
-    assert tails(0) is None
-    assert tails(0.0, validated=False) is None
+def test_no_components():
+    assert weights(0).tolist() == weights(0.0, validated=False).tolist() == [1.0]
 
 
 @pytest.mark.parametrize("validated", [True, False])
-def test_a_number_is_the_weight_of_the_tails(validated):
-    assert tails(0.3, validated).weights.sum() == pytest.approx(0.3)
+def test_a_number_is_the_weight_of_the_guards(validated):
+    np.testing.assert_array_equal(weights(0.3, validated), fixed_weights(0.3))
 
 
 @pytest.mark.parametrize("n_features", [2, 20])
 def test_weights_without_validation_rows_are_the_least(n_features):
-    found = tails("auto", validated=False, n_features=n_features).weights
-    np.testing.assert_array_equal(found, floors(n_features))
+    found = weights("auto", validated=False, n_features=n_features)
+    np.testing.assert_array_equal(found[1:], floors(n_features)[1:])
+    assert found.sum() == pytest.approx(1)
 
 
 def test_weights_are_chosen_by_rows_that_were_not_trained_on():
     flow, Z, data = setting()
     flow = flow.to(dtype=torch.float64)
-    assert (tails("auto").weights >= floors(3) * 0.9).all()
+    assert (weights("auto") >= floors(3) * 0.9).all()
     Z = Z.copy()
     Z[150:] *= 10  # the validation rows lie where the flow has no density
-    assert fit_tails("auto", flow, Z, None, data, STREAMS).weights.sum() > 0.9
+    assert fit_components_and_weights("auto", flow, Z, None, data, STREAMS)[1][0] < 0.1
 
 
 def test_few_gaussian_rows_are_modelled_by_the_gaussian():

@@ -21,7 +21,7 @@ ORDER = [
     "_recipe",
     "_density",
     "_preparation",
-    "_tails",
+    "_components",
     "_candidates",
     "_search",
     "_training",

@@ -76,9 +76,7 @@ def bits(model, X):
     """
     Z = (X - model.location_) / model.scale_
     density = model._density
-    log_probs = density.member_log_probs(Z)
-    if density.tails is not None:
-        log_probs = np.array([density.tails.mix(log_prob, Z) for log_prob in log_probs])
+    log_probs = np.array([density.mix(part, Z) for part in density.member_log_probs(Z)])
     log_prob = log_probs.mean(axis=1) - np.log(model.scale_).sum()
     return -log_prob / (X.shape[1] * math.log(2))
 
