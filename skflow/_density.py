@@ -16,6 +16,11 @@ from ._training import widest
 #: the work.
 BLOCK_SIZE = 200_000
 
+#: Standardised values are clipped to this size, where a row is as unusual as can be told.
+FARTHEST = 1e100
+#: The log-density of a finite row is at least about this.
+LOWEST = -1e300
+
 
 @dataclass
 class Density:
@@ -55,7 +60,10 @@ class Density:
             yield flow, rows[start : start + n_rows]
 
     def _standardized(self, X):
-        return (X - self.location) / self.scale
+        with np.errstate(over="ignore"):
+            U = (X - self.location) / self.scale
+        # farther away, squares and their sums would leave the range of numbers
+        return np.clip(U, -FARTHEST, FARTHEST)
 
     def log_prob(self, X):
         """Log-density ``(n,)`` in nats, in the data's units."""
@@ -66,8 +74,8 @@ class Density:
     def _block_log_prob(self, flow, Z):
         # members are averaged as densities: the log of a mean, never the mean of logs
         log_prob = logsumexp(_call(flow, "log_prob", Z), axis=0) - math.log(flow.n_models)
-        # far away a member's log-density may exceed the range of numbers; its density is 0 there
-        log_prob = np.nan_to_num(log_prob, nan=-np.inf, neginf=-np.inf)
+        # far away a member's log-density may exceed the range of numbers: the lowest there is
+        log_prob = np.nan_to_num(log_prob, nan=LOWEST, neginf=LOWEST)
         return self.mix(log_prob, Z)
 
     def mix(self, flow_log_prob, Z):
@@ -95,12 +103,14 @@ class Density:
         """Latent points ``(K, n, d)`` of rows, member by member."""
         blocks = self._blocks(X)
         parts = [_call(flow, "forward", self._standardized(block)) for flow, block in blocks]
-        return np.concatenate(parts, axis=1)
+        return _finite(np.concatenate(parts, axis=1))
 
     def from_latent(self, Z):
         """Rows ``(K, n, d)`` of latent points, member by member."""
+        Z = np.clip(Z, -FARTHEST, FARTHEST)
         parts = [_call(flow, "inverse", block) for flow, block in self._blocks(Z)]
-        return np.concatenate(parts, axis=1) * self.scale + self.location
+        with np.errstate(over="ignore"):
+            return _finite(_finite(np.concatenate(parts, axis=1)) * self.scale + self.location)
 
     def sample(self, n_samples, rng):
         """Draw rows ``(n_samples, d)`` in the data's units."""
@@ -122,6 +132,11 @@ class Density:
         step = np.where(self.step > 0, self.step, 1.0)
         rounded = self.origin + step * np.round((X - self.origin) / step)
         return np.where(self.step > 0, rounded, X)
+
+
+def _finite(values):
+    """The values, the largest number there is instead of infinity and 0 instead of NaN."""
+    return np.nan_to_num(values)
 
 
 def rows_at_once(flow):

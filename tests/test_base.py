@@ -410,11 +410,29 @@ def test_a_model_that_never_was_finite_is_an_error(X):
         hopeless.fit(X)
 
 
-def test_scores_of_finite_rows_are_never_nan(estimator, X):
+@pytest.mark.parametrize("unit", [1e-3, 1.0])
+def test_finite_rows_far_away_are_the_clearest_outliers(estimator, X, unit):
+    X = unit * X
     estimator.fit(X)
-    far = np.concatenate([X[:5] * factor for factor in (1e3, 1e10, 1e30, -1e100, 1e300)])
-    assert not np.isnan(estimator.score_samples(far)).any()
-    assert np.isfinite(estimator.score_samples(far[:15])).all()
+    far = [X[:5] * factor for factor in (1e3, 1e10, 1e30, -1e100)]
+    far += [np.full((1, 3), 1e306), np.array([[1e308, -1e308, 0.0]])]
+    scores = estimator.score_samples(np.concatenate(far))
+    assert np.isfinite(scores).all()
+    assert scores.max() < estimator.score_samples(X).min()
+    if estimator.n_estimators == 1:
+        assert np.isfinite(estimator.transform(far[-1])).all()
+        extreme = np.array([[1e308, -1e308, 0.0], [1e300, 1.0, -1e308]])
+        assert np.isfinite(estimator.inverse_transform(extreme)).all()
+
+
+def test_finite_rows_far_away_also_where_a_gaussian_mixture_has_weight():
+    rng = np.random.RandomState(0)
+    X = 1e-3 * (10 * rng.randn(6, 3)[rng.randint(6, size=800)] + 0.3 * rng.randn(800, 3))
+    model = flow(max_iter=2, tail_weight="auto").fit(X)
+    density = model._density
+    assert dict(zip(density.components, density.weights[1:]))["gaussian_mixture"] > 0.1
+    (score,) = model.score_samples(np.full((1, 3), 1e306))
+    assert np.isfinite(score) and score < model.score_samples(X).min()
 
 
 def interrupt_after(n_calls, function):
