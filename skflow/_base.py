@@ -21,7 +21,7 @@ from ._couplings import COUPLINGS
 from ._density import Density
 from ._fitting import fit_components_and_weights, train
 from ._flow import FlowStack
-from ._member_masks import finalists, make_masks, search_masks
+from ._member_masks import choose_masks, stack_finalists
 from ._optimizers import SCHEDULES, SOLVERS
 from ._preparation import (
     check_device,
@@ -36,7 +36,6 @@ from ._preparation import (
 from ._recipe import flow_config, training_options
 from ._streams import RandomStreams
 from ._training import make_generators
-from .masks import EvolutionarySearch
 
 
 class BaseFlowDensity(
@@ -82,7 +81,6 @@ class BaseFlowDensity(
         "verbose": ["verbose"],
         "random_state": ["random_state"],
     }
-    _resumes_search = False  # what warm_start does to a search
 
     # ---- fitting
 
@@ -185,26 +183,37 @@ class BaseFlowDensity(
     def _structures(self, data, options, streams, continued):
         """What the members may have for masks ``(n_estimators, n_finalists, L, d)``.
 
-        Made, searched, or those in use; only a search gives a member more than one.
+        Those in use, if a warm start has nothing new to choose.
         """
-        layout = self._layout()
-        is_search = isinstance(layout, EvolutionarySearch)
-        if continued and not (is_search and self._resumes_search):
-            return self._density.flow.masks[:, None]
-        made = make_masks(layout, self.n_layers, self.n_conditioning, data, streams)
-        if not is_search:
-            return made[:, None]
-        histories = self._histories if continued else [None] * self.n_estimators
-        config = flow_config(self)
-        results = search_masks(
-            layout, made, histories, data, options, config, streams, self.verbose
+        previous = self._choices if continued else [None] * self.n_estimators
+        choices = choose_masks(
+            self._layout(),
+            self.n_layers,
+            self.n_conditioning,
+            data,
+            options,
+            flow_config(self),
+            streams,
+            previous,
+            self.verbose,
         )
-        self._histories = [result.history for result in results]
-        self.search_history_ = results[0].history
-        self.initial_masks_ = results[0].initial_masks
-        if continued and list(map(len, histories)) == list(map(len, self._histories)):
+        if all(new is old for new, old in zip(choices, previous)):
             return self._density.flow.masks[:, None]
-        return finalists(layout, results, options)
+        self._choices = choices
+        self._describe_search(choices)
+        return stack_finalists(choices)
+
+    def _describe_search(self, choices):
+        """Set the fitted attributes that tell of a search, the first member's, if there was one."""
+        for name in ("search_history_", "initial_masks_", "search_stop_reason_"):
+            vars(self).pop(name, None)
+        first = choices[0]
+        if first.history:
+            self.search_history_ = first.history
+            self.initial_masks_ = first.history[0].masks.copy()
+            reasons = [choice.stop_reason for choice in choices]
+            interrupted = "interrupted" in reasons
+            self.search_stop_reason_ = "interrupted" if interrupted else first.stop_reason
 
     def _train(self, structures, previous, options, data, streams):
         """Train the members from several starts, or on from a previous stack; the best of each.

@@ -10,8 +10,10 @@ from ._flow import FlowStack
 from ._training import Trainer, make_generators
 
 
-def train_candidates(data, flow_config, options, start, parent, n_init, masks, streams):
+def train_candidates(data, flow_config, options, parent, n_init, masks, streams):
     """Costs ``(K,)`` and parameters ``(K, P)``, as arrays, of briefly trained candidates.
+
+    They start from the parameters of the parent, a state of the evaluator, or without one afresh.
 
     Each is trained `n_init` times, its cost is the mean, and its parameters are those of the first
     training. A single candidate is trained beside a copy of itself: products of stacks of one
@@ -27,10 +29,11 @@ def train_candidates(data, flow_config, options, start, parent, n_init, masks, s
     generators = make_generators(streams)
     table = data.table
     flow = FlowStack(masks, **flow_config, dtype=table.dtype, device=table.device)
-    if start == "inherit" and parent is not None:
-        flow.inherit(*parent)
-    else:
+    if parent is None:
         flow.initialize(generators)
+    else:
+        theta = torch.as_tensor(parent["theta"], dtype=table.dtype, device=table.device)
+        flow.inherit(flow.like(theta[None], parent["masks"][None]), 0)
     result = Trainer(flow, options, data, generators).fit()
     costs = result.last_loss if data.validation_rows is None else result.score
     costs = costs[:n_models].reshape(-1, n_init).mean(axis=1)
@@ -41,6 +44,15 @@ def _restarts(stream, n_init):
     """Seeds of the trainings of a candidate, from its own."""
     further = np.random.SeedSequence(stream).generate_state(n_init - 1, np.uint64) >> np.uint64(1)
     return [stream, *further.tolist()]
+
+
+def stack_bounds(n_init, n_jobs):
+    """Fewest and most candidates of a stack, for `n_init` trainings of each in `n_jobs` processes.
+
+    A process trains from 4 to 16 models at once: 4 take little longer than 1, and beyond 16 a
+    model's share of the time hardly falls (``examples/benchmarks/search.py`` measures both).
+    """
+    return tuple(max(1, n_models // n_init) * n_jobs for n_models in (4, 16))
 
 
 class CandidateEvaluator:
@@ -64,6 +76,12 @@ class CandidateEvaluator:
     n_jobs : int or None
         Processes that a stack is spread over, by the joblib backend in use. The costs are the
         same for any number, up to rounding.
+
+    Attributes
+    ----------
+    state : dict or None
+        Masks and parameters of the best structure, as arrays, where candidates inherit them. An
+        evaluator that is given it goes on as this one would.
     """
 
     def __init__(self, flow_config, options, data, *, score, start, n_init=1, n_jobs=None):
@@ -71,11 +89,11 @@ class CandidateEvaluator:
         self.start, self.n_init = start, n_init
         self.data = data if score == "validation" else replace(data, validation_rows=None)
         self.n_jobs = n_jobs
-        self.parent = None
+        self.state = None
 
     def __call__(self, masks, streams, fraction=1.0):
         options = self.options.shortened(max(1, round(fraction * self.options.n_steps)))
-        task = (self.data, self.flow_config, options, self.start, self.parent, self.n_init)
+        task = (self.data, self.flow_config, options, self.state, self.n_init)
         n_parts = min(effective_n_jobs(self.n_jobs), len(masks))
         if n_parts == 1:
             costs, theta = train_candidates(*task, masks, streams)
@@ -92,7 +110,8 @@ class CandidateEvaluator:
     def accept(self, k):
         """Candidate k of the last stack is the best structure now: its parameters are inherited."""
         if self.start == "inherit":
-            table = self.data.table
-            parent = FlowStack(self.masks[k : k + 1], **self.flow_config)
-            theta = torch.as_tensor(self.theta[k : k + 1])
-            self.parent = parent.like(theta.to(dtype=table.dtype, device=table.device)), 0
+            self.state = {"masks": self.masks[k].copy(), "theta": self.theta[k].copy()}
+
+    def stack_bounds(self):
+        """Number of candidates which it pays to evaluate at once, at least and at most."""
+        return stack_bounds(self.n_init, effective_n_jobs(self.n_jobs))

@@ -1,7 +1,10 @@
-"""Layouts: objects that make a structure for a shape which is known only in ``fit``.
+"""Layouts: objects that choose a structure for a shape which is known only in ``fit``.
 
-Those that are made of other layouts are in ``masks``, where all of them are public.
+All of them are public in ``masks``. That which searches is in ``_search_layout``.
 """
+
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -15,13 +18,46 @@ from ._structures import (
     check_rng,
     parity,
     random,
+    repeat,
 )
 
 
-class Layout(BaseEstimator):
-    """Base of the layouts: what `make` takes and returns.
+@dataclass(eq=False)
+class Choice:
+    """What a layout chose for a flow.
 
-    A class of one's own that derives from it needs a method `make`.
+    Attributes
+    ----------
+    masks : ndarray of bool, shape (n_layers, n_features)
+        The structure.
+    finalists : ndarray of bool, shape (n_finalists, n_layers, n_features)
+        Structures that the estimator trains in full, side by side, to keep the best. The default
+        is the structure alone.
+    history : list of SearchRecord
+        What was tried, if anything was; the estimator's `search_history_`.
+    stop_reason : str or None
+        Why a search ended; the estimator's `search_stop_reason_`.
+    state : object
+        What the layout needs besides to go on from here another time, for instance `state` of its
+        evaluator: arrays, numbers and strings, as it is saved with the estimator.
+    """
+
+    masks: np.ndarray
+    finalists: np.ndarray | None = None
+    history: list = field(default_factory=list)
+    stop_reason: str | None = None
+    state: Any = None
+
+    def __post_init__(self):
+        if self.finalists is None:
+            self.finalists = np.array(self.masks)[np.newaxis]
+
+
+class Layout(BaseEstimator):
+    """Base of the layouts: what `make` and `choose` take and return.
+
+    A class of one's own that derives from it needs a method `make` or, where masks alone do not
+    say it all, `choose`: a layout can train candidates there.
 
     Examples
     --------
@@ -59,6 +95,61 @@ class Layout(BaseEstimator):
             Checked, and a new array with each call.
         """
         raise NotImplementedError(f"{type(self).__name__} has no method make.")
+
+    def choose(self, task):
+        """Choose the structure of one member of an estimator, in its `fit`.
+
+        By default that is what `make` makes, and with `warm_start` what was chosen before.
+
+        Parameters
+        ----------
+        task : LayoutTask
+            What the estimator offers:
+
+            - `n_layers`, `n_features`, `n_conditioning` and `random_state`, as in `make`;
+            - `X`: the member's training rows in standardised units, (n_samples, n_features);
+            - `seed`: an integer, for what is drawn besides the masks;
+            - `n_steps`: optimizer steps of the estimator's own training;
+            - `previous`: with `warm_start` the choice of the last fit, otherwise None;
+            - `make_evaluator(n_steps, score="auto", start="fresh", n_init=1, n_jobs=None)`: an
+              object that trains candidates for that many steps, with the parameters of
+              ``EvolutionarySearch``. Called with masks of shape (K, n_layers, n_features) and K
+              integers, the candidates' seeds, it returns K costs: negative log-likelihoods in nats
+              a row of the standardised data;
+            - `progress(description, total)`: shows progress as the estimator's `verbose` says. Its
+              method `update(**figures)` counts one of `total`, `close()` ends it.
+
+        Returns
+        -------
+        choice : Choice
+            `task.previous` itself says that nothing is new: the masks stay and the training
+            goes on.
+        """
+        return task.previous or Choice(make_for(self, task))
+
+
+def make_for(layout, task):
+    """Masks by a layout's `make`, for the shape, the randomness and the rows of a task."""
+    rows = {"X": task.X} if getattr(layout, "needs_data", False) else {}
+    return layout.make(
+        task.n_layers,
+        task.n_features,
+        n_conditioning=task.n_conditioning,
+        random_state=task.random_state,
+        **rows,
+    )
+
+
+def choose_for(layout, task):
+    """What a layout chooses; one that has nothing but a method `make` is as good as any."""
+    choose = getattr(layout, "choose", None)
+    choice = Layout.choose(layout, task) if choose is None else choose(task)
+    if not isinstance(choice, Choice):
+        raise TypeError(
+            f"{layout!r}.choose returned an object of type {type(choice).__name__}, but a "
+            "masks.Choice is needed: return masks.Choice(masks)."
+        )
+    return choice
 
 
 class Parity(Layout):
@@ -216,3 +307,108 @@ class Derived(Layout):
         rng = check_rng(random_state)
         mask = derive(np.asarray(X), n_conditioning, n_layers, rng, self.max_evaluations)
         return alternating(mask, n_layers)
+
+
+class Repeat(Layout):
+    """Layout: a block of layers, repeated to the depth of the flow.
+
+    `Repeat(pair)` takes a pair of masks that was found at two layers to any depth.
+
+    Parameters
+    ----------
+    base : layout or what stands for one, default="random"
+        Makes the block, see `resolve`. A search cannot be the base.
+    block : int, default=2
+        Number of layers of the block. Where the depth is no multiple, the last one is cut short.
+
+    Examples
+    --------
+    >>> from skflow import masks
+    >>> pair = [[True, False, False], [False, True, True]]
+    >>> masks.Repeat(pair).make(4, 3).astype(int)
+    array([[1, 0, 0],
+           [0, 1, 1],
+           [1, 0, 0],
+           [0, 1, 1]])
+    """
+
+    def __init__(self, base="random", block=2):
+        self.base = base
+        self.block = block
+
+    @property
+    def needs_data(self):
+        return resolve_maker(self.base, "base").needs_data
+
+    def make(self, n_layers, n_features, *, n_conditioning=None, random_state=None, X=None):
+        check_integer(self.block, "block")
+        base = resolve_maker(self.base, "base")
+        masks = base.make(
+            self.block, n_features, n_conditioning=n_conditioning, random_state=random_state, X=X
+        )
+        return repeat(masks, n_layers)
+
+
+#: What a string given as `mask_layout` stands for. The search, which needs `resolve` itself, adds
+#: its own.
+SHORTHANDS = {"parity": Parity, "random": Random, "derived": Derived}
+
+
+def resolve(mask_layout, *, name="mask_layout"):
+    """Return the layout object that `mask_layout` stands for.
+
+    Parameters
+    ----------
+    mask_layout : str, array of bool, callable or layout object
+        "parity", "random", "derived" and "search" stand for `Parity()`, `Random()`, `Derived()`
+        and `EvolutionarySearch()`, an array for `Fixed(masks)`, a function for `Custom(function)`.
+        Any object that has a method `make` or `choose` is a layout and passes through; `make` is
+        given `X`, the training rows, if there is an attribute `needs_data` that is true.
+    name : str, default="mask_layout"
+        What error messages call the argument.
+
+    Returns
+    -------
+    layout : Layout
+
+    Raises
+    ------
+    ValueError
+        If `mask_layout` is none of these.
+
+    Examples
+    --------
+    >>> from skflow import masks
+    >>> masks.resolve("parity")
+    Parity()
+    """
+    if isinstance(mask_layout, str) and mask_layout in SHORTHANDS:
+        return SHORTHANDS[mask_layout]()
+    if isinstance(mask_layout, type):
+        called = mask_layout.__name__
+        raise ValueError(
+            f"{name} is the class {called}, but an object is needed: write {called}(...)."
+        )
+    # first, as arrays have a method choose of their own
+    if isinstance(mask_layout, list | tuple) or hasattr(mask_layout, "__array__"):
+        return Fixed(mask_layout)
+    if hasattr(mask_layout, "make") or hasattr(mask_layout, "choose"):
+        return mask_layout
+    if callable(mask_layout):
+        return Custom(mask_layout)
+    raise ValueError(
+        f"{name}={mask_layout!r} is not known. Use one of {', '.join(map(repr, SHORTHANDS))}, a "
+        "boolean array of shape (n_layers, n_features), a function f(n_layers, n_features, "
+        "random_state) that returns one, or a layout object such as masks.Random()."
+    )
+
+
+def resolve_maker(layout, name):
+    """Resolve a layout that must make masks at once: one without a `choose` of its own."""
+    resolved = resolve(layout, name=name)
+    if getattr(type(resolved), "choose", Layout.choose) is not Layout.choose:
+        raise ValueError(
+            f"{name}={layout!r} is itself a search. Use a layout that needs no training, such as "
+            "'random' or 'derived', or run that search first and give its masks as an array."
+        )
+    return resolved

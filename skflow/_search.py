@@ -8,12 +8,16 @@ structure. The sequence of accepted structures is the same for any size of stack
 is Algorithm 1 to the letter. Acceptances are rare, so little is thrown away.
 """
 
+import math
+import time
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ._structures import SEARCH_SPACES, alternating, check_masks, is_alternating
+from ._structures import alternating
+
+SEARCH_SPACES = ("free", "alternating")
 
 
 class SearchRecord(NamedTuple):
@@ -45,8 +49,10 @@ class SearchResult:
         One record for each iteration; `history[t].iteration == t`.
     n_acceptances : int
         Number of accepted offspring, ties included, the start not.
-    interrupted : bool
-        Whether KeyboardInterrupt ended the search.
+    stop_reason : {"n_iter", "n_iter_no_change", "max_time", "interrupted"}
+        Which limit ended the search, or that it was KeyboardInterrupt.
+    state : object
+        What the evaluator remembers of the best structure: its attribute `state`, if it has one.
     """
 
     masks: np.ndarray
@@ -54,7 +60,8 @@ class SearchResult:
     initial_masks: np.ndarray
     history: list
     n_acceptances: int
-    interrupted: bool
+    stop_reason: str
+    state: Any = None
 
 
 def select_layers(n_layers, rng):
@@ -146,15 +153,6 @@ def propose(masks, rng, move="shuffle", search_space="free"):
     return MOVES[move](masks, rng)
 
 
-def stack_bounds(n_init, n_jobs):
-    """``min_stack`` and ``max_stack`` for `n_init` trainings of a candidate in `n_jobs` processes.
-
-    A process trains from 4 to 16 models at once: 4 take little longer than 1, and beyond 16 a
-    model's share of the time hardly falls (``examples/benchmarks/search.py`` measures both).
-    """
-    return tuple(max(1, n_models // n_init) * n_jobs for n_models in (4, 16))
-
-
 def evolutionary_search(
     initial_masks,
     evaluate,
@@ -166,6 +164,7 @@ def evolutionary_search(
     n_offspring=1,
     n_halvings=0,
     n_iter_no_change=None,
+    max_time=None,
     min_stack=1,
     max_stack=16,
     history=None,
@@ -178,13 +177,14 @@ def evolutionary_search(
 
     Parameters
     ----------
-    initial_masks : ndarray of bool, shape (n_layers, n_features), or None
-        The start. May be None where `history` is given.
+    initial_masks : ndarray of bool, shape (n_layers, n_features)
+        The start.
     evaluate : callable
         `evaluate(masks, streams)` returns K costs for masks of shape (K, n_layers, n_features), the
         same as it would one by one. `streams` holds K integers, the candidates' seeds. A cost that
-        is not finite counts as +inf. If it has an attribute `accept`, then `evaluate.accept(k)` is
-        called when candidate k of the last stack becomes the best one, the start (k = 0) included.
+        is not finite counts as +inf. An evaluator that remembers the best structure has a method
+        `accept`, called with k when candidate k of the last stack becomes the best one, the start
+        (k = 0) included, and an attribute `state`, which a new evaluator goes on from.
     n_iter : int
         Last iteration (the paper's T), counted from the start of the search and not of this call.
     seed : int or sequence of int
@@ -201,14 +201,16 @@ def evolutionary_search(
         the next with twice that, and those that remain are evaluated in full.
     n_iter_no_change : int or None, default=None
         Stop after that many iterations without a strict decrease of the best cost.
+    max_time : float or None, default=None
+        Begin no further stack after that many seconds.
     min_stack, max_stack : int, default=1, 16
         Bounds for the number of candidates of a stack, which doubles when none was accepted and
         halves when one was. The offspring of an iteration are never split, so `n_offspring` may
         exceed them. They have no influence on the result.
     history : list of SearchRecord or None, default=None
-        Of an earlier search, which goes on where it ended. With the same seed and parameters the
-        result is that of a search without a break, provided that an `evaluate` with memory has
-        kept it: `accept` is not called again for what the history holds.
+        Of an earlier search from the same start, which goes on where it ended. With the same seed
+        and parameters the result is that of a search without a break, provided that an evaluator
+        with memory has its `state`: `accept` is not called again for what the history holds.
     callback : callable or None, default=None
         Called with each new record.
 
@@ -225,23 +227,29 @@ def evolutionary_search(
        Optimization", AISTATS 2016.
     """
     history = list(history or ())
-    resumed = bool(history)
     accept = getattr(evaluate, "accept", _do_nothing)
     callback = callback or _do_nothing
-    _check_start(initial_masks, history, move, search_space)
-    if not resumed:
-        history.append(_evaluate_start(initial_masks, evaluate, seed))
-        accept(0)
-    parent = _best(history)
     # In iterations, of which each has n_offspring candidates.
     fewest, most = (max(1, bound // n_offspring) for bound in (min_stack, max_stack))
-    n_ahead = fewest
-    interrupted = False
+    deadline = time.monotonic() + (math.inf if max_time is None else max_time)
+    resumed = bool(history)
+    if not resumed:
+        record = _evaluate_start(initial_masks, evaluate, seed)
+        accept(0)
+        history.append(record)
+    parent = _best(history)
+    # Of the best structure and of the one before: an interruption may strike between the
+    # evaluator's step and the history's.
+    states = {parent.iteration: _state(evaluate)}
     try:
         if not resumed:
-            callback(history[0])
-        while (n_left := _n_left(history, n_iter, n_iter_no_change)) > 0:
-            iterations = range(len(history), len(history) + min(n_ahead, n_left))
+            callback(parent)
+        while (n_left := iterations_left(history, n_iter, n_iter_no_change)) > 0:
+            if time.monotonic() >= deadline:
+                stop_reason = "max_time"
+                break
+            n_ahead = min(_n_ahead(history, fewest, most), n_left)
+            iterations = range(len(history), len(history) + n_ahead)
             drawn = [candidate_streams(seed, t, j) for t in iterations for j in range(n_offspring)]
             offspring = [propose(parent.masks, rng, move, search_space) for rng, _ in drawn]
             streams = [stream for _, stream in drawn]
@@ -254,15 +262,18 @@ def evolutionary_search(
                 record = SearchRecord(len(history), offspring[k], cost, accepted, best_cost)
                 if accepted:
                     accept(int(np.flatnonzero(finalists.ravel() == k)[0]))
+                    before = states[parent.iteration]
+                    states = {parent.iteration: before, record.iteration: _state(evaluate)}
                     parent = record
                 history.append(record)
                 callback(record)
                 if accepted:
                     # The rest of the stack are offspring of a structure that is no longer the best.
                     break
-            n_ahead = max(fewest, n_ahead // 2) if accepted else min(most, n_ahead * 2)
+        else:
+            stop_reason = "n_iter" if len(history) > n_iter else "n_iter_no_change"
     except KeyboardInterrupt:
-        interrupted = True
+        stop_reason = "interrupted"
     # From the history, which an interruption leaves whole wherever it strikes.
     best = _best(history)
     return SearchResult(
@@ -271,7 +282,8 @@ def evolutionary_search(
         initial_masks=history[0].masks.copy(),
         history=history,
         n_acceptances=sum(record.accepted for record in history[1:]),
-        interrupted=interrupted,
+        stop_reason=stop_reason,
+        state=states[best.iteration],
     )
 
 
@@ -279,26 +291,25 @@ def _do_nothing(*args):
     pass
 
 
-def _check_start(initial_masks, history, move, search_space):
-    if move not in MOVES:
-        raise ValueError(f"move={move!r} is not known. Use {' or '.join(map(repr, MOVES))}.")
-    if search_space not in SEARCH_SPACES:
-        options = " or ".join(map(repr, SEARCH_SPACES))
-        raise ValueError(f"search_space={search_space!r} is not known. Use {options}.")
-    if history and initial_masks is None:
-        initial_masks = history[0].masks
-    check_masks(initial_masks, *np.shape(initial_masks), name="initial_masks")
-    if history and not np.array_equal(initial_masks, history[0].masks):
-        raise ValueError(
-            "history began with other masks than initial_masks. Pass initial_masks=None to "
-            "continue it, or history=None to start anew."
-        )
-    if search_space == "alternating" and not is_alternating(initial_masks):
-        raise ValueError(
-            "initial_masks are not alternating, but search_space='alternating' needs the even "
-            "layers to be the complement of the odd ones. Use masks.alternating or "
-            "search_space='free'."
-        )
+def _state(evaluate):
+    return getattr(evaluate, "state", None)
+
+
+def _n_ahead(history, fewest, most):
+    """Number of iterations to evaluate at once: doubled by a stack without acceptance, else halved.
+
+    It follows from the history alone, so that a search that goes on makes the stacks of one in one
+    go, and costs agree to the last bit.
+    """
+    n_ahead, t = fewest, 1
+    while t < len(history):
+        stack = history[t : t + n_ahead]
+        accepted = next((i for i, record in enumerate(stack) if record.accepted), None)
+        if accepted is None:
+            t, n_ahead = t + n_ahead, min(most, 2 * n_ahead)
+        else:
+            t, n_ahead = t + accepted + 1, max(fewest, n_ahead // 2)
+    return n_ahead
 
 
 def _evaluate_start(initial_masks, evaluate, seed):
@@ -338,7 +349,7 @@ def _best(history):
     return next(record for record in reversed(history) if record.accepted)
 
 
-def _n_left(history, n_iter, n_iter_no_change):
+def iterations_left(history, n_iter, n_iter_no_change):
     """Count the iterations that are still to be made if none of them improves."""
     last = n_iter
     if n_iter_no_change is not None:

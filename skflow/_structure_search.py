@@ -1,11 +1,11 @@
 """StructureSearchFlow: the structure search with its parameters on the estimator."""
 
-from numbers import Integral
-
-from sklearn.utils._param_validation import Interval, StrOptions
-
 from . import masks
 from ._base import BaseFlowDensity
+from ._search_layout import PAPER_SEARCH
+
+# Parameters of the layout whose names mean something else on an estimator.
+_NAMES = {"n_iter": "n_search_iter", "n_iter_no_change": "n_search_iter_no_change"}
 
 
 class StructureSearchFlow(BaseFlowDensity):
@@ -112,21 +112,11 @@ n_parameters_, n_features_in_, feature_names_in_
 
     _parameter_constraints = {
         **BaseFlowDensity._parameter_constraints,
-        "n_search_iter": [Interval(Integral, 1, None, closed="left")],
-        "n_candidate_steps": [Interval(Integral, 1, None, closed="left")],
-        "n_offspring": [Interval(Integral, 1, None, closed="left")],
-        "n_halvings": [Interval(Integral, 0, None, closed="left")],
-        "n_candidate_init": [Interval(Integral, 1, None, closed="left")],
-        "move": [StrOptions(set(masks.MOVES))],
-        "initial_layout": "no_validation",  # masks.resolve says what is allowed
-        "candidate_start": [StrOptions({"fresh", "inherit"})],
-        "candidate_score": [StrOptions(set(masks.CANDIDATE_SCORES))],
-        "search_space": [StrOptions(set(masks.SEARCH_SPACES))],
-        "n_finalists": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
-        "n_search_iter_no_change": [Interval(Integral, 1, None, closed="left"), None],
-        "n_jobs": [Integral, None],
+        **{
+            _NAMES.get(name, name): constraint
+            for name, constraint in masks.EvolutionarySearch._parameter_constraints.items()
+        },
     }
-    _resumes_search = True
 
     def __init__(
         self,
@@ -234,21 +224,9 @@ n_parameters_, n_features_in_, feature_names_in_
         >>> StructureSearchFlow.paper(n_layers=2).search_space
         'free'
         """
-        return cls(n_layers, **{**masks.PAPER_SEARCH, **params})
+        return cls(n_layers, **{**PAPER_SEARCH, **params})
 
     def _layout(self):
-        return masks.EvolutionarySearch(
-            self.n_search_iter,
-            n_candidate_steps=self.n_candidate_steps,
-            n_offspring=self.n_offspring,
-            n_halvings=self.n_halvings,
-            n_candidate_init=self.n_candidate_init,
-            move=self.move,
-            initial_layout=self.initial_layout,
-            candidate_start=self.candidate_start,
-            candidate_score=self.candidate_score,
-            search_space=self.search_space,
-            n_finalists=self.n_finalists,
-            n_iter_no_change=self.n_search_iter_no_change,
-            n_jobs=self.n_jobs,
-        )
+        search = masks.EvolutionarySearch()
+        names = search.get_params(deep=False)
+        return search.set_params(**{name: getattr(self, _NAMES.get(name, name)) for name in names})

@@ -8,8 +8,6 @@ from numbers import Integral, Real
 import numpy as np
 from sklearn.utils import check_random_state
 
-SEARCH_SPACES = ("free", "alternating")
-
 
 def parity(n_layers, n_features):
     """Transform the even columns in layer 1, the odd ones in layer 2, and so on.

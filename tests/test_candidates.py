@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from skflow import _candidates, masks
-from skflow._candidates import CandidateEvaluator
+from skflow._candidates import CandidateEvaluator, stack_bounds
 from skflow._training import TrainingData, TrainingOptions
 
 
@@ -111,3 +111,10 @@ def test_costs_do_not_depend_on_the_number_of_processes(table):
         for n_jobs in (None, 2)
     ]
     assert costs[0] == pytest.approx(costs[1], rel=1e-5)
+
+
+def test_a_process_trains_from_4_to_16_models_at_once():
+    assert stack_bounds(n_init=1, n_jobs=1) == (4, 16)
+    assert stack_bounds(n_init=1, n_jobs=3) == (12, 48)
+    assert stack_bounds(n_init=3, n_jobs=1) == (1, 5)
+    assert stack_bounds(n_init=20, n_jobs=2) == (2, 2)

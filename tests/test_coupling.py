@@ -99,7 +99,7 @@ def test_the_layout_decides_what_the_density_can_express():
         (None, "mask_layout=None"),
         (masks.Random, "write Random"),
         (lambda n_layers, n_features, random_state: PAIR[:, :2], "mask_layout.*shape"),
-        (masks.EvolutionarySearch(n_iter=0), "n_iter=0"),
+        (masks.EvolutionarySearch(n_iter=0), "'n_iter' .*Got 0"),
         (masks.EvolutionarySearch(initial_layout="search"), "initial_layout='search'"),
         (masks.Random(n_conditioning=4), "n_conditioning=4"),
     ],

@@ -1,21 +1,19 @@
 """Masks of the members of an ensemble, each from what the member may see."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
 
 from skflow import masks
-from skflow._member_masks import finalists, make_masks, search_masks
+from skflow._member_masks import choose_masks, stack_finalists
 from skflow._recipe import training_options
-from skflow._search import SearchRecord, SearchResult
 from skflow._streams import RandomStreams
 from skflow._structure_search import StructureSearchFlow
 from skflow._training import TrainingData
 
 STREAMS = RandomStreams(0)
-SEARCH = masks.EvolutionarySearch(4, n_candidate_steps=3, initial_layout="random")
+FREE = {"n_iter": 4, "n_candidate_steps": 3}
+SEARCH = masks.EvolutionarySearch(**FREE, initial_layout="random")
 CONFIG = {"coupling": "affine", "hidden_layer_sizes": ()}
 
 
@@ -24,6 +22,18 @@ def ensemble(validated=True):
     table = torch.as_tensor(np.random.RandomState(0).normal(size=(80, 4)), dtype=torch.float32)
     orders = torch.stack([torch.arange(80), torch.arange(79, -1, -1)])
     return TrainingData(table, orders[:, :60], orders[:, 60:] if validated else None)
+
+
+def chosen(layout, data=None, n_layers=3, n_conditioning=None, previous=(None, None)):
+    options = training_options(StructureSearchFlow(coupling="affine"), 60, 4)
+    data = ensemble() if data is None else data
+    return choose_masks(
+        layout, n_layers, n_conditioning, data, options, CONFIG, STREAMS, list(previous)
+    )
+
+
+def made(*args, **kwargs):
+    return stack_finalists(chosen(*args, **kwargs))[:, 0]
 
 
 class Recorder(masks.Parity):
@@ -38,99 +48,105 @@ class Recorder(masks.Parity):
 
 def test_a_layout_sees_the_training_rows_of_the_member_alone():
     data, layout = ensemble(), Recorder()
-    made = make_masks(layout, 3, None, data, STREAMS)
-    np.testing.assert_array_equal(made, [masks.parity(3, 4)] * 2)
+    np.testing.assert_array_equal(made(layout, data), [masks.parity(3, 4)] * 2)
     table = data.table.numpy()
     np.testing.assert_array_equal(layout.seen, [table[:60], table[:19:-1]])
 
 
 def test_members_draw_masks_of_their_own_and_again_the_same():
-    made = make_masks(masks.Random(), 5, 1, ensemble(), STREAMS)
-    assert made.shape == (2, 5, 4) and not np.array_equal(made[0], made[1])
-    assert ((~made).sum(axis=2) == 1).all()
-    np.testing.assert_array_equal(make_masks(masks.Random(), 5, 1, ensemble(), STREAMS), made)
+    drawn = made(masks.Random(), n_layers=5, n_conditioning=1)
+    assert drawn.shape == (2, 5, 4) and not np.array_equal(drawn[0], drawn[1])
+    assert ((~drawn).sum(axis=2) == 1).all()
+    np.testing.assert_array_equal(made(masks.Random(), n_layers=5, n_conditioning=1), drawn)
 
 
 @pytest.mark.parametrize("layout", [masks.Random(), masks.Parity(), SEARCH])
 def test_an_impossible_number_is_an_error_also_where_it_is_not_used(layout):
     with pytest.raises(ValueError, match="n_conditioning=4"):
-        make_masks(layout, 2, 4, ensemble(), STREAMS)
+        chosen(layout, n_conditioning=4)
 
 
 def test_members_that_differ_in_sizes_are_an_error():
     sizes = iter([1, 2])
     layout = masks.Custom(lambda L, d, _: np.arange(d) < np.full((L, 1), next(sizes)))
     with pytest.raises(ValueError, match=r"mask_layout.*n_estimators=1"):
-        make_masks(layout, 2, None, ensemble(), STREAMS)
+        chosen(layout)
 
 
-def searched(data, histories=(None, None), search=SEARCH):
-    starts = make_masks(search, 3, None, data, STREAMS)
-    options = training_options(StructureSearchFlow(coupling="affine"), 60, 4)
-    return starts, search_masks(search, starts, histories, data, options, CONFIG, STREAMS, 0)
+class Wrong:
+    """A layout of somebody else, without a base, that has `make` alone."""
+
+    def __init__(self, masks):
+        self.masks = masks
+
+    def make(self, n_layers, n_features, *, n_conditioning=None, random_state=None):
+        return self.masks
+
+
+def test_layouts_that_only_make_need_no_base():
+    given = masks.parity(3, 4)
+    np.testing.assert_array_equal(made(Wrong(given)), [given] * 2)
+
+
+def test_masks_that_are_none_are_named():
+    with pytest.raises(ValueError, match=r"What .*Wrong.* chose has shape \(2, 4\)"):
+        chosen(Wrong(masks.parity(2, 4)))
+
+
+def test_a_choice_is_needed():
+    class Unwrapped(masks.Layout):
+        def choose(self, task):
+            return masks.parity(task.n_layers, task.n_features)
+
+    with pytest.raises(TypeError, match=r"Unwrapped\(\)\.choose returned .*ndarray.*masks\.Choice"):
+        chosen(Unwrapped())
 
 
 def test_every_member_is_searched_for_from_its_own_start():
-    starts, results = searched(ensemble())
-    for start, result in zip(starts, results):
-        assert len(result.history) == 5
-        np.testing.assert_array_equal(result.initial_masks, start)
-    one, other = ([record.cost for record in result.history] for result in results)
+    starts = made(masks.Random())
+    choices = chosen(masks.EvolutionarySearch.paper(**FREE))
+    for start, choice in zip(starts, choices):
+        assert len(choice.history) == 5 and choice.stop_reason == "n_iter"
+        np.testing.assert_array_equal(choice.history[0].masks, start)
+    one, other = ([record.cost for record in choice.history] for choice in choices)
     assert one != other
 
 
-def test_a_search_that_goes_on_is_that_of_one_go():
-    data = ensemble()
-    _, whole = searched(data)
-    parts = [result.history[:3] for result in whole]
-    _, continued = searched(data, parts)
+@pytest.mark.parametrize("candidate_start", ["fresh", "inherit"])
+def test_a_search_that_goes_on_is_that_of_one_go(candidate_start):
+    def search(n_iter):
+        return masks.EvolutionarySearch(
+            n_iter, n_candidate_steps=20, candidate_start=candidate_start
+        )
+
+    whole = chosen(search(10))
+    continued = chosen(search(10), previous=chosen(search(4)))
     for one, other in zip(whole, continued):
         np.testing.assert_array_equal(one.masks, other.masks)
-        assert one.cost == pytest.approx(other.cost, rel=1e-5)
-
-
-def history(costs, structures):
-    return [
-        SearchRecord(t, np.array(masks_), cost, False, min(costs[: t + 1]))
-        for t, (cost, masks_) in enumerate(zip(costs, structures))
-    ]
-
-
-A, B, C = masks.parity(2, 2), ~masks.parity(2, 2), np.array([[True, False]] * 2)
+        np.testing.assert_array_equal(one.finalists, other.finalists)
+        costs = [[record.cost for record in choice.history] for choice in (one, other)]
+        assert costs[0] == pytest.approx(costs[1], rel=1e-5)
 
 
 @pytest.mark.parametrize(
-    ("n_finalists", "expected"), [(1, [B]), (2, [B, A]), (3, [B, A]), ("auto", [B, A])]
+    "layout", [masks.Random(), masks.EvolutionarySearch(4, n_candidate_steps=3)]
 )
-def test_finalists_are_distinct_and_the_best_of_the_search(n_finalists, expected):
-    def result(costs, structures):
-        return SearchResult(B, 1.0, A, history(costs, structures), 0, False)
-
-    results = [result([3, 1, 1, 2], [A, A, B, C]), result([2, 1, 1], [A, B, B])]
-    search = masks.EvolutionarySearch(3, n_finalists=n_finalists)
-    options = training_options(StructureSearchFlow(max_iter=1), 60, 2)
-    found = finalists(search, results, options)
-    assert found.shape == (2, len(expected), 2, 2)
-    np.testing.assert_array_equal(found, [expected] * 2)
+def test_where_nothing_is_left_to_choose_the_choice_is_the_previous_one(layout):
+    before = chosen(layout)
+    after = chosen(layout, previous=before)
+    assert all(new is old for new, old in zip(after, before))
 
 
-@pytest.mark.parametrize(("n_steps", "expected"), [(300, 1), (100, 2), (10, 8)])
-def test_finalists_take_as_many_steps_as_the_candidates(n_steps, expected):
-    rng = np.random.RandomState(0)
-    structures = [masks.random(4, 8, random_state=rng) for _ in range(12)]
-    records = history(list(range(12)), structures)
-    result = SearchResult(structures[0], 0.0, structures[0], records, 0, False)
-    search = masks.EvolutionarySearch(20, n_candidate_steps=10)
-    options = SimpleNamespace(n_steps=n_steps)
-    assert finalists(search, [result], options).shape[1] == expected
+def test_members_have_as_many_finalists():
+    A, B = masks.parity(2, 2), ~masks.parity(2, 2)
+    choices = [masks.Choice(A, np.stack([A, B])), masks.Choice(B)]
+    np.testing.assert_array_equal(stack_finalists(choices), [[A], [B]])
 
 
 def test_costs_are_those_of_validation_rows_where_there_are_any():
     def costs(candidate_score, validated):
-        search = masks.EvolutionarySearch(**SEARCH.get_params(deep=False))
-        search.set_params(candidate_score=candidate_score)
-        _, results = searched(ensemble(validated), search=search)
-        return [record.cost for record in results[0].history]
+        search = masks.EvolutionarySearch(**FREE, candidate_score=candidate_score)
+        return [record.cost for record in chosen(search, ensemble(validated))[0].history]
 
     assert costs("auto", True) == costs("validation", True) != costs("train_batch", True)
     assert costs("auto", False) == costs("train_batch", False)

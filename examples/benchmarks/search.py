@@ -28,10 +28,10 @@ from speed import processor, table
 from torch import nn
 
 from skflow import masks
-from skflow._candidates import CandidateEvaluator
+from skflow._candidates import CandidateEvaluator, stack_bounds
 from skflow._optimizers import learning_rates
 from skflow._recipe import learning_rate_init
-from skflow._search import candidate_streams, evolutionary_search, shuffle, stack_bounds
+from skflow._search import candidate_streams, evolutionary_search, shuffle
 from skflow._training import TrainingData, TrainingOptions
 from skflow.datasets import fetch_magic
 

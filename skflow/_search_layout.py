@@ -1,0 +1,271 @@
+"""The layout that searches: Algorithm 1 on trainings that an estimator offers."""
+
+from numbers import Integral
+
+import numpy as np
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from ._layouts import SHORTHANDS, Choice, Layout, Random, make_for, resolve_maker
+from ._search import MOVES, SEARCH_SPACES, evolutionary_search, iterations_left
+from ._structures import alternating, is_alternating
+
+# What Algorithm 1 of the paper says, where the defaults of the search are others.
+PAPER_SEARCH = {
+    "initial_layout": "random",
+    "candidate_score": "train_batch",
+    "search_space": "free",
+    "n_finalists": 1,
+}
+_MAX_FINALISTS = 8
+
+
+class EvolutionarySearch(Layout):
+    """Layout: the masks are found by an evolutionary search on the training data.
+
+    The defaults differ from Algorithm 1 of the paper [1]_ where something else was measured to
+    find better structures at the same effort; `EvolutionarySearch.paper()` is that algorithm. The
+    search is run by `choose`, for which an estimator offers trainings; `make` gives its start.
+
+    Parameters
+    ----------
+    n_iter : int, default=200
+        Number of iterations (the paper's T), each of which offers one structure for acceptance.
+    n_candidate_steps : int, default=50
+        Optimizer steps which each candidate is trained for.
+    n_offspring : int, default=1
+        Number of offspring of an iteration, the best of which competes with the best so far.
+    n_halvings : int, default=0
+        Rounds of successive halving among the offspring of an iteration: the first round trains
+        all for ``n_candidate_steps / 2**n_halvings`` steps, the better half goes on to twice that,
+        until the rest is trained in full. It needs more than one offspring.
+    n_candidate_init : int, default=1
+        Trainings of each candidate, from different seeds; its cost is their mean.
+    move : {"shuffle", "swap"}, default="shuffle"
+        What an offspring changes in a selected layer: all entries of its mask are shuffled (the
+        paper), or one transformed and one conditioning feature are exchanged.
+    initial_layout : layout or what stands for one, default="derived"
+        Makes the structure from which the search starts, see `resolve`; the paper starts at
+        random. In the alternating space "random" gives a random mask and its complement; any other
+        must itself be alternating.
+    candidate_start : {"fresh", "inherit"}, default="fresh"
+        Whether a candidate's parameters are drawn anew or continue from those of its parent. The
+        paper leaves it open.
+    candidate_score : {"auto", "train_batch", "validation"}, default="auto"
+        Whether the cost of a candidate is its loss on the last training batch (the paper) or on
+        validation rows, which is less noisy. "auto" takes validation rows where there are any.
+    search_space : {"free", "alternating"}, default="alternating"
+        "free": the layers' masks change independently (the paper). "alternating": one mask and its
+        complement take turns, a far smaller space.
+    n_finalists : int or "auto", default="auto"
+        Number of structures, those of the lowest costs, that are trained side by side as the final
+        flow is; the best of them, on validation rows where there are any, is kept, as what costs
+        least after few steps need not be the best after all. "auto" spends as many steps on them
+        as on the candidates, with at most 8; the paper trains one.
+    n_iter_no_change : int or None, default=None
+        Stop after that many iterations without a lower cost. None: never.
+    n_jobs : int or None, default=None
+        Number of processes over which candidates are spread, as joblib understands it.
+
+    References
+    ----------
+    .. [1] Gonsior, F., Mücke, S., Morik, K., "Structure Search for Normalizing Flows", LWDA 2021.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skflow import CouplingFlowDensity, masks
+    >>> search = masks.EvolutionarySearch(n_iter=10, n_candidate_steps=5)
+    >>> flow = CouplingFlowDensity(2, mask_layout=search, max_iter=5, random_state=0)
+    >>> flow.fit(load_iris().data).masks_.shape
+    (2, 4)
+    """
+
+    _parameter_constraints = {
+        "n_iter": [Interval(Integral, 1, None, closed="left")],
+        "n_candidate_steps": [Interval(Integral, 1, None, closed="left")],
+        "n_offspring": [Interval(Integral, 1, None, closed="left")],
+        "n_halvings": [Interval(Integral, 0, None, closed="left")],
+        "n_candidate_init": [Interval(Integral, 1, None, closed="left")],
+        "move": [StrOptions(set(MOVES))],
+        "initial_layout": "no_validation",  # resolve says what is allowed
+        "candidate_start": [StrOptions({"fresh", "inherit"})],
+        "candidate_score": [StrOptions({"auto", "train_batch", "validation"})],
+        "search_space": [StrOptions(set(SEARCH_SPACES))],
+        "n_finalists": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), None],
+        "n_jobs": [
+            Interval(Integral, 1, None, closed="left"),
+            Interval(Integral, None, -1, closed="right"),
+            None,
+        ],
+    }
+
+    def __init__(
+        self,
+        n_iter=200,
+        *,
+        n_candidate_steps=50,
+        n_offspring=1,
+        n_halvings=0,
+        n_candidate_init=1,
+        move="shuffle",
+        initial_layout="derived",
+        candidate_start="fresh",
+        candidate_score="auto",
+        search_space="alternating",
+        n_finalists="auto",
+        n_iter_no_change=None,
+        n_jobs=None,
+    ):
+        self.n_iter = n_iter
+        self.n_candidate_steps = n_candidate_steps
+        self.n_offspring = n_offspring
+        self.n_halvings = n_halvings
+        self.n_candidate_init = n_candidate_init
+        self.move = move
+        self.initial_layout = initial_layout
+        self.candidate_start = candidate_start
+        self.candidate_score = candidate_score
+        self.search_space = search_space
+        self.n_finalists = n_finalists
+        self.n_iter_no_change = n_iter_no_change
+        self.n_jobs = n_jobs
+
+    @classmethod
+    def paper(cls, **changed):
+        """Return the search of the paper: Algorithm 1, as far as it is determined there.
+
+        Parameters
+        ----------
+        **changed
+            Parameters that shall differ from the paper's.
+
+        Returns
+        -------
+        layout : EvolutionarySearch
+
+        Examples
+        --------
+        >>> from skflow import masks
+        >>> masks.EvolutionarySearch.paper(n_iter=50).search_space
+        'free'
+        """
+        return cls(**{**PAPER_SEARCH, **changed})
+
+    @property
+    def needs_data(self):
+        return resolve_maker(self.initial_layout, "initial_layout").needs_data
+
+    def validate(self):
+        """Check every parameter.
+
+        Raises
+        ------
+        ValueError
+            With a sentence that names the parameter, its value and what is allowed.
+        """
+        self._validate_params()
+        most = int(self.n_offspring).bit_length() - 1
+        if self.n_halvings > most:
+            raise ValueError(
+                f"n_halvings={self.n_halvings!r} is not possible with "
+                f"n_offspring={self.n_offspring}, which can be halved {most} times. Give an "
+                "integer from 0 to that, or raise n_offspring."
+            )
+        resolve_maker(self.initial_layout, "initial_layout")
+
+    def make(self, n_layers, n_features, *, n_conditioning=None, random_state=None, X=None):
+        self.validate()
+        layout = resolve_maker(self.initial_layout, "initial_layout")
+        masks = layout.make(
+            n_layers, n_features, n_conditioning=n_conditioning, random_state=random_state, X=X
+        )
+        if self.search_space == "free" or is_alternating(masks):
+            return masks
+        # Only a structure that nobody chose may be replaced silently.
+        if isinstance(layout, Random):
+            return alternating(masks[0], n_layers)
+        raise ValueError(
+            f"initial_layout={self.initial_layout!r} gives masks that are not alternating, but "
+            "search_space='alternating' needs the even layers to be the complement of the odd "
+            "ones. Use 'random', 'parity', 'derived', masks.alternating(mask, n_layers) or "
+            "search_space='free'."
+        )
+
+    def choose(self, task):
+        """Search for the structure of one member, or go on with the search of the last fit.
+
+        Parameters
+        ----------
+        task : LayoutTask
+            See `Layout.choose`.
+
+        Returns
+        -------
+        choice : Choice
+            `task.previous` if no iteration is left.
+        """
+        self.validate()
+        evaluate = task.make_evaluator(
+            self.n_candidate_steps,
+            score=self.candidate_score,
+            start=self.candidate_start,
+            n_init=self.n_candidate_init,
+            n_jobs=self.n_jobs,
+        )
+        history = []
+        if task.previous is not None:
+            history, evaluate.state = task.previous.history, task.previous.state
+            if iterations_left(history, self.n_iter, self.n_iter_no_change) <= 0:
+                return task.previous
+        start = history[0].masks if history else make_for(self, task)
+        result = self._search(start, history, evaluate, task)
+        return Choice(
+            result.masks,
+            self._finalists(result, task.n_steps),
+            result.history,
+            result.stop_reason,
+            result.state,
+        )
+
+    def _search(self, start, history, evaluate, task):
+        progress = task.progress("search", self.n_iter + 1)
+        accepted = [0]
+
+        def show(record):
+            accepted[0] += record.accepted
+            progress.update(best_cost=record.best_cost, accepted=accepted[0])
+
+        fewest, most = evaluate.stack_bounds()
+        result = evolutionary_search(
+            start,
+            evaluate,
+            n_iter=self.n_iter,
+            seed=task.seed,
+            move=self.move,
+            search_space=self.search_space,
+            n_offspring=self.n_offspring,
+            n_halvings=self.n_halvings,
+            n_iter_no_change=self.n_iter_no_change,
+            history=history,
+            min_stack=fewest,
+            max_stack=most,
+            callback=show,
+        )
+        progress.close()
+        return result
+
+    def _finalists(self, result, n_steps):
+        """The distinct structures of the lowest costs, the best first ``(n_finalists, L, d)``."""
+        n_wanted = self.n_finalists
+        if n_wanted == "auto":
+            spent = self.n_iter * self.n_candidate_steps * self.n_candidate_init
+            n_wanted = min(_MAX_FINALISTS, max(1, spent // n_steps))
+        by_cost = sorted(result.history, key=lambda record: record.cost)
+        # of equal costs the search accepted the last
+        ordered = [result.masks, *(record.masks for record in by_cost)]
+        unique = {masks.tobytes(): masks for masks in ordered}  # in the order of the first ones
+        return np.stack(list(unique.values())[:n_wanted])
+
+
+SHORTHANDS["search"] = EvolutionarySearch

@@ -1,0 +1,103 @@
+"""``EvolutionarySearch``: what it asks of a task, and what it chooses."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from skflow import masks
+from skflow._search import SearchRecord
+
+
+def task(history=(), state=None, n_steps=100, previous=None):
+    """Stands for what an estimator offers; the costs are those of a history, in its order."""
+    costs = iter([record.cost for record in history])
+
+    class Evaluator:
+        def __init__(self):
+            self.state = state
+
+        def __call__(self, structures, streams, fraction=1.0):
+            return [next(costs) for _ in structures]
+
+        def stack_bounds(self):
+            return 1, 1
+
+    made = {}
+
+    def make_evaluator(*args, **kwargs):
+        made.update(kwargs, n_steps=args[0])
+        return Evaluator()
+
+    return SimpleNamespace(
+        n_layers=4,
+        n_features=8,
+        n_conditioning=None,
+        random_state=np.random.RandomState(0),
+        seed=0,
+        n_steps=n_steps,
+        previous=previous,
+        made=made,
+        make_evaluator=make_evaluator,
+        progress=lambda description, total: SimpleNamespace(
+            update=lambda **figures: None, close=lambda: None
+        ),
+    )
+
+
+def records(costs):
+    return [SearchRecord(t, None, cost, False, min(costs[: t + 1])) for t, cost in enumerate(costs)]
+
+
+def search(n_iter, **params):
+    return masks.EvolutionarySearch(n_iter, initial_layout="random", search_space="free", **params)
+
+
+def test_the_evaluator_is_that_of_the_parameters():
+    asked = task(records([1.0, 2.0]))
+    search(
+        1,
+        n_candidate_steps=7,
+        n_candidate_init=3,
+        candidate_start="inherit",
+        candidate_score="validation",
+    ).choose(asked)
+    assert asked.made == {
+        "n_steps": 7,
+        "n_init": 3,
+        "start": "inherit",
+        "score": "validation",
+        "n_jobs": None,
+    }
+
+
+@pytest.mark.parametrize(("n_finalists", "expected"), [(1, 1), (2, 2), (20, 6)])
+def test_finalists_are_distinct_and_the_best_of_the_search(n_finalists, expected):
+    choice = search(5, n_finalists=n_finalists).choose(
+        task(records([3.0, 4.0, 1.0, 1.0, 5.0, 2.0]))
+    )
+    assert (
+        len({masks_.tobytes() for masks_ in choice.finalists}) == len(choice.finalists) == expected
+    )
+    # of equal costs the last was accepted
+    order = [3, 2, 5, 0, 1, 4]
+    for found, t in zip(choice.finalists, order):
+        np.testing.assert_array_equal(found, choice.history[t].masks)
+    np.testing.assert_array_equal(choice.masks, choice.history[3].masks)
+
+
+@pytest.mark.parametrize(("n_steps", "expected"), [(300, 1), (100, 2), (10, 8)])
+def test_finalists_take_as_many_steps_as_the_candidates(n_steps, expected):
+    asked = task(records(np.arange(21.0)), n_steps=n_steps)
+    choice = search(20, n_candidate_steps=10).choose(asked)
+    assert len(choice.finalists) == expected
+
+
+def test_the_search_goes_on_from_the_previous_choice():
+    costs = [3.0, 2.0, 4.0, 1.0, 5.0]
+    first = search(2).choose(task(records(costs), state="remembered"))
+    assert first.state == "remembered" and first.stop_reason == "n_iter"
+    assert search(2).choose(task(previous=first)) is first
+    second = search(4).choose(task(records(costs[3:]), previous=first))
+    assert [record.cost for record in second.history] == costs
+    assert second.state == "remembered"
