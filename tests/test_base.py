@@ -448,6 +448,7 @@ def interrupt_after(n_calls, function):
     return interrupted
 
 
+@pytest.mark.filterwarnings("ignore:The structure search was interrupted")
 @pytest.mark.parametrize("n_epochs", [0, 1, 3])
 def test_interrupted_fit_leaves_the_estimator_as_it_was(estimator, X, monkeypatch, n_epochs):
     def fit_interrupted():
