@@ -16,7 +16,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from skflow import datasets
+from skflow import _uci, datasets
 
 TURBINE_YEARS = {2011: 7411, 2012: 7628, 2013: 7152, 2014: 7158, 2015: 7384}
 
@@ -46,7 +46,7 @@ def nothing_listens(monkeypatch):
     monkeypatch.setattr("sklearn.datasets._base.time.sleep", lambda seconds: None)
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))
-        monkeypatch.setattr(datasets, "_UCI", f"http://127.0.0.1:{reserved.getsockname()[1]}")
+        monkeypatch.setattr(_uci, "_UCI", f"http://127.0.0.1:{reserved.getsockname()[1]}")
         yield
 
 
@@ -70,7 +70,7 @@ def serve(monkeypatch):
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         servers.append(server)
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        monkeypatch.setattr(datasets, "_UCI", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setattr(_uci, "_UCI", f"http://127.0.0.1:{server.server_port}")
         return server
 
     yield start
@@ -137,14 +137,14 @@ def made_up_rows(name):
 def accept_made_up_rows(monkeypatch, name):
     """Let the checksum that is expected be that of the made-up table."""
     with zipfile.ZipFile(io.BytesIO(zipped(ARCHIVES[name][1](made_up_rows(name))))) as archive:
-        rows = datasets._TABLES[name].read_rows(archive)
-    table = datasets._TABLES[name]
+        rows = _uci.TABLES[name].read_rows(archive)
+    table = _uci.TABLES[name]
     n_numbers = len(table.features) + (table.class_type is None)
     lines = [",".join([*table.features, table.last])]
     for row in rows:
         lines.append(",".join([repr(float(v)) for v in row[:n_numbers]] + row[n_numbers:]))
     checksum = hashlib.sha256(("\n".join(lines) + "\n").encode()).hexdigest()
-    monkeypatch.setitem(datasets._TABLES, name, dataclasses.replace(table, text_sha256=checksum))
+    monkeypatch.setitem(_uci.TABLES, name, dataclasses.replace(table, text_sha256=checksum))
 
 
 # ---- on the prepared data ----
@@ -259,7 +259,7 @@ def test_magic_test_rows_have_the_prepared_classes(paper_data):
     bunch = datasets.fetch_magic(data_home=paper_data)
     rows = [["0"] * 10 + [label] for label in ["g"] * 12332 + ["h"] * 6688]
     with zipfile.ZipFile(io.BytesIO(zipped(magic_archive(rows)))) as archive:
-        arranged = datasets._magic_rows(archive)
+        arranged = _uci._magic_rows(archive)
     labels = np.array([row[-1] for row in arranged])
     expected = np.count_nonzero(bunch.target[bunch.test_indices] == "g")
     assert np.count_nonzero(labels[bunch.test_indices] == "g") == expected
@@ -299,7 +299,7 @@ def test_magic_download_has_recorded_test_rows():
     """Rows that carry their number show where each one goes."""
     rows = [[str(i)] * 10 + ["g"] for i in range(19020)]
     with zipfile.ZipFile(io.BytesIO(zipped(magic_archive(rows)))) as archive:
-        number = np.array([int(row[0]) for row in datasets._magic_rows(archive)])
+        number = np.array([int(row[0]) for row in _uci._magic_rows(archive)])
     np.testing.assert_array_equal(np.sort(number), np.arange(19020))
     order = np.random.RandomState(0).permutation(19020)
     for part in order[:1902], order[1902:]:
@@ -347,7 +347,7 @@ def test_too_few_rows_of_magic(tmp_path, serve):
 
 
 def assert_says_what_to_do(message, name, home):
-    for part in (f"{name}.csv.gz", str(home), datasets._TABLES[name].sha256):
+    for part in (f"{name}.csv.gz", str(home), _uci.TABLES[name].sha256):
         assert part in message
     assert "data_home" in message and "SKFLOW_DATA" in message
 
@@ -358,7 +358,7 @@ def test_unreachable_source(name, tmp_path):
     with pytest.raises(OSError, match="could not be downloaded") as error:
         fetch(name, data_home=tmp_path)
     assert_says_what_to_do(str(error.value), name, tmp_path)
-    assert datasets._UCI in str(error.value)
+    assert _uci._UCI in str(error.value)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -399,7 +399,7 @@ def test_checksum_mismatch(content, tmp_path):
     path.write_bytes(content)
     with pytest.raises(OSError, match="damaged or another file") as error:
         datasets.fetch_sonar(data_home=tmp_path)
-    for part in (str(path), hashlib.sha256(content).hexdigest(), datasets._TABLES["sonar"].sha256):
+    for part in (str(path), hashlib.sha256(content).hexdigest(), _uci.TABLES["sonar"].sha256):
         assert part in str(error.value)
     assert path.read_bytes() == content
 

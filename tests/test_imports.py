@@ -37,6 +37,7 @@ ORDER = [
     "_structures",
     "_streams",
     "datasets",
+    "_uci",
     "inspection",
 ]
 OPTIONAL = {"matplotlib", "pandas", "tqdm"}
