@@ -7,6 +7,7 @@ Weights are ``(K, out, in)``.
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -48,11 +49,19 @@ ACTIVATIONS = Registry(
 )
 
 
+class Linear(NamedTuple):
+    """Parameters ``(K, out, in)`` and ``(K, out, 1)`` of K linear maps, or their gradients."""
+
+    weight: torch.Tensor
+    bias: torch.Tensor
+
+
 class Conditioner:
     """Shapes, forward and backward pass of K perceptrons ``n_inputs -> ... -> n_outputs``.
 
-    The parameters live outside (in the flat ``(K, P)`` tensor of a ``FlowStack``); this class
-    knows their shapes and how to use them. With no hidden layer it is one linear map.
+    The parameters live outside (in the flat ``(K, P)`` tensor of a ``FlowStack``), as a list of
+    ``Linear``; this class knows their shapes and how to use them. With no hidden layer it is one
+    linear map.
 
     Parameters
     ----------
@@ -65,39 +74,53 @@ class Conditioner:
     def __init__(self, sizes, activation):
         self.sizes = tuple(sizes)
         self.activation = ACTIVATIONS[activation]
-        self.shapes = []
-        for n_in, n_out in zip(self.sizes[:-1], self.sizes[1:]):
-            self.shapes += [(n_out, n_in), (n_out, 1)]
+
+    @property
+    def n_parameters(self):
+        """Parameters of one model."""
+        return sum((n_in + 1) * n_out for n_in, n_out in pairwise(self.sizes))
+
+    def views(self, flat):
+        """The linear maps in a flat ``(K, n_parameters)``."""
+        linears, start = [], 0
+        for n_in, n_out in pairwise(self.sizes):
+            end_of_weight, end = start + n_in * n_out, start + (n_in + 1) * n_out
+            weight = flat[:, start:end_of_weight].view(len(flat), n_out, n_in)
+            linears.append(Linear(weight, flat[:, end_of_weight:end].unsqueeze(2)))
+            start = end
+        return linears
 
     def initialize(self, parameters, k, generator):
         """Draw model k: hidden layers as He et al. (2015), the last layer near zero."""
-        weights, last = parameters[0::2], len(parameters) // 2 - 1
-        for i, (weight, bias) in enumerate(zip(weights, parameters[1::2])):
+        for linear in parameters:
+            weight = linear.weight[k]
             # A near-zero last layer makes the flow start near the identity.
-            scale = math.sqrt(2 / max(weight.shape[2], 1)) if i < last else 1e-2
+            scale = 1e-2 if linear is parameters[-1] else math.sqrt(2 / max(weight.shape[1], 1))
             # in float32, whatever the default dtype or the flow's
-            draw = torch.randn(weight.shape[1:], generator=generator, dtype=torch.float32) * scale
-            weight[k].copy_(draw)
-            bias[k].zero_()
+            draw = torch.randn(weight.shape, generator=generator, dtype=torch.float32) * scale
+            weight.copy_(draw)
+            linear.bias[k].zero_()
 
     def forward(self, parameters, x):
         """``(K, n_inputs, B)`` -> ``(K, n_outputs, B)`` and the input of every linear map."""
         inputs = []
-        last = len(parameters) - 2
-        for i in range(0, len(parameters), 2):
-            inputs.append(x)
-            x = torch.baddbmm(parameters[i + 1], parameters[i], x)
-            if i < last:
+        for linear in parameters:
+            if inputs:
                 x = self.activation.function(x)
+            inputs.append(x)
+            x = torch.baddbmm(linear.bias, linear.weight, x)
         return x, inputs
 
     def backward(self, parameters, gradients, inputs, grad, grad_input):
-        """Write the parameters' gradients; add the gradient of the input to ``grad_input``."""
-        for i in range(len(parameters) - 2, -1, -2):
-            x, weight = inputs[i // 2], parameters[i].transpose(1, 2)
-            torch.bmm(grad, x.transpose(1, 2), out=gradients[i])
-            torch.sum(grad, 2, keepdim=True, out=gradients[i + 1])
+        """Write the parameters' gradients; add the gradient of the input to ``grad_input``.
+
+        Of the inputs behind those of ``grad_input`` nothing is asked: a context is no parameter.
+        """
+        for i in reversed(range(len(parameters))):
+            x, weight = inputs[i], parameters[i].weight.transpose(1, 2)
+            torch.bmm(grad, x.transpose(1, 2), out=gradients[i].weight)
+            torch.sum(grad, 2, keepdim=True, out=gradients[i].bias)
             if i == 0:
-                grad_input.baddbmm_(weight, grad)
+                grad_input.baddbmm_(weight[:, : grad_input.shape[1]], grad)
             else:
                 grad = self.activation.gradient(torch.bmm(weight, grad), x)

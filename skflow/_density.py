@@ -7,14 +7,9 @@ import numpy as np
 import torch
 from scipy.special import logsumexp
 
+from ._blocks import blocks
 from ._flow import FlowStack
 from ._preparation import is_available
-from ._training import widest
-
-#: Numbers in the widest tensor of a layer at once: bounds the memory of scoring any number of rows.
-#: With more, a block no longer fits into the processor's caches; with fewer, calls cost more than
-#: the work.
-BLOCK_SIZE = 200_000
 
 #: Standardised values are clipped to this size, where a row is as unusual as can be told.
 FARTHEST = 1e100
@@ -55,9 +50,8 @@ class Density:
         """Blocks of rows, and the flow on the device that computes."""
         device = self.device if is_available(self.device) else "cpu"
         flow = self.flow if device == "cpu" else self.flow.to(device=device)
-        n_rows = rows_at_once(flow)
-        for start in range(0, len(rows), n_rows):
-            yield flow, rows[start : start + n_rows]
+        for block in blocks(len(rows), flow.numbers_per_row):
+            yield flow, rows[block]
 
     def _standardized(self, X):
         with np.errstate(over="ignore"):
@@ -137,11 +131,6 @@ class Density:
 def _finite(values):
     """The values, the largest number there is instead of infinity and 0 instead of NaN."""
     return np.nan_to_num(values)
-
-
-def rows_at_once(flow):
-    """Rows that inference takes through a flow at a time."""
-    return max(1, BLOCK_SIZE // (flow.n_models * widest(flow)))
 
 
 def _call(flow, method, rows):

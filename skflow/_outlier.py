@@ -10,6 +10,7 @@ from sklearn.utils import check_random_state, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from ._blocks import blocks
 from ._coupling import CouplingFlowDensity
 
 #: With contamination="auto", part of the ordinary rows that may be called outliers.
@@ -17,8 +18,6 @@ FALSE_ALARM_RATE = 0.05
 #: ``explain`` tries so many quantiles of a feature, values beyond its range by these parts of it,
 #: the row's own value, and then, so many times, so many more around the likeliest.
 N_QUANTILES, BEYOND, N_ZOOMS, N_FINER = 25, (0.25, 1.0, 4.0), 3, 8
-#: Numbers in the tables that ``explain`` has scored at once.
-BLOCK_SIZE = 2**20
 
 
 def _just_below(scores):
@@ -355,10 +354,9 @@ class FlowOutlierDetector(OutlierMixin, BaseEstimator):
         """
         X = self._checked(X)
         scores = self._scores(self.density_, X)
-        n_rows = max(1, BLOCK_SIZE // ((len(self._values) + 1) * X.shape[1]))
-        blocks = [slice(start, start + n_rows) for start in range(0, len(X), n_rows)]
+        parts = blocks(len(X), (len(self._values) + 1) * X.shape[1])
         columns = [
-            np.concatenate([self._mean_score(X[block], j) for block in blocks]) - scores
+            np.concatenate([self._mean_score(X[part], j) for part in parts]) - scores
             for j in range(X.shape[1])
         ]
         # no density whatever the feature is: nothing is gained

@@ -6,15 +6,13 @@ Clipping, divergence, best states and early stopping are per model. Nothing here
 
 import math
 from dataclasses import dataclass, field, replace
-from itertools import repeat
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
+from ._blocks import blocks
 from ._optimizers import SOLVERS, learning_rates
-
-#: An evaluation holds at most this many numbers of a layer at once.
-BLOCK_SIZE = 2**22
 
 
 @dataclass(frozen=True)
@@ -29,7 +27,8 @@ class TrainingOptions:
     then the density of the noisy rows, which is that of the data seen at a resolution (Rothfuss
     et al. 2019, "Noise regularization for conditional density estimation"). Validation rows are
     noisy, too, so that a training stops where this density is best, with noise drawn once, so that
-    its epochs compare. Scores of models with different noise do not.
+    its epochs compare. Scores of models with different noise do not. ``context_noise`` is the same
+    for the columns of a context.
     """
 
     n_steps: int
@@ -44,6 +43,7 @@ class TrainingOptions:
     tol: float = 0.0
     with_replacement: bool = False
     noise: float | tuple = 0.0
+    context_noise: float | tuple = 0.0
 
     def shortened(self, n_steps):
         """The same training in ``n_steps`` steps, its schedule compressed, as a single epoch."""
@@ -100,12 +100,20 @@ class TrainingData:
         Which rows each model trains and is validated on; the latter may be None.
     weight : tensor of shape (n,) or None
         Weights with mean 1.
+    context : tensor of shape (n, c) or None
+        What the density of a row is conditional on.
     """
 
     table: torch.Tensor
     rows: torch.Tensor
     validation_rows: torch.Tensor | None = None
     weight: torch.Tensor | None = None
+    context: torch.Tensor | None = None
+
+    def at(self, rows):
+        """Copies of the rows ``(K, B, d)`` at the numbers ``(K, B)``, their weights and context."""
+        weight = None if self.weight is None else self.weight[rows]
+        return _rows_at(self.table, rows), weight, _rows_at(self.context, rows)
 
     def member(self, k):
         """What model k sees, as the data of a single model."""
@@ -124,14 +132,20 @@ class TrainingData:
         )
 
 
-def _noise_sizes(noise, n_models):
+def _rows_at(table, rows):
+    if table is None:
+        return None
+    return table.index_select(0, rows.flatten()).view(*rows.shape, -1)
+
+
+def _noise_sizes(argument, noise, n_models):
     """The noise of every model as a list of numbers."""
     sizes = np.atleast_1d(np.asarray(noise, dtype=float))
     possible = sizes.shape in ((1,), (n_models,)) and np.isfinite(sizes).all()
     if not possible or (sizes < 0).any():
         raise ValueError(
-            f"noise={noise!r} is not possible for {n_models} models. Give a finite number of at "
-            "least 0, in standard deviations of a column, or one for each model."
+            f"{argument}={noise!r} is not possible for {n_models} models. Give a finite number of "
+            "at least 0, in standard deviations of a column, or one for each model."
         )
     return np.broadcast_to(sizes, n_models).tolist()
 
@@ -147,28 +161,34 @@ def add_noise(rows, sizes, generators):
             rows[k].add_(noise.to(rows.device), alpha=size)
 
 
-def validation_loss(flow, data, noise=None):
+class Noise(NamedTuple):
+    """What is added to rows ``(K, B, d)`` and to their context ``(K, B, c)``, or None."""
+
+    rows: torch.Tensor | None = None
+    context: torch.Tensor | None = None
+
+
+NO_NOISE = Noise()
+
+
+def validation_loss(flow, data, noise=NO_NOISE):
     """Mean negative log-likelihood ``(K,)`` on the models' validation rows, in nats a row.
 
-    ``noise`` ``(K, m, d)`` is added to these rows.
+    ``noise`` is added to these rows and their context.
     """
-    X, weight = data.table, data.weight
-    rows = data.validation_rows.to(X.device)
-    n_rows = max(1, BLOCK_SIZE // (flow.n_models * widest(flow)))
+    rows = data.validation_rows.to(data.table.device)
     total, mass = 0.0, 0.0
-    noise_blocks = repeat(0.0) if noise is None else noise.split(n_rows, dim=1)
-    for block, block_noise in zip(rows.split(n_rows, dim=1), noise_blocks):
-        x = X[block] if len(rows) > 1 else X[block[0]]
-        log_prob = flow.log_prob(x if noise is None else x + block_noise)
-        w = torch.ones_like(log_prob) if weight is None else weight[block].expand_as(log_prob)
-        total = total - (log_prob * w).sum(1, dtype=torch.float64)
-        mass = mass + w.sum(1, dtype=torch.float64)
+    for block in blocks(rows.shape[1], flow.numbers_per_row):
+        x, weight, context = data.at(rows[:, block])
+        if noise.rows is not None:
+            x = x + noise.rows[:, block]
+        if noise.context is not None:
+            context = context + noise.context[:, block]
+        log_prob = flow.log_prob(x, context)
+        weight = torch.ones_like(log_prob) if weight is None else weight.expand_as(log_prob)
+        total = total - (log_prob * weight).sum(1, dtype=torch.float64)
+        mass = mass + weight.sum(1, dtype=torch.float64)
     return (total / mass).cpu().numpy()
-
-
-def widest(flow):
-    """Numbers that a row needs in the widest tensor of the flow."""
-    return max(max(layer.conditioner.sizes) + flow.n_features for layer in flow.layers)
 
 
 class Trainer:
@@ -195,7 +215,13 @@ class Trainer:
         self.rate_scale = torch.ones_like(flow.theta[:, :1])
         self.best_theta = flow.theta.clone()
         self.best_score = np.full(flow.n_models, np.inf)
-        self.noise = _noise_sizes(options.noise, flow.n_models)
+        self.noise = _noise_sizes("noise", options.noise, flow.n_models)
+        self.context_noise = _noise_sizes("context_noise", options.context_noise, flow.n_models)
+        if any(self.context_noise) and data.context is None:
+            raise ValueError(
+                f"context_noise={options.context_noise!r} needs a context. Give one in the "
+                "TrainingData, or context_noise=0."
+            )
         self.validation_noise = self._draw_validation_noise()
         self.n_stale = np.zeros(flow.n_models, dtype=int)
         self.stopped = np.zeros(flow.n_models, dtype=bool)
@@ -223,31 +249,37 @@ class Trainer:
         return self.result
 
     def _draw_validation_noise(self):
+        def draw(sizes, n_columns):
+            if not any(sizes):
+                return None
+            noise = self.data.table.new_zeros(len(sizes), rows.shape[1], n_columns)
+            add_noise(noise, sizes, self.generators)
+            return noise
+
         rows = self.data.validation_rows
-        if rows is None or not any(self.noise):
-            return None
-        shape = (self.flow.n_models, rows.shape[1], self.flow.n_features)
-        noise = self.data.table.new_zeros(shape)
-        add_noise(noise, self.noise, self.generators)
-        return noise
+        if rows is None:
+            return NO_NOISE
+        return Noise(
+            draw(self.noise, self.flow.n_features), draw(self.context_noise, self.flow.n_context)
+        )
 
     def _epoch(self, rates):
         """The steps of an epoch; the mean loss ``(K,)`` of its batches."""
         options = self.options
-        table, weight = self.data.table, self.data.weight
         batches = draw_batches(
             self.generators,
             self.data.rows,
             len(rates),
             options.batch_size,
             options.with_replacement,
-        ).to(table.device)
+        ).to(self.data.table.device)
         losses = []
         for rate, batch in zip(rates.tolist(), batches):
-            x = table.index_select(0, batch.flatten()).view(*batch.shape, -1)
+            x, weight, context = self.data.at(batch)
             add_noise(x, self.noise, self.generators)
-            batch_weight = None if weight is None else weight[batch]
-            losses.append(self.flow.loss_and_gradient(x, self.gradient, batch_weight))
+            if context is not None:
+                add_noise(context, self.context_noise, self.generators)
+            losses.append(self.flow.loss_and_gradient(x, self.gradient, weight, context))
             norm = torch.linalg.vector_norm(self.buffer, dim=1, keepdim=True)
             self.buffer.mul_((options.max_grad_norm / (norm + 1e-6)).clamp_(max=1))
             self.optimizer.step(self.buffer, rate * self.rate_scale)

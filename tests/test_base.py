@@ -19,7 +19,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skflow import CouplingFlowDensity, StructureSearchFlow, _density, _training
+from skflow import CouplingFlowDensity, StructureSearchFlow, _blocks, _training
 
 SMALL = {
     "n_layers": 2,
@@ -176,7 +176,7 @@ def test_one_row_scores_as_in_a_block_whatever_its_size(estimator, X, monkeypatc
     together = estimator.score_samples(X)
     alone = np.concatenate([estimator.score_samples(row[None]) for row in X[:20]])
     np.testing.assert_allclose(alone, together[:20], rtol=1e-12)
-    monkeypatch.setattr(_density, "BLOCK_SIZE", 100)
+    monkeypatch.setattr(_blocks, "BLOCK_SIZE", 100)
     np.testing.assert_allclose(estimator.score_samples(X), together, rtol=1e-12)
 
 

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 from scipy.special import logsumexp
 
-from skflow import CouplingFlowDensity, _density
+from skflow import CouplingFlowDensity, _blocks, _density
 from skflow._components import fit_components
 
 
@@ -77,7 +77,8 @@ def test_draws_come_from_members_and_components_by_their_weights(X):
 @pytest.mark.parametrize("n_rows", [1, 7, 600])
 def test_blocks_do_not_matter(ensemble, X, monkeypatch, n_rows):
     expected = ensemble.score_samples(X)
-    monkeypatch.setattr(_density, "rows_at_once", lambda flow: n_rows)
+    numbers_per_row = ensemble._density.flow.numbers_per_row
+    monkeypatch.setattr(_blocks, "BLOCK_SIZE", n_rows * numbers_per_row)
     assert ensemble.score_samples(X) == pytest.approx(expected, rel=1e-10)
 
 

@@ -41,11 +41,16 @@ COUPLINGS = {
     "affine": {"coupling": "affine"},
     "spline": {"coupling": "spline", "n_bins": 4},
 }
+# Every other flow has a context, such that each layout and each conditioner is there with and
+# without one.
 FLOWS = {
-    f"{coupling}/{conditioner}/{layout}": (masks, {**own, **options})
-    for coupling, own in COUPLINGS.items()
-    for conditioner, options in CONDITIONERS.items()
-    for layout, masks in LAYOUTS.items()
+    f"{coupling}/{conditioner}/{layout}": (
+        masks,
+        {**own, **options, "n_context": 2 * ((i + j + k) % 2)},
+    )
+    for i, (coupling, own) in enumerate(COUPLINGS.items())
+    for j, (conditioner, options) in enumerate(CONDITIONERS.items())
+    for k, (layout, masks) in enumerate(LAYOUTS.items())
 }
 
 
@@ -63,12 +68,20 @@ def make_flow(name, dtype=torch.float64):
 
 
 def rows_for(flow, n_rows=6, seed=1):
-    """Rows that differ between models."""
+    """Rows that differ between models, and their context or None."""
     generator = torch.Generator().manual_seed(seed)
-    shape = (flow.n_models, n_rows, flow.n_features)
-    x = torch.randn(shape, generator=generator, dtype=torch.float64)
+
+    def draw(n_columns):
+        shape = (flow.n_models, n_rows, n_columns)
+        return torch.randn(shape, generator=generator, dtype=torch.float64).to(flow.theta.dtype)
+
+    x = draw(flow.n_features)
     x[:, 0] *= 4  # a row in the tails
-    return x.to(flow.theta.dtype)
+    return x, draw(flow.n_context) if flow.n_context else None
+
+
+def of_models(context, models):
+    return None if context is None else context[models]
 
 
 @pytest.fixture(params=FLOWS)
@@ -76,21 +89,22 @@ def flow(request):
     return make_flow(request.param)
 
 
-def plain_log_prob(flow, theta, x):
+def plain_log_prob(flow, theta, x, context):
     """Latent values and log-densities, written for autograd, by the masks, model by model."""
-    outcomes = [plain_model(flow, flow.like(theta).parameters, k, x[k]) for k in range(len(x))]
+    layers = flow.like(theta).parameters.layers
+    outcomes = [plain_model(flow, layers, k, x[k], of_models(context, k)) for k in range(len(x))]
     return [torch.stack(parts) for parts in zip(*outcomes)]
 
 
-def plain_model(flow, parameters, k, x):
+def plain_model(flow, parameters, k, x, context):
     log_prob = 0
     for i, layer in enumerate(flow.layers):
-        log_s, t, *weights = (p[k] for p in parameters[i])
+        log_s, t = parameters[i].log_scale[k], parameters[i].shift[k]
         a, b = np.flatnonzero(flow.masks[k, i]), np.flatnonzero(~flow.masks[k, i])
-        h = x[:, b]
-        for j in range(0, len(weights), 2):
+        h = x[:, b] if context is None else torch.cat([x[:, b], context], 1)
+        for j, linear in enumerate(parameters[i].conditioner):
             h = h if j == 0 else getattr(torch, flow.config["activation"])(h)
-            h = torch.nn.functional.linear(h, weights[j], weights[j + 1][:, 0])
+            h = torch.nn.functional.linear(h, linear.weight[k], linear.bias[k, :, 0])
         raw = h.T.view(1, layer.coupling.n_parameters, len(a), len(x))
         y, log_slope = plain(layer.coupling, x[:, a].T.unsqueeze(0), raw)
         log_prob = log_prob + log_slope[0].sum(0) + log_s.sum()
@@ -108,48 +122,48 @@ SOME = pytest.mark.parametrize(
 
 
 def test_flow_is_the_plain_formula(flow):
-    x = rows_for(flow)
-    z, log_prob = plain_log_prob(flow, flow.theta, x)
-    torch.testing.assert_close(flow.forward(x)[0], z, rtol=1e-10, atol=1e-10)
-    torch.testing.assert_close(flow.log_prob(x), log_prob, rtol=1e-10, atol=1e-10)
+    x, context = rows_for(flow)
+    z, log_prob = plain_log_prob(flow, flow.theta, x, context)
+    torch.testing.assert_close(flow.forward(x, context)[0], z, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(flow.log_prob(x, context), log_prob, rtol=1e-10, atol=1e-10)
 
 
 def test_log_det_is_that_of_autograds_jacobian(flow):
-    x = rows_for(flow, 4)
+    x, context = rows_for(flow, 4)
     # A row's output depends on that row only, so the sum over rows keeps each row's Jacobian.
     jacobian = torch.autograd.functional.jacobian(
-        lambda x: plain_log_prob(flow, flow.theta, x)[0].sum((0, 1)), x
+        lambda x: plain_log_prob(flow, flow.theta, x, context)[0].sum((0, 1)), x
     )
     truth = torch.linalg.slogdet(jacobian.movedim(0, 2))[1]
-    torch.testing.assert_close(flow.forward(x)[1], truth, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(flow.forward(x, context)[1], truth, rtol=1e-10, atol=1e-10)
 
 
 def test_round_trip(flow):
-    x = rows_for(flow, 50)
+    x, context = rows_for(flow, 50)
     x[:, 0] /= 4  # where slopes of three layers multiply to 1e-7, rounding is amplified
-    z, log_det = flow.forward(x)
-    back, log_det_back = flow.inverse(z)
+    z, log_det = flow.forward(x, context)
+    back, log_det_back = flow.inverse(z, context)
     torch.testing.assert_close(back, x, rtol=0, atol=1e-10)
     torch.testing.assert_close(log_det_back, -log_det, rtol=0, atol=1e-9)
 
 
 def test_log_prob_is_change_of_variables(flow):
-    x = rows_for(flow)
-    z, log_det = flow.forward(x)
+    x, context = rows_for(flow)
+    z, log_det = flow.forward(x, context)
     normal = torch.distributions.Normal(torch.zeros((), dtype=x.dtype), 1.0)
-    torch.testing.assert_close(flow.log_prob(x), normal.log_prob(z).sum(2) + log_det)
+    torch.testing.assert_close(flow.log_prob(x, context), normal.log_prob(z).sum(2) + log_det)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
 def test_gradient_by_hand_agrees_with_autograd(flow, weighted):
-    x = rows_for(flow)
+    x, context = rows_for(flow)
     weight = torch.rand(flow.n_models, x.shape[1], dtype=x.dtype) if weighted else None
     buffer, views = flow.gradient_buffer()
     buffer.fill_(math.nan)  # must be overwritten
-    loss = flow.loss_and_gradient(x, views, weight)
+    loss = flow.loss_and_gradient(x, views, weight, context)
 
     theta = flow.theta.clone().requires_grad_()
-    log_prob = plain_log_prob(flow, theta, x)[1]
+    log_prob = plain_log_prob(flow, theta, x, context)[1]
     truth = -(log_prob if weight is None else log_prob * weight).mean(1)
     (gradient,) = torch.autograd.grad(truth.sum(), theta)
     torch.testing.assert_close(loss, truth.detach(), rtol=1e-12, atol=1e-12)
@@ -157,50 +171,77 @@ def test_gradient_by_hand_agrees_with_autograd(flow, weighted):
 
 
 def test_model_of_a_stack_is_the_model_alone(flow):
-    x = rows_for(flow)
+    x, context = rows_for(flow)
     buffer, views = flow.gradient_buffer()
-    loss = flow.loss_and_gradient(x, views)
-    log_prob = flow.log_prob(x)
-    sampled = flow.inverse(x)[0]
+    loss = flow.loss_and_gradient(x, views, context=context)
+    log_prob = flow.log_prob(x, context)
+    sampled = flow.inverse(x, context)[0]
     for k in range(flow.n_models):
-        alone = flow.take(k)
+        alone, its_context = flow.take(k), of_models(context, [k])
         alone_buffer, alone_views = alone.gradient_buffer()
-        alone_loss = alone.loss_and_gradient(x[[k]], alone_views)
+        alone_loss = alone.loss_and_gradient(x[[k]], alone_views, context=its_context)
         torch.testing.assert_close(alone_loss, loss[[k]], rtol=1e-12, atol=1e-12)
         torch.testing.assert_close(alone_buffer, buffer[[k]], rtol=1e-9, atol=1e-11)
-        torch.testing.assert_close(alone.log_prob(x[k]), log_prob[[k]], rtol=1e-12, atol=1e-12)
-        torch.testing.assert_close(alone.inverse(x[k])[0], sampled[[k]], rtol=1e-11, atol=1e-11)
+        its_log_prob = alone.log_prob(x[k], its_context)
+        its_sampled = alone.inverse(x[k], its_context)[0]
+        torch.testing.assert_close(its_log_prob, log_prob[[k]], rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(its_sampled, sampled[[k]], rtol=1e-11, atol=1e-11)
 
 
 @pytest.mark.parametrize("name", [name for name, (masks, _) in FLOWS.items() if len(masks) == 3])
 def test_a_broken_model_leaves_the_others_untouched(name):
     flow = make_flow(name)
-    x = rows_for(flow)
+    x, context = rows_for(flow)
     buffer, views = flow.gradient_buffer()
     outcomes = []
     for value in (flow.theta[1].clone(), torch.tensor(math.nan), torch.tensor(1e300)):
         flow.theta[1] = value
-        outcomes.append((flow.loss_and_gradient(x, views), buffer.clone()))
+        outcomes.append((flow.loss_and_gradient(x, views, context=context), buffer.clone()))
     for loss, gradient in outcomes[1:]:
         assert torch.equal(loss[[0, 2]], outcomes[0][0][[0, 2]])
         assert torch.equal(gradient[[0, 2]], outcomes[0][1][[0, 2]])
 
 
-def test_shared_rows_are_rows_of_every_model(flow):
-    x = rows_for(flow)[0]
+@pytest.mark.parametrize("method", ["log_prob", "forward", "inverse"])
+def test_shared_rows_are_rows_of_every_model(flow, method):
+    x, context = rows_for(flow)
+    x, shared = x[0], of_models(context, 0)
     repeated = x.expand(flow.n_models, *x.shape)
-    assert torch.equal(flow.log_prob(x), flow.log_prob(repeated))
-    assert torch.equal(flow.forward(x)[0], flow.forward(repeated)[0])
-    assert torch.equal(flow.inverse(x)[0], flow.inverse(repeated)[0])
+    same = None if shared is None else shared.expand(flow.n_models, *shared.shape)
+    expected = getattr(flow, method)(repeated, same)
+    for arguments in ((x, shared), (x, same), (repeated, shared)):
+        found = getattr(flow, method)(*arguments)
+        assert all(map(torch.equal, found, expected))
+
+
+@pytest.mark.parametrize("method", ["log_prob", "forward", "inverse"])
+def test_a_context_of_other_columns_is_refused(flow, method):
+    x, _ = rows_for(flow)
+    message = f"columns, but the flow has n_context={flow.n_context}"
+    for n_columns in {0, 2, 3} - {flow.n_context}:
+        wrong = x.new_zeros(6, n_columns) if n_columns else None
+        with pytest.raises(ValueError, match=message):
+            getattr(flow, method)(x, wrong)
+
+
+@pytest.mark.parametrize("name", [name for name, (_, o) in FLOWS.items() if o["n_context"]])
+def test_context_changes_the_density_and_only_of_its_row(name):
+    flow = make_flow(name)
+    x, context = rows_for(flow)
+    before = flow.log_prob(x, context)
+    context[:, 2, 0] += 1
+    changed = flow.log_prob(x, context) != before
+    assert changed[:, 2].all()
+    assert changed.sum() == flow.n_models
 
 
 def test_untouched_features_pass_unchanged(flow):
     """With a layer's constants at the identity its conditioning features stay as they are."""
     first = randomize(FlowStack(flow.masks[:, :1], **flow.config, dtype=torch.float64))
-    for constant in first.parameters[0][:2]:
-        constant.zero_()
-    x = rows_for(first)
-    z = first.forward(x)[0]
+    first.parameters.layers[0].log_scale.zero_()
+    first.parameters.layers[0].shift.zero_()
+    x, context = rows_for(first)
+    z = first.forward(x, context)[0]
     for k in range(first.n_models):
         kept = ~first.masks[k, 0]
         assert torch.equal(z[k][:, kept], x[k][:, kept])
@@ -211,18 +252,18 @@ def test_untouched_features_pass_unchanged(flow):
 def test_starts_near_the_identity(flow, dtype):
     flow = flow.to(dtype=dtype)
     flow.initialize([torch.Generator().manual_seed(k) for k in range(flow.n_models)])
-    x = rows_for(flow)
-    z, log_det = flow.forward(x)
+    x, context = rows_for(flow)
+    z, log_det = flow.forward(x, context)
     assert (z - x).abs().max() < 0.3 * x.abs().max()
     assert log_det.abs().max() < 1
 
 
 def test_pickle_and_deepcopy_are_bit_equal(flow):
-    x = rows_for(flow)
+    x, context = rows_for(flow)
     for restored in (pickle.loads(pickle.dumps(flow)), copy.deepcopy(flow)):
         assert torch.equal(restored.theta, flow.theta)
-        assert torch.equal(restored.log_prob(x), flow.log_prob(x))
-        assert torch.equal(restored.inverse(x)[0], flow.inverse(x)[0])
+        assert torch.equal(restored.log_prob(x, context), flow.log_prob(x, context))
+        assert torch.equal(restored.inverse(x, context)[0], flow.inverse(x, context)[0])
         restored.theta.zero_()
         assert flow.theta.any()  # nothing is shared
 
@@ -236,15 +277,15 @@ def test_state_is_plain(flow):
 @SOME
 def test_take(name):
     flow = make_flow(name)
-    x = rows_for(flow)
+    x, context = rows_for(flow)
+    log_prob = flow.log_prob(x, context)
     for models in (1, [1], [2, 0], np.array([0, 2])):
         part = flow.take(models)
         index = np.atleast_1d(models)
         assert np.array_equal(part.masks, flow.masks[index])
         # which kernel multiplies matrices depends on how many there are
-        torch.testing.assert_close(
-            part.log_prob(x[index]), flow.log_prob(x)[index], rtol=1e-13, atol=1e-12
-        )
+        found, expected = part.log_prob(x[index], of_models(context, index)), log_prob[index]
+        torch.testing.assert_close(found, expected, rtol=1e-13, atol=1e-12)
     before = flow.theta.clone()
     part.theta.zero_()
     assert torch.equal(flow.theta, before)
@@ -253,12 +294,12 @@ def test_take(name):
 @SOME
 def test_to(name):
     flow = make_flow(name)
-    x = rows_for(flow)
+    x, context = rows_for(flow)
     single = flow.to(dtype=torch.float32)
+    single_context = None if context is None else context.float()
     assert single.theta.dtype == torch.float32 and flow.theta.dtype == torch.float64
-    torch.testing.assert_close(
-        single.log_prob(x.float()), flow.log_prob(x).float(), rtol=1e-4, atol=1e-3
-    )
+    found, expected = single.log_prob(x.float(), single_context), flow.log_prob(x, context).float()
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-3)
     same = flow.to()
     same.theta.zero_()
     assert flow.theta.any()
@@ -268,12 +309,13 @@ def test_to(name):
 def test_float32_gradient(name):
     """Training's precision: the gradient of the float64 flow to single precision."""
     flow = make_flow(name)
-    x = rows_for(flow, 64)
+    x, context = rows_for(flow, 64)
     buffer, views = flow.gradient_buffer()
-    flow.loss_and_gradient(x, views)
+    flow.loss_and_gradient(x, views, context=context)
     single = flow.to(dtype=torch.float32)
     single_buffer, views = single.gradient_buffer()
-    single.loss_and_gradient(x.float(), views)
+    single_context = None if context is None else context.float()
+    single.loss_and_gradient(x.float(), views, context=single_context)
     assert (single_buffer - buffer).norm() < 1e-4 * buffer.norm()
 
 
@@ -281,43 +323,45 @@ def test_float32_gradient(name):
 def test_inference_leaves_the_flow_unchanged(name):
     flow = make_flow(name)
     before, names = flow.theta.clone(), set(flow.__dict__)
-    x = rows_for(flow)
+    x, context = rows_for(flow)
     given = x.clone()
-    z, _ = flow.forward(x)
-    flow.inverse(z)
-    flow.log_prob(x)
-    flow.loss_and_gradient(x, flow.gradient_buffer()[1])
+    z, _ = flow.forward(x, context)
+    flow.inverse(z, context)
+    flow.log_prob(x, context)
+    flow.loss_and_gradient(x, flow.gradient_buffer()[1], context=context)
     assert torch.equal(flow.theta, before) and set(flow.__dict__) == names
-    assert torch.equal(x, given) and torch.equal(z, flow.forward(x)[0])
+    assert torch.equal(x, given) and torch.equal(z, flow.forward(x, context)[0])
 
 
 @SOME
 def test_results_do_not_share_memory_with_later_calls(name):
     flow = make_flow(name)
-    x = rows_for(flow)
+    x, context = rows_for(flow)
     _, views = flow.gradient_buffer()
-    first = flow.loss_and_gradient(x, views)
+    first = flow.loss_and_gradient(x, views, context=context)
     kept = first.clone()
-    flow.loss_and_gradient(x + 1, views)
+    flow.loss_and_gradient(x + 1, views, context=context)
     assert torch.equal(first, kept)
 
 
 @SOME
 def test_weights_of_one_and_zero(name):
     flow = make_flow(name)
-    x = rows_for(flow)
+    x, context = rows_for(flow)
     buffer, views = flow.gradient_buffer()
-    loss = flow.loss_and_gradient(x, views)
+    loss = flow.loss_and_gradient(x, views, context=context)
     gradient = buffer.clone()
     ones = torch.ones(flow.n_models, x.shape[1], dtype=x.dtype)
-    torch.testing.assert_close(flow.loss_and_gradient(x, views, ones), loss)
+    torch.testing.assert_close(flow.loss_and_gradient(x, views, ones, context), loss)
     torch.testing.assert_close(buffer, gradient)
     # weight 2 on one half and 0 on the other is the mean of that half
     half = x.shape[1] // 2
+    half_context = None if context is None else context[:, :half]
     weight = 2 * (torch.arange(x.shape[1]) < half).to(x.dtype).expand(flow.n_models, -1)
-    weighted = flow.loss_and_gradient(x, views, weight)
+    weighted = flow.loss_and_gradient(x, views, weight, context)
     gradient = buffer.clone()
-    torch.testing.assert_close(weighted, flow.loss_and_gradient(x[:, :half], views))
+    of_half = flow.loss_and_gradient(x[:, :half], views, context=half_context)
+    torch.testing.assert_close(weighted, of_half)
     torch.testing.assert_close(buffer, gradient)
 
 
@@ -339,10 +383,11 @@ def test_papers_layer_against_the_literal_formula():
     """Section 2 of Gonsior et al.: exp(s(x_B)) x_A + t(x_B), then the constants x s + t."""
     masks = random_masks(1, 1, 5, 3)
     flow = randomize(FlowStack(masks, dtype=torch.float64))
-    log_s, t, weight, bias = (p[0] for p in flow.parameters[0])
+    ((log_s, t, [linear]),) = flow.parameters.layers
+    log_s, t, weight, bias = (p[0] for p in (log_s, t, *linear))
     a, b = np.flatnonzero(masks[0, 0]), np.flatnonzero(~masks[0, 0])
     place = np.argsort(np.r_[a, b])  # constants stand with those of the transformed features first
-    x = rows_for(flow)
+    x, _ = rows_for(flow)
     s_and_t = torch.tanh(x[0][:, b] @ weight.T + bias[:, 0])
     s, shift = s_and_t[:, :3], s_and_t[:, 3:]
     expected = x[0].clone()
@@ -353,11 +398,16 @@ def test_papers_layer_against_the_literal_formula():
     torch.testing.assert_close(log_det[0], s.sum(1) + log_s.sum())
 
 
+def one_context(flow, x):
+    """The same context for all rows, for a density to integrate."""
+    return x.new_full((len(x), flow.n_context), 0.7) if flow.n_context else None
+
+
 @pytest.mark.parametrize("options", [o for _, o in FLOWS.values()][:: len(LAYOUTS)])
 def test_density_integrates_to_one_in_one_dimension(options):
     flow = randomize(FlowStack(np.ones((2, 3, 1), dtype=bool), **options, dtype=torch.float64))
     x = torch.linspace(-60, 60, 240_001, dtype=torch.float64).unsqueeze(1)
-    mass = torch.trapezoid(flow.log_prob(x).exp(), x[:, 0], dim=1)
+    mass = torch.trapezoid(flow.log_prob(x, one_context(flow, x)).exp(), x[:, 0], dim=1)
     torch.testing.assert_close(mass, torch.ones_like(mass), rtol=0, atol=1e-6)
 
 
@@ -366,7 +416,8 @@ def test_density_integrates_to_one_in_two_dimensions(options):
     masks = np.array([[[True, False], [False, True]]])
     flow = randomize(FlowStack(masks, **options, dtype=torch.float64))
     axis = torch.linspace(-20, 20, 801, dtype=torch.float64)
-    density = flow.log_prob(torch.cartesian_prod(axis, axis)).exp().view(801, 801)
+    x = torch.cartesian_prod(axis, axis)
+    density = flow.log_prob(x, one_context(flow, x)).exp().view(801, 801)
     mass = torch.trapezoid(torch.trapezoid(density, axis), axis)
     assert mass.item() == pytest.approx(1, abs=1e-4)
 
@@ -380,30 +431,34 @@ def test_inherit_keeps_constants_with_their_feature(coupling, layout):
     child_masks = np.stack([masks[1], *rng.permuted(masks, axis=2)])
     child = FlowStack(child_masks, **parent.config, dtype=torch.float64).inherit(parent, 1)
     # the same masks: the same flow
-    x = rows_for(child)
-    torch.testing.assert_close(child.log_prob(x)[0], parent.log_prob(x[0])[1])
-    for i, (layer, parameters) in enumerate(zip(child.layers, child.parameters)):
-        for mine, theirs in zip(parameters[:2], parent.parameters[i][:2]):
-            by_feature = theirs[1, np.argsort(parent.layers[i].order[1]), 0]
+    x, context = rows_for(child)
+    expected = parent.log_prob(x[0], of_models(context, 0))[1]
+    torch.testing.assert_close(child.log_prob(x, context)[0], expected)
+    for i, layer in enumerate(child.layers):
+        mine, theirs = child.parameters.layers[i], parent.parameters.layers[i]
+        for constant in ("log_scale", "shift"):
+            inherited = getattr(theirs, constant)[1, np.argsort(parent.layers[i].order[1]), 0]
             for k in range(child.n_models):
-                assert torch.equal(mine[k, np.argsort(layer.order[k]), 0], by_feature)
-        for mine, theirs in zip(parameters[2:], parent.parameters[i][2:]):
-            assert torch.equal(mine, theirs[1].expand_as(mine))
+                found = getattr(mine, constant)[k, np.argsort(layer.order[k]), 0]
+                assert torch.equal(found, inherited)
+        for my_linear, their_linear in zip(mine.conditioner, theirs.conditioner):
+            for my_part, their_part in zip(my_linear, their_linear):
+                assert torch.equal(my_part, their_part[1].expand_as(my_part))
     assert parent.theta.data_ptr() != child.theta.data_ptr()
 
 
 @pytest.mark.parametrize("value", [1e6, -1e6, 1e30, -1e30])
 def test_far_away_rows_score_finitely(flow, value):
-    x = rows_for(flow)
+    x, context = rows_for(flow)
     x[:, 0] = value
     x[:, 1, 0] = value
-    z, log_det = flow.forward(x)
-    log_prob = flow.log_prob(x)
+    z, log_det = flow.forward(x, context)
+    log_prob = flow.log_prob(x, context)
     assert (
         torch.isfinite(z).all() and torch.isfinite(log_det).all() and torch.isfinite(log_prob).all()
     )
     assert (log_prob[:, 0] < -1e9).all()
-    back, log_det = flow.inverse(x)
+    back, log_det = flow.inverse(x, context)
     assert torch.isfinite(back).all() and torch.isfinite(log_det).all()
 
 
@@ -411,15 +466,17 @@ def test_far_away_rows_score_finitely(flow, value):
 @SOME
 def test_on_cuda(name):
     flow = make_flow(name)
-    x = rows_for(flow)
-    on_gpu = flow.to(device="cuda")
+    x, context = rows_for(flow)
+    on_gpu, gpu_x = flow.to(device="cuda"), x.cuda()
+    gpu_context = None if context is None else context.cuda()
     assert on_gpu.theta.is_cuda
-    torch.testing.assert_close(on_gpu.log_prob(x.cuda()).cpu(), flow.log_prob(x))
-    torch.testing.assert_close(on_gpu.inverse(x.cuda())[0].cpu(), flow.inverse(x)[0])
+    found = on_gpu.log_prob(gpu_x, gpu_context).cpu(), on_gpu.inverse(gpu_x, gpu_context)[0].cpu()
+    torch.testing.assert_close(found[0], flow.log_prob(x, context))
+    torch.testing.assert_close(found[1], flow.inverse(x, context)[0])
     buffer, views = flow.gradient_buffer()
-    flow.loss_and_gradient(x, views)
+    flow.loss_and_gradient(x, views, context=context)
     gpu_buffer, views = on_gpu.gradient_buffer()
-    on_gpu.loss_and_gradient(x.cuda(), views)
+    on_gpu.loss_and_gradient(gpu_x, views, context=gpu_context)
     torch.testing.assert_close(gpu_buffer.cpu(), buffer)
     # a reader without a GPU can load it
     assert torch.equal(pickle.loads(pickle.dumps(on_gpu)).theta, flow.theta)

@@ -29,6 +29,7 @@ ORDER = [
     "_couplings",
     "_conditioners",
     "_registry",
+    "_blocks",
     "masks",
     "_search_layout",
     "_search",

@@ -17,7 +17,7 @@ from sklearn.neighbors import KernelDensity
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PowerTransformer, StandardScaler
 
-from skflow import CouplingFlowDensity, FlowOutlierDetector, _outlier
+from skflow import CouplingFlowDensity, FlowOutlierDetector, _blocks
 
 QUICK = {"n_layers": 4, "hidden_layer_sizes": (16,), "max_iter": 20}
 
@@ -290,7 +290,7 @@ def test_explanation_in_blocks_is_the_same(monkeypatch):
     detector = FlowOutlierDetector(GaussianMixture(2), random_state=0).fit(correlated(200))
     rows = correlated(23, seed=1)
     expected = detector.explain(rows)
-    monkeypatch.setattr(_outlier, "BLOCK_SIZE", 500)
+    monkeypatch.setattr(_blocks, "BLOCK_SIZE", 500)
     sizes = []
     scores = FlowOutlierDetector._scores
     monkeypatch.setattr(

@@ -6,9 +6,10 @@ import torch
 from scipy import stats
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from skflow import _training, masks
+from skflow import _blocks, masks
 from skflow._flow import FlowStack
 from skflow._training import (
+    Noise,
     Trainer,
     TrainingData,
     TrainingOptions,
@@ -57,20 +58,56 @@ def test_model_of_a_stack_trains_as_it_does_alone(table, solver, coupling, alpha
 
 
 NOISE = (0.0, 0.3, 0.0, 1.0)
+CONTEXT_NOISE = (0.0, 0.0, 0.5, 0.2)
 
 
-def test_models_of_one_stack_train_at_their_own_resolutions(table):
+@pytest.mark.parametrize("n_context", [0, 2])
+def test_models_of_one_stack_train_at_their_own_resolutions(table, n_context):
     """As each would alone; and one without noise as if there were none."""
-    data = TrainingData(table.double(), *split())
-    generators = make_generators([10, 11, 12, 13])
-    together = stack(4).to(dtype=torch.float64)
-    result = Trainer(together, options(noise=NOISE), data, generators).fit()
-    for k, noise in enumerate(NOISE):
-        alone = stack(1, [k]).to(dtype=torch.float64)
-        chosen = options(noise=noise) if noise else options()
-        single = Trainer(alone, chosen, data, make_generators([10 + k])).fit()
-        torch.testing.assert_close(alone.theta[0], together.theta[k], rtol=1e-7, atol=1e-8)
-        assert single.score[0] == pytest.approx(result.score[k], rel=1e-9)
+
+    def fit(k, seeds, **noise):
+        masks_ = np.repeat(masks.parity(3, 4 - n_context)[np.newaxis], len(k), axis=0)
+        flow = FlowStack(masks_, n_context=n_context, hidden_layer_sizes=(8,), dtype=torch.float64)
+        flow.initialize(make_generators(k))
+        result = Trainer(flow, options(**noise), data, make_generators(seeds)).fit()
+        return flow.theta, result.score
+
+    columns = table.double().split([4 - n_context, n_context], dim=1)
+    context = columns[1] if n_context else None
+    data = TrainingData(columns[0], *split(), context=context)
+    both = {"noise": NOISE}
+    if n_context:
+        both["context_noise"] = CONTEXT_NOISE
+    together, scores = fit(range(4), range(10, 14), **both)
+    for k in range(4):
+        own = {name: sizes[k] for name, sizes in both.items() if sizes[k] > 0}
+        alone, score = fit([k], [10 + k], **own)
+        torch.testing.assert_close(alone[0], together[k], rtol=1e-7, atol=1e-8)
+        assert score[0] == pytest.approx(scores[k], rel=1e-9)
+
+
+@pytest.mark.parametrize("context_noise", [0.0, 1.0])
+def test_a_conditional_density_is_learned(context_noise):
+    """y = x + N(0, 0.25); seen through noise in x, it is less certain and the slope is less."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(6000, 1, generator=generator)
+    y = x + 0.5 * torch.randn(6000, 1, generator=generator)
+    data = TrainingData(y, torch.arange(3000)[None], torch.arange(3000, 6000)[None], context=x)
+    flow = FlowStack(np.ones((1, 2, 1), dtype=bool), n_context=1).initialize(make_generators([0]))
+    chosen = options(
+        n_steps=600,
+        batch_size=500,
+        learning_rate_init=0.05,
+        context_noise=context_noise,
+        n_iter_no_change=None,
+    )
+    result = Trainer(flow, chosen, data, make_generators([1])).fit()
+    slope = 1 / (1 + context_noise**2)
+    variance = 0.25 + slope * context_noise**2
+    entropy = 0.5 * np.log(2 * np.pi * np.e * variance)
+    assert result.score[0] == pytest.approx(entropy, abs=0.05)
+    means = flow.inverse(torch.zeros(2, 1), torch.tensor([[-0.5], [0.5]]))[0].flatten()
+    assert float(means[1] - means[0]) == pytest.approx(slope, abs=0.06)
 
 
 def test_noise_teaches_the_density_of_noisy_rows():
@@ -94,16 +131,16 @@ def test_noise_of_validation_rows_stays_the_same_over_the_epochs(table):
     trainer = Trainer(
         stack(2), options(noise=(0.0, 0.5)), TrainingData(table, *split()), make_generators([0, 1])
     )
-    noise = trainer.validation_noise.clone()
+    noise = trainer.validation_noise.rows.clone()
     assert not noise[0].any()
     assert noise[1].std() == pytest.approx(0.5, rel=0.2)
     kept = trainer.flow.theta.clone()
     trainer._epoch(np.full(4, 0.01))
     trainer.flow.theta.copy_(kept)
-    assert torch.equal(trainer.validation_noise, noise)
+    assert torch.equal(trainer.validation_noise.rows, noise)
     x = table[250:] + noise
     expected = -trainer.flow.log_prob(x).mean(1)
-    found = validation_loss(trainer.flow, trainer.data, noise)
+    found = validation_loss(trainer.flow, trainer.data, Noise(noise))
     assert found == pytest.approx(expected.numpy(), rel=1e-5)
 
 
@@ -111,6 +148,20 @@ def test_noise_of_validation_rows_stays_the_same_over_the_epochs(table):
 def test_impossible_noise(table, noise):
     with pytest.raises(ValueError, match="noise=.* is not possible for 2 models"):
         Trainer(stack(2), options(noise=noise), TrainingData(table, *split()), None)
+
+
+def test_noise_on_a_context_needs_one(table):
+    with pytest.raises(ValueError, match=r"context_noise=0\.5 needs a context"):
+        Trainer(stack(1), options(context_noise=0.5), TrainingData(table, *split()), None)
+
+
+def test_parts_of_the_data_keep_weights_and_context(table):
+    data = TrainingData(table, *split(2), weight=torch.rand(300), context=torch.randn(300, 2))
+    for part in (data.member(1), data.repeated(2)):
+        x, weight, context = part.at(part.validation_rows)
+        shape = part.validation_rows.shape
+        assert x.shape == (*shape, 4) and weight.shape == shape and context.shape == (*shape, 2)
+        assert torch.equal(context[-1], data.context[250:])
 
 
 def test_a_model_that_is_nan_leaves_the_others_untouched(table):
@@ -170,9 +221,9 @@ def test_validation_loss_is_the_weighted_mean_in_any_blocks(table, monkeypatch):
     assert validation_loss(flow, data) == pytest.approx(expected.numpy(), rel=1e-5)
     noise = 0.1 * torch.randn(2, 50, 4)
     noisy = -(flow.log_prob(table[250:] + noise).double() * w).sum(1) / w.sum()
-    monkeypatch.setattr(_training, "BLOCK_SIZE", 100)
+    monkeypatch.setattr(_blocks, "BLOCK_SIZE", 100)
     assert validation_loss(flow, data) == pytest.approx(expected.numpy(), rel=1e-5)
-    assert validation_loss(flow, data, noise) == pytest.approx(noisy.numpy(), rel=1e-5)
+    assert validation_loss(flow, data, Noise(noise)) == pytest.approx(noisy.numpy(), rel=1e-5)
 
 
 def test_permutations_visit_every_row_as_often(table):

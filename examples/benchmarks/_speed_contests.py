@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from _speed_peers import PEERS, parity_masks
 
-from skflow._density import rows_at_once
+from skflow._blocks import blocks
 from skflow._flow import FlowStack
 from skflow._training import Trainer, TrainingData, TrainingOptions
 
@@ -56,8 +56,8 @@ def our_step(d, batch, n_layers, coupling, hidden, n_models=1, n_steps=5):
 
 
 def in_blocks(flow, function, rows):
-    size = rows_at_once(flow)
-    return lambda: [function(rows[i : i + size]) for i in range(0, len(rows), size)]
+    parts = blocks(len(rows), flow.numbers_per_row)
+    return lambda: [function(rows[part]) for part in parts]
 
 
 def n_scored(d):

@@ -1,0 +1,11 @@
+"""How many rows are computed at once, which bounds the memory that any number of rows needs."""
+
+#: Numbers in the widest tensor at once. With more, a block no longer fits into the processor's
+#: caches; with fewer, calls cost more than the work.
+BLOCK_SIZE = 200_000
+
+
+def blocks(n_rows, numbers_per_row):
+    """Slices that cover ``n_rows`` rows, each of as many rows as fit into a block, at least one."""
+    size = max(1, BLOCK_SIZE // numbers_per_row)
+    return [slice(start, start + size) for start in range(0, n_rows, size)]
