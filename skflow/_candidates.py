@@ -1,12 +1,13 @@
 """The short trainings that tell what a candidate structure costs."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import torch
 from joblib import Parallel, delayed, effective_n_jobs
 
 from ._flow import FlowStack
+from ._journal import fingerprint
 from ._training import Trainer, make_generators
 
 
@@ -115,3 +116,10 @@ class CandidateEvaluator:
     def stack_bounds(self):
         """Number of candidates which it pays to evaluate at once, at least and at most."""
         return stack_bounds(self.n_init, effective_n_jobs(self.n_jobs))
+
+    def fingerprint(self):
+        """A name for what the costs depend on: rows, flow and training."""
+        seen = [getattr(self.data, field.name) for field in fields(self.data)]
+        arrays = [part.cpu().numpy() if torch.is_tensor(part) else part for part in seen]
+        config = sorted(self.flow_config.items())
+        return fingerprint(*arrays, config, self.options, self.start, self.n_init)

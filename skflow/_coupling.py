@@ -92,7 +92,8 @@ default="parity"
     tol : float, default=0.0
         An improvement by less (nats a row) does not count for ``n_iter_no_change``.
     warm_start : bool, default=False
-        Continue from the last fit: its masks, its parameters and its standardisation.
+        Continue from the last fit: its masks, its parameters and its standardisation. A search
+        that has iterations left goes on, and its finalists are trained anew.
     device : str, default="cpu"
         Where to compute, "cpu" or "cuda".
     verbose : int, default=0
@@ -122,6 +123,8 @@ default="parity"
         Number of trained parameters.
     search_history_ : list of SearchRecord
         Only after a search: one record for each iteration.
+    search_stop_reason_ : {"n_iter", "n_iter_no_change", "max_time", "interrupted"}
+        Only after a search: why it ended.
     initial_masks_ : ndarray of bool, shape (n_layers, n_features)
         Only after a search: where it started.
     n_features_in_ : int

@@ -40,6 +40,12 @@ class Choice:
     state : object
         What the layout needs besides to go on from here another time, for instance `state` of its
         evaluator: arrays, numbers and strings, as it is saved with the estimator.
+
+    Examples
+    --------
+    >>> from skflow import masks
+    >>> masks.Choice(masks.parity(2, 4)).finalists.shape
+    (1, 2, 4)
     """
 
     masks: np.ndarray

@@ -1,10 +1,12 @@
 """The layout that searches: Algorithm 1 on trainings that an estimator offers."""
 
-from numbers import Integral
+from numbers import Integral, Real
+from os import PathLike
 
 import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from ._journal import SearchJournal, fingerprint
 from ._layouts import SHORTHANDS, Choice, Layout, Random, make_for, resolve_maker
 from ._search import MOVES, SEARCH_SPACES, evolutionary_search, iterations_left
 from ._structures import alternating, is_alternating
@@ -63,6 +65,16 @@ class EvolutionarySearch(Layout):
         as on the candidates, with at most 8; the paper trains one.
     n_iter_no_change : int or None, default=None
         Stop after that many iterations without a lower cost. None: never.
+    max_time : float or None, default=None
+        Seconds after which no further candidates are trained. What is found then depends on the
+        machine. None: no limit.
+    checkpoint : str, path or None, default=None
+        Folder for a journal of the search, to which every record is written at once. If the
+        process is killed, the same `fit` goes on from there: at most the candidates that were
+        being trained are lost, and the result is that of a search without the break. The name of
+        a journal is made of the rows, the parameters and the random seed, so that searches can
+        share a folder; it needs a `random_state` that is an integer. A journal may be deleted
+        when it is no longer needed.
     n_jobs : int or None, default=None
         Number of processes over which candidates are spread, as joblib understands it.
 
@@ -93,6 +105,8 @@ class EvolutionarySearch(Layout):
         "search_space": [StrOptions(set(SEARCH_SPACES))],
         "n_finalists": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), None],
+        "max_time": [Interval(Real, 0, None, closed="neither"), None],
+        "checkpoint": [str, PathLike, None],
         "n_jobs": [
             Interval(Integral, 1, None, closed="left"),
             Interval(Integral, None, -1, closed="right"),
@@ -115,6 +129,8 @@ class EvolutionarySearch(Layout):
         search_space="alternating",
         n_finalists="auto",
         n_iter_no_change=None,
+        max_time=None,
+        checkpoint=None,
         n_jobs=None,
     ):
         self.n_iter = n_iter
@@ -129,6 +145,8 @@ class EvolutionarySearch(Layout):
         self.search_space = search_space
         self.n_finalists = n_finalists
         self.n_iter_no_change = n_iter_no_change
+        self.max_time = max_time
+        self.checkpoint = checkpoint
         self.n_jobs = n_jobs
 
     @classmethod
@@ -215,11 +233,12 @@ class EvolutionarySearch(Layout):
         )
         history = []
         if task.previous is not None:
-            history, evaluate.state = task.previous.history, task.previous.state
+            history, evaluate.state = list(task.previous.history), task.previous.state
             if iterations_left(history, self.n_iter, self.n_iter_no_change) <= 0:
                 return task.previous
         start = history[0].masks if history else make_for(self, task)
-        result = self._search(start, history, evaluate, task)
+        journal = self._read_journal(start, history, evaluate, task.seed)
+        result = self._search(start, history, evaluate, journal, task)
         return Choice(
             result.masks,
             self._finalists(result, task.n_steps),
@@ -228,11 +247,30 @@ class EvolutionarySearch(Layout):
             result.state,
         )
 
-    def _search(self, start, history, evaluate, task):
-        progress = task.progress("search", self.n_iter + 1)
-        accepted = [0]
+    def _read_journal(self, start, history, evaluate, seed):
+        """The journal of this search, or None; history and evaluator go on to where it ends."""
+        if self.checkpoint is None:
+            return None
+        # all that the records depend on, but no limit that may be raised
+        rules = (self.move, self.search_space, self.n_offspring, self.n_halvings)
+        before = [(record.iteration, record.cost) for record in history]
+        name = fingerprint(start, evaluate.fingerprint(), seed, rules, before)
+        journal = SearchJournal(self.checkpoint, name)
+        for record, state in journal.read(len(history)):
+            if history and iterations_left(history, self.n_iter, self.n_iter_no_change) <= 0:
+                break
+            history.append(record)
+            if record.accepted:
+                evaluate.state = state
+        return journal
 
-        def show(record):
+    def _search(self, start, history, evaluate, journal, task):
+        progress = task.progress("search", self.n_iter + 1 - len(history))
+        accepted = [sum(record.accepted for record in history)]
+
+        def keep_and_show(record):
+            if journal is not None:
+                journal.append(record, evaluate.state if record.accepted else None)
             accepted[0] += record.accepted
             progress.update(best_cost=record.best_cost, accepted=accepted[0])
 
@@ -247,10 +285,11 @@ class EvolutionarySearch(Layout):
             n_offspring=self.n_offspring,
             n_halvings=self.n_halvings,
             n_iter_no_change=self.n_iter_no_change,
+            max_time=self.max_time,
             history=history,
             min_stack=fewest,
             max_stack=most,
-            callback=show,
+            callback=keep_and_show,
         )
         progress.close()
         return result

@@ -64,6 +64,12 @@ class StructureSearchFlow(BaseFlowDensity):
         as on the candidates, with at most 8. The paper trains one.
     n_search_iter_no_change : int or None, default=None
         End the search after that many iterations without a lower cost.
+    max_time : float or None, default=None
+        Seconds after which the search trains no further candidates; the finalists are trained all
+        the same. What is found then depends on the machine.
+    checkpoint : str, path or None, default=None
+        Folder for a journal of the search. If the process is killed, the same ``fit`` goes on from
+        there, see ``masks.EvolutionarySearch``.
     n_jobs : int or None, default=None
         Processes that candidates are spread over, as joblib understands it. The result does not
         depend on it.
@@ -86,6 +92,8 @@ max_iter, early_stopping, validation_fraction, n_iter_no_change, tol, device, ve
         standardised data.
     initial_masks_ : ndarray of bool, shape (n_layers, n_features)
         Where the search started.
+    search_stop_reason_ : {"n_iter", "n_iter_no_change", "max_time", "interrupted"}
+        Why the search ended: at which limit, or by Ctrl-C.
     masks_ : ndarray of bool, shape (n_layers, n_features)
         The best of the finalists, in use.
     location_, scale_, grid_steps_, tail_weight_, n_iter_, loss_curve_, validation_scores_, \
@@ -134,6 +142,8 @@ n_parameters_, n_features_in_, feature_names_in_
         search_space="alternating",
         n_finalists="auto",
         n_search_iter_no_change=None,
+        max_time=None,
+        checkpoint=None,
         n_jobs=None,
         n_conditioning=None,
         coupling="spline",
@@ -173,6 +183,8 @@ n_parameters_, n_features_in_, feature_names_in_
         self.search_space = search_space
         self.n_finalists = n_finalists
         self.n_search_iter_no_change = n_search_iter_no_change
+        self.max_time = max_time
+        self.checkpoint = checkpoint
         self.n_jobs = n_jobs
         self.n_conditioning = n_conditioning
         self.coupling = coupling

@@ -32,6 +32,7 @@ ORDER = [
     "_blocks",
     "masks",
     "_search_layout",
+    "_journal",
     "_search",
     "_layouts",
     "_derived",
@@ -103,7 +104,11 @@ def test_optional_packages_are_imported_lazily(name):
     [
         ("_search", {"numpy", "_structures"}),
         ("masks", {"_layouts", "_search_layout", "_structures"}),
-        ("_search_layout", {"numpy", "sklearn", "_layouts", "_search", "_structures"}),
+        (
+            "_search_layout",
+            {"numpy", "os", "sklearn", "_journal", "_layouts", "_search", "_structures"},
+        ),
+        ("_journal", {"numpy", "base64", "hashlib", "json", "pathlib", "_search"}),
         ("_layouts", {"numpy", "sklearn", "_derived", "_structures"}),
         ("_structures", {"numpy", "sklearn"}),
         ("_derived", {"numpy", "sklearn", "math", "itertools"}),

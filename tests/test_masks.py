@@ -151,6 +151,8 @@ def test_resolve_class():
         ({"candidate_start": "warm"}, r"'candidate_start' .*'inherit'.*Got 'warm'"),
         ({"candidate_score": None}, r"'candidate_score' .*'validation'.*Got None"),
         ({"search_space": ["free"]}, r"'search_space' .*'alternating'.*Got \['free'\]"),
+        ({"max_time": 0}, r"'max_time' .*Got 0"),
+        ({"checkpoint": 3}, r"'checkpoint' .*Got 3"),
         ({"n_jobs": 0}, r"'n_jobs' .*\(-inf, -1\].*Got 0"),
         ({"n_jobs": 1.5}, r"'n_jobs' .*Got 1\.5"),
         ({"initial_layout": "best"}, r"initial_layout='best' is not known.*'parity'"),
@@ -211,6 +213,8 @@ def test_paper_search_is_algorithm_1():
         "search_space": "free",
         "n_finalists": 1,
         "n_iter_no_change": None,
+        "max_time": None,
+        "checkpoint": None,
         "n_jobs": None,
     }
     assert search.get_params() == algorithm_1

@@ -1,0 +1,163 @@
+"""Kill searches at random moments: what is lost, and whether the same call ends with the same.
+
+    python tests/kill_search.py --moments 20 --seed 0
+
+Each search runs in a process of its own and is killed (SIGKILL) at a moment that is drawn
+uniformly from the time that an unbroken one takes. The same call then goes on from the checkpoint,
+and its result is compared with the unbroken one's: every record of the history and the scores of
+all rows. What is lost are the candidates that were trained twice; the command fails if these are
+more than the stack that was being trained, or if a result differs.
+"""
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from sklearn.datasets import load_wine
+
+from skflow import StructureSearchFlow
+from skflow._candidates import CandidateEvaluator
+
+
+def search(checkpoint, candidate_start, n_search_iter=100):
+    """A small search, which takes most of the time of the fit."""
+    return StructureSearchFlow(
+        2,
+        n_search_iter=n_search_iter,
+        n_candidate_steps=20,
+        candidate_start=candidate_start,
+        hidden_layer_sizes=(16,),
+        max_iter=2,
+        n_finalists=2,
+        checkpoint=checkpoint,
+        random_state=0,
+    ).fit(rows())
+
+
+def rows():
+    """Six columns of scikit-learn's wines."""
+    return load_wine().data[:, :6]
+
+
+class LoggedStacks:
+    """While entered, the sizes of the stacks that are begun go to a file, one a line."""
+
+    def __init__(self, path):
+        self.path = Path(path)
+        self.path.parent.mkdir(exist_ok=True)
+        self.path.touch()
+        self.call = CandidateEvaluator.__call__
+
+    def __enter__(self):
+        self.path.write_bytes(b"")
+
+        def call(evaluator, masks, *args):
+            with self.path.open("ab", buffering=0) as file:
+                file.write(b"%d\n" % len(masks))
+            return self.call(evaluator, masks, *args)
+
+        CandidateEvaluator.__call__ = call
+        return self
+
+    def __exit__(self, *error):
+        CandidateEvaluator.__call__ = self.call
+
+    def sizes(self):
+        return [int(line) for line in self.path.read_text().split()]
+
+
+def start_process(folder, candidate_start):
+    """A process that has imported everything and waits for a line before it searches."""
+    process = subprocess.Popen(
+        [sys.executable, __file__, "--search", str(folder), "--candidate-start", candidate_start],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )
+    process.stdout.readline()
+    return process
+
+
+def search_when_told(folder, candidate_start):
+    print("ready", flush=True)
+    sys.stdin.readline()
+    with LoggedStacks(folder / "stacks"):
+        search(folder, candidate_start)
+
+
+def killed_when(wait, folder, candidate_start):
+    """Sizes of the stacks that were begun when `wait` returned and the process was killed."""
+    with start_process(folder, candidate_start) as process:
+        try:
+            process.stdin.write(b"\n")
+            process.stdin.flush()
+            wait()
+        finally:
+            process.send_signal(signal.SIGKILL)
+    return LoggedStacks(folder / "stacks").sizes()
+
+
+def gone_on(folder, *args):
+    """The same call once more; the estimator and the sizes of the stacks that were left."""
+    with LoggedStacks(folder / "left") as stacks:
+        return search(folder, *args), stacks.sizes()
+
+
+def difference(flow, whole):
+    """The largest of costs and scores; infinite for another sequence of structures."""
+    one, other = flow.search_history_, whole.search_history_
+    same = len(one) == len(other) and all(
+        np.array_equal(a.masks, b.masks) and a.accepted == b.accepted for a, b in zip(one, other)
+    )
+    if not same or not np.array_equal(flow.masks_, whole.masks_):
+        return np.inf
+    costs = max(abs(a.cost - b.cost) for a, b in zip(one, other))
+    return max(costs, np.abs(flow.score_samples(rows()) - whole.score_samples(rows())).max())
+
+
+def kill(n_moments, seed):
+    rng = np.random.default_rng(seed)
+    failed = 0
+    for candidate_start in ("fresh", "inherit"):
+        with tempfile.TemporaryDirectory() as folder:
+            search(None, candidate_start)  # what is loaded at first use
+            begin = time.monotonic()
+            whole, planned = gone_on(Path(folder), candidate_start)
+            duration = time.monotonic() - begin
+        for moment in rng.uniform(0, duration, n_moments // 2):
+            with tempfile.TemporaryDirectory() as folder:
+                folder = Path(folder)
+                begun = killed_when(partial(time.sleep, moment), folder, candidate_start)
+                flow, left = gone_on(folder, candidate_start)
+            lost = sum(begun) + sum(left) - sum(planned)
+            at_most = begun[-1] if begun else 0
+            apart = difference(flow, whole)
+            failed += lost > at_most or apart > 1e-5
+            print(
+                f"{candidate_start:8} killed after {moment:5.2f} s and {len(begun):2} of "
+                f"{len(planned)} stacks: {lost:2} candidates trained twice (the last stack had "
+                f"{at_most:2}), largest difference {apart:.1e}",
+                flush=True,
+            )
+    print(f"{failed} of {2 * (n_moments // 2)} failed")
+    return failed
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--moments", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--search", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--candidate-start", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.search is not None:
+        search_when_told(args.search, args.candidate_start)
+    else:
+        sys.exit(kill(args.moments, args.seed) > 0)

@@ -1,0 +1,181 @@
+"""The journal of a search: nothing but the stack that was trained is lost, wherever it breaks."""
+
+import os
+import time
+
+import numpy as np
+import pytest
+from kill_search import LoggedStacks, difference, gone_on, killed_when, search
+
+from skflow import CouplingFlowDensity, StructureSearchFlow, masks
+from skflow._journal import SearchJournal, fingerprint
+from skflow._search import SearchRecord
+
+
+def records(n):
+    """Records and states, of which every other one has been accepted."""
+    rng = np.random.default_rng(0)
+    found = []
+    for t in range(n):
+        cost = float(rng.normal()) if t != 3 else np.inf
+        record = SearchRecord(t, masks.random(2, 5, random_state=t), cost, t % 2 == 0, cost / 3)
+        state = {"masks": record.masks, "theta": rng.normal(size=7).astype(np.float32)}
+        found.append((record, state if record.accepted else None))
+    return found
+
+
+def written(folder, entries, name="a"):
+    journal = SearchJournal(folder, name)
+    for record, state in entries:
+        journal.append(record, state)
+    return journal
+
+
+def assert_same(found, expected):
+    assert len(found) == len(expected)
+    for (record, state), (record_, state_) in zip(found, expected):
+        assert record._replace(masks=None) == record_._replace(masks=None)
+        np.testing.assert_array_equal(record.masks, record_.masks)
+        assert record.masks.dtype == bool
+        assert (state is None) == (state_ is None)
+        for key in state_ or ():
+            np.testing.assert_array_equal(state[key], state_[key])
+            assert state[key].dtype == state_[key].dtype
+
+
+def test_what_is_written_is_read(tmp_path):
+    expected = records(6)
+    journal = written(tmp_path / "new" / "folder", expected)
+    assert_same(journal.read(), expected)
+    assert_same(SearchJournal(tmp_path / "new" / "folder", "a").read(), expected)
+    assert SearchJournal(tmp_path / "new" / "folder", "b").read() == []
+
+
+def test_a_torn_line_spoils_nothing(tmp_path):
+    expected = records(4)
+    path = written(tmp_path, expected).path
+    whole = path.read_bytes()
+    begin = whole[:-1].rindex(b"\n") + 1
+    for end in range(begin, len(whole), 7):
+        path.write_bytes(whole[:end])
+        journal = SearchJournal(tmp_path, "a")
+        assert_same(journal.read(), expected[:3])
+        journal.append(*expected[3])
+        assert_same(journal.read(), expected)
+
+
+def test_lines_that_are_no_records_are_passed_over(tmp_path):
+    expected = records(3)
+    journal = written(tmp_path, expected[:2])
+    with journal.path.open("ab") as file:
+        file.write(b'null\n{"iteration": 2}\n[1]\n\xff\xfe\n\n')
+    written(tmp_path, [expected[1], expected[2]])  # as of another process at the same search
+    assert_same(journal.read(), expected)
+
+
+def test_a_journal_that_begins_later(tmp_path):
+    expected = records(6)
+    assert_same(written(tmp_path, expected[4:]).read(n_before=4), expected[4:])
+
+
+def test_a_folder_that_cannot_be_used(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match=r"checkpoint='.*file' cannot be used: .*folder"):
+        SearchJournal(tmp_path / "file", "a")
+
+
+def test_fingerprints_tell_everything_apart():
+    parts = [(1,), (1.0,), ("1",), (np.ones(2),), (np.ones(2, np.float32),), (np.ones((1, 2)),)]
+    parts += [(1, 2), (12,), (np.ones(1), np.ones(1)), (None,), ()]
+    assert len({fingerprint(*part) for part in parts}) == len(parts)
+    assert fingerprint(np.arange(6).reshape(2, 3).T) == fingerprint(
+        np.array([[0, 3], [1, 4], [2, 5]])
+    )
+
+
+# ---- in an estimator
+
+
+@pytest.mark.parametrize("candidate_start", ["fresh", "inherit"])
+def test_the_same_call_goes_on(tmp_path, candidate_start):
+    whole = search(None, candidate_start, 20)
+    first = search(tmp_path, candidate_start, 8)
+    assert len(first.search_history_) == 9
+    longer, left = gone_on(tmp_path, candidate_start, 20)
+    assert difference(longer, whole) < 1e-4
+    assert sum(left) < 20
+    # and where nothing is left, nothing is trained; a smaller limit gives the shorter search
+    for n_search_iter, expected in [(20, whole), (8, first)]:
+        again, left = gone_on(tmp_path, candidate_start, n_search_iter)
+        assert difference(again, expected) < 1e-4 and left == []
+
+
+def test_searches_share_a_folder(tmp_path):
+    X = np.random.default_rng(0).normal(size=(60, 4))
+    quick = {"n_iter": 3, "n_candidate_steps": 2, "checkpoint": os.fspath(tmp_path)}
+    count = [0]
+
+    def n_new_after_fit(rows, random_state=0, n_estimators=1, **changed):
+        layout = masks.EvolutionarySearch(**{**quick, **changed})
+        CouplingFlowDensity(
+            2,
+            mask_layout=layout,
+            n_estimators=n_estimators,
+            max_iter=1,
+            random_state=random_state,
+        ).fit(rows)
+        before, count[0] = count[0], len(list(tmp_path.iterdir()))
+        return count[0] - before
+
+    assert n_new_after_fit(X) == 1
+    # what only ends a search, or where it runs, makes no other
+    assert n_new_after_fit(X, n_iter=4, n_finalists=1, max_time=100, n_iter_no_change=9) == 0
+    assert n_new_after_fit(X + np.eye(60, 4)) == 1
+    assert n_new_after_fit(X, random_state=1) == 1
+    assert n_new_after_fit(X, n_estimators=2) == 1  # the first member has its journal
+    for changed in (
+        {"n_candidate_steps": 3},
+        {"n_candidate_init": 2},
+        {"n_offspring": 2},
+        {"move": "swap"},
+        {"initial_layout": "parity"},
+        {"candidate_start": "inherit"},
+        {"candidate_score": "train_batch"},
+        {"search_space": "free"},
+    ):
+        assert n_new_after_fit(X, **changed) == 1, changed
+
+
+def test_warm_start_goes_on_in_a_journal_of_its_own(tmp_path):
+    X = np.random.default_rng(0).normal(size=(60, 4))
+
+    def flow(**params):
+        return StructureSearchFlow(
+            2, n_search_iter=4, n_candidate_steps=2, max_iter=1, random_state=0, **params
+        )
+
+    whole = flow(warm_start=True).fit(X).set_params(n_search_iter=9).fit(X)
+    for _ in range(2):
+        kept = flow(warm_start=True, checkpoint=tmp_path).fit(X)
+        kept.set_params(n_search_iter=9).fit(X)
+        np.testing.assert_array_equal(kept.score_samples(X), whole.score_samples(X))
+        assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize(("candidate_start", "n_stacks"), [("fresh", 3), ("inherit", 6)])
+def test_a_killed_search_loses_the_stack_that_was_trained(tmp_path, candidate_start, n_stacks):
+    """``kill_search.py`` kills at random moments; here a stack has just begun."""
+
+    def wait():
+        give_up = time.monotonic() + 120
+        stacks = LoggedStacks(tmp_path / "stacks")
+        while len(stacks.sizes()) < n_stacks:
+            assert time.monotonic() < give_up
+            time.sleep(0.001)
+
+    whole, planned = gone_on(tmp_path / "whole", candidate_start)
+    begun = killed_when(wait, tmp_path, candidate_start)
+    assert n_stacks <= len(begun) < len(planned)
+    flow, left = gone_on(tmp_path, candidate_start)
+    assert difference(flow, whole) < 1e-5
+    assert sum(begun) + sum(left) - sum(planned) <= begun[-1]
