@@ -14,7 +14,9 @@ A block ends with an empty line, which doctest takes for the end of the output.
 """
 
 import os
+import sys
 import warnings
+from pathlib import Path
 
 # before anything imports pyplot, also in what the gallery starts
 os.environ.setdefault("MPLBACKEND", "agg")
@@ -111,6 +113,15 @@ def strip_blocks(app, doctree):
             block[:] = [nodes.Text(block.rawsource)]
 
 
+def draw_rooms(app):
+    """The picture of the architecture, from the sources as they are now."""
+    sys.path.insert(0, str(Path(__file__).parent))
+    import draw_rooms
+
+    (Path(__file__).parent / "_static" / "rooms.svg").write_text(draw_rooms.draw(), "utf-8")
+
+
 def setup(app):
+    app.connect("builder-inited", draw_rooms)
     app.connect("doctree-read", strip_blocks)
     app.add_html_math_renderer("mathml", render_math(False), render_math(True))
