@@ -51,7 +51,8 @@ class EvolutionarySearch(Layout):
         must itself be alternating.
     candidate_start : {"fresh", "inherit"}, default="fresh"
         Whether a candidate's parameters are drawn anew or continue from those of its parent. The
-        paper leaves it open.
+        paper leaves it open. Inheriting compares structures at growing numbers of steps: costs fall
+        because parameters are trained longer.
     candidate_score : {"auto", "train_batch", "validation"}, default="auto"
         Whether the cost of a candidate is its loss on the last training batch (the paper) or on
         validation rows, which is less noisy. "auto" takes validation rows where there are any.

@@ -28,51 +28,12 @@ class StructureSearchFlow(BaseFlowDensity):
     ----------
     n_layers : int, default=6
         Number of layers; each is a coupling followed by a constant affine map.
-    n_search_iter : int, default=200
-        Number of iterations of the search, the paper's T.
-    n_candidate_steps : int, default=50
-        Optimizer steps that each candidate is trained for.
-    n_offspring : int, default=1
-        Offspring of an iteration, the best of which competes. The paper has one.
-    n_halvings : int, default=0
-        Rounds of successive halving among the offspring of an iteration: the first round trains
-        all for ``n_candidate_steps / 2**n_halvings`` steps, the better half goes on to twice that,
-        until the rest is trained in full. It needs more than one offspring.
-    n_candidate_init : int, default=1
-        Trainings of each candidate, from different seeds; its cost is their mean.
-    move : {"shuffle", "swap"}, default="shuffle"
-        What an offspring changes in a selected layer: all entries of its mask are shuffled (the
-        paper), or one transformed and one conditioning feature are exchanged.
-    initial_layout : layout or what stands for one, default="derived"
-        Where the search starts: anything that ``mask_layout`` of ``CouplingFlowDensity`` takes,
-        but a search. The paper starts at random.
-    candidate_start : {"fresh", "inherit"}, default="fresh"
-        Whether a candidate's parameters are drawn anew or continue from those of the best
-        structure so far. The paper leaves it open. Inheriting compares structures at growing
-        numbers of steps: costs fall because parameters are trained longer.
-    candidate_score : {"auto", "train_batch", "validation"}, default="auto"
-        The cost of a candidate: its loss on its last training batch, as in the paper, or on the
-        validation rows (needs ``early_stopping=True``), which is less noisy. "auto" takes
-        validation rows where there are any.
-    search_space : {"free", "alternating"}, default="alternating"
-        "free": every layer has its own mask, as in the paper. "alternating": one mask and its
-        complement take turns, a far smaller space.
-    n_finalists : int or "auto", default="auto"
-        Number of structures, those of the lowest costs, that are trained side by side as the final
-        flow is; the best of them, on validation rows where there are any, is kept, as what costs
-        least after few steps need not be the best after all. "auto" spends as many steps on them
-        as on the candidates, with at most 8. The paper trains one.
-    n_search_iter_no_change : int or None, default=None
-        End the search after that many iterations without a lower cost.
-    max_time : float or None, default=None
-        Seconds after which the search trains no further candidates; the finalists are trained all
-        the same. What is found then depends on the machine.
-    checkpoint : str, path or None, default=None
-        Folder for a journal of the search. If the process is killed, the same ``fit`` goes on from
-        there, see ``masks.EvolutionarySearch``.
-    n_jobs : int or None, default=None
-        Processes that candidates are spread over, as joblib understands it. The result does not
-        depend on it.
+    n_search_iter, n_search_iter_no_change
+        ``n_iter`` and ``n_iter_no_change`` of ``masks.EvolutionarySearch``: the number of
+        iterations, the paper's T, and after how many without a lower cost the search ends early.
+    n_candidate_steps, n_offspring, n_halvings, n_candidate_init, move, initial_layout, \
+candidate_start, candidate_score, search_space, n_finalists, max_time, checkpoint, n_jobs
+        As in ``masks.EvolutionarySearch``.
     n_conditioning, coupling, n_bins, hidden_layer_sizes, activation, standardize, dequantize, \
 tail_weight, n_init, n_estimators, solver, learning_rate, learning_rate_init, alpha, batch_size, \
 max_iter, early_stopping, validation_fraction, n_iter_no_change, tol, device, verbose, random_state
