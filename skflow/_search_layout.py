@@ -67,8 +67,8 @@ class EvolutionarySearch(Layout):
     n_iter_no_change : int or None, default=None
         Stop after that many iterations without a lower cost. None: never.
     max_time : float or None, default=None
-        Seconds after which no further candidates are trained. What is found then depends on the
-        machine. None: no limit.
+        Seconds after which no further candidates are trained, for each member of an ensemble. What
+        is found then depends on the machine. None: no limit.
     checkpoint : str, path or None, default=None
         Folder for a journal of the search, to which every record is written at once. If the
         process is killed, the same `fit` goes on from there: at most the candidates that were

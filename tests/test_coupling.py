@@ -137,6 +137,30 @@ def test_a_search_as_layout_is_the_structure_search_estimator(X):
     np.testing.assert_array_equal(one.score_samples(X), other.score_samples(X))
 
 
+@pytest.mark.parametrize("candidate_start", ["fresh", "inherit"])
+def test_a_search_as_layout_resumes(X, candidate_start):
+    search = masks.EvolutionarySearch(
+        10, n_candidate_steps=4, candidate_start=candidate_start, n_finalists=1
+    )
+    whole = flow(mask_layout=search, n_estimators=2).fit(X)
+    model = flow(mask_layout=clone(search).set_params(n_iter=4), n_estimators=2, warm_start=True)
+    model.fit(X).set_params(mask_layout__n_iter=10).fit(X)
+    np.testing.assert_array_equal(model.masks_, whole.masks_)
+    costs = [[record.cost for record in m.search_history_] for m in (model, whole)]
+    assert costs[0] == pytest.approx(costs[1], rel=1e-5)
+    # nothing is left to search: only the training goes on
+    n_records, masks_ = len(model.search_history_), model.masks_
+    assert model.fit(X).masks_.tolist() == masks_.tolist()
+    assert len(model.search_history_) == n_records
+
+
+def test_what_is_told_of_a_search_goes_with_it(X):
+    model = flow(mask_layout=SEARCH).fit(X)
+    assert model.search_stop_reason_ == "n_iter"
+    model.set_params(mask_layout="parity").fit(X)
+    assert not [name for name in vars(model) if name.startswith(("search_", "initial_"))]
+
+
 def test_members_of_an_ensemble_draw_their_own_masks(X):
     model = flow(mask_layout="random", n_layers=6, n_estimators=3).fit(X)
     assert model.masks_.shape == (3, 6, 4)

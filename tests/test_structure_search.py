@@ -170,6 +170,17 @@ def test_stop_without_improvement(X):
     # five iterations in a row without a lower cost, and never before
     stale = [record.best_cost == history[-1].best_cost for record in history]
     assert sum(stale) == 6
+    assert model.search_stop_reason_ == "n_iter_no_change"
+
+
+def test_time_limit(X):
+    model = search(max_time=1e-9).fit(X)
+    assert len(model.search_history_) == 1 and model.search_stop_reason_ == "max_time"
+    np.testing.assert_array_equal(model.masks_, model.initial_masks_)
+    # the limit is that of a fit, not of a history
+    unlimited = model.set_params(max_time=None, warm_start=True).fit(X)
+    assert unlimited.search_stop_reason_ == "n_iter"
+    assert_same_history(unlimited.search_history_, search().fit(X).search_history_)
 
 
 def test_validation_score_needs_validation_rows(X):
