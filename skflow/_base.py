@@ -34,6 +34,7 @@ from ._preparation import (
     weighted_rows,
 )
 from ._recipe import flow_config, training_options
+from ._runtime import atomic, sheltered
 from ._streams import RandomStreams
 from ._training import make_generators
 
@@ -85,6 +86,8 @@ class BaseFlowDensity(
     # ---- fitting
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @atomic
+    @sheltered
     def fit(self, X, y=None, sample_weight=None):
         """Fit the flow by maximum likelihood.
 
@@ -109,13 +112,7 @@ class BaseFlowDensity(
             value, and what is allowed. A failed or interrupted ``fit`` leaves the estimator as it
             was before.
         """
-        before = vars(self).copy()
-        try:
-            self._fit(X, sample_weight)
-        except BaseException:
-            vars(self).clear()
-            vars(self).update(before)
-            raise
+        self._fit(X, sample_weight)
         return self
 
     def _fit(self, X, sample_weight):
@@ -258,6 +255,7 @@ class BaseFlowDensity(
         check_is_fitted(self)
         return validate_data(self, X, dtype=np.float64, reset=False)
 
+    @sheltered
     def score_samples(self, X):
         """Log-density of each row, in the data's own units.
 
@@ -332,6 +330,7 @@ class BaseFlowDensity(
         score = self.score(X, sample_weight=sample_weight)
         return -score / (self.n_features_in_ * math.log(2))
 
+    @sheltered
     def sample(self, n_samples=1, random_state=None):
         """Draw rows from the fitted density.
 
@@ -360,6 +359,7 @@ class BaseFlowDensity(
         rng = check_random_state(random_state)
         return self._density.sample(n_samples, rng)
 
+    @sheltered
     def transform(self, X):
         """Map rows to the latent space, where the model's density is the standard normal.
 
@@ -383,6 +383,7 @@ class BaseFlowDensity(
         self._check_single("transform")
         return self._density.to_latent(X)[0]
 
+    @sheltered
     def inverse_transform(self, X):
         """Map points of the latent space to the data's.
 

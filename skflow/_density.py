@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from scipy.special import logsumexp
 from ._blocks import blocks
 from ._flow import FlowStack
 from ._preparation import is_available
+from ._runtime import map_blocks
 
 #: Standardised values are clipped to this size, where a row is as unusual as can be told.
 FARTHEST = 1e100
@@ -46,12 +48,12 @@ class Density:
     origin: np.ndarray | float = 0.0
     step: np.ndarray | float = 0.0
 
-    def _blocks(self, rows):
-        """Blocks of rows, and the flow on the device that computes."""
+    def _in_blocks(self, function, rows):
+        """List what ``function(flow, block)`` gives, the flow on the device that computes."""
         device = self.device if is_available(self.device) else "cpu"
         flow = self.flow if device == "cpu" else self.flow.to(device=device)
-        for block in blocks(len(rows), flow.numbers_per_row):
-            yield flow, rows[block]
+        chosen = blocks(len(rows), flow.numbers_per_row)
+        return map_blocks(partial(function, flow), [rows[block] for block in chosen])
 
     def _standardized(self, X):
         with np.errstate(over="ignore"):
@@ -61,13 +63,13 @@ class Density:
 
     def log_prob(self, X):
         """Log-density ``(n,)`` in nats, in the data's units."""
-        blocks = self._blocks(X)
-        parts = [self._block_log_prob(flow, self._standardized(block)) for flow, block in blocks]
+        parts = self._in_blocks(self._block_log_prob, X)
         return np.concatenate(parts) - np.log(self.scale).sum()
 
-    def _block_log_prob(self, flow, Z):
+    def _block_log_prob(self, flow, X):
+        Z = self._standardized(X)
         # members are averaged as densities: the log of a mean, never the mean of logs
-        log_prob = logsumexp(_call(flow, "log_prob", Z), axis=0) - math.log(flow.n_models)
+        log_prob = logsumexp(_call("log_prob", flow, Z), axis=0) - math.log(flow.n_models)
         # far away a member's log-density may exceed the range of numbers: the lowest there is
         log_prob = np.nan_to_num(log_prob, nan=LOWEST, neginf=LOWEST)
         return self.mix(log_prob, Z)
@@ -83,26 +85,29 @@ class Density:
 
     def member_log_probs(self, Z):
         """Log-densities ``(K, n)`` of the members alone, in standardised units."""
-        return np.hstack([_call(flow, "log_prob", block) for flow, block in self._blocks(Z)])
+        return np.hstack(self._in_blocks(partial(_call, "log_prob"), Z))
 
     def component_log_probs(self, Z):
         """Log-densities ``(J, n)`` of the components, in standardised units."""
-        blocks = [
-            [component.log_prob(block) for component in self.components.values()]
-            for _, block in self._blocks(Z)
-        ]
-        return np.hstack(blocks)
+
+        def log_probs(flow, block):
+            return np.stack([component.log_prob(block) for component in self.components.values()])
+
+        return np.hstack(self._in_blocks(log_probs, Z))
 
     def to_latent(self, X):
         """Latent points ``(K, n, d)`` of rows, member by member."""
-        blocks = self._blocks(X)
-        parts = [_call(flow, "forward", self._standardized(block)) for flow, block in blocks]
+
+        def forward(flow, block):
+            return _call("forward", flow, self._standardized(block))
+
+        parts = self._in_blocks(forward, X)
         return _finite(np.concatenate(parts, axis=1))
 
     def from_latent(self, Z):
         """Rows ``(K, n, d)`` of latent points, member by member."""
         Z = np.clip(Z, -FARTHEST, FARTHEST)
-        parts = [_call(flow, "inverse", block) for flow, block in self._blocks(Z)]
+        parts = self._in_blocks(partial(_call, "inverse"), Z)
         with np.errstate(over="ignore"):
             return _finite(_finite(np.concatenate(parts, axis=1)) * self.scale + self.location)
 
@@ -133,7 +138,7 @@ def _finite(values):
     return np.nan_to_num(values)
 
 
-def _call(flow, method, rows):
+def _call(method, flow, rows):
     """What a method of the flow says of an array of rows, as an array; no log-determinant."""
     result = getattr(flow, method)(torch.as_tensor(rows, device=flow.device))
     return (result[0] if isinstance(result, tuple) else result).cpu().numpy()

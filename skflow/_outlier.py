@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._blocks import blocks
 from ._coupling import CouplingFlowDensity
+from ._runtime import atomic, sheltered
 
 #: With contamination="auto", part of the ordinary rows that may be called outliers.
 FALSE_ALARM_RATE = 0.05
@@ -119,6 +120,8 @@ class FlowOutlierDetector(OutlierMixin, BaseEstimator):
     # ---- fitting
 
     @_fit_context(prefer_skip_nested_validation=False)
+    @atomic
+    @sheltered
     def fit(self, X, y=None):
         """Fit the density to a part of the rows and calibrate with the others.
 
@@ -137,7 +140,8 @@ class FlowOutlierDetector(OutlierMixin, BaseEstimator):
         ------
         ValueError
             If X or an argument cannot be used, if too few rows are left to fit the density to, or
-            if the density has scores that are not numbers.
+            if the density has scores that are not numbers. A failed or interrupted ``fit`` leaves
+            the detector as it was before.
         """
         X = validate_data(self, X, dtype=np.float64, ensure_all_finite=False, ensure_min_samples=2)
         rng = check_random_state(self.random_state)
@@ -217,6 +221,7 @@ class FlowOutlierDetector(OutlierMixin, BaseEstimator):
             )
         return scores
 
+    @sheltered
     def score_samples(self, X):
         """Score of each row by the density.
 
@@ -320,6 +325,7 @@ class FlowOutlierDetector(OutlierMixin, BaseEstimator):
             raise ValueError(f"fdr={fdr!r} is not possible. Give a number between 0 and 1.")
         return false_discovery_control(self.pvalue(X), method="bh") <= fdr
 
+    @sheltered
     def explain(self, X):
         """How much each feature contributes to how unusual a row is.
 

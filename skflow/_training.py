@@ -13,6 +13,7 @@ import torch
 
 from ._blocks import blocks
 from ._optimizers import SOLVERS, learning_rates
+from ._runtime import threads_for
 
 
 @dataclass(frozen=True)
@@ -231,6 +232,11 @@ class Trainer:
         )
 
     def fit(self):
+        """Train to the end, or until no model improves; returns the ``TrainingResult``."""
+        with threads_for(self.options.batch_size * self.flow.numbers_per_row):
+            return self._fit()
+
+    def _fit(self):
         options, start = self.options, 0
         rates = learning_rates(options)
         n_epochs = math.ceil(options.n_steps / options.steps_per_epoch)

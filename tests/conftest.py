@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from skflow._runtime import threads_for
+
 PAPER_FILES = [f"{name}.csv.gz" for name in ("magic", "sonar", "turbine", "yeast")]
 _BESIDE_REPOSITORY = Path(__file__).resolve().parents[2] / "shared" / "data"
 # Looked up once, because tests change the environment.
@@ -26,6 +28,25 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.get_closest_marker("paper_data"):
             item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(autouse=True)
+def one_thread(request):
+    """A single thread for tests that call below the estimators, which limit threads themselves."""
+    if request.module.__name__.split(".")[-1] in {
+        "test_candidates",
+        "test_conditioners",
+        "test_couplings",
+        "test_density",
+        "test_fitting",
+        "test_flow",
+        "test_optimizers",
+        "test_training",
+    }:
+        with threads_for(0):
+            yield
+    else:
+        yield
 
 
 @pytest.fixture

@@ -28,6 +28,7 @@ ORDER = [
     "_flow",
     "_couplings",
     "_conditioners",
+    "_runtime",
     "_registry",
     "_blocks",
     "masks",

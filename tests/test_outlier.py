@@ -461,3 +461,17 @@ def test_methods_need_a_fit(method):
 def test_impossible_parameters(params):
     with pytest.raises(ValueError, match=f"The '{next(iter(params))}' parameter"):
         FlowOutlierDetector(**params).fit(table(20))
+
+
+def test_a_failed_fit_leaves_the_detector_as_it_was():
+    rng = np.random.default_rng(0)
+    X, wider = rng.normal(size=(60, 2)), rng.normal(size=(60, 3))
+    detector = FlowOutlierDetector(GaussianMixture(), random_state=0)
+    with pytest.raises(ValueError, match="n_components"):
+        detector.set_params(density__n_components=0).fit(X)
+    with pytest.raises(NotFittedError):
+        detector.score_samples(X)
+    scores = detector.set_params(density__n_components=1).fit(X).score_samples(X)
+    with pytest.raises(ValueError, match="n_components"):
+        detector.set_params(density__n_components=0).fit(wider)
+    np.testing.assert_array_equal(detector.score_samples(X), scores)

@@ -1,0 +1,220 @@
+"""The surroundings in which the package computes: settings of others, and threads."""
+
+import os
+import threading
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_iris
+from threadpoolctl import threadpool_info
+
+from skflow import CouplingFlowDensity, FlowOutlierDetector
+from skflow._runtime import NUMBERS_A_THREAD, map_blocks, shelter, sheltered, threads_for
+
+X = load_iris().data
+
+
+def counts():
+    """The counts that a user can see: PyTorch's, and those of every pool."""
+    return torch.get_num_threads(), {pool["filepath"]: pool["num_threads"] for pool in pools()}
+
+
+def pools():
+    return threadpool_info()
+
+
+def in_new_thread(function):
+    results = []
+    thread = threading.Thread(target=lambda: results.append(function()))
+    thread.start()
+    thread.join()
+    return results[0]
+
+
+@pytest.fixture
+def two_threads():
+    """As on a machine of two cores where the user has asked for both."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+# ---- threads
+
+
+def helpers_work():
+    """Processor ticks of this process's other threads during products and exponentials."""
+
+    def ticks():
+        own, spent = str(threading.get_native_id()), {}
+        for thread in set(os.listdir("/proc/self/task")) - {own}:
+            with open(f"/proc/self/task/{thread}/stat") as file:
+                fields = file.read().rsplit(")", 1)[1].split()
+            spent[thread] = int(fields[11]) + int(fields[12])
+        return spent
+
+    before = ticks()
+    x = torch.ones(4, 400, 400)
+    for _ in range(10):
+        torch.baddbmm(x, x, x)
+        torch.exp(x.expand(4, 4, 400, 400).contiguous())
+    return sum(spent - before.get(thread, 0) for thread, spent in ticks().items())
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="needs Linux")
+@pytest.mark.parametrize("run", [lambda f: f(), in_new_thread], ids=["main", "new thread"])
+def test_a_limit_reaches_all_of_torch_after_the_users_own(two_threads, run):
+    """Also MKL, which has a count of its own, and a thread that torch has not yet seen."""
+
+    def limited():
+        with threads_for(0):
+            return helpers_work()
+
+    assert run(limited) <= 1
+
+
+def test_a_tensor_gets_the_threads_that_it_can_use(two_threads):
+    for n_numbers, expected in [(0, 1), (2 * NUMBERS_A_THREAD - 1, 1), (2 * NUMBERS_A_THREAD, 2)]:
+        with shelter(), threads_for(n_numbers):
+            assert torch.get_num_threads() == expected
+            with threads_for(0):
+                assert torch.get_num_threads() == 1
+            assert torch.get_num_threads() == expected
+
+
+def test_the_users_limit_is_kept(two_threads):
+    torch.set_num_threads(1)
+    with shelter(), threads_for(10**9):
+        assert torch.get_num_threads() == 1
+        assert (
+            map_blocks(lambda block: threading.get_ident(), [1, 2]) == [threading.get_ident()] * 2
+        )
+    torch.set_num_threads(2)
+    with shelter(), threads_for(10**9):
+        assert torch.get_num_threads() == 2
+
+
+def test_counts_are_restored_after_errors_and_after_overlapping_contexts(two_threads):
+    before = counts()
+
+    @sheltered
+    def fail():
+        raise RuntimeError("as intended")
+
+    with pytest.raises(RuntimeError, match="as intended"):
+        fail()
+    assert counts() == before
+
+    entered, left = threading.Event(), threading.Event()
+
+    def overlap():
+        with shelter():
+            entered.set()
+            left.wait(10)
+        return counts()
+
+    with shelter():
+        thread = threading.Thread(target=overlap)
+        thread.start()
+        entered.wait(10)
+    left.set()
+    thread.join()
+    assert counts() == before
+    assert in_new_thread(counts) == before
+
+
+def test_blocks_are_shared_out_in_order_each_with_one_thread(two_threads):
+    def block(i):
+        return i, torch.get_num_threads(), threading.get_ident()
+
+    with shelter():
+        results = map_blocks(block, range(20))
+    assert [i for i, _, _ in results] == list(range(20))
+    assert {count for _, count, _ in results} == {1}
+    assert threading.get_ident() not in {thread for _, _, thread in results}
+
+
+def test_an_error_in_a_block_reaches_the_caller(two_threads):
+    def block(i):
+        raise ValueError(f"block {i}")
+
+    with shelter(), pytest.raises(ValueError, match="block 0"):
+        map_blocks(block, range(4))
+
+
+def test_scores_do_not_depend_on_the_threads(two_threads):
+    rng = np.random.default_rng(0)
+    flow = CouplingFlowDensity(n_layers=2, max_iter=2, random_state=0).fit(X)
+    rows = rng.normal(5, 1, (10_000, 4))
+    several = flow.score_samples(rows), flow.sample(5000, random_state=0)
+    torch.set_num_threads(1)
+    alone = flow.score_samples(rows), flow.sample(5000, random_state=0)
+    for one, other in zip(several, alone):
+        np.testing.assert_array_equal(one, other)
+
+
+# ---- settings of others
+
+
+@pytest.fixture(scope="module")
+def expected():
+    return results()
+
+
+def results():
+    flow = CouplingFlowDensity(n_layers=2, max_iter=3, random_state=0)
+    detector = FlowOutlierDetector(flow, random_state=0).fit(X)
+    fitted = detector.density_
+    return [
+        detector.score_samples(X),
+        detector.pvalue(X),
+        detector.explain(X[:2]),
+        fitted.sample(10, random_state=0),
+        fitted.inverse_transform(fitted.transform(X)),
+    ]
+
+
+def default_device(device):
+    before = torch.get_default_device()
+    torch.set_default_device(device)
+    return lambda: torch.set_default_device(before)
+
+
+def default_dtype(dtype):
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    return lambda: torch.set_default_dtype(before)
+
+
+def autocast():
+    context = torch.autocast("cpu", dtype=torch.bfloat16)
+    context.__enter__()
+    return lambda: context.__exit__(None, None, None)
+
+
+def raise_on_rounding():
+    before = np.seterr(all="raise")
+    return lambda: np.seterr(**before)
+
+
+SETTINGS = {
+    "default device": lambda: default_device("meta"),
+    "default dtype": lambda: default_dtype(torch.float64),
+    "autocast": autocast,
+    "seterr": raise_on_rounding,
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_settings_of_others_change_nothing(name, expected):
+    undo = SETTINGS[name]()
+    try:
+        state = torch.get_default_device(), torch.get_default_dtype(), np.geterr()
+        now = results()
+        assert state == (torch.get_default_device(), torch.get_default_dtype(), np.geterr())
+    finally:
+        undo()
+    for one, other in zip(now, expected):
+        np.testing.assert_array_equal(one, other)
