@@ -192,7 +192,8 @@ class BaseFlowDensity(
             flow_config(self),
             streams,
             previous,
-            self.verbose,
+            repeatable=self.random_state is not None,
+            verbose=self.verbose,
         )
         if all(new is old for new, old in zip(choices, previous)):
             return self._density.flow.masks[:, None]

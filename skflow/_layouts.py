@@ -114,7 +114,8 @@ class Layout(BaseEstimator):
 
             - `n_layers`, `n_features`, `n_conditioning` and `random_state`, as in `make`;
             - `X`: the member's training rows in standardised units, (n_samples, n_features);
-            - `seed`: an integer, for what is drawn besides the masks;
+            - `seed`: an integer, for what is drawn besides the masks; `repeatable` is False if
+              another `fit` would have another, as with `random_state=None`;
             - `n_steps`: optimizer steps of the estimator's own training;
             - `previous`: with `warm_start` the choice of the last fit, otherwise None;
             - `make_evaluator(n_steps, score="auto", start="fresh", n_init=1, n_jobs=None)`: an

@@ -27,6 +27,8 @@ class LayoutTask:
     random_state : RandomState
     seed : int
     previous : Choice or None
+    repeatable : bool
+        Whether the same call would have the same seed.
     verbose : int
     """
 
@@ -41,13 +43,14 @@ class LayoutTask:
         random_state,
         seed,
         previous=None,
+        repeatable=True,
         verbose=0,
     ):
         self.n_layers, self.n_features = n_layers, data.table.shape[1]
         self.n_conditioning = n_conditioning
         self.random_state, self.seed = random_state, seed
         self.n_steps = options.n_steps
-        self.previous = previous
+        self.previous, self.repeatable = previous, repeatable
         self._data, self._options, self._flow_config = data, options, flow_config
         self._verbose = verbose
 
@@ -83,7 +86,7 @@ class LayoutTask:
 
 
 def choose_masks(
-    layout, n_layers, n_conditioning, data, options, flow_config, streams, previous, verbose=0
+    layout, n_layers, n_conditioning, data, options, flow_config, streams, previous, **given
 ):
     """What the layout chooses for every member, from the member's own training rows.
 
@@ -99,7 +102,8 @@ def choose_masks(
     streams : RandomStreams
     previous : list of (Choice or None)
         Of the last fit, which a warm start goes on from.
-    verbose : int
+    **given
+        Further keywords of ``LayoutTask``.
 
     Returns
     -------
@@ -118,7 +122,7 @@ def choose_masks(
             random_state=streams("masks", e),
             seed=int(streams("search", e).randint(2**31 - 1)),
             previous=previous[e],
-            verbose=verbose,
+            **given,
         )
         choice = choose_for(layout, task)
         for masks in choice.finalists:

@@ -74,8 +74,8 @@ class EvolutionarySearch(Layout):
         process is killed, the same `fit` goes on from there: at most the candidates that were
         being trained are lost, and the result is that of a search without the break. The name of
         a journal is made of the rows, the parameters and the random seed, so that searches can
-        share a folder; it needs a `random_state` that is an integer. A journal may be deleted
-        when it is no longer needed.
+        share a folder. `random_state=None`, with another seed for every call, is an error. A
+        journal may be deleted when it is no longer needed.
     n_jobs : int or None, default=None
         Number of processes over which candidates are spread, as joblib understands it.
 
@@ -238,7 +238,7 @@ class EvolutionarySearch(Layout):
             if iterations_left(history, self.n_iter, self.n_iter_no_change) <= 0:
                 return task.previous
         start = history[0].masks if history else make_for(self, task)
-        journal = self._read_journal(start, history, evaluate, task.seed)
+        journal = self._read_journal(start, history, evaluate, task)
         result = self._search(start, history, evaluate, journal, task)
         return Choice(
             result.masks,
@@ -248,14 +248,20 @@ class EvolutionarySearch(Layout):
             result.state,
         )
 
-    def _read_journal(self, start, history, evaluate, seed):
+    def _read_journal(self, start, history, evaluate, task):
         """The journal of this search, or None; history and evaluator go on to where it ends."""
         if self.checkpoint is None:
             return None
+        if not task.repeatable:
+            raise ValueError(
+                f"checkpoint={str(self.checkpoint)!r} is not possible with random_state=None: "
+                "every call has another seed, and would not find what an earlier one has left. "
+                "Give the estimator an integer as random_state, or leave checkpoint=None."
+            )
         # all that the records depend on, but no limit that may be raised
         rules = (self.move, self.search_space, self.n_offspring, self.n_halvings)
         before = [(record.iteration, record.cost) for record in history]
-        name = fingerprint(start, evaluate.fingerprint(), seed, rules, before)
+        name = fingerprint(start, evaluate.fingerprint(), task.seed, rules, before)
         journal = SearchJournal(self.checkpoint, name)
         for record, state in journal.read(len(history)):
             if history and iterations_left(history, self.n_iter, self.n_iter_no_change) <= 0:

@@ -146,6 +146,12 @@ def test_searches_share_a_folder(tmp_path):
         assert n_new_after_fit(X, **changed) == 1, changed
 
 
+def test_a_seed_that_will_not_come_again_is_an_error(tmp_path):
+    flow = StructureSearchFlow(checkpoint=tmp_path, random_state=None)
+    with pytest.raises(ValueError, match=r"checkpoint='.*' .*random_state=None.*an integer"):
+        flow.fit(np.random.default_rng(0).normal(size=(60, 4)))
+
+
 def test_warm_start_goes_on_in_a_journal_of_its_own(tmp_path):
     X = np.random.default_rng(0).normal(size=(60, 4))
 
