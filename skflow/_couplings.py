@@ -2,6 +2,7 @@
 
 import inspect
 import math
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -41,6 +42,13 @@ class Coupling:
     def inverse(self, y, raw):
         """Log-determinant ``(K, B)`` of the inverse map."""
         raise NotImplementedError
+
+
+class _AffineCache(NamedTuple):
+    scaled: torch.Tensor  # exp(s) * x
+    scale: torch.Tensor  # exp(s)
+    raw: torch.Tensor
+    bounded: torch.Tensor  # the parameters that were bounded: log-scale, or it and shift
 
 
 class Affine(Coupling):
@@ -86,23 +94,67 @@ class Affine(Coupling):
         scale = self._exp(log_scale)
         scaled = x * scale
         torch.add(scaled, shift, out=x)
-        return log_scale.sum(1), (scaled, scale, raw, bounded)
+        return log_scale.sum(1), _AffineCache(scaled, scale, raw, bounded)
 
     def backward(self, cache, grad, grad_log_det):
-        scaled, scale, raw, bounded = cache
-        grad_raw = torch.empty_like(raw)
+        grad_raw = torch.empty_like(cache.raw)
         grad_log_scale, grad_shift = grad_raw.view(grad.shape[0], 2, *grad.shape[1:]).unbind(1)
-        torch.addcmul(grad_log_det, grad, scaled, out=grad_log_scale)
+        torch.addcmul(grad_log_det, grad, cache.scaled, out=grad_log_scale)
         grad_shift.copy_(grad)
         inner = grad_raw if self.bounded_shift else grad_log_scale
-        inner.addcmul_(inner, bounded * bounded, value=self.curvature)
-        grad.mul_(scale)
+        inner.addcmul_(inner, cache.bounded * cache.bounded, value=self.curvature)
+        grad.mul_(cache.scale)
         return grad_raw
 
     def inverse(self, y, raw):
         log_scale, shift, _ = self._parameters(raw, y.shape)
         y.sub_(shift).div_(self._exp(log_scale))
         return log_scale.sum(1).neg_()
+
+
+class _Bin(NamedTuple):
+    """The numbers ``(K, A, B)`` of the bins that hold values: left edges, sizes, end slopes."""
+
+    x0: torch.Tensor
+    y0: torch.Tensor
+    w: torch.Tensor
+    h: torch.Tensor
+    d0: torch.Tensor
+    d1: torch.Tensor
+
+
+class _Lookup(NamedTuple):
+    """What the way back from the numbers of a bin to the raw parameters needs."""
+
+    powers: torch.Tensor  # the softmax's numerators, (K, 2, n_bins, A, B)
+    scale: torch.Tensor  # and what brings them to scale, (K, 2, A, B)
+    left: torch.Tensor  # left edges and sizes of the bins, less what a bin has at least
+    size: torch.Tensor
+    reached: torch.Tensor  # 1 at the edges below the value, (K, n_bins + 1, A, B)
+    level: torch.Tensor  # sigmoids of the end slopes, (K, 2, A, B)
+
+
+class _Rational(NamedTuple):
+    """Terms of the rational functions that a spline and its slope are (see ``_rational``)."""
+
+    u: torch.Tensor
+    curvature: torch.Tensor
+    denominator: torch.Tensor
+    low: torch.Tensor
+    high: torch.Tensor
+    m: torch.Tensor
+
+
+class _SplineCache(NamedTuple):
+    theta: torch.Tensor  # place in the bin, from 0 to 1
+    s: torch.Tensor  # slope of the bin, h / w
+    terms: _Rational
+    q: torch.Tensor  # rise within the bin, from 0 to 1
+    slope: torch.Tensor  # of the spline
+    w: torch.Tensor
+    h: torch.Tensor
+    inside: torch.Tensor  # 1 within the bound, otherwise 0
+    lookup: _Lookup
 
 
 class Spline(Coupling):
@@ -136,12 +188,11 @@ class Spline(Coupling):
         self.least_edges = number(np.arange(1, n_bins)[:, None, None] * min_length - bound)
 
     def _lookup(self, raw, value, axis):
-        """The numbers of the bin that holds a value: left edges, sizes, end derivatives.
+        """The ``_Bin`` that holds a value of x (axis 0) or of y (axis 1), and its ``_Lookup``.
 
         The sizes are a softmax as powers of 2, which are several times faster than those of e, and
         are not divided by their sum: only the edges that the value is compared with and the numbers
-        of its bin are brought to scale. ``reached`` ``(K, n_bins + 1, A, B)`` is 1 at the inner
-        edges below the value and 0 at those above; its ends are left to ``backward``.
+        of its bin are brought to scale. The ends of ``reached`` are left to ``backward``.
         """
         n, (n_models, n_features, n_rows) = self.n_bins, value.shape
         raw = raw.view(n_models, self.n_parameters, n_features, n_rows)
@@ -172,53 +223,71 @@ class Spline(Coupling):
         raw_derivative[:, 1:n].copy_(raw[:, 2 * n :])
         level = raw_derivative.gather(1, ends).add_(self.offset).sigmoid_()
         torch.mul(level, self.derivative_range, out=numbers[:, 4:]).add_(self.low)
-        return numbers.unbind(1), (powers, scale, left, size, reached, level)
+        return _Bin(*numbers.unbind(1)), _Lookup(powers, scale, left, size, reached, level)
 
     def forward(self, x, raw):
         # Beyond the bound the spline is taken at the bound, where it is the bound, with slope 1.
         clipped = x.clamp(-self.bound, self.bound)
-        (x0, y0, w, h, d0, d1), bins = self._lookup(raw, clipped, 0)
+        (x0, y0, w, h, d0, d1), lookup = self._lookup(raw, clipped, 0)
         theta = (clipped - x0).div_(w)
         s = h / w
-        u, curvature, denominator, low, high, m = _rational(theta, s, d0, d1)
-        q = (theta * low).div_(denominator)
-        ratio = s / denominator
-        slope = (ratio * ratio).mul_(m)
+        terms = _rational(theta, s, d0, d1)
+        q = (theta * terms.low).div_(terms.denominator)
+        ratio = s / terms.denominator
+        slope = (ratio * ratio).mul_(terms.m)
         inside = torch.eq(x, clipped, out=ratio)
         x.sub_(clipped).add_(y0).addcmul_(h, q)
-        cache = (theta, s, u, curvature, denominator, low, high, m, q, slope, w, h, inside, bins)
+        cache = _SplineCache(theta, s, terms, q, slope, w, h, inside, lookup)
         return torch.log(slope).sum(1), cache
 
     def backward(self, cache, grad, grad_log_det):
-        """Reverse mode through ``y0 + h q`` and ``2 log s + log m - 2 log denominator``."""
-        theta, s, u, curvature, denominator, low, high, m, q, slope, w, h, inside, bins = cache
+        """Reverse mode through ``y0 + h q`` and ``2 log s + log m - 2 log denominator``.
+
+        The equations are derived in docs/developer/spline_gradient.md; ``g_a`` is the gradient
+        of ``a``. The memory of the terms is used up.
+        """
+        theta, s, terms, q, slope, w, h, inside, lookup = cache
+        u, curvature, denominator, low, high, m = terms
         gradients = grad.new_empty(grad.shape[0], 6, *grad.shape[1:])
         g_x0, g_y0, g_w, g_h, g_d0, g_d1 = gradients.unbind(1)
-        g_y0.copy_(grad)
-        g_num = (grad * h).div_(denominator)
         twice = grad_log_det + grad_log_det
-        g_den = torch.addcmul(twice / denominator, g_num, q)  # with the sign turned
-        g_m = grad_log_det / m
         theta_2, rest = theta * theta, self.one - theta
-        # end derivatives
-        torch.mul(g_m, rest.mul_(rest), out=g_d0).addcmul_(u, g_num - g_den)
-        torch.mul(g_m, theta_2, out=g_d1).addcmul_(u, g_den, value=-1)
-        # the slope h / w at fixed theta
-        g_s = g_num.mul_(theta_2).addcdiv_(grad_log_det, s, value=2).addcmul_(g_m, u, value=2)
-        g_s.addcmul_(g_den, torch.sub(self.one, u, alpha=2), value=-1).div_(w)
-        # theta at fixed slope; for the value itself it is the spline's slope
+        rest_2 = rest.mul_(rest)
+        # g_y0 = g
+        g_y0.copy_(grad)
+        # g_numerator = g h / denominator
+        g_numerator = (grad * h).div_(denominator)
+        # g_denominator = -2 G / denominator - g_numerator q
+        g_denominator = torch.addcmul(-twice / denominator, g_numerator, q, value=-1)
+        # g_m = G / m
+        g_m = grad_log_det / m
+        # g_d0 = (1 - theta)^2 g_m + u (g_numerator + g_denominator)
+        torch.mul(g_m, rest_2, out=g_d0).addcmul_(u, g_numerator + g_denominator)
+        # g_d1 = theta^2 g_m + u g_denominator
+        torch.mul(g_m, theta_2, out=g_d1).addcmul_(u, g_denominator)
+        # g_s = theta^2 g_numerator + 2 G / s + 2 u g_m + (1 - 2 u) g_denominator
+        g_s = g_numerator.mul_(theta_2)
+        g_s.addcdiv_(grad_log_det, s, value=2)
+        g_s.addcmul_(g_m, u, value=2)
+        g_s.addcmul_(g_denominator, torch.sub(self.one, u, alpha=2))
+        # g_s / w, in which form the sizes need it: s = h / w
+        g_s.div_(w)
+        # fall = (low - high) / m + curvature (1 - 2 theta) / denominator
         bend = curvature.mul_(torch.sub(self.one, theta, alpha=2)).div_(denominator)
-        g_theta = (low - high).div_(m).add_(bend).mul_(twice)  # with the sign turned
-        torch.div(g_theta, w, out=g_x0).addcmul_(grad, slope, value=-1)
+        fall = (low - high).div_(m).add_(bend)
+        # g_x0 = 2 G fall / w - g slope
+        torch.div(fall.mul_(twice), w, out=g_x0).addcmul_(grad, slope, value=-1)
+        # g_w = theta g_x0 - s g_s / w
         torch.mul(theta, g_x0, out=g_w).addcmul_(g_s, s, value=-1)
+        # g_h = g_s / w + g q
         torch.addcmul(g_s, grad, q, out=g_h)
-        # The left edge moves as x does, the other way. Beyond the bound x has slope 1, and raw no
-        # influence (the sums cancel).
+        # g_x = -g_x0 within the bound; beyond it x has slope 1, and raw no influence
         grad.addcmul_(inside, g_x0 + grad, value=-1)
-        return self._raw_gradient(bins, gradients)
+        return self._raw_gradient(lookup, gradients)
 
-    def _raw_gradient(self, bins, gradients):
-        powers, scale, left, size, reached, level = bins
+    def _raw_gradient(self, lookup, gradients):
+        """The gradient of the raw parameters from those of the numbers of a bin."""
+        powers, scale, left, size, reached, level = lookup
         n, (n_models, _, n_features, n_rows) = self.n_bins, gradients.shape
         grad_raw = powers.new_empty(n_models, self.n_parameters, n_features, n_rows)
         grad_sizes, grad_derivative = grad_raw[:, : 2 * n], grad_raw[:, 2 * n :]
@@ -256,10 +325,10 @@ class Spline(Coupling):
         c = rise.mul_(s)
         root = (b * b).addcmul_(a, c, value=4).clamp_(min=0).sqrt_()
         theta = c.add_(c).div_(root.add_(b))
-        _, _, denominator, _, _, m = _rational(theta, s, d0, d1)
+        terms = _rational(theta, s, d0, d1)
         y.sub_(clipped).add_(x0).addcmul_(theta, w)
-        ratio = s.div_(denominator)
-        return (ratio * ratio).mul_(m).log_().sum(1).neg_()
+        ratio = s.div_(terms.denominator)
+        return (ratio * ratio).mul_(terms.m).log_().sum(1).neg_()
 
 
 def _rational(theta, s, d0, d1):
@@ -269,7 +338,7 @@ def _rational(theta, s, d0, d1):
     denominator = torch.addcmul(s, curvature, u)
     # d1 theta^2 + 2 s u + d0 (1 - theta)^2 as de Casteljau's: means of positive numbers only
     low, high = torch.lerp(d0, s, theta), torch.lerp(s, d1, theta)
-    return u, curvature, denominator, low, high, torch.lerp(low, high, theta)
+    return _Rational(u, curvature, denominator, low, high, torch.lerp(low, high, theta))
 
 
 def _numbers(dtype, device):
