@@ -60,6 +60,7 @@ class BaseFlowDensity(
         "activation": [StrOptions(ACTIVATIONS.keys())],
         "standardize": ["boolean"],
         "dequantize": ["boolean"],
+        "noise": [Interval(Real, 0, None, closed="left")],
         "tail_weight": [Interval(Real, 0, 1, closed="left"), StrOptions({"auto"})],
         "n_estimators": [Interval(Integral, 1, None, closed="left")],
         "n_init": [Interval(Integral, 1, None, closed="left")],
@@ -127,9 +128,7 @@ class BaseFlowDensity(
         self._n_fits += 1
         streams = RandomStreams(self._seed)
         Z = self._standardized(X, streams)
-        fraction = self.validation_fraction if self.early_stopping else None
-        splits = split_rows(len(Z), self.n_estimators, fraction, streams)
-        data = training_data(Z, weight, device, splits)
+        data = training_data(Z, weight, device, self._split(len(Z), streams))
         options = training_options(self, data.rows.shape[1], X.shape[1])
         structures = self._structures(data, options, streams, continued)
         kept = continued and np.array_equal(structures, self._density.flow.masks[:, None])
@@ -176,6 +175,11 @@ class BaseFlowDensity(
         Z = (X + spread - self.location_) / self.scale_
         fill_constant_columns(Z, X, streams("constant columns"), names)
         return Z
+
+    def _split(self, n_rows, streams):
+        """Training and validation rows of the members."""
+        fraction = self.validation_fraction if self.early_stopping else None
+        return split_rows(n_rows, self.n_estimators, fraction, streams)
 
     def _structures(self, data, options, streams, continued):
         """What the members may have for masks ``(n_estimators, n_finalists, L, d)``.

@@ -45,6 +45,11 @@ default="parity"
         the density is then that of the spread values, still in units of the data, its value at
         the grid point times the step approximates the probability of the value, and samples are
         rounded to the grid. Without it the density of a repeated value can grow without bound.
+    noise : float, default=0.0
+        Standard deviation of normal noise added to the training rows, anew at every step, as a
+        part of each column's own (in the data's units with ``standardize=False``) [5]_. The
+        density is then that of the data seen at this resolution: smooth, bounded at values that
+        repeat, and broader than the data by the noise.
     tail_weight : "auto" or float, default="auto"
         Part of broad components in the density, which give rows far from the data a low but sane
         score, and where another density is better than the flow, that one: a Gaussian and a
@@ -144,6 +149,8 @@ default="parity"
     .. [3] Durkan, C., Bekasov, A., Murray, I., Papamakarios, G., "Neural Spline Flows",
        NeurIPS 2019.
     .. [4] Smith, L. N., "Cyclical Learning Rates for Training Neural Networks", WACV 2017.
+    .. [5] Rothfuss, J., Ferreira, F., Boehm, S., Walther, S., Ulrich, M., Asfour, T., Krause, A.,
+       "Noise Regularization for Conditional Density Estimation", arXiv:1907.08982, 2019.
 
     Examples
     --------
@@ -174,6 +181,7 @@ default="parity"
         activation="relu",
         standardize=True,
         dequantize=False,
+        noise=0.0,
         tail_weight="auto",
         n_init=1,
         n_estimators=1,
@@ -201,6 +209,7 @@ default="parity"
         self.activation = activation
         self.standardize = standardize
         self.dequantize = dequantize
+        self.noise = noise
         self.tail_weight = tail_weight
         self.n_init = n_init
         self.n_estimators = n_estimators

@@ -91,4 +91,5 @@ def training_options(params, n_rows, n_features):
         n_iter_no_change=patience if params.early_stopping else None,
         tol=params.tol,
         with_replacement=solver == "sgd",
+        noise=params.noise,
     )

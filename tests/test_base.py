@@ -86,6 +86,15 @@ def test_without_standardize_densities_are_in_the_units_of_the_data():
     assert model.score(X) == pytest.approx(truth, abs=0.1)
 
 
+def test_noise_is_a_part_of_the_standard_deviation_of_a_column():
+    X = np.random.RandomState(0).standard_normal((2000, 2)) * [1.0, 100.0]
+    model = flow(noise=1.0, max_iter=20, n_layers=4).fit(X)
+    truth = multivariate_normal([0, 0], 2 * np.diag([1.0, 1e4]))  # the variance is doubled
+    drawn = model.sample(2000, random_state=0)
+    np.testing.assert_allclose(drawn.std(axis=0), np.sqrt(2) * np.array([1, 100]), rtol=0.1)
+    assert model.score(drawn) == pytest.approx(truth.logpdf(drawn).mean(), abs=0.1)
+
+
 def test_score_is_the_mean_and_bits_per_dim_the_formula_of_the_paper(estimator, X):
     log_density = estimator.fit(X).score_samples(X)
     assert log_density.shape == (300,) and log_density.dtype == np.float64
