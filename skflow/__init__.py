@@ -1,7 +1,7 @@
 """Normalizing-flow density estimators for scikit-learn."""
 
 from . import masks
-from ._coupling import CouplingFlowDensity
+from ._flow_density import CouplingFlowDensity
 from ._outlier import FlowOutlierDetector
 from ._structure_search import StructureSearchFlow
 

@@ -14,29 +14,24 @@ from sklearn.base import (
 )
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
+from ._bounds import check_bounds
+from ._columns import fit_columns
 from ._conditioners import ACTIVATIONS
 from ._couplings import COUPLINGS
 from ._density import Density
+from ._device import check_device
 from ._fitting import fit_components_and_weights, train
 from ._flow import FlowStack
 from ._member_masks import choose_masks, stack_finalists
 from ._optimizers import SCHEDULES, SOLVERS
-from ._preparation import (
-    check_device,
-    fill_constant_columns,
-    grid_steps,
-    location_and_scale,
-    split_rows,
-    training_data,
-    warn_of_few_values,
-    weighted_rows,
-)
 from ._recipe import flow_config, training_options
 from ._runtime import atomic, sheltered
 from ._streams import RandomStreams
 from ._training import make_generators
+from ._training_data import split_rows, training_data
+from ._weights import effective_rows, weighted_rows
 
 
 class BaseFlowDensity(
@@ -59,6 +54,7 @@ class BaseFlowDensity(
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions(ACTIVATIONS.keys())],
         "standardize": ["boolean"],
+        "bounds": "no_validation",  # check_bounds says what is allowed
         "dequantize": ["boolean"],
         "noise": [Interval(Real, 0, None, closed="left")],
         "tail_weight": [Interval(Real, 0, 1, closed="left"), StrOptions({"auto"})],
@@ -127,35 +123,49 @@ class BaseFlowDensity(
             self._start(X, weight)
         self._n_fits += 1
         streams = RandomStreams(self._seed)
-        Z = self._standardized(X, streams)
-        data = training_data(Z, weight, device, self._split(len(Z), streams))
-        options = training_options(self, data.rows.shape[1], X.shape[1])
+        self._columns.check(X)
+        U, log_det = self._columns.training_rows(X, streams)
+        self._columns.warn(X, U)
+        data = training_data(U, weight, device, self._split(len(U), streams))
+        n_rows = data.rows.shape[1]
+        n_effective = effective_rows(weight, len(U)) * n_rows / len(U)
+        options = training_options(self, n_rows, X.shape[1], n_effective)
         structures = self._structures(data, options, streams, continued)
         kept = continued and np.array_equal(structures, self._density.flow.masks[:, None])
         previous = self._density.flow if kept else None
-        flow = self._train(structures, previous, options, data, streams)
+        flow = self._train(structures, previous, options, data, streams, log_det)
         components, weights = fit_components_and_weights(
-            self.tail_weight, flow, Z, weight, data, streams
+            self.tail_weight, flow, U, weight, data, streams
         )
         self.tail_weight_ = float(weights[1:].sum())
-        self._density = Density(
-            self.location_,
-            self.scale_,
-            flow,
-            components,
-            weights,
-            device=self.device,
-            origin=self._origin,
-            step=self.grid_steps_,
-        )
+        self._density = Density(self._columns, flow, components, weights, device=self.device)
 
     def _start(self, X, weight):
         """What a first fit fixes for those that a warm start adds to it."""
         self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         self._n_fits = 0
-        self.location_, self.scale_ = location_and_scale(X, weight, self.standardize)
-        self.grid_steps_ = grid_steps(X) if self.dequantize else np.zeros(X.shape[1])
-        self._origin = X.min(axis=0)
+        names = getattr(self, "feature_names_in_", None)
+        bounds = check_bounds(self.bounds, X.shape[1], names)
+        self._columns = fit_columns(
+            X,
+            weight,
+            standardize=self.standardize,
+            dequantize=self.dequantize,
+            bounds=bounds,
+            names=names,
+        )
+
+    @property
+    def location_(self):
+        return self._columns.location
+
+    @property
+    def scale_(self):
+        return self._columns.scale
+
+    @property
+    def grid_steps_(self):
+        return self._columns.step
 
     def _check_continuation(self, X):
         flow = self._density.flow
@@ -165,16 +175,6 @@ class BaseFlowDensity(
                 f"{flow.n_features} features, but n_estimators={self.n_estimators} and X has "
                 f"{X.shape[1]} features. Leave them as they were or set warm_start=False."
             )
-
-    def _standardized(self, X, streams):
-        names = getattr(self, "feature_names_in_", None)
-        if not self.dequantize:
-            warn_of_few_values(X, names)
-        # a value on a grid stands for its cell
-        spread = streams("grid").uniform(-0.5, 0.5, X.shape) * self.grid_steps_
-        Z = (X + spread - self.location_) / self.scale_
-        fill_constant_columns(Z, X, streams("constant columns"), names)
-        return Z
 
     def _split(self, n_rows, streams):
         """Training and validation rows of the members."""
@@ -217,7 +217,7 @@ class BaseFlowDensity(
             interrupted = "interrupted" in reasons
             self.search_stop_reason_ = "interrupted" if interrupted else first.stop_reason
 
-    def _train(self, structures, previous, options, data, streams):
+    def _train(self, structures, previous, options, data, streams, log_det):
         """Train the members from several starts, or on from a previous stack; the best of each.
 
         A start is one of a member's structures with parameters of its own. What there is to tell
@@ -237,21 +237,23 @@ class BaseFlowDensity(
         scores = result.score.reshape(n_models, n_starts)
         best = scores.argmin(axis=1) + n_starts * np.arange(n_models)
         flow = flow.take(best).to(dtype=torch.float64, device="cpu")
-        self._describe(flow, result, best)
+        self._describe(flow, result, best, data, log_det)
         return flow
 
-    def _describe(self, flow, result, best):
+    def _describe(self, flow, result, best, data, log_det):
         """Set the fitted attributes that tell of the members and their training."""
         self.masks_ = flow.masks[0] if len(best) == 1 else flow.masks
         self.n_parameters_ = flow.n_models * flow.n_parameters
         self.n_iter_ = int(result.n_epochs[best].max())
-        shift = np.log(self.scale_).sum()  # standardised units -> the data's
-        curves = (result.loss_curve, result.validation_curve)
-        losses, scores = (
-            [shift + c[best].mean() for c in curve[: self.n_iter_]] for curve in curves
-        )
-        self.loss_curve_ = [float(loss) for loss in losses]
-        self.validation_scores_ = [-float(score) for score in scores] or None
+        # standardised units -> the data's
+        self.loss_curve_ = [
+            float(c[best].mean() - data.mean(log_det, data.rows))
+            for c in result.loss_curve[: self.n_iter_]
+        ]
+        self.validation_scores_ = [
+            float(data.mean(log_det, data.validation_rows) - c[best].mean())
+            for c in result.validation_curve[: self.n_iter_]
+        ] or None
         self._n_features_out = self.n_features_in_
 
     # ---- inference
@@ -292,6 +294,7 @@ class BaseFlowDensity(
         y : None
             Ignored.
         sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, as in ``fit``.
 
         Returns
         -------
@@ -305,10 +308,8 @@ class BaseFlowDensity(
         ValueError
             If X is no table of finite numbers with the columns of ``fit``.
         """
-        log_density = self.score_samples(X)
-        if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, log_density[:, None])
-        return float(np.average(log_density, weights=sample_weight))
+        X, weight = weighted_rows(self._checked(X), sample_weight, n_least=1)
+        return float(np.average(self._density.log_prob(X), weights=weight))
 
     def bits_per_dim(self, X, y=None, sample_weight=None):
         """Negative mean log-density in bits a dimension, as Gonsior et al. (2021) report it.

@@ -35,6 +35,8 @@ from scipy.special import gammaln, logsumexp
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 
+from ._weights import effective_rows
+
 _MAX_ROWS = 10_000  # for the mixtures; so few clusters need no more
 _LEAST_WEIGHT = 1e-3  # of a component that is no guard
 _WIDENING = 0.1  # added to the variances, which are about 1 in standardised units
@@ -209,12 +211,6 @@ class Statistics:
             return self.U, self.weight
         rows = self.rng.choice(len(self.U), _MAX_ROWS, replace=False)
         return self.U[rows], self.weight[rows] / self.weight[rows].sum()
-
-
-def effective_rows(weight):
-    """Number of rows that say as much if all count the same (Kish 1965)."""
-    weight = weight / weight.max()
-    return weight.sum() ** 2 / (weight**2).sum()
 
 
 def n_clusters(n_rows, n_features):

@@ -12,10 +12,10 @@ from ._components import (
     floors,
     least_weights,
 )
-from ._density import Density
-from ._preparation import warn
+from ._density import call_in_blocks
 from ._progress import Progress
 from ._training import Trainer
+from ._warnings import warn
 
 
 def train(flow, options, data, generators, verbose):
@@ -46,7 +46,7 @@ def train(flow, options, data, generators, verbose):
     return result
 
 
-def fit_components_and_weights(tail_weight, flow, Z, weight, data, streams):
+def fit_components_and_weights(tail_weight, flow, U, weight, data, streams):
     """Components beside the flow and the weights of all, the flow's first.
 
     Parameters
@@ -55,7 +55,7 @@ def fit_components_and_weights(tail_weight, flow, Z, weight, data, streams):
         As in ``CouplingFlowDensity``.
     flow : FlowStack
         The trained members.
-    Z : ndarray of shape (n, d)
+    U : ndarray of shape (n, d)
         All rows, in standardised units.
     weight : ndarray of shape (n,) or None
     data : TrainingData
@@ -69,16 +69,16 @@ def fit_components_and_weights(tail_weight, flow, Z, weight, data, streams):
     """
     if tail_weight == 0:
         return {}, np.ones(1)
-    components = fit_components(Z, weight, streams("tails"))
+    components = fit_components(U, weight, streams("tails"))
     if tail_weight != "auto":
         return components, fixed_weights(tail_weight)
     if data.validation_rows is None:
-        return components, least_weights(Z.shape[1])
-    log_probs, held_out_weight = _held_out_log_probs(flow, Z, weight, data, streams)
-    return components, estimate_weights(log_probs, floors(Z.shape[1]), held_out_weight)
+        return components, least_weights(U.shape[1])
+    log_probs, held_out_weight = _held_out_log_probs(flow, U, weight, data, streams)
+    return components, estimate_weights(log_probs, floors(U.shape[1]), held_out_weight)
 
 
-def _held_out_log_probs(flow, Z, weight, data, streams):
+def _held_out_log_probs(flow, U, weight, data, streams):
     """Log-densities ``(1 + J, n)`` of each member's validation rows, and the rows' weights.
 
     The flow of the member comes first, then components fitted to its training rows.
@@ -86,12 +86,8 @@ def _held_out_log_probs(flow, Z, weight, data, streams):
     parts = []
     for e, (rows, held_out) in enumerate(zip(data.rows.numpy(), data.validation_rows.numpy())):
         row_weight = None if weight is None else weight[rows]
-        components = fit_components(Z[rows], row_weight, streams("tails", 1 + e))
-        member = Density(0.0, 1.0, flow.take(e), components)
-        parts.append(
-            np.vstack(
-                [member.member_log_probs(Z[held_out]), member.component_log_probs(Z[held_out])]
-            )
-        )
+        components = fit_components(U[rows], row_weight, streams("tails", 1 + e))
+        log_probs = [component.log_prob(U[held_out]) for component in components.values()]
+        parts.append(np.vstack([call_in_blocks(flow.take(e), "log_prob", U[held_out]), *log_probs]))
     held_out = data.validation_rows.numpy().ravel()
     return np.hstack(parts), None if weight is None else weight[held_out]

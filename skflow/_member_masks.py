@@ -6,9 +6,9 @@ import numpy as np
 
 from ._candidates import CandidateEvaluator
 from ._layouts import choose_for
-from ._preparation import warn
 from ._progress import Progress
 from ._structures import check_masks, check_n_conditioning
+from ._warnings import warn
 
 
 class LayoutTask:

@@ -11,7 +11,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._blocks import blocks
-from ._coupling import CouplingFlowDensity
+from ._flow_density import CouplingFlowDensity
 from ._runtime import atomic, sheltered
 
 #: With contamination="auto", part of the ordinary rows that may be called outliers.

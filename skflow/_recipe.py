@@ -66,15 +66,19 @@ def flow_config(params):
     }
 
 
-def training_options(params, n_rows, n_features):
-    """``TrainingOptions`` from the parameters of an estimator, for a table of training rows."""
+def training_options(params, n_rows, n_features, n_effective=None):
+    """``TrainingOptions`` from the parameters of an estimator, for a table of training rows.
+
+    Where rows have weights, "auto" goes by their effective number.
+    """
+    n_effective = n_rows if n_effective is None else n_effective
 
     def chosen(value, automatic):
         return automatic if isinstance(value, str) and value == "auto" else value
 
     solver = params.solver
     single_layer = params.coupling == "affine" and not flow_config(params)["hidden_layer_sizes"]
-    n_batch = min(chosen(params.batch_size, batch_size(n_rows)), n_rows)
+    n_batch = min(chosen(params.batch_size, batch_size(n_effective)), n_rows)
     steps_per_epoch = max(1, n_rows // n_batch)
     n_epochs = chosen(params.max_iter, max_iter(steps_per_epoch))
     patience = chosen(params.n_iter_no_change, n_iter_no_change(n_epochs))
@@ -87,7 +91,7 @@ def training_options(params, n_rows, n_features):
         learning_rate_init=chosen(
             params.learning_rate_init, learning_rate_init(solver, single_layer)
         ),
-        alpha=chosen(params.alpha, alpha(n_rows, n_features, solver, single_layer)),
+        alpha=chosen(params.alpha, alpha(n_effective, n_features, solver, single_layer)),
         n_iter_no_change=patience if params.early_stopping else None,
         tol=params.tol,
         with_replacement=solver == "sgd",

@@ -35,9 +35,9 @@ class StructureSearchFlow(BaseFlowDensity):
 candidate_start, candidate_score, search_space, n_finalists, max_time, checkpoint, n_jobs
         As in ``masks.EvolutionarySearch``.
     n_conditioning, coupling, n_bins, hidden_layer_sizes, activation, standardize, dequantize, \
-noise, tail_weight, n_init, n_estimators, solver, learning_rate, learning_rate_init, alpha, \
-batch_size, max_iter, early_stopping, validation_fraction, n_iter_no_change, tol, device, verbose, \
-random_state
+bounds, noise, tail_weight, n_init, n_estimators, solver, learning_rate, learning_rate_init, \
+alpha, batch_size, max_iter, early_stopping, validation_fraction, n_iter_no_change, tol, device, \
+verbose, random_state
         As in ``CouplingFlowDensity``. Candidates are trained in the same way, with the schedule
         compressed to ``n_candidate_steps``.
     warm_start : bool, default=False
@@ -114,6 +114,7 @@ n_parameters_, n_features_in_, feature_names_in_
         activation="relu",
         standardize=True,
         dequantize=False,
+        bounds=None,
         noise=0.0,
         tail_weight="auto",
         n_init=1,
@@ -156,6 +157,7 @@ n_parameters_, n_features_in_, feature_names_in_
         self.activation = activation
         self.standardize = standardize
         self.dequantize = dequantize
+        self.bounds = bounds
         self.noise = noise
         self.tail_weight = tail_weight
         self.n_init = n_init

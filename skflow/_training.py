@@ -89,56 +89,6 @@ def draw_batches(generators, rows, n_steps, batch_size, with_replacement):
     return torch.stack(drawn, 1)
 
 
-@dataclass(frozen=True)
-class TrainingData:
-    """The table and what each model of a stack may see of it.
-
-    Attributes
-    ----------
-    table : tensor of shape (n, d)
-        All rows, in the dtype and on the device of the flow.
-    rows, validation_rows : LongTensor of shape (K or 1, m), on the CPU
-        Which rows each model trains and is validated on; the latter may be None.
-    weight : tensor of shape (n,) or None
-        Weights with mean 1.
-    context : tensor of shape (n, c) or None
-        What the density of a row is conditional on.
-    """
-
-    table: torch.Tensor
-    rows: torch.Tensor
-    validation_rows: torch.Tensor | None = None
-    weight: torch.Tensor | None = None
-    context: torch.Tensor | None = None
-
-    def at(self, rows):
-        """Copies of the rows ``(K, B, d)`` at the numbers ``(K, B)``, their weights and context."""
-        weight = None if self.weight is None else self.weight[rows]
-        return _rows_at(self.table, rows), weight, _rows_at(self.context, rows)
-
-    def member(self, k):
-        """What model k sees, as the data of a single model."""
-        return self._with_rows(lambda rows: rows[k : k + 1])
-
-    def repeated(self, n_times):
-        """The same for a stack that holds every model ``n_times`` side by side."""
-        return self._with_rows(lambda rows: rows.repeat_interleave(n_times, dim=0))
-
-    def _with_rows(self, change):
-        validation = self.validation_rows
-        return replace(
-            self,
-            rows=change(self.rows),
-            validation_rows=None if validation is None else change(validation),
-        )
-
-
-def _rows_at(table, rows):
-    if table is None:
-        return None
-    return table.index_select(0, rows.flatten()).view(*rows.shape, -1)
-
-
 def _noise_sizes(argument, noise, n_models):
     """The noise of every model as a list of numbers."""
     sizes = np.atleast_1d(np.asarray(noise, dtype=float))

@@ -6,7 +6,8 @@ import torch
 
 from skflow import _candidates, masks
 from skflow._candidates import CandidateEvaluator, stack_bounds
-from skflow._training import TrainingData, TrainingOptions
+from skflow._training import TrainingOptions
+from skflow._training_data import TrainingData
 
 
 @pytest.fixture

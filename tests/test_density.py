@@ -28,7 +28,7 @@ def test_members_are_averaged_as_densities_and_mixed_with_components(ensemble, X
     members = density.member_log_probs(Z)
     assert members.shape == (3, 600)
     average = np.log(np.exp(members).mean(axis=0))
-    terms = [average, *density.component_log_probs(Z)]
+    terms = [average, *(component.log_prob(Z) for component in density.components.values())]
     expected = logsumexp(terms, b=density.weights[:, None], axis=0)
     expected -= np.log(ensemble.scale_).sum()
     assert ensemble.score_samples(X) == pytest.approx(expected, rel=1e-9, abs=1e-9)
@@ -87,7 +87,7 @@ def test_mix_is_the_log_of_the_weighted_sum_also_where_the_flow_has_no_part(X):
     components = fit_components(Z, rng=np.random.RandomState(0))
     flow_log_prob = stats.multivariate_normal([0, 0]).logpdf(Z)
     for weights in (np.array([0.4, 0.1, 0.15, 0.05, 0.25, 0.05]), np.array([0, 1, 0, 0, 0, 0])):
-        density = _density.Density(0.0, 1.0, None, components, weights)
+        density = _density.Density(None, None, components, weights)
         log_probs = [flow_log_prob, *(c.log_prob(Z) for c in components.values())]
         assert density.mix(flow_log_prob, Z) == pytest.approx(np.log(weights @ np.exp(log_probs)))
         if weights[1] == 1:

@@ -12,7 +12,8 @@ from skflow._components import COMPONENTS, fixed_weights, floors
 from skflow._fitting import fit_components_and_weights, train
 from skflow._flow import FlowStack
 from skflow._streams import RandomStreams
-from skflow._training import TrainingData, TrainingOptions, make_generators
+from skflow._training import TrainingOptions, make_generators
+from skflow._training_data import TrainingData
 
 STREAMS = RandomStreams(0)
 

@@ -9,7 +9,7 @@ from skflow._member_masks import choose_masks, stack_finalists
 from skflow._recipe import training_options
 from skflow._streams import RandomStreams
 from skflow._structure_search import StructureSearchFlow
-from skflow._training import TrainingData
+from skflow._training_data import TrainingData
 
 STREAMS = RandomStreams(0)
 FREE = {"n_iter": 4, "n_candidate_steps": 3}

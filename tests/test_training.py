@@ -11,12 +11,12 @@ from skflow._flow import FlowStack
 from skflow._training import (
     Noise,
     Trainer,
-    TrainingData,
     TrainingOptions,
     draw_batches,
     make_generators,
     validation_loss,
 )
+from skflow._training_data import TrainingData
 
 
 @pytest.fixture

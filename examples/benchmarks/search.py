@@ -32,7 +32,8 @@ from skflow._candidates import CandidateEvaluator, stack_bounds
 from skflow._optimizers import learning_rates
 from skflow._recipe import learning_rate_init
 from skflow._search import candidate_streams, evolutionary_search, shuffle
-from skflow._training import TrainingData, TrainingOptions
+from skflow._training import TrainingOptions
+from skflow._training_data import TrainingData
 from skflow.datasets import fetch_magic
 
 N_FEATURES, N_LAYERS, BATCH, N_STEPS = 10, 8, 380, 50

@@ -42,7 +42,8 @@ from scipy import stats
 
 from skflow import _recipe, masks
 from skflow._candidates import CandidateEvaluator
-from skflow._training import TrainingData, TrainingOptions
+from skflow._training import TrainingOptions
+from skflow._training_data import TrainingData
 
 CONDITIONERS = {
     "single-layer": SINGLE_LAYER,

@@ -45,6 +45,13 @@ default="parity"
         the density is then that of the spread values, still in units of the data, its value at
         the grid point times the step approximates the probability of the value, and samples are
         rounded to the grid. Without it the density of a repeated value can grow without bound.
+    bounds : None, pair, list of pairs or dict, default=None
+        Ends of the columns' ranges, ``None`` for an open end: a pair such as ``(0, None)`` for all
+        columns, a list of a pair (or None) for each, or a dict from names of columns (or numbers,
+        where they have none) to pairs. The density is 0 outside, ``score_samples`` minus infinity,
+        and samples stay inside. ``fit`` raises where rows lie beyond. A bounded column is mapped
+        onto the line by a smooth increasing map: the inverse of softplus for one bound, which is
+        linear far from it, a logit for two.
     noise : float, default=0.0
         Standard deviation of normal noise added to the training rows, anew at every step, as a
         part of each column's own (in the data's units with ``standardize=False``) [5]_. The
@@ -112,7 +119,7 @@ default="parity"
     masks_ : ndarray of bool, shape (n_layers, n_features)
         The masks in use; (n_estimators, n_layers, n_features) for more than one member.
     location_, scale_ : ndarray of shape (n_features,)
-        Of the standardisation.
+        Of the standardisation; for bounded columns, of their mapped values.
     grid_steps_ : ndarray of shape (n_features,)
         Steps of the grids of dequantised columns, 0 for the others.
     tail_weight_ : float
@@ -181,6 +188,7 @@ default="parity"
         activation="relu",
         standardize=True,
         dequantize=False,
+        bounds=None,
         noise=0.0,
         tail_weight="auto",
         n_init=1,
@@ -209,6 +217,7 @@ default="parity"
         self.activation = activation
         self.standardize = standardize
         self.dequantize = dequantize
+        self.bounds = bounds
         self.noise = noise
         self.tail_weight = tail_weight
         self.n_init = n_init

@@ -1,0 +1,21 @@
+"""Where torch computes."""
+
+import torch
+
+
+def is_available(device):
+    return torch.device(device).type != "cuda" or torch.cuda.is_available()
+
+
+def check_device(device):
+    try:
+        known = torch.device(device)
+        if known.type == "cuda" and not torch.cuda.is_available():
+            raise RuntimeError("this machine has no CUDA device that torch can use")
+        torch.zeros(1, device=known).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ValueError(
+            f"device={device!r} cannot be used: {str(error).splitlines()[0]}. Use 'cpu' or, on a "
+            "machine with a GPU, 'cuda'."
+        ) from None
+    return known

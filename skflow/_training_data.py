@@ -1,0 +1,98 @@
+"""What a stack of models is trained on: a table, and which of its rows each model may see."""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from sklearn.model_selection import train_test_split
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The table and what each model of a stack may see of it.
+
+    Attributes
+    ----------
+    table : tensor of shape (n, d)
+        All rows, in the dtype and on the device of the flow.
+    rows, validation_rows : LongTensor of shape (K or 1, m), on the CPU
+        Which rows each model trains and is validated on; the latter may be None.
+    weight : tensor of shape (n,) or None
+        Weights with mean 1.
+    context : tensor of shape (n, c) or None
+        What the density of a row is conditional on.
+    """
+
+    table: torch.Tensor
+    rows: torch.Tensor
+    validation_rows: torch.Tensor | None = None
+    weight: torch.Tensor | None = None
+    context: torch.Tensor | None = None
+
+    def at(self, rows):
+        """Copies of the rows ``(K, B, d)`` at the numbers ``(K, B)``, their weights and context."""
+        weight = None if self.weight is None else self.weight[rows]
+        return _rows_at(self.table, rows), weight, _rows_at(self.context, rows)
+
+    def member(self, k):
+        """What model k sees, as the data of a single model."""
+        return self._with_rows(lambda rows: rows[k : k + 1])
+
+    def repeated(self, n_times):
+        """The same for a stack that holds every model ``n_times`` side by side."""
+        return self._with_rows(lambda rows: rows.repeat_interleave(n_times, dim=0))
+
+    def mean(self, values, rows):
+        """Weighted mean of values ``(n,)`` over rows of the models, all taken together."""
+        rows = rows.numpy().ravel()
+        weight = None if self.weight is None else self.weight.cpu().numpy()[rows]
+        return np.average(values[rows], weights=weight)
+
+    def _with_rows(self, change):
+        validation = self.validation_rows
+        return replace(
+            self,
+            rows=change(self.rows),
+            validation_rows=None if validation is None else change(validation),
+        )
+
+
+def _rows_at(table, rows):
+    if table is None:
+        return None
+    return table.index_select(0, rows.flatten()).view(*rows.shape, -1)
+
+
+def training_data(U, weight, device, splits):
+    """The standardised rows, their weights or None, and splits of them, as ``TrainingData``."""
+
+    def tensor(array):
+        return torch.as_tensor(array, dtype=torch.float32, device=device)
+
+    weight = None if weight is None else tensor(weight / weight.mean())
+    return TrainingData(tensor(U), *splits, weight=weight)
+
+
+def split_rows(n_rows, n_members, validation_fraction, streams):
+    """Training and validation rows of the members, each ``(n_members, m)``.
+
+    Without a fraction all rows are trained on, and the validation rows are None.
+    """
+    if validation_fraction is None:
+        return torch.arange(n_rows).repeat(n_members, 1), None
+    n_validation = math.ceil(validation_fraction * n_rows)
+    if n_rows - n_validation < 2:
+        raise ValueError(
+            f"early_stopping=True with validation_fraction={validation_fraction} sets "
+            f"{n_validation} of n_samples={n_rows} rows (of positive weight) aside, which "
+            "leaves fewer than 2 to train on. Give more rows, lower validation_fraction or set "
+            "early_stopping=False."
+        )
+    splits = [
+        train_test_split(
+            np.arange(n_rows), test_size=n_validation, random_state=streams("split", e)
+        )
+        for e in range(n_members)
+    ]
+    return tuple(torch.from_numpy(np.stack(part)) for part in zip(*splits))

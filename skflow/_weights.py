@@ -1,0 +1,29 @@
+"""Weights of rows: only their ratios matter."""
+
+import numpy as np
+from sklearn.utils.validation import _check_sample_weight
+
+
+def weighted_rows(X, sample_weight, n_least=2):
+    """The rows of positive weight, and their weights: at most 1, or None where they are equal."""
+    if sample_weight is None:
+        return X, None
+    weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    # in units of the largest, so that no sum leaves the range of numbers
+    weight = weight / max(weight.max(), np.finfo(float).tiny)
+    kept = weight > 0
+    if kept.sum() < n_least:
+        raise ValueError(
+            f"sample_weight is positive in {kept.sum()} of {len(weight)} rows (as far as numbers "
+            f"go, beside the largest); at least {n_least} need a positive weight."
+        )
+    weight = weight[kept]
+    return X[kept], None if (weight == weight[0]).all() else weight
+
+
+def effective_rows(weight, n_rows=None):
+    """Number of rows that say as much if all count the same (Kish 1965); ``n_rows`` without."""
+    if weight is None:
+        return n_rows
+    weight = weight / weight.max()
+    return weight.sum() ** 2 / (weight**2).sum()
