@@ -285,6 +285,7 @@ class BaseFlowDensity(
         X = self._checked(X)
         return self._density.log_prob(X)
 
+    @sheltered
     def score(self, X, y=None, sample_weight=None):
         """Mean log-density of the rows.
 

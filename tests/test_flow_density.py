@@ -8,7 +8,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skflow import CouplingFlowDensity, StructureSearchFlow, masks
+from skflow import CouplingFlowDensity, StructureSearchFlow, _layouts, masks
 from skflow.datasets import fetch_magic
 
 PAIR = np.array([[True, False, False, True], [False, True, True, False]])
@@ -181,7 +181,7 @@ LAYOUTS = {"mask_layout": ["parity", "random", "search"]}
 @pytest.fixture
 def short_search(monkeypatch):
     """The string "search" with 3 iterations, where all runs in this process."""
-    monkeypatch.setitem(masks._SHORTHANDS, "search", lambda: SEARCH)
+    monkeypatch.setitem(_layouts.SHORTHANDS, "search", lambda: SEARCH)
 
 
 def test_one_grid_compares_structures(X, short_search):
