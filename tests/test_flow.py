@@ -1,9 +1,7 @@
 """FlowStack: one table of flows, the same invariants for every one of them."""
 
-import copy
 import itertools
 import math
-import pickle
 
 import numpy as np
 import pytest
@@ -258,53 +256,6 @@ def test_starts_near_the_identity(flow, dtype):
     assert log_det.abs().max() < 1
 
 
-def test_pickle_and_deepcopy_are_bit_equal(flow):
-    x, context = rows_for(flow)
-    for restored in (pickle.loads(pickle.dumps(flow)), copy.deepcopy(flow)):
-        assert torch.equal(restored.theta, flow.theta)
-        assert torch.equal(restored.log_prob(x, context), flow.log_prob(x, context))
-        assert torch.equal(restored.inverse(x, context)[0], flow.inverse(x, context)[0])
-        restored.theta.zero_()
-        assert flow.theta.any()  # nothing is shared
-
-
-def test_state_is_plain(flow):
-    state = flow.__getstate__()
-    assert isinstance(state["theta"], np.ndarray) and isinstance(state["masks"], np.ndarray)
-    assert not any(isinstance(value, torch.Tensor) for value in state.values())
-
-
-@SOME
-def test_take(name):
-    flow = make_flow(name)
-    x, context = rows_for(flow)
-    log_prob = flow.log_prob(x, context)
-    for models in (1, [1], [2, 0], np.array([0, 2])):
-        part = flow.take(models)
-        index = np.atleast_1d(models)
-        assert np.array_equal(part.masks, flow.masks[index])
-        # which kernel multiplies matrices depends on how many there are
-        found, expected = part.log_prob(x[index], of_models(context, index)), log_prob[index]
-        torch.testing.assert_close(found, expected, rtol=1e-13, atol=1e-12)
-    before = flow.theta.clone()
-    part.theta.zero_()
-    assert torch.equal(flow.theta, before)
-
-
-@SOME
-def test_to(name):
-    flow = make_flow(name)
-    x, context = rows_for(flow)
-    single = flow.to(dtype=torch.float32)
-    single_context = None if context is None else context.float()
-    assert single.theta.dtype == torch.float32 and flow.theta.dtype == torch.float64
-    found, expected = single.log_prob(x.float(), single_context), flow.log_prob(x, context).float()
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-3)
-    same = flow.to()
-    same.theta.zero_()
-    assert flow.theta.any()
-
-
 @SOME
 def test_float32_gradient(name):
     """Training's precision: the gradient of the float64 flow to single precision."""
@@ -422,31 +373,6 @@ def test_density_integrates_to_one_in_two_dimensions(options):
     assert mass.item() == pytest.approx(1, abs=1e-4)
 
 
-@pytest.mark.parametrize("layout", ["odd", "unequal", "one-feature"])
-@pytest.mark.parametrize("coupling", COUPLINGS)
-def test_inherit_keeps_constants_with_their_feature(coupling, layout):
-    parent = make_flow(f"{coupling}/relu/{layout}")
-    masks = LAYOUTS[layout]
-    rng = np.random.default_rng(5)
-    child_masks = np.stack([masks[1], *rng.permuted(masks, axis=2)])
-    child = FlowStack(child_masks, **parent.config, dtype=torch.float64).inherit(parent, 1)
-    # the same masks: the same flow
-    x, context = rows_for(child)
-    expected = parent.log_prob(x[0], of_models(context, 0))[1]
-    torch.testing.assert_close(child.log_prob(x, context)[0], expected)
-    for i, layer in enumerate(child.layers):
-        mine, theirs = child.parameters.layers[i], parent.parameters.layers[i]
-        for constant in ("log_scale", "shift"):
-            inherited = getattr(theirs, constant)[1, np.argsort(parent.layers[i].order[1]), 0]
-            for k in range(child.n_models):
-                found = getattr(mine, constant)[k, np.argsort(layer.order[k]), 0]
-                assert torch.equal(found, inherited)
-        for my_linear, their_linear in zip(mine.conditioner, theirs.conditioner):
-            for my_part, their_part in zip(my_linear, their_linear):
-                assert torch.equal(my_part, their_part[1].expand_as(my_part))
-    assert parent.theta.data_ptr() != child.theta.data_ptr()
-
-
 @pytest.mark.parametrize("value", [1e6, -1e6, 1e30, -1e30])
 def test_far_away_rows_score_finitely(flow, value):
     x, context = rows_for(flow)
@@ -460,23 +386,3 @@ def test_far_away_rows_score_finitely(flow, value):
     assert (log_prob[:, 0] < -1e9).all()
     back, log_det = flow.inverse(x, context)
     assert torch.isfinite(back).all() and torch.isfinite(log_det).all()
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-@SOME
-def test_on_cuda(name):
-    flow = make_flow(name)
-    x, context = rows_for(flow)
-    on_gpu, gpu_x = flow.to(device="cuda"), x.cuda()
-    gpu_context = None if context is None else context.cuda()
-    assert on_gpu.theta.is_cuda
-    found = on_gpu.log_prob(gpu_x, gpu_context).cpu(), on_gpu.inverse(gpu_x, gpu_context)[0].cpu()
-    torch.testing.assert_close(found[0], flow.log_prob(x, context))
-    torch.testing.assert_close(found[1], flow.inverse(x, context)[0])
-    buffer, views = flow.gradient_buffer()
-    flow.loss_and_gradient(x, views, context=context)
-    gpu_buffer, views = on_gpu.gradient_buffer()
-    on_gpu.loss_and_gradient(gpu_x, views, context=gpu_context)
-    torch.testing.assert_close(gpu_buffer.cpu(), buffer)
-    # a reader without a GPU can load it
-    assert torch.equal(pickle.loads(pickle.dumps(on_gpu)).theta, flow.theta)
