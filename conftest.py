@@ -1,4 +1,4 @@
-"""Pictures in tests and docstrings: drawn without a screen, and closed afterwards."""
+"""For tests and docstrings alike: pictures without a screen, closed afterwards; what is slow."""
 
 import os
 import sys
@@ -6,6 +6,12 @@ import sys
 import pytest
 
 os.environ.setdefault("MPLBACKEND", "agg")  # before anything imports pyplot
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.path.name == "README.md":  # its examples train flows as users would
+            item.add_marker("slow")
 
 
 @pytest.fixture(autouse=True)

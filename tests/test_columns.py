@@ -82,6 +82,7 @@ def test_grids_are_found_and_nothing_else():
     assert grid_steps(X) == pytest.approx([0, 1, 2.5, 0.1, 0, 0])
 
 
+@pytest.mark.slow
 def test_a_dequantised_density_gives_the_probability_of_each_value():
     rng = np.random.RandomState(0)
     p = np.array([0.1, 0.3, 0.4, 0.2])

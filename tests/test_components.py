@@ -66,6 +66,7 @@ def test_they_are_proper_in_any_units(name):
     assert near > far + 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COMPONENTS)
 def test_samples_are_of_their_component(table, name):
     component = fitted(table)[name]

@@ -217,6 +217,7 @@ def test_environment_variable_and_return_X_y(name, paper_data, monkeypatch):
         np.testing.assert_array_equal(y, bunch.target)
 
 
+@pytest.mark.slow
 @pytest.mark.paper_data
 @pytest.mark.parametrize("name", NAMES)
 def test_as_frame(name, paper_data):
@@ -268,6 +269,7 @@ def test_magic_test_rows_have_the_prepared_classes(paper_data):
 # ---- download, on made-up tables ----
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_download_is_converted_and_kept(name, tmp_path, serve, monkeypatch):
     rows = made_up_rows(name)

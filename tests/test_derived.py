@@ -127,6 +127,7 @@ def test_sizes_are_those_asked_for(gaussian, n_conditioning, max_evaluations):
     assert masks.is_alternating(made)
 
 
+@pytest.mark.slow
 def test_score_ranks_structures_as_training_does(rng):
     """Two pairs of dependent columns and a lone one."""
     common = rng.standard_normal((2000, 2)).repeat(2, axis=1)

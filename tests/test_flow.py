@@ -362,6 +362,7 @@ def test_density_integrates_to_one_in_one_dimension(options):
     torch.testing.assert_close(mass, torch.ones_like(mass), rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [o for _, o in FLOWS.values()][:: len(LAYOUTS)])
 def test_density_integrates_to_one_in_two_dimensions(options):
     masks = np.array([[[True, False], [False, True]]])

@@ -71,6 +71,7 @@ def test_masks_that_are_drawn_have_the_sizes_that_were_asked_for(X, layout, n_co
     assert hasattr(model, "search_history_") == (layout is SEARCH)
 
 
+@pytest.mark.slow
 def test_the_layout_decides_what_the_density_can_express():
     """A feature that is never transformed but by constants stays normal."""
     X = np.random.RandomState(0).standard_normal((1000, 2))
@@ -201,6 +202,7 @@ def test_grid_in_a_pipeline(X, short_search):
     assert search.best_estimator_["scale"].inverse_transform(Z).shape == (5, 4)
 
 
+@pytest.mark.slow
 def test_grid_with_two_processes(X):
     grid = {"mask_layout": ["parity", "random", SEARCH]}
     alone, spread = (GridSearchCV(flow(), grid, cv=2, n_jobs=n).fit(X) for n in (None, 2))
@@ -223,6 +225,7 @@ def test_grid_over_the_parameters_of_a_layout(X):
 # ---- the paper's data
 
 
+@pytest.mark.slow
 @pytest.mark.paper_data
 def test_magic_with_the_architecture_of_the_paper(paper_data):
     """In bits per dimension: the paper 16.75 (parity) and 6.24 (searched), a Gaussian 4.51."""

@@ -85,6 +85,7 @@ def null_pvalues():
     return draw
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", [0.02, 0.05, 0.1, 0.2, 0.5, 0.9])
 @pytest.mark.parametrize("n_calibration", [2, 19, 60])
 def test_pvalues_are_valid_at_every_level(null_pvalues, n_calibration, level):
@@ -96,6 +97,7 @@ def test_pvalues_are_valid_at_every_level(null_pvalues, n_calibration, level):
     assert binomtest(n_small, len(pvalues), exact).pvalue > 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", [0.05, 0.2, 0.5, 0.9])
 def test_pvalues_are_valid_with_ties(null_pvalues, level):
     pvalues = null_pvalues(19, 1.0)
@@ -135,6 +137,7 @@ def test_density_does_not_see_the_rows_set_aside():
     np.testing.assert_array_equal(np.sort(scores), detector.calibration_scores_)
 
 
+@pytest.mark.slow
 def test_pvalues_of_a_flow_on_new_rows(flow_detector):
     pvalues = flow_detector.pvalue(correlated(20_000, seed=1))
     n = len(flow_detector.calibration_scores_)
@@ -158,6 +161,7 @@ def hand_made_selection(pvalues, fdr):
     return pvalues <= (np.sort(pvalues)[ks[-1] - 1] if ks else -1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fdr", [0.1, 0.3])
 def test_selection_keeps_the_false_discovery_rate(fdr):
     rng = np.random.default_rng(0)
@@ -235,6 +239,7 @@ def test_explanation_of_a_gaussian_is_half_its_squared_residuals():
     np.testing.assert_allclose(found, (z[rows] ** 2 - 1) / 2, rtol=0.1, atol=0.25)
 
 
+@pytest.mark.slow
 def test_explanation_has_mean_zero(flow_detector):
     X = flow_detector.density_.sample(400, random_state=0)
     contributions = flow_detector.explain(X)
