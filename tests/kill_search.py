@@ -2,11 +2,12 @@
 
     python tests/kill_search.py --moments 20 --seed 0
 
-Each search runs in a process of its own and is killed (SIGKILL) at a moment that is drawn
-uniformly from the time that an unbroken one takes. The same call then goes on from the checkpoint,
-and its result is compared with the unbroken one's: every record of the history and the scores of
-all rows. What is lost are the candidates that were trained twice; the command fails if these are
-more than the stack that was being trained, or if a result differs.
+Each search runs in a process of its own and is killed (SIGKILL) when a stack that is drawn at
+random has begun and a random part of the time that a stack takes has passed. (Not at a moment after
+the start: how long a process takes depends on what else runs.) The same call then goes on from the
+checkpoint, and its result is compared with that of an unbroken one: every record of the history,
+and the scores of all rows. Lost are the candidates that were trained twice; the command fails if
+these are more than the stack that was being trained, or if a result differs.
 """
 
 import argparse
@@ -104,6 +105,16 @@ def killed_when(wait, folder, candidate_start):
     return LoggedStacks(folder / "stacks").sizes()
 
 
+def wait_for(stacks, n_stacks, seconds=0.0):
+    """Return so many seconds after the n-th stack was begun."""
+    give_up = time.monotonic() + 120
+    while len(stacks.sizes()) < n_stacks:
+        if time.monotonic() > give_up:
+            raise TimeoutError(f"{len(stacks.sizes())} of {n_stacks} stacks after two minutes")
+        time.sleep(0.001)
+    time.sleep(seconds)
+
+
 def gone_on(folder, *args):
     """The same call once more; the estimator and the sizes of the stacks that were left."""
     with LoggedStacks(folder / "left") as stacks:
@@ -130,20 +141,22 @@ def kill(n_moments, seed):
             search(None, candidate_start)  # what is loaded at first use
             begin = time.monotonic()
             whole, planned = gone_on(Path(folder), candidate_start)
-            duration = time.monotonic() - begin
-        for moment in rng.uniform(0, duration, n_moments // 2):
+            duration = (time.monotonic() - begin) / len(planned)
+        for n_stacks in rng.integers(1, len(planned), n_moments // 2, endpoint=True):
             with tempfile.TemporaryDirectory() as folder:
                 folder = Path(folder)
-                begun = killed_when(partial(time.sleep, moment), folder, candidate_start)
+                stacks = LoggedStacks(folder / "stacks")
+                wait = partial(wait_for, stacks, n_stacks, rng.uniform(0, duration))
+                begun = killed_when(wait, folder, candidate_start)
                 flow, left = gone_on(folder, candidate_start)
             lost = sum(begun) + sum(left) - sum(planned)
-            at_most = begun[-1] if begun else 0
+            at_most = begun[-1]
             apart = difference(flow, whole)
             failed += lost > at_most or apart > 1e-5
             print(
-                f"{candidate_start:8} killed after {moment:5.2f} s and {len(begun):2} of "
-                f"{len(planned)} stacks: {lost:2} candidates trained twice (the last stack had "
-                f"{at_most:2}), largest difference {apart:.1e}",
+                f"{candidate_start:8} killed in stack {len(begun):2} of {len(planned)}: {lost:2} "
+                f"candidates trained twice (the stack had {at_most:2}), largest difference "
+                f"{apart:.1e}",
                 flush=True,
             )
     print(f"{failed} of {2 * (n_moments // 2)} failed")

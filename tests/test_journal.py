@@ -1,11 +1,11 @@
 """The journal of a search: nothing but the stack that was trained is lost, wherever it breaks."""
 
 import os
-import time
+from functools import partial
 
 import numpy as np
 import pytest
-from kill_search import LoggedStacks, difference, gone_on, killed_when, search
+from kill_search import LoggedStacks, difference, gone_on, killed_when, search, wait_for
 
 from skflow import CouplingFlowDensity, StructureSearchFlow, masks
 from skflow._journal import SearchJournal, fingerprint
@@ -172,14 +172,8 @@ def test_warm_start_goes_on_in_a_journal_of_its_own(tmp_path):
 def test_a_killed_search_loses_the_stack_that_was_trained(tmp_path, candidate_start, n_stacks):
     """``kill_search.py`` kills at random moments; here a stack has just begun."""
 
-    def wait():
-        give_up = time.monotonic() + 120
-        stacks = LoggedStacks(tmp_path / "stacks")
-        while len(stacks.sizes()) < n_stacks:
-            assert time.monotonic() < give_up
-            time.sleep(0.001)
-
     whole, planned = gone_on(tmp_path / "whole", candidate_start)
+    wait = partial(wait_for, LoggedStacks(tmp_path / "stacks"), n_stacks)
     begun = killed_when(wait, tmp_path, candidate_start)
     assert n_stacks <= len(begun) < len(planned)
     flow, left = gone_on(tmp_path, candidate_start)
