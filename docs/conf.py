@@ -5,6 +5,10 @@ From the root of the repository, the site:
     pip install -e ".[docs]"
     python -m sphinx -W -b html docs docs/_build/html
 
+what can be checked of it (links, alternative texts, widths of code lines):
+
+    python docs/check_site.py docs/_build/html
+
 and the code blocks of the pages, which are doctests:
 
     pip install -e ".[docs,test]"
@@ -23,8 +27,12 @@ os.environ.setdefault("MPLBACKEND", "agg")
 
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
+from numpydoc.xref import DEFAULT_LINKS
 
 import skflow
+
+sys.path.insert(0, os.path.dirname(__file__))
+import make_inventories
 
 project = "skflow"
 author = "the skflow developers"
@@ -34,8 +42,11 @@ version = release = skflow.__version__
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
+    "sphinx.ext.intersphinx",
+    "sphinx.ext.viewcode",
     "numpydoc",
     "myst_parser",
+    "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
 ]
 exclude_patterns = [
@@ -48,7 +59,11 @@ exclude_patterns = [
 ]
 templates_path = ["_templates"]
 default_role = "py:obj"  # single backticks in docstrings are names
-nitpicky = False  # names of scikit-learn and numpy are not resolved: the build needs no network
+nitpicky = False  # types in docstrings are often words
+
+# Objects of other projects, without a network.
+intersphinx_mapping = make_inventories.write(Path(__file__).parent / "_build" / "inventories")
+intersphinx_disabled_reftypes = ["std:doc", "std:label"]
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
@@ -56,6 +71,14 @@ myst_heading_anchors = 3
 autosummary_generate = True
 autodoc_member_order = "bysource"
 numpydoc_show_class_members = False  # the template lists them
+numpydoc_xref_param_type = True
+numpydoc_xref_ignore = "all"  # other words than these are words
+numpydoc_xref_aliases = {word: word for word in DEFAULT_LINKS} | make_inventories.TYPES
+
+# A copied example is code only: without prompts and without results.
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+copybutton_exclude = ".linenos, .gp, .go"
 
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
@@ -63,6 +86,9 @@ sphinx_gallery_conf = {
     "filename_pattern": r"plot_",
     "ignore_pattern": r"__init__\.py|[/\\](benchmarks|paper)[/\\]",
     "within_subsection_order": "FileNameSortKey",
+    "backreferences_dir": "generated/examples",  # for the lists at the end of API pages
+    "doc_module": ("skflow",),
+    "reference_url": {"skflow": None},
     "image_scrapers": ("matplotlib",),
     "matplotlib_animations": False,
     "default_thumb_file": None,
@@ -80,7 +106,9 @@ html_title = "skflow"
 html_static_path = ["_static"]
 html_css_files = ["skflow.css"]
 html_math_renderer = "mathml"
-html_sidebars = {page: [] for page in ("quickstart", "which_estimator", "theory", "faq")}
+html_sidebars = {
+    page: [] for page in ("quickstart", "which_estimator", "theory", "faq", "glossary", "changelog")
+}
 html_show_sourcelink = False
 html_show_copyright = False
 html_theme_options = {
@@ -88,7 +116,7 @@ html_theme_options = {
     "navbar_persistent": ["search-button"],
     "show_toc_level": 2,
     "navigation_with_keys": False,
-    "header_links_before_dropdown": 8,
+    "header_links_before_dropdown": 6,  # one line; the others are under "More"
     "footer_start": ["sphinx-version"],
     "footer_end": ["theme-version"],
 }

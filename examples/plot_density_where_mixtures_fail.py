@@ -87,7 +87,9 @@ drawn = {
     f"mixture of {mixture.n_components}": mixture.sample(2000)[0],
 }
 colors = {"data": "#333333", "flow": "#0072b2", "mixture": "#d55e00"}
-figure, axes = plt.subplots(1, 3, sharex=True, sharey=True, figsize=(8, 3.2), layout="constrained")
+figure, axes = plt.subplots(
+    1, 3, sharex=True, sharey=True, figsize=(8, 3.2), layout="constrained"
+)
 for axis, (name, sample) in zip(axes, drawn.items()):
     color = colors[name.split()[0]]
     axis.scatter(sample[:, 0], sample[:, 1], s=3, alpha=0.4, color=color, linewidths=0)
@@ -101,7 +103,9 @@ plt.show()
 figure, axis = plt.subplots(figsize=(5.5, 3.4), layout="constrained")
 for name, marker in {"mixture": "s", "flow": "o"}.items():
     axis.plot(table.index, table[name], marker=marker, color=colors[name], label=name)
-axis.set(xlabel="features", ylabel="distance from the truth\nnats a row", xticks=table.index)
+axis.set(
+    xlabel="features", ylabel="distance from the truth\nnats a row", xticks=table.index
+)
 axis.set_ylim(bottom=0)
 axis.legend(frameon=False)
 plt.show()

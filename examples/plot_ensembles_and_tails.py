@@ -51,9 +51,9 @@ models = {
         tail_weight=0, n_estimators=4, max_iter=50, random_state=0
     ).fit(X_train),
     "one flow and tails": CouplingFlowDensity(max_iter=50, random_state=0).fit(X_train),
-    "four flows and tails": CouplingFlowDensity(n_estimators=4, max_iter=50, random_state=0).fit(
-        X_train
-    ),
+    "four flows and tails": CouplingFlowDensity(
+        n_estimators=4, max_iter=50, random_state=0
+    ).fit(X_train),
 }
 shifted = {name: model.score_samples(X_shifted) for name, model in models.items()}
 table = pd.DataFrame(
@@ -65,7 +65,9 @@ table = pd.DataFrame(
     },
     index=models,
 )
-print("Mean log-density in nats, that of the worst malignant row, and the weight of the tails\n")
+print(
+    "Mean log-density in nats, the worst malignant row, and the weight of the tails\n"
+)
 print(table.round(2).to_string())
 
 # %%
@@ -91,7 +93,13 @@ single = np.transpose([flow.score_samples(path) for flow in bare])
 lines = axis.plot(distance, single, color="#777777", linewidth=1.2, linestyle="--")
 lines[0].set_label("one flow, four seeds")
 for name, color in {"four flows": "#e69f00", "four flows and tails": "#0072b2"}.items():
-    axis.plot(distance, models[name].score_samples(path), color=color, linewidth=2.2, label=name)
+    axis.plot(
+        distance,
+        models[name].score_samples(path),
+        color=color,
+        linewidth=2.2,
+        label=name,
+    )
 axis.set(
     xlabel="distance from the benign mean (1: the malignant mean)",
     ylabel="log-density, nats (linear to ±100, then log)",

@@ -39,7 +39,9 @@ def fill_in(model, X, low, high, *, n_grid=60, n_sweeps=20, seed=0):
             grid = np.repeat(filled[rows], n_grid, axis=0)
             grid[:, j] = np.tile(centres, rows.sum())
             log_density = model.score_samples(grid).reshape(-1, n_grid)
-            cumulative = np.exp(log_density - log_density.max(axis=1, keepdims=True)).cumsum(axis=1)
+            cumulative = np.exp(
+                log_density - log_density.max(axis=1, keepdims=True)
+            ).cumsum(axis=1)
             u = rng.uniform(size=(rows.sum(), 1)) * cumulative[:, -1:]
             cell = (cumulative < u).sum(axis=1)
             filled[rows, j] = rng.uniform(edges[cell, j], edges[cell + 1, j])
@@ -60,11 +62,20 @@ from sklearn.mixture import GaussianMixture
 from skflow import CouplingFlowDensity
 
 covariance = np.array(
-    [[1.0, 0.6, 0.3, -0.4], [0.6, 1.0, 0.5, 0.0], [0.3, 0.5, 1.0, 0.4], [-0.4, 0.0, 0.4, 1.0]]
+    [
+        [1.0, 0.6, 0.3, -0.4],
+        [0.6, 1.0, 0.5, 0.0],
+        [0.3, 0.5, 1.0, 0.4],
+        [-0.4, 0.0, 0.4, 1.0],
+    ]
 )
 rows = np.random.default_rng(0).multivariate_normal(np.zeros(4), covariance, 4000)
 exact = GaussianMixture(1)
-exact.weights_, exact.means_, exact.covariances_ = np.ones(1), np.zeros((1, 4)), covariance[None]
+exact.weights_, exact.means_, exact.covariances_ = (
+    np.ones(1),
+    np.zeros((1, 4)),
+    covariance[None],
+)
 exact.precisions_cholesky_ = np.linalg.inv(np.linalg.cholesky(covariance)).T[None]
 flow = CouplingFlowDensity(
     n_layers=4, hidden_layer_sizes=(32,), max_iter=30, tail_weight=0, random_state=0
@@ -72,7 +83,9 @@ flow = CouplingFlowDensity(
 
 known, sought = [2, 3], [0, 1]
 values = np.array([1.0, -0.5])
-gain = covariance[np.ix_(sought, known)] @ np.linalg.inv(covariance[np.ix_(known, known)])
+gain = covariance[np.ix_(sought, known)] @ np.linalg.inv(
+    covariance[np.ix_(known, known)]
+)
 mean = gain @ values
 spread = covariance[np.ix_(sought, sought)] - gain @ covariance[np.ix_(known, sought)]
 
@@ -111,12 +124,16 @@ low, high = X_train.min(axis=0) - 0.3, X_train.max(axis=0) + 0.3
 filled = {
     "truth": X_test,
     "drawn from the flow": fill_in(moons, incomplete, low, high),
-    "mean of 30 neighbours": KNNImputer(n_neighbors=30).fit(X_train).transform(incomplete),
+    "mean of 30 neighbours": KNNImputer(n_neighbors=30)
+    .fit(X_train)
+    .transform(incomplete),
 }
 figure, axes = plt.subplots(
     1, 3, figsize=(9.5, 3.3), sharex=True, sharey=True, layout="constrained"
 )
-for axis, (name, sample), color in zip(axes, filled.items(), ("#222222", "#0072b2", "#d55e00")):
+for axis, (name, sample), color in zip(
+    axes, filled.items(), ("#222222", "#0072b2", "#d55e00")
+):
     axis.scatter(*sample.T, s=4, color=color)
     axis.set(title=name, xlabel="feature 0, known")
 axes[0].set_ylabel("feature 1, missing")
@@ -130,4 +147,6 @@ plt.show()
 for name, sample in filled.items():
     error = np.sqrt(np.mean((sample[:, 1] - X_test[:, 1]) ** 2))
     score = moons.score(sample)
-    print(f"{name:22} mean log-density {score:6.2f} nats, root mean squared error {error:.2f}")
+    print(
+        f"{name:22} log-density {score:6.2f} nats, root mean squared error {error:.2f}"
+    )

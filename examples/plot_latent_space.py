@@ -20,16 +20,26 @@ import numpy as np
 from sklearn.model_selection import train_test_split
 
 from skflow import CouplingFlowDensity
-from skflow.inspection import DensityDisplay, LatentQQDisplay, PairPlotDisplay, PITDisplay
+from skflow.inspection import (
+    DensityDisplay,
+    LatentQQDisplay,
+    PairPlotDisplay,
+    PITDisplay,
+)
 
 rng = np.random.default_rng(0)
 angle = np.pi / 2 + 0.5 * rng.standard_normal(8000)
 radius = 1 + 0.1 * rng.standard_normal(8000)
 X = radius[:, None] * np.column_stack([np.cos(angle), np.sin(angle)])
-X_train, X_test, _, angle_test = train_test_split(X, angle, test_size=0.5, random_state=0)
+X_train, X_test, _, angle_test = train_test_split(
+    X, angle, test_size=0.5, random_state=0
+)
 flow = CouplingFlowDensity(max_iter=40, tail_weight=0, random_state=0).fit(X_train)
 Z_test = flow.transform(X_test)
-print("there and back, largest difference:", np.abs(flow.inverse_transform(Z_test) - X_test).max())
+print(
+    "there and back, largest difference:",
+    np.abs(flow.inverse_transform(Z_test) - X_test).max(),
+)
 
 circle = np.linspace(0, 2 * np.pi, 401)
 figure, axes = plt.subplots(1, 2, figsize=(8.5, 3.8), layout="constrained")
@@ -92,12 +102,16 @@ steps = np.linspace(0, 1, 40)[:, None]
 z_start, z_end = flow.transform([start, end])
 paths = {
     "straight in the data": (1 - steps) * start + steps * end,
-    "straight in latent space": flow.inverse_transform((1 - steps) * z_start + steps * z_end),
+    "straight in latent space": flow.inverse_transform(
+        (1 - steps) * z_start + steps * z_end
+    ),
 }
 display = DensityDisplay.from_estimator(flow, X_train)
 for (name, path), color in zip(paths.items(), ("#d55e00", "#222222")):
-    display.ax_.plot(*path.T, color=color, marker="o", markersize=2.5, linewidth=1, label=name)
-    print(f"{name}: lowest log-density on the way {flow.score_samples(path).min():.1f} nats")
+    display.ax_.plot(
+        *path.T, color=color, marker="o", markersize=2.5, linewidth=1, label=name
+    )
+    print(f"{name}: lowest log-density {flow.score_samples(path).min():.1f} nats")
 display.ax_.legend(loc="lower center", fontsize="small")
 plt.show()
 

@@ -97,7 +97,9 @@ import matplotlib.pyplot as plt
 
 from skflow.inspection import MaskDisplay
 
-figure, axes = plt.subplots(len(layouts), sharex=True, figsize=(7.5, 8), layout="constrained")
+figure, axes = plt.subplots(
+    len(layouts), sharex=True, figsize=(7.5, 8), layout="constrained"
+)
 for axis, (name, layout), score in zip(axes, layouts.items(), table["nats a row"]):
     fitted = clone(pipeline).set_params(flow__mask_layout=layout).fit(X)
     MaskDisplay.from_masks(

@@ -52,7 +52,9 @@ groups = {"benign": X_benign, "malignant": X_malignant}
 figure, axes = plt.subplots(1, 2, figsize=(8, 3.2), layout="constrained", sharex=True)
 for axis, (name, rows) in zip(axes, groups.items()):
     share = np.full(len(rows), 1 / len(rows))
-    axis.hist(detector.pvalue(rows), np.linspace(0, 1, 11), weights=share, color=colors[name])
+    axis.hist(
+        detector.pvalue(rows), np.linspace(0, 1, 11), weights=share, color=colors[name]
+    )
     axis.axhline(0.1, color="#333333", linestyle="--", linewidth=1)
     axis.set(title=f"{len(rows)} new {name} rows", xlabel="p-value", ylim=(0, 1))
 axes[0].set_ylabel("part of the rows")
@@ -90,7 +92,9 @@ print(table.fillna(0).astype(int).to_string())
 # one with the largest contribution of a feature.
 
 selected = new[detector.select(new, fdr=0.1)]
-contributions = pd.DataFrame(detector.explain(selected), selected.index, selected.columns)
+contributions = pd.DataFrame(
+    detector.explain(selected), selected.index, selected.columns
+)
 in_range = ((selected >= X_train.min()) & (selected <= X_train.max())).all(axis=1)
 rows = {
     "lowest density": detector.score_samples(selected).argmin(),
@@ -100,7 +104,9 @@ rows = {
 figure, axes = plt.subplots(1, 2, sharey=True, figsize=(8, 3.6), layout="constrained")
 for axis, (title, row) in zip(axes, rows.items()):
     gain = contributions.iloc[row]
-    axis.barh(gain.index, gain, color=np.where(gain == gain.max(), "#d55e00", "#888888"))
+    axis.barh(
+        gain.index, gain, color=np.where(gain == gain.max(), "#d55e00", "#888888")
+    )
     axis.axvline(0, color="#333333", linewidth=0.8)
     axis.set(title=title, xlabel="contribution, nats")
 axes[0].invert_yaxis()
@@ -114,11 +120,16 @@ row = rows["all values in range"]
 name = contributions.iloc[row].idxmax()
 partner = X_train.corr()[name].drop(name).abs().idxmax()
 values = selected.iloc[row]
-print(f"p-value {detector.pvalue(selected.iloc[[row]])[0]:.3f}, {name}: {values[name]:.4g}")
+p_value = detector.pvalue(selected.iloc[[row]])[0]
+print(f"p-value {p_value:.3f}, {name}: {values[name]:.4g}")
 
 figure, axis = plt.subplots(figsize=(5.5, 3.8), layout="constrained")
-axis.scatter(X_train[partner], X_train[name], s=9, color="#0072b2", label="rows of the fit")
-axis.scatter(values[partner], values[name], s=70, marker="D", color="#d55e00", label="this row")
+axis.scatter(
+    X_train[partner], X_train[name], s=9, color="#0072b2", label="rows of the fit"
+)
+axis.scatter(
+    values[partner], values[name], s=70, marker="D", color="#d55e00", label="this row"
+)
 axis.set(xlabel=partner, ylabel=name)
 axis.legend(frameon=False)
 plt.show()

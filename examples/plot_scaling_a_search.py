@@ -42,7 +42,7 @@ search = StructureSearchFlow(
 def timed(name, estimator):
     start = time.perf_counter()
     fitted = clone(estimator).fit(X)
-    print(f"{name:22} {time.perf_counter() - start:5.1f} s, cost {history(fitted)[-1]:.6f}")
+    print(f"{name:22} {time.perf_counter() - start:5.1f} s, {history(fitted)[-1]:.6f}")
     return fitted
 
 
@@ -78,12 +78,14 @@ print("the same structure:", np.array_equal(alone.masks_, spread.masks_))
 try:
     from distributed import Client
 except ImportError:
-    print("dask.distributed is not installed: loky once more (pip install 'dask[distributed]').")
+    print("dask.distributed is not installed (pip install 'dask[distributed]'): loky")
     with parallel_config(backend="loky", inner_max_num_threads=1):
         remote = timed("two processes, loky", search)
 else:
     with (
-        Client(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None),
+        Client(
+            n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
+        ),
         parallel_config(backend="dask"),
     ):
         remote = timed("two workers, dask", search)

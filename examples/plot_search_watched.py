@@ -25,7 +25,9 @@ from skflow.datasets import fetch_turbine
 
 try:
     turbine = fetch_turbine(as_frame=True, download_if_missing=False)
-    X, X_test = (turbine.data.iloc[turbine[part]] for part in ("fit_indices", "heldout_indices"))
+    X, X_test = (
+        turbine.data.iloc[turbine[part]] for part in ("fit_indices", "heldout_indices")
+    )
     X, batch_size = X.iloc[:6000], 256
     print(f"turbine: {len(X)} rows to fit, {len(X_test)} held out")
 except OSError:
@@ -79,7 +81,10 @@ plt.show()
 figure, axes = plt.subplots(2, 1, figsize=(7, 4.2), layout="constrained")
 names = list(X.columns)
 MaskDisplay.from_masks(
-    search.initial_masks_, feature_names=names, name="before: drawn at random", ax=axes[0]
+    search.initial_masks_,
+    feature_names=names,
+    name="before: drawn at random",
+    ax=axes[0],
 )
 MaskDisplay.from_estimator(search, name="after 200 iterations", ax=axes[1])
 axes[0].set_xticks([])
@@ -115,12 +120,14 @@ for seed in range(3):
         watched.set_params(n_search_iter=n_search_iter).fit(X)
         scores[n_search_iter, seed] = watched.score(X_test)
     for layout in ("parity", "derived"):
-        flow = CouplingFlowDensity(mask_layout=layout, random_state=seed, **settings).fit(X)
+        flow = CouplingFlowDensity(
+            mask_layout=layout, random_state=seed, **settings
+        ).fit(X)
         scores[layout, seed] = flow.score(X_test)
 
 scores = pd.Series(scores).unstack()
 scores.columns = [f"seed {seed}" for seed in scores.columns]
-print("Mean log-density of held-out rows in nats: after so many iterations, and without a search\n")
+print("Held-out log-density in nats: after so many iterations, and without a search\n")
 print(scores.loc[[*stages, "parity", "derived"]].round(2))
 
 # %%

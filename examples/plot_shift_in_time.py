@@ -27,12 +27,13 @@ try:
     turbine = fetch_turbine(download_if_missing=False)
     X_train = turbine.data[turbine.fit_indices[:3000]]
     X_before, X_after = (
-        turbine.data[np.sort(turbine[part])] for part in ("heldout_indices", "test_indices")
+        turbine.data[np.sort(turbine[part])]
+        for part in ("heldout_indices", "test_indices")
     )
     before, after = "2011 to 2013, held out", "2014 and 2015"
     n_blocks = 18, 24
 except OSError:
-    print("The turbine table is not on this machine: tumours instead, benign and then malignant.")
+    print("The turbine table is not here: tumours instead, benign and then malignant.")
     cancer = load_breast_cancer()
     X, benign = cancer.data[:, :10], cancer.target == 1
     X_train, X_before = train_test_split(X[benign], test_size=0.4, random_state=0)
@@ -82,7 +83,11 @@ import matplotlib.pyplot as plt
 figure, axis = plt.subplots(figsize=(7.5, 4), layout="constrained")
 colors = ["#777777", "#e69f00", "#0072b2"]
 for (name, parts), color, marker in zip(scores.items(), colors, "sDo"):
-    means = [block.mean() for part, n in zip(parts, n_blocks) for block in np.array_split(part, n)]
+    means = [
+        block.mean()
+        for part, n in zip(parts, n_blocks)
+        for block in np.array_split(part, n)
+    ]
     axis.plot(means, color=color, marker=marker, markersize=4, label=name)
 axis.axvspan(n_blocks[0] - 0.5, sum(n_blocks) - 0.5, color="#f0f0f0", zorder=0)
 axis.set(

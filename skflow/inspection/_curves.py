@@ -56,7 +56,7 @@ class TrainingCurveDisplay:
     >>> from sklearn.datasets import load_iris
     >>> from skflow import CouplingFlowDensity
     >>> from skflow.inspection import TrainingCurveDisplay
-    >>> flow = CouplingFlowDensity(n_layers=2, max_iter=20, random_state=0).fit(load_iris().data)
+    >>> flow = CouplingFlowDensity(max_iter=20, random_state=0).fit(load_iris().data)
     >>> display = TrainingCurveDisplay.from_estimator(flow)
     >>> len(display.lines_)
     2
