@@ -6,4 +6,7 @@ from ._outlier import FlowOutlierDetector
 from ._structure_search import StructureSearchFlow
 
 __all__ = ["CouplingFlowDensity", "FlowOutlierDetector", "StructureSearchFlow", "masks"]
+for _public in (CouplingFlowDensity, FlowOutlierDetector, StructureSearchFlow):
+    _public.__module__ = __name__  # the name that files keep, wherever the class lives
+
 __version__ = "0.1.0.dev0"

@@ -28,6 +28,7 @@ from ._member_masks import choose_masks, stack_finalists
 from ._optimizers import SCHEDULES, SOLVERS
 from ._recipe import flow_config, training_options
 from ._runtime import atomic, sheltered
+from ._saving import PlainState
 from ._streams import RandomStreams
 from ._training import make_generators
 from ._training_data import split_rows, training_data
@@ -35,7 +36,7 @@ from ._weights import effective_rows, weighted_rows
 
 
 class BaseFlowDensity(
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseEstimator
+    PlainState, ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseEstimator
 ):
     """Base of the density estimators: everything but where the masks come from.
 

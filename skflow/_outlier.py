@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from ._blocks import blocks
 from ._flow_density import CouplingFlowDensity
 from ._runtime import atomic, sheltered
+from ._saving import PlainState
 
 #: With contamination="auto", part of the ordinary rows that may be called outliers.
 FALSE_ALARM_RATE = 0.05
@@ -26,7 +27,7 @@ def _just_below(scores):
     return scores - 1e-6 * (1 + np.abs(scores))
 
 
-class FlowOutlierDetector(OutlierMixin, BaseEstimator):
+class FlowOutlierDetector(PlainState, OutlierMixin, BaseEstimator):
     """Detection of outliers as rows of low density, with p-values and explanations.
 
     ``fit`` sets a part of the rows aside, fits a density to the others, and scores those set aside.

@@ -20,6 +20,7 @@ from ._layouts import (
     Repeat,
     resolve,
 )
+from ._search import SearchRecord
 from ._search_layout import EvolutionarySearch
 from ._structures import (
     alternating,
@@ -41,6 +42,7 @@ __all__ = [
     "Parity",
     "Random",
     "Repeat",
+    "SearchRecord",
     "alternating",
     "check_masks",
     "check_n_conditioning",
@@ -50,3 +52,7 @@ __all__ = [
     "repeat",
     "resolve",
 ]
+
+for _name in __all__:
+    if isinstance(globals()[_name], type):
+        globals()[_name].__module__ = __name__  # the name that files keep, wherever the class lives

@@ -19,6 +19,7 @@ ORDER = [
     "_fitting",
     "_member_masks",
     "_recipe",
+    "_saving",
     "_density",
     "_columns",
     "_components",
@@ -105,7 +106,7 @@ def test_optional_packages_are_imported_lazily(name):
     ("name", "allowed"),
     [
         ("_search", {"numpy", "_structures"}),
-        ("masks", {"_layouts", "_search_layout", "_structures"}),
+        ("masks", {"_layouts", "_search", "_search_layout", "_structures"}),
         (
             "_search_layout",
             {"numpy", "os", "sklearn", "_journal", "_layouts", "_search", "_structures"},

@@ -1,6 +1,8 @@
 """The surroundings in which the package computes: settings of others, and threads."""
 
 import os
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -218,3 +220,30 @@ def test_settings_of_others_change_nothing(name, expected):
         undo()
     for one, other in zip(now, expected):
         np.testing.assert_array_equal(one, other)
+
+
+# ---- a fork after it
+
+
+FORK = """
+import multiprocessing, warnings
+from sklearn.datasets import load_iris
+from skflow import CouplingFlowDensity
+warnings.simplefilter("ignore")  # newer versions of Python warn of any fork beside threads
+X = load_iris().data
+flow = CouplingFlowDensity(2, max_iter=2, random_state=0).fit(X)
+child = multiprocessing.get_context("fork").Process(target=flow.score_samples, args=(X,))
+child.start()
+child.join(60)
+print(child.exitcode)
+child.kill()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_fork_after_a_small_fit_works():
+    """It would wait for the threads of the parent, if the fit had used several."""
+    run = subprocess.run(
+        [sys.executable, "-c", FORK], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert run.stdout.split() == ["0"]
