@@ -12,6 +12,8 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from . import _components
+from ._bounds import Bounds
+from ._columns import Columns
 from ._density import Density
 from ._flow import FlowStack
 from ._layouts import Choice
@@ -22,6 +24,8 @@ FORMAT = 1
 #: Labels in files, which stay, and the classes of this version that they stand for.
 KINDS = {
     "density": Density,
+    "columns": Columns,
+    "bounds": Bounds,
     "flows": FlowStack,
     "choice": Choice,
     "record": SearchRecord,

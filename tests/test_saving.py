@@ -18,6 +18,7 @@ ESTIMATORS = {
     "affine ensemble": CouplingFlowDensity(
         2, coupling="affine", n_estimators=2, tail_weight=0, **QUICK
     ),
+    "bounds": CouplingFlowDensity(2, bounds=(0, None), dequantize=True, **QUICK),
     "layout": CouplingFlowDensity(2, mask_layout=masks.Repeat("derived"), **QUICK),
     "search": StructureSearchFlow(
         2, n_search_iter=5, n_candidate_steps=2, candidate_start="inherit", **QUICK
