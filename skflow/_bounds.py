@@ -23,6 +23,10 @@ def check_bounds(bounds, n_features, names=None):
     names : ndarray of shape (d,) or None
         Names of the columns.
     """
+    if not (bounds is None or isinstance(bounds, (dict, list, tuple, np.ndarray))):
+        raise ValueError(
+            f"bounds={bounds!r} is not possible. Give None, a pair, a list of pairs or a dict."
+        )
     pairs = [None] * n_features
     if isinstance(bounds, dict):
         places = range(n_features) if names is None else list(names)
