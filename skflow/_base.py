@@ -19,6 +19,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from ._bounds import check_bounds
 from ._columns import fit_columns
 from ._conditioners import ACTIVATIONS
+from ._continuation import check_unchanged, fixed_parameters
 from ._couplings import COUPLINGS
 from ._density import Density
 from ._device import check_device
@@ -145,6 +146,7 @@ class BaseFlowDensity(
         """What a first fit fixes for those that a warm start adds to it."""
         self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         self._n_fits = 0
+        self._fixed = fixed_parameters(self, self._layout())
         names = getattr(self, "feature_names_in_", None)
         bounds = check_bounds(self.bounds, X.shape[1], names)
         self._columns = fit_columns(
@@ -169,13 +171,13 @@ class BaseFlowDensity(
         return self._columns.step
 
     def _check_continuation(self, X):
-        flow = self._density.flow
-        if X.shape[1] != flow.n_features or self.n_estimators != flow.n_models:
+        n_features = self._density.flow.n_features
+        if X.shape[1] != n_features:
             raise ValueError(
-                f"warm_start=True continues a fit of n_estimators={flow.n_models} on "
-                f"{flow.n_features} features, but n_estimators={self.n_estimators} and X has "
-                f"{X.shape[1]} features. Leave them as they were or set warm_start=False."
+                f"warm_start=True goes on with a fit on {n_features} features, but X has "
+                f"{X.shape[1]} features. Give the same columns or set warm_start=False."
             )
+        check_unchanged(self._fixed, fixed_parameters(self, self._layout()))
 
     def _split(self, n_rows, streams):
         """Training and validation rows of the members."""

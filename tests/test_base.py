@@ -310,6 +310,36 @@ def test_warm_start_goes_on_from_the_last_fit(X):
     assert model.set_params(warm_start=False).fit(X[:, :2]).n_features_in_ == 2
 
 
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"n_layers": 3}, "n_layers was 2, now 3"),
+        ({"coupling": "affine"}, "coupling was 'spline', now 'affine'"),
+        ({"hidden_layer_sizes": (4, 4)}, r"hidden_layer_sizes was \(8,\), now \(4, 4\)"),
+        ({"standardize": False}, "standardize was True, now False"),
+        ({"dequantize": True}, "dequantize was False, now True"),
+        ({"bounds": (-1e9, None)}, "bounds was None, now"),
+        ({"n_estimators": 2}, "n_estimators was 1, now 2"),
+        ({"mask_layout": "random"}, "mask_layout was 'Parity', now 'Random'"),
+        ({"n_bins": 4, "activation": "tanh"}, "activation was 'relu', now 'tanh'; n_bins was 8"),
+    ],
+)
+def test_warm_start_refuses_what_it_cannot_do(X, changed, told):
+    model = flow(warm_start=True).fit(X)
+    before = model.score_samples(X)
+    with pytest.raises(ValueError, match=rf"warm_start=True.*{told}"):
+        model.set_params(**changed).fit(X)
+    np.testing.assert_array_equal(model.score_samples(X), before)
+    assert by_pickle(model).set_params(warm_start=False).fit(X).n_iter_ == 5
+
+
+def test_warm_start_of_a_search_may_change_its_length_only(X):
+    model = clone(ESTIMATORS["search"]).set_params(warm_start=True).fit(X)
+    assert len(model.set_params(n_search_iter=6).fit(X).search_history_) == 7
+    with pytest.raises(ValueError, match="move was 'shuffle', now 'swap'"):
+        model.set_params(move="swap").fit(X)
+
+
 # ---- state
 
 
