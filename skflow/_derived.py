@@ -1,9 +1,11 @@
-"""A structure derived from the data without training: the pair of complementary masks that fits.
+"""Structures derived from the data without training: pairs of complementary masks that fit.
 
 A pair of masks is scored by the code length, in nats a row, of the flow of two layers that least
 squares can fit in closed form. Its first layer predicts each feature of part A linearly from part
 B, and the logarithm of the size of what remains likewise; the second does the same for part B, from
 the standardised remains of A. That mirrors what a coupling with a single-layer conditioner learns.
+Further pairs are scored on what the previous ones leave over: there A tells nothing of B any more,
+so that they divide the features otherwise.
 """
 
 import itertools
@@ -12,16 +14,24 @@ import math
 import numpy as np
 from sklearn.covariance import ledoit_wolf
 
-#: Rows that a score looks at.
-MAX_ROWS = 4000
+#: Rows, and numbers in them, that a score looks at.
+MAX_ROWS, MAX_NUMBERS = 2000, 200_000
 #: Masks from which the linear part of the code is optimised.
-N_STARTS = 5
+N_STARTS = 3
 #: Variance of the logarithm of a squared standard normal, the noise of the regression of log-sizes.
 LOG_SQUARE_VARIANCE = math.pi**2 / 2
 
 
 def code_length(X, mask, n_layers=2):
-    """Code length of the rows under a flow of linear layers fitted to them.
+    """Code length of the rows under a flow of linear layers fitted to them, in nats a row.
+
+    It is known up to a constant, the same for all masks; the arguments are those of `linear_flow`.
+    """
+    return linear_flow(X, mask, n_layers)[0]
+
+
+def linear_flow(X, mask, n_layers=2):
+    """Fit a flow of linear layers to the rows.
 
     Parameters
     ----------
@@ -36,11 +46,15 @@ def code_length(X, mask, n_layers=2):
     -------
     code_length : float
         In nats a row, up to a constant that is the same for all masks.
+    remains : ndarray of shape (n, d)
+        What the flow makes of the rows, standardised.
     """
-    length, remains = _linear_coupling(X[:, mask], X[:, ~mask])
+    remains = X.copy()
+    length, remains[:, mask] = _linear_coupling(X[:, mask], X[:, ~mask])
     if n_layers > 1:
-        length += _linear_coupling(X[:, ~mask], remains)[0]
-    return length
+        second, remains[:, ~mask] = _linear_coupling(X[:, ~mask], remains[:, mask])
+        length += second
+    return length, remains
 
 
 def _linear_coupling(A, B):
@@ -115,42 +129,57 @@ def linear_optimum(covariance, mask):
 
 
 def derive(X, n_conditioning, n_layers, rng, max_evaluations):
-    """Choose the mask of the odd layers.
-
-    Where the masks are few all are scored. Otherwise the search starts from the optimum of the
-    linear part of the code and makes random swaps, of which it keeps those that shorten the code.
+    """Choose the masks of the odd layers, whose complements are those of the even ones.
 
     Parameters
     ----------
     X : ndarray of shape (n, d)
     n_conditioning : int
-        Number of features that condition in the first layer.
+        Number of features that condition in an odd layer.
     n_layers : int
     rng : RandomState or Generator
         Draws the rows that are looked at, starts and swaps.
     max_evaluations : int
-        Masks that are scored at most.
+        Masks that are scored at most for each pair.
 
     Returns
     -------
-    mask : ndarray of bool, shape (d,)
+    masks : list of ndarray of bool, shape (d,)
+        One for each pair of layers, the last of which may be a single layer.
     """
     n, d = X.shape
-    X = X[rng.permutation(n)[:MAX_ROWS]].astype(np.float64)
+    n_looked_at = min(MAX_ROWS, MAX_NUMBERS // d)
+    X = X[rng.permutation(n)[:n_looked_at]].astype(np.float64)
     spread = X.std(axis=0)
     X = (X - X.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
-    depth = min(n_layers, 2)
+    masks = []
+    for first in range(0, n_layers, 2):
+        depth = min(n_layers - first, 2)
+        masks.append(_shortest(X, n_conditioning, depth, rng, max_evaluations))
+        X = linear_flow(X, masks[-1], depth)[1]
+    return masks
+
+
+def _shortest(X, n_conditioning, n_layers, rng, max_evaluations):
+    """The mask of the shortest code.
+
+    Where the masks are few all are scored. Otherwise the search starts from the optimum of the
+    linear part of the code and makes random swaps, of which it keeps those that shorten the code.
+    """
+    d = X.shape[1]
     if math.comb(d, n_conditioning) <= max_evaluations:
         parts = itertools.combinations(range(d), d - n_conditioning)
         masks = [np.isin(np.arange(d), part) for part in parts]
-        return min(masks, key=lambda mask: code_length(X, mask, depth))
+        return min(masks, key=lambda mask: code_length(X, mask, n_layers))
     covariance = ledoit_wolf(X, assume_centered=True)[0] + 1e-3 * np.eye(d)
     optima = [linear_optimum(covariance, start) for start in _starts(d, n_conditioning, rng)]
-    shortest, _, best = min((code_length(X, mask, depth), i, mask) for i, mask in enumerate(optima))
+    shortest, _, best = min(
+        (code_length(X, mask, n_layers), i, mask) for i, mask in enumerate(optima)
+    )
     for _ in range(max_evaluations - N_STARTS):
         mask = best.copy()
         mask[[rng.choice(np.flatnonzero(best)), rng.choice(np.flatnonzero(~best))]] = False, True
-        length = code_length(X, mask, depth)
+        length = code_length(X, mask, n_layers)
         if length < shortest:
             best, shortest = mask, length
     return best

@@ -17,12 +17,13 @@ class CouplingFlowDensity(BaseFlowDensity):
     n_layers : int, default=6
         Number of layers; each is a coupling followed by a constant affine map.
     mask_layout : {"parity", "random", "derived", "search"}, array, callable or layout, \
-default="parity"
+default="derived"
         Which features each layer transforms (True) and which condition (False). A boolean array
         of shape (n_layers, n_features), a function ``f(n_layers, n_features, random_state)``
         that returns one, or an object of ``skflow.masks``, whose parameters can be searched as
         ``mask_layout__...``. The strings stand for ``masks.Parity()``, ``masks.Random()``,
         ``masks.Derived()`` (from the data, without training) and ``masks.EvolutionarySearch()``.
+        The default was measured to fit better than parity on most tables, shallow or deep.
     n_conditioning : int, float or None, default=None
         Number (or fraction) of conditioning features of a layer, where the layout leaves it open.
         None is half of the features, rounded down.
@@ -180,7 +181,7 @@ default="parity"
         self,
         n_layers=6,
         *,
-        mask_layout="parity",
+        mask_layout="derived",
         n_conditioning=None,
         coupling="spline",
         n_bins=8,

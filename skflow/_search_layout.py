@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from ._journal import SearchJournal, fingerprint
-from ._layouts import SHORTHANDS, Choice, Layout, Random, make_for, resolve_maker
+from ._layouts import SHORTHANDS, Choice, Derived, Layout, Random, make_for, resolve_maker
 from ._search import MOVES, SEARCH_SPACES, evolutionary_search, iterations_left
 from ._structures import alternating, is_alternating
 
@@ -47,8 +47,8 @@ class EvolutionarySearch(Layout):
         paper), or one transformed and one conditioning feature are exchanged.
     initial_layout : layout or what stands for one, default="derived"
         Makes the structure from which the search starts, see `resolve`; the paper starts at
-        random. In the alternating space "random" gives a random mask and its complement; any other
-        must itself be alternating.
+        random. In the alternating space "random" gives a random mask and its complement and
+        "derived" the first of its pairs, again and again; any other must itself be alternating.
     candidate_start : {"fresh", "inherit"}, default="fresh"
         Whether a candidate's parameters are drawn anew or continue from those of its parent. The
         paper leaves it open. Inheriting compares structures at growing numbers of steps: costs fall
@@ -202,7 +202,7 @@ class EvolutionarySearch(Layout):
         if self.search_space == "free" or is_alternating(masks):
             return masks
         # Only a structure that nobody chose may be replaced silently.
-        if isinstance(layout, Random):
+        if isinstance(layout, Random | Derived):
             return alternating(masks[0], n_layers)
         raise ValueError(
             f"initial_layout={self.initial_layout!r} gives masks that are not alternating, but "

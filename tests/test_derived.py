@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose
 from sklearn.linear_model import LinearRegression
 
 from skflow import CouplingFlowDensity, StructureSearchFlow, masks
-from skflow._derived import code_length, derive, linear_optimum
+from skflow._derived import code_length, derive, linear_flow, linear_optimum
 
 
 @pytest.fixture
@@ -100,8 +100,8 @@ def test_few_masks_are_all_scored(gaussian, rng):
     X, _ = gaussian
     X = np.sinh(X)
     X = (X - X.mean(axis=0)) / X.std(axis=0)
-    X = X[:4000]
-    chosen = derive(X, 3, 2, rng, max_evaluations=20)
+    X = X[:2000]
+    (chosen,) = derive(X, 3, 2, rng, max_evaluations=20)
     X = (X - X.mean(axis=0)) / X.std(axis=0)
     shortest = min(code_length(X, mask) for mask in masks_of(6, 3))
     assert code_length(X, chosen) == pytest.approx(shortest, abs=1e-9)
@@ -111,7 +111,7 @@ def test_swaps_come_close_to_the_best_of_many_masks(rng):
     X = np.sinh(rng.standard_normal((500, 10)) @ rng.standard_normal((10, 10)) / 3)
     X = (X - X.mean(axis=0)) / X.std(axis=0)
     lengths = np.array([code_length(X, mask) for mask in masks_of(10, 5)])
-    chosen = derive(X, 5, 2, rng, max_evaluations=60)
+    (chosen,) = derive(X, 5, 2, rng, max_evaluations=60)
     assert chosen.sum() == 5
     assert (lengths < code_length(X, chosen) - 1e-9).mean() < 0.02
 
@@ -123,8 +123,35 @@ def test_sizes_are_those_asked_for(gaussian, n_conditioning, max_evaluations):
     made = masks.Derived(max_evaluations).make(
         3, 6, n_conditioning=n_conditioning, random_state=0, X=X
     )
-    assert (~made[0]).sum() == masks.check_n_conditioning(n_conditioning, 6)
-    assert masks.is_alternating(made)
+    expected = masks.check_n_conditioning(n_conditioning, 6)
+    assert (~made[[0, 2]]).sum(axis=1).tolist() == [expected, expected]
+    assert masks.is_alternating(made[:2])
+
+
+def test_remains_of_a_gaussian_are_uncorrelated_between_the_parts(gaussian):
+    X, _ = gaussian
+    mask = np.array([True, False, True, False, True, False])
+    length, remains = linear_flow(X, mask)
+    assert length == code_length(X, mask)
+    covariance = remains.T @ remains / len(remains)
+    assert_allclose(np.diag(covariance), 1, atol=1e-3)
+    assert_allclose(covariance[np.ix_(mask, ~mask)], 0, atol=0.02)
+
+
+def test_every_pair_is_chosen_for_what_the_previous_ones_leave(rng):
+    """Three features that are alike: a pair of layers has two of them on one side."""
+    X = rng.standard_normal((1000, 1)) + 0.5 * rng.standard_normal((1000, 3))
+    X = np.hstack([X, rng.standard_normal((1000, 1))])
+    X = (X - X.mean(axis=0)) / X.std(axis=0)
+    first, second, third = derive(X, 2, 5, rng, max_evaluations=6)
+    remains = linear_flow(X, first)[1]
+    shortest = min(code_length(remains, mask) for mask in masks_of(4, 2))
+    assert code_length(remains, second) == pytest.approx(shortest, abs=1e-6)
+    alike = [j for j in range(3) if (first[:3] == first[j]).sum() == 2]
+    assert second[alike[0]] != second[alike[1]]
+    last = linear_flow(remains, second)[1]
+    shortest = min(code_length(last, mask, n_layers=1) for mask in masks_of(4, 2))
+    assert code_length(last, third, n_layers=1) == pytest.approx(shortest, abs=1e-6)
 
 
 @pytest.mark.slow
@@ -161,6 +188,17 @@ def test_layout_in_the_estimator(gaussian, layout):
     assert np.array_equal(flow.masks_, again.masks_)
 
 
+def test_it_is_the_default_and_the_same_for_a_data_frame(gaussian):
+    pandas = pytest.importorskip("pandas")
+    X = gaussian[0][:200]
+    frame = pandas.DataFrame(X, columns=list("abcdef"))
+    params = {"n_layers": 4, "max_iter": 1, "random_state": 0}
+    default = CouplingFlowDensity(**params).fit(frame)
+    named = CouplingFlowDensity(**params, mask_layout="derived").fit(X)
+    assert np.array_equal(default.masks_, named.masks_)
+    assert default.score(frame) == named.score(X)
+
+
 def test_search_starts_from_the_derived_structure(gaussian):
     X, _ = gaussian
     X = X[:300]
@@ -178,6 +216,14 @@ def test_search_starts_from_the_derived_structure(gaussian):
         2, mask_layout="derived", max_iter=1, early_stopping=False, random_state=0
     ).fit(X)
     assert np.array_equal(search.initial_masks_, flow.masks_)
+
+
+def test_alternating_search_of_many_layers_starts_from_the_first_pair(gaussian):
+    X, _ = gaussian
+    made = masks.Derived().make(6, 6, X=X, random_state=0)
+    assert not masks.is_alternating(made)
+    start = masks.EvolutionarySearch().make(6, 6, X=X, random_state=0)
+    assert np.array_equal(start, masks.alternating(made[0], 6))
 
 
 def test_constant_and_equal_columns_and_a_single_one(rng):
