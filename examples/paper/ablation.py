@@ -23,6 +23,8 @@ best of 200 random
 parity, best of 16
     No other masks, but as many steps as the search takes with its finalists: sixteen trainings of
     parity, of which that with the best validation likelihood is kept.
+derived pair, repeated
+    ``masks.Repeat("derived")``: the first pair of the derived masks at every depth.
 pair of the search, repeated
     The first two layers that the search found at two layers, repeated to the depth.
 
@@ -59,6 +61,7 @@ ALL_ARMS = (
     "best of 200 random",
     "parity, best of 16",
 )
+REPEATED = ("derived pair, repeated", "pair of the search, repeated")
 PLAN = [
     *[("single-layer", table, depth, ALL_ARMS, 20)
       for depth in (2, 4) for table in ("turbine", "magic", "yeast")],
@@ -74,6 +77,11 @@ PLAN = [
       for table in ("turbine", "magic")],
     *[("spline (64, 64)", table, 4, ("parity", "random", "derived"), 6)
       for table in ("turbine", "magic")],
+    *[("single-layer", table, depth, ("derived pair, repeated",), 20)
+      for depth in (4, 6, 8)
+      for table in ("turbine", "magic", "yeast", "breast-cancer", "diabetes", "wine")],
+    *[(conditioner, table, 4, ("derived pair, repeated",), 6)
+      for conditioner in ("affine (64, 64)", "spline (64, 64)") for table in ("turbine", "magic")],
 ]  # fmt: skip
 
 
@@ -124,6 +132,8 @@ def layout_of(arm, X, depth, batch_size, n_models, pairs):
         return arm
     if arm == "parity, best of 16":
         return "parity"
+    if arm == "derived pair, repeated":
+        return masks.Repeat("derived")
     if arm == "search":
         return masks.EvolutionarySearch()
     if arm == "search, one finalist":
@@ -196,7 +206,7 @@ def comparison(found):
     """
     depths = sorted({depth for depth, _ in found})
     present = {arm for _, arm in found}
-    arms = [arm for arm in (*ALL_ARMS, "pair of the search, repeated") if arm in present]
+    arms = [arm for arm in (*ALL_ARMS, *REPEATED) if arm in present]
     lines = [
         "| | " + " | ".join(f"{depth} layers" for depth in depths) + " |",
         "|---|" + "---:|" * len(depths),
