@@ -121,6 +121,8 @@ class Conditioner:
             torch.bmm(grad, x.transpose(1, 2), out=gradients[i].weight)
             torch.sum(grad, 2, keepdim=True, out=gradients[i].bias)
             if i == 0:
-                grad_input.baddbmm_(weight[:, : grad_input.shape[1]], grad)
+                n_asked = grad_input.shape[1]
+                asked = weight if n_asked == x.shape[1] else weight[:, :n_asked]
+                grad_input.baddbmm_(asked, grad)
             else:
                 grad = self.activation.gradient(torch.bmm(weight, grad), x)
