@@ -132,7 +132,7 @@ class BaseFlowDensity(
         n_rows = data.rows.shape[1]
         n_effective = effective_rows(weight, len(U)) * n_rows / len(U)
         options = training_options(self, n_rows, X.shape[1], n_effective)
-        structures = self._structures(data, options, streams, continued)
+        structures = self._structures(data, options, streams, continued, log_det)
         kept = continued and np.array_equal(structures, self._density.flow.masks[:, None])
         previous = self._density.flow if kept else None
         flow = self._train(structures, previous, options, data, streams, log_det)
@@ -184,12 +184,13 @@ class BaseFlowDensity(
         fraction = self.validation_fraction if self.early_stopping else None
         return split_rows(n_rows, self.n_estimators, fraction, streams)
 
-    def _structures(self, data, options, streams, continued):
+    def _structures(self, data, options, streams, continued, log_det):
         """What the members may have for masks ``(n_estimators, n_finalists, L, d)``.
 
         Those in use, if a warm start has nothing new to choose.
         """
         previous = self._choices if continued else [None] * self.n_estimators
+        mean_log_det = data.mean(log_det, data.rows)
         choices = choose_masks(
             self._layout(),
             self.n_layers,
@@ -200,21 +201,25 @@ class BaseFlowDensity(
             streams,
             previous,
             repeatable=self.random_state is not None,
+            log_det=mean_log_det,
             verbose=self.verbose,
         )
         if all(new is old for new, old in zip(choices, previous)):
             return self._density.flow.masks[:, None]
         self._choices = choices
-        self._describe_search(choices)
+        self._describe_search(choices, mean_log_det)
         return stack_finalists(choices)
 
-    def _describe_search(self, choices):
-        """Set the fitted attributes that tell of a search, the first member's, if there was one."""
+    def _describe_search(self, choices, log_det):
+        """Set the fitted attributes that tell of a search, the first member's, if there was one.
+
+        ``log_det`` takes costs to the units of the data.
+        """
         for name in ("search_history_", "initial_masks_", "search_stop_reason_"):
             vars(self).pop(name, None)
         first = choices[0]
         if first.history:
-            self.search_history_ = first.history
+            self.search_history_ = [record.shifted(-log_det) for record in first.history]
             self.initial_masks_ = first.history[0].masks.copy()
             reasons = [choice.stop_reason for choice in choices]
             interrupted = "interrupted" in reasons
@@ -236,7 +241,7 @@ class BaseFlowDensity(
             flow = FlowStack(stacked, **flow_config(self), device=device).initialize(generators)
         else:
             flow = previous.to(dtype=torch.float32, device=device)
-        result = train(flow, options, data.repeated(n_starts), generators, self.verbose)
+        result = train(flow, options, data.repeated(n_starts), generators, self.verbose, log_det)
         scores = result.score.reshape(n_models, n_starts)
         best = scores.argmin(axis=1) + n_starts * np.arange(n_models)
         flow = flow.take(best).to(dtype=torch.float64, device="cpu")

@@ -18,15 +18,22 @@ from ._training import Trainer
 from ._warnings import warn
 
 
-def train(flow, options, data, generators, verbose):
-    """Train a stack in place, with what a user is to see of it; returns the ``TrainingResult``."""
+def train(flow, options, data, generators, verbose, log_det):
+    """Train a stack in place, with what a user is to see of it; returns the ``TrainingResult``.
+
+    ``log_det`` is that of the standardisation ``(n,)``: what is shown is in the units of the data.
+    """
     n_epochs = math.ceil(options.n_steps / options.steps_per_epoch)
     progress = Progress(verbose, "fit", n_epochs)
+    has_validation = data.validation_rows is not None
+    shift = data.mean(log_det, data.rows)
+    held_out_shift = data.mean(log_det, data.validation_rows) if has_validation else 0
 
     def show(loss, validation):
-        progress.update(
-            loss=loss.min(), validation=None if validation is None else validation.min()
-        )
+        figures = {"loss": _mean_of_finite(loss) - shift}
+        if has_validation:
+            figures["validation"] = _mean_of_finite(validation) - held_out_shift
+        progress.update(**figures)
 
     result = Trainer(flow, options, data, generators, on_epoch=show).fit()
     progress.close()
@@ -44,6 +51,12 @@ def train(flow, options, data, generators, verbose):
             ConvergenceWarning,
         )
     return result
+
+
+def _mean_of_finite(values):
+    """The mean over models, those that have diverged left out."""
+    finite = values[np.isfinite(values)]
+    return finite.mean() if len(finite) else np.nan
 
 
 def fit_components_and_weights(tail_weight, flow, U, weight, data, streams):

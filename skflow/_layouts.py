@@ -123,6 +123,7 @@ class Layout(BaseEstimator):
               ``EvolutionarySearch``. Called with masks of shape (K, n_layers, n_features) and K
               integers, the candidates' seeds, it returns K costs: negative log-likelihoods in nats
               a row of the standardised data;
+            - `log_det`: what to take off such a cost to have it in the units of the data;
             - `progress(description, total)`: shows progress as the estimator's `verbose` says. Its
               method `update(**figures)` counts one of `total`, `close()` ends it.
 

@@ -30,6 +30,8 @@ class LayoutTask:
     repeatable : bool
         Whether the same call would have the same seed.
     verbose : int
+    log_det : float
+        Of the standardisation, the mean: costs less it are in the units of the data.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class LayoutTask:
         previous=None,
         repeatable=True,
         verbose=0,
+        log_det=0.0,
     ):
         self.n_layers, self.n_features = n_layers, data.table.shape[1]
         self.n_conditioning = n_conditioning
@@ -52,7 +55,7 @@ class LayoutTask:
         self.n_steps = options.n_steps
         self.previous, self.repeatable = previous, repeatable
         self._data, self._options, self._flow_config = data, options, flow_config
-        self._verbose = verbose
+        self._verbose, self.log_det = verbose, log_det
 
     @cached_property
     def X(self):

@@ -24,7 +24,8 @@ class Progress:
             return
         self.start = self.printed = time.monotonic()
         try:
-            from tqdm.auto import tqdm
+            # as text also in a notebook, whose exported copy has no room for widgets
+            from tqdm import tqdm
         except ImportError:
             return
         self.bar = tqdm(total=total, desc=description, file=sys.stdout, leave=True)
@@ -49,8 +50,7 @@ class Progress:
     def close(self):
         """The loop has ended, perhaps before its last step."""
         if self.bar is not None:
-            # a notebook shows a bar that is closed short of its total as failed
-            self.bar.total = self.bar.n
+            self.bar.total = self.bar.n  # what was left is not left any more
             self.bar.close()
 
 

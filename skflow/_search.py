@@ -32,6 +32,10 @@ class SearchRecord(NamedTuple):
     accepted: bool
     best_cost: float
 
+    def shifted(self, nats):
+        """The record with its costs moved, as from standardised units to those of the data."""
+        return self._replace(cost=self.cost + nats, best_cost=self.best_cost + nats)
+
 
 @dataclass(frozen=True, eq=False)
 class SearchResult:

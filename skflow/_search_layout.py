@@ -279,7 +279,7 @@ class EvolutionarySearch(Layout):
             if journal is not None:
                 journal.append(record, evaluate.state if record.accepted else None)
             accepted[0] += record.accepted
-            progress.update(best_cost=record.best_cost, accepted=accepted[0])
+            progress.update(best_cost=record.best_cost - task.log_det, accepted=accepted[0])
 
         fewest, most = evaluate.stack_bounds()
         result = evolutionary_search(

@@ -50,8 +50,8 @@ verbose, random_state
     ----------
     search_history_ : list of SearchRecord
         One record ``(iteration, masks, cost, accepted, best_cost)`` for each iteration;
-        iteration 0 is the start. Costs are negative log-likelihoods in nats a row of the
-        standardised data.
+        iteration 0 is the start. Costs are negative log-likelihoods in nats a row, in the
+        units of the data, after the short training.
     initial_masks_ : ndarray of bool, shape (n_layers, n_features)
         Where the search started.
     search_stop_reason_ : {"n_iter", "n_iter_no_change", "max_time", "interrupted"}

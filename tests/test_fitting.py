@@ -42,7 +42,7 @@ def options(rate):
 
 def test_a_training_is_shown_epoch_by_epoch(capsys):
     flow, _, data = setting()
-    result = train(flow, options(0.01), data, make_generators([0]), verbose=1)
+    result = train(flow, options(0.01), data, make_generators([0]), 1, np.zeros(len(data.table)))
     assert len(result.loss_curve) == 4 and np.isfinite(result.score).all()
     assert "fit" in capsys.readouterr().out
 
@@ -52,12 +52,14 @@ def test_a_diverging_model_is_told_of():
     with torch.no_grad():
         flow.theta[:] = torch.nan  # brought back by the best state, which is this one
     with pytest.raises(ValueError, match=r"finite likelihood.*learning_rate_init \(now 0\.01\)"):
-        train(flow, options(0.01), data, make_generators([0]), verbose=0)
+        train(flow, options(0.01), data, make_generators([0]), 0, np.zeros(len(data.table)))
     flow, _, data = setting(n_models=2)
     with torch.no_grad():
         flow.theta[1] = torch.nan
     with pytest.warns(ConvergenceWarning, match="4 times.*learning_rate_init"):
-        result = train(flow, options(0.01), data, make_generators([0, 1]), verbose=0)
+        result = train(
+            flow, options(0.01), data, make_generators([0, 1]), 0, np.zeros(len(data.table))
+        )
     assert np.isfinite(result.score[0]) and not np.isfinite(result.score[1])
 
 

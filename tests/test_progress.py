@@ -11,7 +11,7 @@ from skflow._progress import Progress
 
 @pytest.fixture
 def without_tqdm(monkeypatch):
-    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    monkeypatch.setitem(sys.modules, "tqdm", None)
 
 
 def test_silence(capsys):
@@ -56,12 +56,21 @@ def test_a_loop_that_ends_early_is_no_failure(capsys):
 
 
 def test_search_and_fit_say_what_they_do(capsys, without_tqdm):
-    X = np.random.RandomState(0).normal(size=(100, 4))
-    StructureSearchFlow(
-        2, coupling="affine", n_search_iter=3, n_candidate_steps=2, max_iter=2, verbose=1
+    X = 100 * np.random.RandomState(0).normal(size=(100, 4))
+    model = StructureSearchFlow(
+        2,
+        coupling="affine",
+        n_search_iter=3,
+        n_candidate_steps=2,
+        n_finalists=1,
+        max_iter=2,
+        verbose=1,
     ).fit(X)
     out = capsys.readouterr().out
     assert "search: 4/4, best_cost" in out
     assert "accepted" in out
     assert "fit: 2/2, loss" in out
+    assert f"loss {model.loss_curve_[-1]:.4f}" in out  # in the units of the data
+    assert f"validation {-model.validation_scores_[-1]:.4f}" in out
+    assert f"best_cost {model.search_history_[-1].best_cost:.4f}" in out
     assert "validation" in out

@@ -39,6 +39,7 @@ def task(history=(), state=None, n_steps=100, previous=None):
         previous=previous,
         made=made,
         make_evaluator=make_evaluator,
+        log_det=0.0,
         progress=lambda description, total: SimpleNamespace(
             update=lambda **figures: None, close=lambda: None
         ),
