@@ -116,7 +116,8 @@ class BaseFlowDensity(
 
     def _fit(self, X, sample_weight):
         continued = self.warm_start and hasattr(self, "_density")
-        X = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
+        with np.errstate(invalid="ignore"):  # a sum of infinities of both signs, which it refuses
+            X = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
         X, weight = weighted_rows(X, sample_weight)
         device = check_device(self.device)
         if continued:
@@ -268,7 +269,8 @@ class BaseFlowDensity(
 
     def _checked(self, X):
         check_is_fitted(self)
-        return validate_data(self, X, dtype=np.float64, reset=False)
+        with np.errstate(invalid="ignore"):
+            return validate_data(self, X, dtype=np.float64, reset=False)
 
     @sheltered
     def score_samples(self, X):

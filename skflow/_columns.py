@@ -171,7 +171,8 @@ def location_and_scale(V, weight):
     unit = V / size
     location = np.average(unit, axis=0, weights=weight)
     scale = np.sqrt(np.average((unit - location) ** 2, axis=0, weights=weight))
-    return location * size, scale * size
+    # a spread that is too small to divide by counts as the smallest that is not
+    return location * size, np.maximum(scale * size, np.finfo(np.float64).tiny)
 
 
 def constant_columns(X):

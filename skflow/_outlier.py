@@ -144,7 +144,10 @@ class FlowOutlierDetector(PlainState, OutlierMixin, BaseEstimator):
             if the density has scores that are not numbers. A failed or interrupted ``fit`` leaves
             the detector as it was before.
         """
-        X = validate_data(self, X, dtype=np.float64, ensure_all_finite=False, ensure_min_samples=2)
+        with np.errstate(invalid="ignore"):  # a sum of infinities of both signs
+            X = validate_data(
+                self, X, dtype=np.float64, ensure_all_finite=False, ensure_min_samples=2
+            )
         rng = check_random_state(self.random_state)
         fitted, held_out = self._split(len(X), rng)
         density = self._make_density(rng).fit(self._named(X[fitted]), None)
@@ -201,7 +204,8 @@ class FlowOutlierDetector(PlainState, OutlierMixin, BaseEstimator):
 
     def _checked(self, X):
         check_is_fitted(self)
-        return validate_data(self, X, dtype=np.float64, ensure_all_finite=False, reset=False)
+        with np.errstate(invalid="ignore"):
+            return validate_data(self, X, dtype=np.float64, ensure_all_finite=False, reset=False)
 
     def _named(self, X):
         """The rows as the density sees them: with the names of the columns, if there are any."""

@@ -71,7 +71,13 @@ def training_data(U, weight, device, splits):
         return torch.as_tensor(array, dtype=torch.float32, device=device)
 
     weight = None if weight is None else tensor(weight / weight.mean())
-    return TrainingData(tensor(U), *splits, weight=weight)
+    table = tensor(U)
+    if not torch.isfinite(table).all():
+        raise ValueError(
+            f"X has values of {np.abs(U).max():.3g}, and a flow is trained in single precision, up "
+            "to 3e38. Set standardize=True, or give the rows in other units."
+        )
+    return TrainingData(table, *splits, weight=weight)
 
 
 def split_rows(n_rows, n_members, validation_fraction, streams):
