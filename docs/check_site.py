@@ -45,14 +45,23 @@ class Page(HTMLParser):
             self.code[-1] += data
 
     def _is_code(self):
-        languages = ("highlight-python", "highlight-Python", "highlight-pycon", "highlight-default")
-        return any(name in classes for classes in self._classes[-3:] for name in languages)
+        languages = (
+            "highlight-python",
+            "highlight-Python",
+            "highlight-pycon",
+            "highlight-default",
+        )
+        return any(
+            name in classes for classes in self._classes[-3:] for name in languages
+        )
 
 
 def problems(site):
     """Sentences on all that is wrong, page by page."""
     site = site.resolve()
-    paths = [path for path in sorted(site.rglob("*.html")) if path.parent.name != "_static"]
+    paths = [
+        path for path in sorted(site.rglob("*.html")) if path.parent.name != "_static"
+    ]
     pages = {path: Page(path) for path in paths}
     for path, page in pages.items():
         name = path.relative_to(site)
@@ -60,12 +69,16 @@ def problems(site):
             parts = urlsplit(link)
             if parts.scheme or parts.netloc:
                 continue
-            target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            target = (
+                (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            )
             if target.is_dir():
                 target /= "index.html"
             if not target.exists():
                 yield f"{name}: no file for {link}"
-            elif target in pages and unquote(parts.fragment) not in pages[target].places:
+            elif (
+                target in pages and unquote(parts.fragment) not in pages[target].places
+            ):
                 yield f"{name}: no such place: {link}"
         for image in page.unnamed:
             yield f"{name}: an image without a text: {image}"

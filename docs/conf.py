@@ -62,7 +62,9 @@ default_role = "py:obj"  # single backticks in docstrings are names
 nitpicky = False  # types in docstrings are often words
 
 # Objects of other projects, without a network.
-intersphinx_mapping = make_inventories.write(Path(__file__).parent / "_build" / "inventories")
+intersphinx_mapping = make_inventories.write(
+    Path(__file__).parent / "_build" / "inventories"
+)
 intersphinx_disabled_reftypes = ["std:doc", "std:label"]
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
@@ -107,7 +109,15 @@ html_static_path = ["_static"]
 html_css_files = ["skflow.css"]
 html_math_renderer = "mathml"
 html_sidebars = {
-    page: [] for page in ("quickstart", "which_estimator", "theory", "faq", "glossary", "changelog")
+    page: []
+    for page in (
+        "quickstart",
+        "which_estimator",
+        "theory",
+        "faq",
+        "glossary",
+        "changelog",
+    )
 }
 html_show_sourcelink = False
 html_show_copyright = False
@@ -146,7 +156,9 @@ def draw_rooms(app):
     sys.path.insert(0, str(Path(__file__).parent))
     import draw_rooms
 
-    (Path(__file__).parent / "_static" / "rooms.svg").write_text(draw_rooms.draw(), "utf-8")
+    (Path(__file__).parent / "_static" / "rooms.svg").write_text(
+        draw_rooms.draw(), "utf-8"
+    )
 
 
 def setup(app):

@@ -64,7 +64,10 @@ def floors(graph):
     for room in TopologicalSorter(graph).static_order():
         height[room] = 1 + max((height[below] for below in graph[room]), default=-1)
     top = max(height.values())
-    return [sorted(room for room in graph if height[room] == level) for level in range(top, -1, -1)]
+    return [
+        sorted(room for room in graph if height[room] == level)
+        for level in range(top, -1, -1)
+    ]
 
 
 def places(rows, pairs):
@@ -107,11 +110,15 @@ def draw():
         (x0, y0), (x1, y1) = place[room], place[below]
         x0, x1, y0 = x0 + WIDTH / 2, x1 + WIDTH / 2, y0 + HEIGHT
         bend = (y1 - y0) / 2
-        parts.append(f'<path d="M{x0},{y0}C{x0},{y0 + bend} {x1},{y1 - bend} {x1},{y1}"/>')
+        parts.append(
+            f'<path d="M{x0},{y0}C{x0},{y0 + bend} {x1},{y1 - bend} {x1},{y1}"/>'
+        )
     for room, (x, y) in sorted(place.items()):
         kind = "" if room.startswith("_") else ' class="public"'
         parts.append(f'<rect{kind} x="{x}" y="{y}" width="{WIDTH}" height="{HEIGHT}"/>')
-        parts.append(f'<text x="{x + WIDTH / 2}" y="{y + HEIGHT / 2}">{escape(room)}</text>')
+        parts.append(
+            f'<text x="{x + WIDTH / 2}" y="{y + HEIGHT / 2}">{escape(room)}</text>'
+        )
     return "\n".join([*parts, "</svg>\n"])
 
 

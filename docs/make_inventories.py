@@ -52,11 +52,18 @@ SHORT = {"np": "numpy", "pd": "pandas", "plt": "matplotlib.pyplot"}
 def texts():
     """The pages, the docstrings of the package, and the gallery."""
     root = HERE.parent
-    pages = [root / "CHANGELOG.md", HERE / "api.rst", *HERE.glob("*.md"), *HERE.glob("[a-z]*/*.md")]
+    pages = [
+        root / "CHANGELOG.md",
+        HERE / "api.rst",
+        *HERE.glob("*.md"),
+        *HERE.glob("[a-z]*/*.md"),
+    ]
     for path in [*pages, *root.glob("examples/plot_*.py")]:
         yield path.read_text(encoding="utf-8")
     for path in (root / "skflow").rglob("*.py"):
-        yield "\n".join(re.findall(r'"""(.*?)"""', path.read_text(encoding="utf-8"), re.DOTALL))
+        yield "\n".join(
+            re.findall(r'"""(.*?)"""', path.read_text(encoding="utf-8"), re.DOTALL)
+        )
 
 
 def names_in(text):

@@ -27,6 +27,7 @@ from ._fitting import fit_components_and_weights, train
 from ._flow import FlowStack
 from ._member_masks import choose_masks, stack_finalists
 from ._optimizers import SCHEDULES, SOLVERS
+from ._output import in_configured_container
 from ._recipe import flow_config, training_options
 from ._runtime import atomic, sheltered
 from ._saving import PlainState
@@ -360,8 +361,9 @@ class BaseFlowDensity(
 
         Returns
         -------
-        X : ndarray of shape (n_samples, n_features)
-            In the data's own units.
+        X : ndarray or DataFrame of shape (n_samples, n_features)
+            In the data's own units; a data frame where ``fit`` was given one and ``set_output`` or
+            ``set_config(transform_output=...)`` asks for it.
 
         Raises
         ------
@@ -374,7 +376,7 @@ class BaseFlowDensity(
         if not isinstance(n_samples, Integral) or n_samples < 1:
             raise ValueError(f"n_samples={n_samples!r} is not possible. Give an integer >= 1.")
         rng = check_random_state(random_state)
-        return self._density.sample(n_samples, rng)
+        return in_configured_container(self, self._density.sample(n_samples, rng))
 
     @sheltered
     def transform(self, X):
