@@ -26,6 +26,7 @@ from _speed_contests import (
 from _speed_peers import PEERS
 from joblib import Parallel, delayed
 from joblib.externals.loky import get_reusable_executor
+from sklearn.datasets import load_iris
 from sklearn.model_selection import GridSearchCV
 
 from skflow import CouplingFlowDensity
@@ -284,5 +285,52 @@ def grid_search(n_jobs):
     }
 
 
+# ------------------------------------------------------------------------------------------------
+# A busy machine
+
+
+def busy(quick, n_turns=3):
+    """Default fits in fresh interpreters, alone and beside two busy loops, by turns.
+
+    The environment says nothing of threads. The seconds are those of the fit alone.
+    """
+    environment = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
+
+    def seconds(table, n_loops):
+        loop = [sys.executable, "-c", "while True: pass"]
+        loops = [subprocess.Popen(loop) for _ in range(n_loops)]
+        try:
+            command = [sys.executable, __file__, table, "quick" if quick else "whole"]
+            run = subprocess.run(
+                command, env=environment, capture_output=True, text=True, check=True
+            )
+        finally:
+            for process in loops:
+                process.kill()
+                process.wait()
+        return float(run.stdout.splitlines()[-1])
+
+    records = []
+    for table in ("iris", "20000 x 10"):
+        turns = np.array([[seconds(table, 0), seconds(table, 2)] for _ in range(n_turns)])
+        alone, beside = np.median(turns, axis=0)
+        ratio = np.median(turns[:, 1] / turns[:, 0])
+        record = {"default fit": table, "seconds alone": alone, "beside two loops": beside}
+        records.append({**record, "times as long": ratio})
+        print(*records[-1].values(), flush=True)
+    return pd.DataFrame(records)
+
+
+def default_fit(table, length):
+    X = load_iris().data if table == "iris" else twisted(20_000).numpy()
+    shortened = {"max_iter": 3} if length == "quick" and table != "iris" else {}
+    start = time.perf_counter()
+    CouplingFlowDensity(random_state=0, **shortened).fit(X)
+    return time.perf_counter() - start
+
+
 if __name__ == "__main__":
-    print(json.dumps(grid_search(int(sys.argv[1]))))
+    if len(sys.argv) == 3:
+        print(default_fit(*sys.argv[1:]))
+    else:
+        print(json.dumps(grid_search(int(sys.argv[1]))))

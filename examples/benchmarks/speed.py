@@ -21,10 +21,10 @@ from importlib.metadata import version
 import pandas as pd
 import torch
 from _speed_contests import SIZES, STACK, WORK, compare
-from _speed_parts import compiled, growth, memory, whole_fits, workers
+from _speed_parts import busy, compiled, growth, memory, whole_fits, workers
 from _speed_peers import PEERS
 
-PARTS = ["compare", "fits", "growth", "memory", "compile", "workers"]
+PARTS = ["compare", "fits", "growth", "memory", "compile", "workers", "busy"]
 
 
 def table(frame):
@@ -83,6 +83,7 @@ def page(results, seconds):
         "memory": "Peak memory of scoring rows of 10 columns",
         "compile": "torch.compile",
         "workers": "Workers of a grid search",
+        "busy": "Default fits on a busy machine, no variable set",
     }
     for part, title in titles.items():
         if part in results:
@@ -133,6 +134,7 @@ def main():
         "memory": lambda: memory([10_000, 100_000] if quick else [100_000, 1_000_000, 10_000_000]),
         "compile": lambda: compiled(n_turns),
         "workers": workers,
+        "busy": lambda: busy(quick),
     }
     torch.set_num_threads(first)
     results = {}
