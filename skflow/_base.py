@@ -12,11 +12,12 @@ from sklearn.base import (
     TransformerMixin,
     _fit_context,
 )
-from sklearn.utils import check_array, check_random_state
+from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from ._bounds import check_bounds
+from ._checks import checked_points, checked_rows, checked_state
 from ._columns import fit_columns
 from ._conditioners import ACTIVATIONS
 from ._continuation import check_unchanged, fixed_parameters
@@ -53,7 +54,7 @@ class BaseFlowDensity(
             None,
         ],
         "coupling": [StrOptions(COUPLINGS.keys())],
-        "n_bins": [Interval(Integral, 2, None, closed="left")],
+        "n_bins": [Interval(Integral, 2, 500, closed="both")],
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions(ACTIVATIONS.keys())],
         "standardize": ["boolean"],
@@ -117,8 +118,7 @@ class BaseFlowDensity(
 
     def _fit(self, X, sample_weight):
         continued = self.warm_start and hasattr(self, "_density")
-        with np.errstate(invalid="ignore"):  # a sum of infinities of both signs, which it refuses
-            X = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
+        X = checked_rows(self, X, ensure_min_samples=2)
         X, weight = weighted_rows(X, sample_weight)
         device = check_device(self.device)
         if continued:
@@ -270,8 +270,7 @@ class BaseFlowDensity(
 
     def _checked(self, X):
         check_is_fitted(self)
-        with np.errstate(invalid="ignore"):
-            return validate_data(self, X, dtype=np.float64, reset=False)
+        return checked_rows(self, X, reset=False)
 
     @sheltered
     def score_samples(self, X):
@@ -375,8 +374,8 @@ class BaseFlowDensity(
         check_is_fitted(self)
         if not isinstance(n_samples, Integral) or n_samples < 1:
             raise ValueError(f"n_samples={n_samples!r} is not possible. Give an integer >= 1.")
-        rng = check_random_state(random_state)
-        return in_configured_container(self, self._density.sample(n_samples, rng))
+        drawn = self._density.sample(n_samples, checked_state(random_state))
+        return in_configured_container(self, drawn)
 
     @sheltered
     def transform(self, X):
@@ -425,7 +424,7 @@ class BaseFlowDensity(
             several members, each with a latent space of its own.
         """
         check_is_fitted(self)
-        X = check_array(X, dtype=np.float64, input_name="X")
+        X = checked_points(X)
         if X.shape[1] != self.n_features_in_:
             raise ValueError(
                 f"X has {X.shape[1]} features, but the latent space has {self.n_features_in_}."

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ._bounds import Bounds
+from ._checks import name_columns
 from ._warnings import warn
 
 #: Standardised values are clipped to this size: farther away, squares and their sums would leave
@@ -90,14 +91,10 @@ class Columns:
         outside = self.bounds.outside(X)
         if not outside.any():
             return
-        listed = ", ".join(
-            f"{self._name(j)} ({outside[:, j].sum()} outside "
-            f"[{self.bounds.lower[j]:g}, {self.bounds.upper[j]:g}])"
-            for j in np.flatnonzero(outside.any(axis=0))[:10]
-        )
         raise ValueError(
-            f"{outside.any(axis=1).sum()} rows of X lie beyond the bounds, in column {listed}. "
-            "Correct or remove them, or widen bounds."
+            f"{outside.any(axis=1).sum()} rows of X lie beyond the bounds, in column "
+            f"{name_columns(outside.any(axis=0), self.names)}. Correct or remove them, or widen "
+            "bounds."
         )
 
     def warn(self, X, U):
@@ -137,13 +134,10 @@ class Columns:
             )
 
     def _named(self, selected):
-        numbers = np.flatnonzero(selected)
-        listed = ", ".join(self._name(j) for j in numbers[:10])
-        listed += ", ..." if len(numbers) > 10 else ""
-        return f"Column {listed} is" if len(numbers) == 1 else f"Each of the columns {listed} is"
-
-    def _name(self, j):
-        return str(j) if self.names is None else repr(str(self.names[j]))
+        one = selected.sum() == 1
+        return ("Column {} is" if one else "Each of the columns {} is").format(
+            name_columns(selected, self.names)
+        )
 
 
 def fit_columns(X, weight=None, *, standardize=True, dequantize=False, bounds=None, names=None):

@@ -7,9 +7,9 @@ import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from ._journal import SearchJournal, fingerprint
-from ._layouts import SHORTHANDS, Choice, Derived, Layout, Random, make_for, resolve_maker
+from ._layouts import SHORTHANDS, Choice, Derived, Fixed, Layout, Random, make_for, resolve_maker
 from ._search import MOVES, SEARCH_SPACES, evolutionary_search, iterations_left
-from ._structures import alternating, is_alternating
+from ._structures import alternating, check_masks, is_alternating
 
 # What Algorithm 1 of the paper says, where the defaults of the search are others.
 PAPER_SEARCH = {
@@ -196,6 +196,8 @@ class EvolutionarySearch(Layout):
     def make(self, n_layers, n_features, *, n_conditioning=None, random_state=None, X=None):
         self.validate()
         layout = resolve_maker(self.initial_layout, "initial_layout")
+        if isinstance(layout, Fixed):
+            check_masks(layout.masks, n_layers, n_features, name="initial_layout")
         masks = layout.make(
             n_layers, n_features, n_conditioning=n_conditioning, random_state=random_state, X=X
         )

@@ -1,0 +1,77 @@
+"""Messages that name the right cause: the columns, the argument, and what to do."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from skflow import CouplingFlowDensity, StructureSearchFlow
+
+X = np.random.RandomState(0).standard_normal((40, 3))
+
+
+def flow(**params):
+    return CouplingFlowDensity(n_layers=1, max_iter=1, random_state=0, **params)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [["red", "blue"], [pd.Timestamp("2020-01-01")], [b"x"], [None, "a"], [{}]],
+    ids=["strings", "dates", "bytes", "objects", "dicts"],
+)
+def test_columns_without_numbers_are_named(values):
+    frame = pd.DataFrame(X, columns=list("abc"))
+    frame["d"] = (values * 40)[:40]
+    with pytest.raises(ValueError, match="Column 'd' of X holds no numbers.*leave such columns"):
+        flow().fit(frame)
+    with pytest.raises(ValueError, match="Column 3 of X holds no numbers"):
+        flow().fit(frame.to_numpy(dtype=object))
+
+
+def test_categories_are_named():
+    frame = pd.DataFrame(X, columns=list("abc"))
+    frame["d"] = pd.Categorical(["u", "v"] * 20)
+    with pytest.raises(ValueError, match="Column 'd'.*OrdinalEncoder"):
+        flow().fit(frame)
+
+
+@pytest.mark.parametrize(("value", "called"), [(np.nan, "NaN"), (np.inf, "infinity")])
+def test_what_is_not_finite_is_located(value, called):
+    frame = pd.DataFrame(X, columns=list("abc"))
+    model = flow().fit(frame)
+    frame.loc[[1, 5], "b"] = value
+    for call in (flow().fit, model.score_samples):
+        with pytest.raises(ValueError, match=f"X contains {called} in 2 of 40 rows, in column 'b'"):
+            call(frame)
+    with pytest.raises(ValueError, match=f"X contains {called} in 2 of 40 rows, in column 1"):
+        model.inverse_transform(frame.to_numpy())
+
+
+@pytest.mark.parametrize("n_bins", [501, 1000, 1001])
+def test_too_many_bins(n_bins):
+    with pytest.raises(ValueError, match="n_bins"):
+        flow(n_bins=n_bins).fit(X)
+    assert np.isfinite(flow(n_bins=500).fit(X).score(X))
+
+
+def test_an_array_as_initial_layout_is_called_so():
+    with pytest.raises(ValueError, match=r"initial_layout has shape \(2, 2\)"):
+        StructureSearchFlow(initial_layout=np.ones((2, 2), dtype=bool)).fit(X)
+
+
+@pytest.mark.parametrize("device", ["mps", "meta", "nonsense", "cuda:99"])
+def test_devices(device):
+    with pytest.raises(ValueError, match=rf"device='{device}' cannot be used: .{{,80}} Use 'cpu'"):
+        flow(device=device).fit(X)
+
+
+@pytest.mark.parametrize("random_state", ["x", -1, 1.5])
+def test_random_state_of_sample(random_state):
+    with pytest.raises(ValueError, match=rf"random_state={random_state!r} is not possible"):
+        flow().fit(X).sample(2, random_state=random_state)
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e308])
+def test_weights_of_any_size(size):
+    weight = size * np.linspace(0.5, 1, 40)
+    expected = flow().fit(X, sample_weight=np.linspace(0.5, 1, 40)).score_samples(X)
+    np.testing.assert_allclose(flow().fit(X, sample_weight=weight).score_samples(X), expected)
