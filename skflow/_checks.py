@@ -9,8 +9,8 @@ def checked_rows(estimator, X, **options):
     """The rows as an array ``(n, d)`` of finite float64; ``options`` as of ``validate_data``."""
     try:
         rows = validate_data(estimator, X, dtype=np.float64, ensure_all_finite=False, **options)
-    except (ValueError, TypeError):
-        _check_numeric(X)
+    except (ValueError, TypeError) as error:
+        _check_numeric(X, error)
         raise
     return _finite(rows, getattr(estimator, "feature_names_in_", None))
 
@@ -45,8 +45,8 @@ def _finite(rows, names=None):
     return rows
 
 
-def _check_numeric(X):
-    """Raise if columns hold no numbers."""
+def _check_numeric(X, error):
+    """Raise a clearer error than the one that occurred if columns hold no numbers."""
     frame = hasattr(X, "columns") and hasattr(X, "dtypes")
     try:
         names = list(X.columns) if frame else None
@@ -55,18 +55,22 @@ def _check_numeric(X):
         return
     wrong = np.array([not _is_numeric(column) for column in columns])
     if wrong.ndim == 1 and wrong.any() and np.ndim(X) == 2:
-        raise ValueError(
+        # objects that are not even text are errors of type to scikit-learn's checks
+        kind, why = (TypeError, f" ({error})") if type(error) is TypeError else (ValueError, "")
+        raise kind(
             f"Column {name_columns(wrong, names)} of X holds no numbers (but strings, categories, "
             "dates or other objects). A density needs numbers: leave such columns out, or encode "
             "them, for instance with sklearn.preprocessing.OrdinalEncoder (and dequantize=True), "
-            "and dates as numbers of days."
-        )
+            f"and dates as numbers of days.{why}"
+        ) from None
 
 
 def _is_numeric(column):
     values = np.asarray(column)
     if values.dtype.kind in "mM":
         return False
+    if values.dtype.kind == "c" or any(isinstance(value, complex) for value in values):
+        return True  # for scikit-learn to refuse
     try:
         values.astype(np.float64)
     except (ValueError, TypeError):
