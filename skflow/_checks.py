@@ -47,35 +47,41 @@ def _finite(rows, names=None):
 
 def _check_numeric(X, error):
     """Raise a clearer error than the one that occurred if columns hold no numbers."""
-    frame = hasattr(X, "columns") and hasattr(X, "dtypes")
-    try:
-        names = list(X.columns) if frame else None
-        columns = [X[name] for name in names] if frame else np.asarray(X, dtype=object).T
-    except (ValueError, TypeError):
-        return
-    wrong = np.array([not _is_numeric(column) for column in columns])
-    if wrong.ndim == 1 and wrong.any() and np.ndim(X) == 2:
+    if hasattr(X, "columns") and hasattr(X, "dtypes"):
+        names, columns = list(X.columns), [np.asarray(X[name]) for name in X.columns]
+    else:
+        try:
+            table = np.asarray(X, dtype=object)
+        except ValueError:  # rows of different lengths
+            return
+        names, columns = None, table.T if table.ndim == 2 else []
+    examples = [_first_without_number(column) for column in columns]
+    wrong = np.array([example is not None for example in examples])
+    if wrong.any():
         # objects that are not even text are errors of type to scikit-learn's checks
         kind, why = (TypeError, f" ({error})") if type(error) is TypeError else (ValueError, "")
         raise kind(
-            f"Column {name_columns(wrong, names)} of X holds no numbers (but strings, categories, "
-            "dates or other objects). A density needs numbers: leave such columns out, or encode "
-            "them, for instance with sklearn.preprocessing.OrdinalEncoder (and dequantize=True), "
-            f"and dates as numbers of days.{why}"
+            f"Column {name_columns(wrong, names)} of X holds no numbers, but for instance "
+            f"{examples[wrong.argmax()]}. A density needs numbers: leave such columns out, or "
+            "encode them, for instance with sklearn.preprocessing.OrdinalEncoder (and "
+            f"dequantize=True), and dates as numbers of days.{why}"
         ) from None
 
 
-def _is_numeric(column):
-    values = np.asarray(column)
-    if values.dtype.kind in "mM":
-        return False
-    if values.dtype.kind == "c" or any(isinstance(value, complex) for value in values):
-        return True  # for scikit-learn to refuse
+def _first_without_number(column):
+    """The first value that is no real number, as text, or None."""
+    if column.dtype.kind in "mM":
+        return str(column[0])
     try:
-        values.astype(np.float64)
+        column.astype(np.float64)
     except (ValueError, TypeError):
-        return False
-    return True
+        for value in column:
+            try:
+                float(value)
+            except (ValueError, TypeError):
+                # complex numbers are for scikit-learn to refuse
+                return None if isinstance(value, complex) else repr(value)[:50]
+    return None
 
 
 def name_columns(selected, names):
