@@ -14,27 +14,22 @@ which leaves less to be watched.
 # The data
 # --------
 #
-# Hourly means of the sensors of a gas turbine, one of the paper's four tables. It is read from the
-# directory that :mod:`skflow.datasets` looks into; where it is not there, ten measurements of cell
-# nuclei that come with scikit-learn take its place.
+# Made up, so that we know what there is to find. Six quantities are measured twice, with some
+# noise; the twelve columns are in an order in which the two measurements of a quantity have
+# both even or both odd numbers. A coupling layer can use one to predict the other only if its
+# mask separates them: parity separates none of the six pairs.
 
-from sklearn.datasets import load_breast_cancer
-from sklearn.model_selection import train_test_split
+import numpy as np
+import pandas as pd
 
-from skflow.datasets import fetch_turbine
-
-try:
-    turbine = fetch_turbine(as_frame=True, download_if_missing=False)
-    X, X_test = (
-        turbine.data.iloc[turbine[part]] for part in ("fit_indices", "heldout_indices")
-    )
-    X, batch_size = X.iloc[:6000], 256
-    print(f"turbine: {len(X)} rows to fit, {len(X_test)} held out")
-except OSError:
-    cancer = load_breast_cancer(as_frame=True).data.iloc[:, :10]
-    X, X_test = train_test_split(cancer, random_state=0)
-    batch_size = 64
-    print("The turbine table is not on this machine: cell nuclei instead.")
+rng = np.random.default_rng(0)
+quantities = rng.standard_normal((8000, 6))
+measured = np.hstack([quantities, quantities]) + 0.2 * rng.standard_normal((8000, 12))
+names = np.array("a1 b1 c1 d1 e1 f1 a2 b2 c2 d2 e2 f2".split())
+order = [0, 1, 6, 7, 2, 3, 8, 9, 4, 5, 10, 11]
+table = pd.DataFrame(measured[:, order], columns=names[order])
+X, X_test = table.iloc[:6000], table.iloc[6000:]
+print(*table.columns)
 
 # %%
 # The search
@@ -54,8 +49,8 @@ settings = dict(
     n_layers=2,
     coupling="affine",
     hidden_layer_sizes=(),
-    batch_size=batch_size,
-    max_iter=60,
+    batch_size=256,
+    max_iter=20,
     tail_weight=0,
 )
 search = StructureSearchFlow(
@@ -76,13 +71,13 @@ plt.show()
 # ---------
 #
 # Each row is a layer; data enter at the top. The search shuffles the first mask, so that the number
-# of transformed features stays as it was, and the second is its complement.
+# of transformed features stays as it was, and the second is its complement. Of every pair one
+# measurement should be dark and the other light.
 
 figure, axes = plt.subplots(2, 1, figsize=(7, 4.2), layout="constrained")
-names = list(X.columns)
 MaskDisplay.from_masks(
     search.initial_masks_,
-    feature_names=names,
+    feature_names=X.columns,
     name="before: drawn at random",
     ax=axes[0],
 )
@@ -106,11 +101,9 @@ plt.show()
 # stop it on the way, look at the flow trained so far, and let it go on. Three seeds, because a
 # single one says little.
 
-import pandas as pd
-
 from skflow import CouplingFlowDensity
 
-stages = [1, 25, 50, 100, 200]
+stages = [1, 10, 25, 50, 200]
 scores = {}
 for seed in range(3):
     watched = StructureSearchFlow(
@@ -131,9 +124,10 @@ print("Held-out log-density in nats: after so many iterations, and without a sea
 print(scores.loc[[*stages, "parity", "derived"]].round(2))
 
 # %%
-# After one iteration the structure is still random, or nearly; parity is a rule that costs nothing,
-# and the derived structure takes less than a second. Late in a search lower costs are luck as often
-# as structure: a line may well fall.
+# After one iteration the structure is still random, or nearly. Once every pair is separated there
+# is nothing left to find, and lower costs are luck. The derived structure, which takes less than a
+# second, separates them from the start. On real tables the differences are smaller and less clear;
+# what they are on those of the paper is on the page about structure.
 
 figure, axis = plt.subplots(figsize=(6, 3.6), layout="constrained")
 found = scores.loc[stages]
