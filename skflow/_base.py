@@ -24,14 +24,15 @@ from ._continuation import check_unchanged, fixed_parameters
 from ._couplings import COUPLINGS
 from ._density import Density
 from ._device import check_device
-from ._fitting import fit_components_and_weights, train
+from ._fitting import train
 from ._flow import FlowStack
-from ._member_masks import choose_masks, stack_finalists
+from ._member_masks import SEARCH_ATTRIBUTES, choose_masks, search_attributes, stack_finalists
 from ._optimizers import SCHEDULES, SOLVERS
 from ._output import in_configured_container
 from ._recipe import flow_config, training_options
 from ._runtime import atomic, sheltered
 from ._saving import PlainState
+from ._stacking import fit_components_and_weights, fold_sizes
 from ._streams import RandomStreams
 from ._training import make_generators
 from ._training_data import split_rows, training_data
@@ -71,7 +72,7 @@ class BaseFlowDensity(
         "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "max_iter": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
         "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither"), StrOptions({"auto"})],
         "n_iter_no_change": [
             Interval(Integral, 1, None, closed="left"),
             StrOptions({"auto"}),
@@ -130,17 +131,21 @@ class BaseFlowDensity(
         self._columns.check(X)
         U, log_det = self._columns.training_rows(X, streams)
         self._columns.warn(X, U)
-        data = training_data(U, weight, device, self._split(len(U), streams))
+        n_effective = effective_rows(weight, len(U))
+        n_folds, fraction = fold_sizes(self, n_effective)
+        self._n_folds = self._n_folds if continued else n_folds
+        data = training_data(U, weight, device, self._split(len(U), fraction, streams))
         n_rows = data.rows.shape[1]
-        n_effective = effective_rows(weight, len(U)) * n_rows / len(U)
-        options = training_options(self, n_rows, X.shape[1], n_effective)
+        n_effective *= n_rows / len(U)
+        options = training_options(self, n_rows, X.shape[1], n_effective, self._n_folds)
         structures = self._structures(data, options, streams, continued, log_det)
-        kept = continued and np.array_equal(structures, self._density.flow.masks[:, None])
+        kept = continued and np.array_equal(structures, self._masks_in_use())
         previous = self._density.flow if kept else None
         flow = self._train(structures, previous, options, data, streams, log_det)
         components, weights = fit_components_and_weights(
-            self.tail_weight, flow, U, weight, data, streams
+            self.tail_weight, flow, U, weight, data, streams, self.noise
         )
+        self.weights_, self.component_names_ = weights, np.array(["flow", *components])
         self.tail_weight_ = float(weights[1:].sum())
         self._density = Density(self._columns, flow, components, weights, device=self.device)
 
@@ -181,15 +186,19 @@ class BaseFlowDensity(
             )
         check_unchanged(self._fixed, fixed_parameters(self, self._layout()))
 
-    def _split(self, n_rows, streams):
-        """Training and validation rows of the members."""
-        fraction = self.validation_fraction if self.early_stopping else None
-        return split_rows(n_rows, self.n_estimators, fraction, streams)
+    def _split(self, n_rows, fraction, streams):
+        """Training and validation rows of the members, the folds of a flow side by side."""
+        return split_rows(n_rows, self.n_estimators * self._n_folds, fraction, streams)
+
+    def _masks_in_use(self):
+        """Those of the flows ``(n_estimators, 1, L, d)``."""
+        return self._density.flow.masks[:: self._n_folds, None]
 
     def _structures(self, data, options, streams, continued, log_det):
-        """What the members may have for masks ``(n_estimators, n_finalists, L, d)``.
+        """What the flows may have for masks ``(n_estimators, n_finalists, L, d)``.
 
-        Those in use, if a warm start has nothing new to choose.
+        Chosen from what the first fold of each may see; those in use, if a warm start has nothing
+        new to choose.
         """
         previous = self._choices if continued else [None] * self.n_estimators
         mean_log_det = data.mean(log_det, data.rows)
@@ -197,7 +206,7 @@ class BaseFlowDensity(
             self._layout(),
             self.n_layers,
             self.n_conditioning,
-            data,
+            data.first_of_each(self._n_folds),
             options,
             flow_config(self),
             streams,
@@ -207,52 +216,42 @@ class BaseFlowDensity(
             verbose=self.verbose,
         )
         if all(new is old for new, old in zip(choices, previous)):
-            return self._density.flow.masks[:, None]
+            return self._masks_in_use()
         self._choices = choices
-        self._describe_search(choices, mean_log_det)
-        return stack_finalists(choices)
-
-    def _describe_search(self, choices, log_det):
-        """Set the fitted attributes that tell of a search, the first member's, if there was one.
-
-        ``log_det`` takes costs to the units of the data.
-        """
-        for name in ("search_history_", "initial_masks_", "search_stop_reason_"):
+        for name in SEARCH_ATTRIBUTES:
             vars(self).pop(name, None)
-        first = choices[0]
-        if first.history:
-            self.search_history_ = [record.shifted(-log_det) for record in first.history]
-            self.initial_masks_ = first.history[0].masks.copy()
-            reasons = [choice.stop_reason for choice in choices]
-            interrupted = "interrupted" in reasons
-            self.search_stop_reason_ = "interrupted" if interrupted else first.stop_reason
+        vars(self).update(search_attributes(choices, mean_log_det))
+        return stack_finalists(choices)
 
     def _train(self, structures, previous, options, data, streams, log_det):
         """Train the members from several starts, or on from a previous stack; the best of each.
 
-        A start is one of a member's structures with parameters of its own. What there is to tell
-        of the training becomes fitted attributes.
+        A start is one of a flow's structures, with parameters of its own for each fold. What there
+        is to tell of the training becomes fitted attributes.
         """
-        n_models, n_finalists = structures.shape[:2]
-        n_starts = n_finalists * (self.n_init if previous is None else 1)
-        seeds = streams("training", self._n_fits).randint(2**31 - 1, size=n_models * n_starts)
+        n_members, n_starts = len(data.rows), structures.shape[1]
+        n_starts *= self.n_init if previous is None else 1
+        seeds = streams("training", self._n_fits).randint(2**31 - 1, size=n_members * n_starts)
         generators = make_generators(seeds)
         device = data.table.device
         if previous is None:
-            stacked = structures.repeat(self.n_init, axis=1).reshape(-1, *structures.shape[2:])
+            stacked = structures.repeat(self._n_folds, axis=0).repeat(self.n_init, axis=1)
+            stacked = stacked.reshape(-1, *stacked.shape[2:])
             flow = FlowStack(stacked, **flow_config(self), device=device).initialize(generators)
         else:
             flow = previous.to(dtype=torch.float32, device=device)
         result = train(flow, options, data.repeated(n_starts), generators, self.verbose, log_det)
-        scores = result.score.reshape(n_models, n_starts)
-        best = scores.argmin(axis=1) + n_starts * np.arange(n_models)
+        # the folds of a flow have their structure in common, so they agree on the start
+        scores = result.score.reshape(-1, self._n_folds, n_starts).mean(axis=1)
+        best = scores.argmin(axis=1).repeat(self._n_folds) + n_starts * np.arange(n_members)
         flow = flow.take(best).to(dtype=torch.float64, device="cpu")
         self._describe(flow, result, best, data, log_det)
         return flow
 
     def _describe(self, flow, result, best, data, log_det):
         """Set the fitted attributes that tell of the members and their training."""
-        self.masks_ = flow.masks[0] if len(best) == 1 else flow.masks
+        masks = flow.masks[:: self._n_folds]
+        self.masks_ = masks[0] if len(masks) == 1 else masks
         self.n_parameters_ = flow.n_models * flow.n_parameters
         self.n_iter_ = int(result.n_epochs[best].max())
         # standardised units -> the data's
@@ -379,7 +378,10 @@ class BaseFlowDensity(
 
     @sheltered
     def transform(self, X):
-        """Map rows to the latent space, where the model's density is the standard normal.
+        """Map rows to the latent space, where the flow's density is the standard normal.
+
+        On a table of few rows, where the members of a cross-fit are averaged, it is that of the
+        first.
 
         Parameters
         ----------
@@ -399,7 +401,7 @@ class BaseFlowDensity(
         """
         X = self._checked(X)
         self._check_single("transform")
-        return self._density.to_latent(X)[0]
+        return self._density.member(0).to_latent(X)[0]
 
     @sheltered
     def inverse_transform(self, X):
@@ -430,10 +432,10 @@ class BaseFlowDensity(
                 f"X has {X.shape[1]} features, but the latent space has {self.n_features_in_}."
             )
         self._check_single("inverse_transform")
-        return self._density.from_latent(X)[0]
+        return self._density.member(0).from_latent(X)[0]
 
     def _check_single(self, method):
-        if self._density.flow.n_models > 1:
+        if self._density.flow.n_models > self._n_folds:
             raise ValueError(
                 f"{method} needs a single flow, but n_estimators={self.n_estimators} members each "
                 "have a latent space of their own. Set n_estimators=1."

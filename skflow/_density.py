@@ -44,7 +44,7 @@ class Density:
     def log_prob(self, X):
         """Log-density ``(n,)`` in nats, in the data's units; minus infinity beyond bounds."""
         U, log_det = self.columns.forward(X)
-        log_prob = self._flow_log_prob(U)
+        log_prob = self._flow_log_prob(U) if self.weights[0] > 0 else np.full(len(U), LOWEST)
         chosen = blocks(len(U), self.flow.numbers_per_row)
         mixed = map_blocks(lambda block: self.mix(log_prob[block], U[block]), chosen)
         return np.concatenate(mixed) + log_det
@@ -64,6 +64,10 @@ class Density:
                 terms.append(component.log_prob(U) + np.log(weight))
         return logsumexp(terms, axis=0)
 
+    def member(self, k):
+        """The density of one member alone."""
+        return Density(self.columns, self.flow.take(k), device=self.device)
+
     def member_log_probs(self, U):
         """Log-densities ``(K, n)`` of the members alone, in standardised units."""
         return call_in_blocks(self.flow, "log_prob", U, self.device)
@@ -75,11 +79,8 @@ class Density:
 
     def from_latent(self, Z):
         """Rows ``(K, n, d)`` of latent points, member by member."""
-        return self._from_latent(self.flow, Z)
-
-    def _from_latent(self, flow, Z):
         Z = np.clip(Z, -FARTHEST, FARTHEST)
-        U = call_in_blocks(flow, "inverse", Z, self.device)
+        U = call_in_blocks(self.flow, "inverse", Z, self.device)
         return self.columns.inverse(U.reshape(-1, U.shape[-1])).reshape(U.shape)
 
     def sample(self, n_samples, rng):
@@ -91,7 +92,7 @@ class Density:
         for k, count in enumerate(counts[:n_models]):
             if count > 0:
                 Z = rng.standard_normal((count, n_features))
-                parts.append(self._from_latent(self.flow.take(k), Z)[0])
+                parts.append(self.member(k).from_latent(Z)[0])
         for component, count in zip(self.components.values(), counts[n_models:]):
             if count > 0:
                 parts.append(self.columns.inverse(component.sample(count, rng)))

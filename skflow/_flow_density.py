@@ -59,14 +59,18 @@ default="derived"
         density is then that of the data seen at this resolution: smooth, bounded at values that
         repeat, and broader than the data by the noise.
     tail_weight : "auto" or float, default="auto"
-        Part of broad components in the density, which give rows far from the data a low but sane
-        score, and where another density is better than the flow, that one: a Gaussian and a
-        Student-t with 3 degrees of freedom, both with the data's mean and shrunk covariance (Ledoit
-        and Wolf); a mixture of 10 to 200 / n_features Gaussians (of fewer where rows are few); and
-        mixtures of up to ten Student-t distributions with 5 degrees of freedom, one narrow and one
-        wide. "auto" chooses their weights by EM on the validation rows, with at least
-        ``min(0.03, 0.002 * n_features)`` for each of the three with heavy tails (just that without
-        ``early_stopping``). A number is split evenly over these three; 0 leaves the bare flow.
+        Part of the components, simple densities that stand beside the flow. They give rows far
+        from the data a low but sane score, and where one of them is the better density, or is in
+        part, they are that part. The guards, which have heavy tails, are a Student-t with 3
+        degrees of freedom, with the data's mean and shrunk covariance (Ledoit and Wolf), and two
+        mixtures of up to eight Student-t distributions with 5 degrees of freedom, one of them
+        wide. The others are the Gaussian of that covariance and Gaussian mixtures of 2 and 8
+        clusters; on tables of at most 2000 rows also of 32, each with variances that are
+        regularised a little or more, and up to 1000 rows kernel densities; on longer ones with
+        few columns a mixture of up to ``200 / n_features``. "auto" chooses all weights by EM on
+        held-out rows, with at least ``min(0.03, 0.002 * n_features)`` for each guard (just that
+        without ``early_stopping``). A number is split evenly over the guards; 0 leaves the bare
+        flow.
     n_init : int, default=1
         Number of trainings from different starts, of which the best is kept. They run side by
         side in one tensor program.
@@ -93,13 +97,18 @@ default="derived"
     max_iter : "auto" or float, default="auto"
         Number of epochs (as in ``MLPRegressor``). May be a fraction: training takes
         ``round(max_iter * (n_train // batch_size))`` steps, at least one. "auto" makes about
-        5000 steps, but at least 10 epochs and at most 120.
+        5000 steps, but at least 10 epochs and at most 120, or 40 where several members
+        are averaged.
     early_stopping : bool, default=True
-        Set a validation part aside, keep the state that was best on it, and stop when it has not
+        Hold a part of the rows out, keep the state that was best on it, and stop when it has not
         improved for ``n_iter_no_change`` epochs. With False all rows are trained on, to the end,
         and the state after the epoch of the lowest training loss is kept.
-    validation_fraction : float, default=0.1
-        Part of the rows set aside with ``early_stopping``.
+    validation_fraction : "auto" or float, default="auto"
+        Part of the rows held out with ``early_stopping``. "auto" is 0.1. On a table of at most 2000
+        rows whose weights of components are to be found, with ``tail_weight="auto"``, that is too
+        few: then it is 0.2, and every flow is the average of several members that hold out
+        different rows, side by side in one tensor program, at least five in all, so that every row
+        helps to choose the weights (stacked density estimation [6]_). A number gives one member.
     n_iter_no_change : "auto", int or None, default="auto"
         Patience in epochs. "auto" is 0.6 times ``max_iter``; None always trains to the end.
     tol : float, default=0.0
@@ -123,13 +132,18 @@ default="derived"
         Of the standardisation; for bounded columns, of their mapped values.
     grid_steps_ : ndarray of shape (n_features,)
         Steps of the grids of dequantised columns, 0 for the others.
+    weights_ : ndarray of shape (n_components,)
+        Parts of the mixture: the flow's, then those of the components that have any. They add up
+        to 1.
+    component_names_ : ndarray of str, shape (n_components,)
+        What the weights are of: "flow", then the components.
     tail_weight_ : float
-        Total weight of the broad components.
+        Total weight of the components beside the flow.
     n_iter_ : int
         Number of epochs trained (the most of any member).
     loss_curve_ : list of float
         Mean training loss of each epoch, negative log-likelihood in nats a row of the flow
-        without its broad components; the mean over members.
+        without the components; the mean over members.
     validation_scores_ : list of float or None
         Mean log-likelihood of the validation rows after each epoch, likewise.
     n_parameters_ : int
@@ -159,6 +173,8 @@ default="derived"
     .. [4] Smith, L. N., "Cyclical Learning Rates for Training Neural Networks", WACV 2017.
     .. [5] Rothfuss, J., Ferreira, F., Boehm, S., Walther, S., Ulrich, M., Asfour, T., Krause, A.,
        "Noise Regularization for Conditional Density Estimation", arXiv:1907.08982, 2019.
+    .. [6] Smyth, P., Wolpert, D., "Linearly Combining Density Estimators via Stacking",
+       Machine Learning 36, 1999.
 
     Examples
     --------
@@ -201,7 +217,7 @@ default="derived"
         batch_size="auto",
         max_iter="auto",
         early_stopping=True,
-        validation_fraction=0.1,
+        validation_fraction="auto",
         n_iter_no_change="auto",
         tol=0.0,
         warm_start=False,

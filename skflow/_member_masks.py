@@ -10,6 +10,9 @@ from ._progress import Progress
 from ._structures import check_masks, check_n_conditioning
 from ._warnings import warn
 
+#: What ``search_attributes`` gives.
+SEARCH_ATTRIBUTES = ("search_history_", "initial_masks_", "search_stop_reason_")
+
 
 class LayoutTask:
     """What an estimator offers a layout that chooses a member's masks, see ``Layout.choose``.
@@ -152,3 +155,18 @@ def stack_finalists(choices):
     """Finalists of the members ``(n_members, n_finalists, L, d)``, as many of each."""
     fewest = min(len(choice.finalists) for choice in choices)
     return np.stack([choice.finalists[:fewest] for choice in choices])
+
+
+def search_attributes(choices, log_det):
+    """The fitted attributes that tell of a search, the first member's; none without one.
+
+    ``log_det`` takes costs to the units of the data.
+    """
+    first = choices[0]
+    if not first.history:
+        return {}
+    interrupted = "interrupted" in [choice.stop_reason for choice in choices]
+    history = [record.shifted(-log_det) for record in first.history]
+    start = first.history[0].masks.copy()
+    stop_reason = "interrupted" if interrupted else first.stop_reason
+    return dict(zip(SEARCH_ATTRIBUTES, (history, start, stop_reason)))

@@ -21,9 +21,14 @@ def batch_size(n_rows):
     return int(2 ** min(10, max(5, round(math.log2(n_rows / 64)))))
 
 
-def max_iter(steps_per_epoch):
-    """Epochs that make about 5000 steps: at least 10 for large tables, at most 120 for small."""
-    return min(MAX_EPOCHS, max(MIN_EPOCHS, math.ceil(N_STEPS / steps_per_epoch)))
+def max_iter(steps_per_epoch, n_folds=1):
+    """Epochs that make about 5000 steps: at least 10 for large tables, at most 120 for small.
+
+    Where the members of a cross-fit are averaged, 40 do as well as 120: what one lacks, or has
+    overfitted, the others make up.
+    """
+    most = MAX_EPOCHS if n_folds == 1 else MAX_EPOCHS // 3
+    return min(most, max(MIN_EPOCHS, math.ceil(N_STEPS / steps_per_epoch)))
 
 
 def learning_rate_init(solver, single_layer):
@@ -66,10 +71,11 @@ def flow_config(params):
     }
 
 
-def training_options(params, n_rows, n_features, n_effective=None):
+def training_options(params, n_rows, n_features, n_effective=None, n_folds=1):
     """``TrainingOptions`` from the parameters of an estimator, for a table of training rows.
 
-    Where rows have weights, "auto" goes by their effective number.
+    Where rows have weights, "auto" goes by their effective number. ``n_folds`` is the number of
+    members that a flow is averaged over.
     """
     n_effective = n_rows if n_effective is None else n_effective
 
@@ -80,7 +86,7 @@ def training_options(params, n_rows, n_features, n_effective=None):
     single_layer = params.coupling == "affine" and not flow_config(params)["hidden_layer_sizes"]
     n_batch = min(chosen(params.batch_size, batch_size(n_effective)), n_rows)
     steps_per_epoch = max(1, n_rows // n_batch)
-    n_epochs = chosen(params.max_iter, max_iter(steps_per_epoch))
+    n_epochs = chosen(params.max_iter, max_iter(steps_per_epoch, n_folds))
     patience = chosen(params.n_iter_no_change, n_iter_no_change(n_epochs))
     return TrainingOptions(
         n_steps=max(1, round(n_epochs * steps_per_epoch)),

@@ -34,6 +34,8 @@ KINDS = {
     "t": _components.StudentT,
     "t mixture": _components.TMixture,
     "wide t mixture": _components.WideTMixture,
+    "fine mixture": _components.FineMixture,
+    "kernel density": _components.KernelDensity,
 }
 _LABELS = {cls: label for label, cls in KINDS.items()}
 _LABEL = "__kind__"  # the key of a label

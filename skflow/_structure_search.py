@@ -58,8 +58,8 @@ verbose, random_state
         Why the search ended: at which limit, or by Ctrl-C.
     masks_ : ndarray of bool, shape (n_layers, n_features)
         The best of the finalists, in use.
-    location_, scale_, grid_steps_, tail_weight_, n_iter_, loss_curve_, validation_scores_, \
-n_parameters_, n_features_in_, feature_names_in_
+    location_, scale_, grid_steps_, weights_, component_names_, tail_weight_, n_iter_, \
+loss_curve_, validation_scores_, n_parameters_, n_features_in_, feature_names_in_
         As in ``CouplingFlowDensity``.
 
     References
@@ -126,7 +126,7 @@ n_parameters_, n_features_in_, feature_names_in_
         batch_size="auto",
         max_iter="auto",
         early_stopping=True,
-        validation_fraction=0.1,
+        validation_fraction="auto",
         n_iter_no_change="auto",
         tol=0.0,
         warm_start=False,

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from sklearn.model_selection import train_test_split
 
 
 @dataclass(frozen=True)
@@ -42,6 +41,10 @@ class TrainingData:
     def repeated(self, n_times):
         """The same for a stack that holds every model ``n_times`` side by side."""
         return self._with_rows(lambda rows: rows.repeat_interleave(n_times, dim=0))
+
+    def first_of_each(self, n_times):
+        """The first of every ``n_times`` models that stand side by side."""
+        return self._with_rows(lambda rows: rows[::n_times])
 
     def mean(self, values, rows):
         """Weighted mean of values ``(n,)`` over rows of the models, all taken together."""
@@ -80,25 +83,28 @@ def training_data(U, weight, device, splits):
     return TrainingData(table, *splits, weight=weight)
 
 
-def split_rows(n_rows, n_members, validation_fraction, streams):
-    """Training and validation rows of the members, each ``(n_members, m)``.
+def split_rows(n_rows, n_members, fraction, streams):
+    """Training and held-out rows of the members, each ``(n_members, m)``.
 
-    Without a fraction all rows are trained on, and the validation rows are None.
+    Members take turns: each holds out the next rows of a random order, and when all rows have been
+    held out, of another one. With a fraction of None all rows are trained on, and the held-out ones
+    are None.
     """
-    if validation_fraction is None:
+    if fraction is None:
         return torch.arange(n_rows).repeat(n_members, 1), None
-    n_validation = math.ceil(validation_fraction * n_rows)
-    if n_rows - n_validation < 2:
+    n_held_out = math.ceil(fraction * n_rows)
+    if n_rows - n_held_out < 2:
         raise ValueError(
-            f"early_stopping=True with validation_fraction={validation_fraction} sets "
-            f"{n_validation} of n_samples={n_rows} rows (of positive weight) aside, which "
-            "leaves fewer than 2 to train on. Give more rows, lower validation_fraction or set "
-            "early_stopping=False."
+            f"early_stopping=True with validation_fraction={fraction} sets {n_held_out} of "
+            f"n_samples={n_rows} rows (of positive weight) aside, which leaves fewer than 2 to "
+            "train on. Give more rows, lower validation_fraction or set early_stopping=False."
         )
-    splits = [
-        train_test_split(
-            np.arange(n_rows), test_size=n_validation, random_state=streams("split", e)
-        )
-        for e in range(n_members)
-    ]
-    return tuple(torch.from_numpy(np.stack(part)) for part in zip(*splits))
+    rng = streams("split")
+    rows, held_out, order, start = [], [], rng.permutation(n_rows), 0
+    for _ in range(n_members):
+        if start >= n_rows:
+            order, start = rng.permutation(n_rows), 0
+        held_out.append(order.take(np.arange(start, start + n_held_out), mode="wrap"))
+        rows.append(rng.permutation(np.setdiff1d(order, held_out[-1])))
+        start += n_held_out
+    return torch.from_numpy(np.stack(rows)), torch.from_numpy(np.stack(held_out))

@@ -479,7 +479,8 @@ def test_finite_rows_far_away_also_where_a_gaussian_mixture_has_weight():
     X = 1e-3 * (10 * rng.randn(6, 3)[rng.randint(6, size=800)] + 0.3 * rng.randn(800, 3))
     model = flow(max_iter=2, tail_weight="auto").fit(X)
     density = model._density
-    assert dict(zip(density.components, density.weights[1:]))["gaussian_mixture"] > 0.1
+    mixtures = [name for name in density.components if "mixture_" in name]
+    assert sum(dict(zip(density.components, density.weights[1:]))[name] for name in mixtures) > 0.1
     (score,) = model.score_samples(np.full((1, 3), 1e306))
     assert np.isfinite(score) and score < model.score_samples(X).min()
 
@@ -545,7 +546,7 @@ BAD_TABLES = {
     "one row": (np.ones((1, 3)), ValueError, r"1 sample\(s\).*minimum of 2"),
     "no columns": (np.empty((9, 0)), ValueError, r"0 feature\(s\)"),
     "one dimension": (np.ones(9), ValueError, "Expected 2D array"),
-    "too few rows": (np.eye(2), ValueError, "validation_fraction=0.1.*n_samples=2"),
+    "too few rows": (np.eye(2), ValueError, r"validation_fraction=0\.[12].*n_samples=2"),
 }
 
 

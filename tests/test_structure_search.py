@@ -240,7 +240,7 @@ def interrupted(monkeypatch):
 
 def test_interrupted_search_trains_the_best_so_far_and_says_so(X, interrupted):
     whole = search().fit(X).search_history_
-    interrupted(4)
+    interrupted(3)
     with pytest.warns(UserWarning, match=r"search was interrupted after \d+ iterations"):
         model = search().fit(X)
     history = model.search_history_
@@ -263,7 +263,7 @@ def test_interrupted_before_anything_was_evaluated(X, interrupted):
 
 def test_interrupted_search_goes_on_with_warm_start(X, interrupted, monkeypatch):
     whole = search().fit(X)
-    interrupted(4)
+    interrupted(3)
     with pytest.warns(UserWarning, match="interrupted"):
         model = search(warm_start=True).fit(X)
     assert len(model.search_history_) < 13

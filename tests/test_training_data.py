@@ -40,3 +40,15 @@ def test_a_mean_over_the_rows_of_all_models_counts_them_by_weight():
     data = training_data(np.ones((4, 2)), values, "cpu", splits)
     assert data.mean(values, data.rows) == pytest.approx(3.0)
     assert training_data(np.ones((4, 2)), None, "cpu", splits).mean(values, splits[0]) == 2.5
+
+
+@pytest.mark.parametrize("n_members, fraction, times", [(5, 0.2, 1), (10, 0.2, 2), (1, 0.1, 1)])
+def test_members_take_turns_in_holding_rows_out(n_members, fraction, times):
+    rows, held_out = split_rows(43, n_members, fraction, RandomStreams(0))
+    assert len(rows) == len(held_out) == n_members
+    for seen, unseen in zip(rows.numpy(), held_out.numpy()):
+        assert sorted([*seen, *unseen]) == list(range(43))
+    counts = np.bincount(held_out.numpy().ravel(), minlength=43)
+    if n_members * fraction >= 1:
+        # parts have equal sizes, so some rows are held out once more
+        assert counts.min() == times and counts.sum() == n_members * held_out.shape[1]

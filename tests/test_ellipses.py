@@ -1,0 +1,91 @@
+"""Ellipses against scikit-learn and scipy."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn import mixture
+from sklearn.covariance import ledoit_wolf
+
+from skflow._ellipses import (
+    cluster_labels,
+    fit_gaussian_mixture,
+    log_ellipses,
+    precision_factors,
+    shrunk_covariance,
+)
+
+
+@pytest.fixture(scope="module")
+def table():
+    rng = np.random.RandomState(0)
+    return np.vstack([rng.normal(-2, 0.5, (300, 2)), rng.normal(2, 1.0, (300, 2))])
+
+
+def mixture_of(n_clusters, rows, weight):
+    labels = cluster_labels(n_clusters, rows, weight, np.random.RandomState(0))
+    return fit_gaussian_mixture(labels, rows, weight, ridge=1e-3)
+
+
+@pytest.mark.parametrize("dof", [math.inf, 3.0])
+def test_densities_are_those_of_scipy(table, dof):
+    centres, shapes = table[:2], np.array([[[2.0, 0.5], [0.5, 1.0]], np.eye(2)])
+    found = log_ellipses(table, centres, precision_factors(shapes), dof)
+    for centre, shape, log_prob in zip(centres, shapes, found):
+        if dof < math.inf:
+            truth = stats.multivariate_t(centre, shape, df=dof)
+        else:
+            truth = stats.multivariate_normal(centre, shape)
+        assert log_prob == pytest.approx(truth.logpdf(table))
+
+
+@pytest.mark.parametrize("shape", [(30, 50), (300, 3), (5, 1)])
+def test_shrinkage_is_that_of_ledoit_and_wolf(shape):
+    X = np.random.RandomState(0).normal(3, 2, shape)
+    centre, covariance = shrunk_covariance(X, np.full(len(X), 1 / len(X)))
+    assert centre == pytest.approx(X.mean(axis=0))
+    assert covariance == pytest.approx(ledoit_wolf(X)[0])
+
+
+def test_shrinkage_counts_effective_rows():
+    """Rows without weight do not make an estimate more certain."""
+    X = np.random.RandomState(0).normal(size=(100, 5))
+    weight = np.repeat([0.1, 0.0], [10, 90])
+    few, all_rows = shrunk_covariance(X[:10], np.full(10, 0.1)), shrunk_covariance(X, weight)
+    assert all_rows[1] == pytest.approx(few[1])
+
+
+def test_precision_factors_are_triangular_and_invert():
+    A = np.random.RandomState(0).normal(size=(3, 5, 5))
+    shapes = A @ A.transpose(0, 2, 1)
+    for factor, expected in zip(precision_factors(shapes), np.linalg.inv(shapes)):
+        assert factor @ factor.T == pytest.approx(expected)
+        assert (np.tril(factor, -1) == 0).all()
+
+
+def test_a_collinear_shape_gets_a_ridge_and_leaves_the_others_alone():
+    regular = np.array([[2.0, 0.5], [0.5, 1.0]])
+    collinear = np.array([[1e-20, 1.0], [1.0, 1e20]])
+    factors = precision_factors(np.stack([regular, collinear, np.zeros((2, 2))]))
+    assert np.isfinite(factors).all()
+    np.testing.assert_array_equal(factors[0], precision_factors(regular[None])[0])
+
+
+def test_the_gaussian_mixture_is_that_of_scikit_learn(table):
+    expected = mixture.GaussianMixture(3, reg_covar=1e-3, random_state=0).fit(table)
+    weight = np.full(len(table), 1 / len(table))
+    found = mixture_of(3, table, weight)
+    for array, name in zip(found, ("weights_", "means_", "covariances_")):
+        np.testing.assert_allclose(array, getattr(expected, name), rtol=1e-6, atol=1e-9)
+
+
+def test_em_takes_weights_for_repetitions(table):
+    counts = np.random.RandomState(0).randint(1, 4, len(table))
+    rows = table.repeat(counts, axis=0)
+    equal = np.full(len(rows), 1 / len(rows))
+    weighted = mixture_of(2, table, counts / counts.sum())
+    repeated = mixture_of(2, rows, equal)
+    for left, right in zip(weighted, repeated):
+        order = [np.argsort(fitted[0]) for fitted in (weighted, repeated)]
+        np.testing.assert_allclose(left[order[0]], right[order[1]], atol=0.01)

@@ -1,0 +1,229 @@
+"""Weights of the components: which rows choose them, and whether they find the right ones."""
+
+import numpy as np
+import pytest
+import torch
+from scipy import optimize, stats
+from scipy.special import logsumexp
+from sklearn.covariance import LedoitWolf
+
+from skflow import CouplingFlowDensity, StructureSearchFlow, masks
+from skflow._components import FEW_ROWS, fit_components
+from skflow._flow import FlowStack
+from skflow._stacking import estimate_weights, fit_components_and_weights, floors
+from skflow._streams import RandomStreams
+from skflow._training import make_generators
+from skflow._training_data import TrainingData
+
+STREAMS = RandomStreams(0)
+LEAST = np.array([0.0, 0.0, 0.01, 0.01, 0.0, 0.01])
+QUICK = {"n_layers": 2, "hidden_layer_sizes": (8,), "max_iter": 3, "random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def X():
+    return np.random.RandomState(0).standard_normal((200, 3))
+
+
+# ---- EM
+
+
+def test_weights_maximise_the_likelihood():
+    rng = np.random.RandomState(0)
+    rows = rng.normal(size=2000) * np.where(rng.rand(2000) < 0.3, 3, 1)
+    scales = (1, 3, 0.3, 9, 0.1, 30)
+    log_probs = np.stack([stats.norm.logpdf(rows, scale=scale) for scale in scales])
+    found = estimate_weights(log_probs, LEAST)
+
+    def loss(parts):
+        return -logsumexp(log_probs.T, b=parts / parts.sum(), axis=1).mean()
+
+    best = optimize.minimize(loss, np.full(6, 1 / 6), bounds=[(1e-6, 1)] * 6)
+    assert loss(found) <= best.fun + 2e-2  # the floors cost a little
+    assert found[1] == pytest.approx(0.3, abs=0.05)
+
+
+def test_weights_have_floors_and_count_rows_by_weight():
+    least = LEAST
+    log_probs = np.stack([np.zeros(50), *np.full((5, 50), -50.0)])
+    found = estimate_weights(log_probs, least)
+    assert found[1:] == pytest.approx(least[1:] / (1 + least.sum()), rel=1e-6)
+    assert (found[1:][least[1:] == 0] == 0).all()  # so that they need not be evaluated
+    log_probs[:2, :25] = [[-50.0], [0.0]]
+    row_weight = np.repeat([1.0, 3.0], 25)
+    assert estimate_weights(log_probs, least, row_weight)[1] == pytest.approx(0.25, abs=0.02)
+
+
+def test_the_price_of_the_guards_does_not_depend_on_the_number_of_columns(X):
+    components = fit_components(X, rng=np.random.RandomState(0))
+    prices = [floors(components, d).sum() / d for d in (1, 2, 15)]
+    assert prices == pytest.approx([0.006] * 3)
+    assert floors(components, 200).sum() == pytest.approx(0.09)
+    guards = [False, *(component.is_guard for component in components.values())]
+    assert (floors(components, 10) > 0).tolist() == guards
+
+
+# ---- components and weights
+
+
+def found(tail_weight, X, validated=True, flow_sees=1.0):
+    """What is found beside a flow at its start, which is standard normal."""
+    n = len(X)
+    rows = torch.arange(n)[None]
+    split = (rows[:, : 3 * n // 4], rows[:, 3 * n // 4 :]) if validated else (rows, None)
+    flow = FlowStack(masks.parity(2, X.shape[1])[None], coupling="affine", hidden_layer_sizes=())
+    flow = flow.initialize(make_generators([0])).to(dtype=torch.float64)
+    data = TrainingData(torch.as_tensor(X, dtype=torch.float32), *split)
+    return fit_components_and_weights(tail_weight, flow, X, None, data, STREAMS)
+
+
+@pytest.mark.parametrize("validated", [True, False])
+def test_no_components(X, validated):
+    components, weights = found(0, X, validated)
+    assert components == {} and weights.tolist() == [1.0]
+
+
+@pytest.mark.parametrize("validated", [True, False])
+def test_a_number_is_the_weight_of_the_guards(X, validated):
+    components, weights = found(0.3, X, validated)
+    assert list(components) == ["t_mixture", "t_wide", "t"]
+    assert weights == pytest.approx([0.7, 0.1, 0.1, 0.1])
+
+
+@pytest.mark.parametrize("n_features", [2, 20])
+def test_weights_without_validation_rows_are_the_least(n_features):
+    X = np.random.RandomState(0).standard_normal((100, n_features))
+    _, weights = found("auto", X, validated=False)
+    assert weights[1:] == pytest.approx([min(0.03, 0.002 * n_features)] * 3)
+    assert weights.sum() == pytest.approx(1)
+
+
+def test_weights_are_chosen_by_rows_that_were_not_trained_on(X):
+    assert found("auto", X)[1][0] > 0.3
+    X = X.copy()
+    X[150:] *= 10  # the validation rows lie where the flow has no density
+    assert found("auto", X)[1][0] < 0.1
+
+
+# ---- estimators
+
+
+@pytest.mark.parametrize("n_estimators, n_flows", [(1, 5), (2, 6), (4, 8), (5, 5), (7, 7)])
+def test_a_small_table_has_at_least_five_flows(X, n_estimators, n_flows):
+    flow = CouplingFlowDensity(n_estimators=n_estimators, mask_layout="random", **QUICK).fit(X)
+    stack = flow._density.flow
+    assert stack.n_models == n_flows
+    assert flow.n_parameters_ == n_flows * stack.n_parameters
+    # those of one estimator have its masks
+    chosen = flow.masks_.reshape(n_estimators, 2, 3)
+    np.testing.assert_array_equal(stack.masks, chosen.repeat(n_flows // n_estimators, axis=0))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"tail_weight": 0},
+        {"tail_weight": 0.1},
+        {"early_stopping": False},
+        {"validation_fraction": 0.1},
+    ],
+    ids=str,
+)
+def test_one_flow_where_there_is_nothing_to_cross_fit(X, given):
+    assert CouplingFlowDensity(**QUICK, **given).fit(X)._density.flow.n_models == 1
+
+
+def test_one_flow_on_a_long_table():
+    X = np.random.RandomState(0).standard_normal((FEW_ROWS + 1, 2))
+    assert CouplingFlowDensity(**QUICK).fit(X)._density.flow.n_models == 1
+    # rows count by their weights
+    weight = np.repeat([1.0, 1e-9], [100, FEW_ROWS - 99])
+    assert CouplingFlowDensity(**QUICK).fit(X, sample_weight=weight)._density.flow.n_models == 5
+
+
+def test_weights_have_names_and_add_up_to_one(X):
+    flow = CouplingFlowDensity(**QUICK).fit(X)
+    assert flow.component_names_[0] == "flow"
+    assert flow.weights_.shape == flow.component_names_.shape
+    assert flow.weights_.sum() == pytest.approx(1)
+    assert flow.tail_weight_ == pytest.approx(1 - flow.weights_[0])
+
+
+def test_the_latent_space_is_that_of_the_first_flow(X):
+    flow = CouplingFlowDensity(**QUICK).fit(X)
+    Z = flow.transform(X)
+    np.testing.assert_allclose(Z, flow._density.to_latent(X)[0])
+    np.testing.assert_allclose(flow.inverse_transform(Z), X)
+
+
+def test_the_best_start_is_the_same_for_the_folds_of_a_flow(X):
+    search = StructureSearchFlow(
+        n_search_iter=3, n_candidate_steps=5, n_finalists=3, n_init=2, **QUICK
+    ).fit(X)
+    assert search.masks_.shape == (2, 3)
+    assert (search._density.flow.masks == search.masks_).all()
+
+
+def test_a_warm_start_goes_on_with_every_flow(X):
+    flow = CouplingFlowDensity(warm_start=True, **QUICK).fit(X)
+    before = flow._density.flow.theta.clone()
+    flow.fit(X)
+    assert flow._density.flow.n_models == 5
+    assert (flow._density.flow.theta != before).any(dim=1).all()
+
+
+@pytest.mark.parametrize("name", ["mixture_2", "gaussian"])
+def test_the_weights_find_the_right_component(name):
+    rng = np.random.RandomState(0)
+    X = rng.standard_normal((300, 4))
+    if name == "mixture_2":
+        X[:150] = 0.1 * X[:150] + 4
+    flow = CouplingFlowDensity(**QUICK).fit(X)
+    weights = dict(zip(flow.component_names_.tolist(), flow.weights_))
+    right = sum(weights.get(known, 0) for known in (name, f"smooth_{name}"))
+    assert right > 0.5
+
+
+def test_gaps_between_clusters_are_kept():
+    rng = np.random.RandomState(0)
+    centres = 10 * rng.normal(size=(6, 3))
+    X = centres[rng.randint(6, size=1200)] + 0.3 * rng.normal(size=(1200, 3))
+    flow = CouplingFlowDensity(n_layers=2, max_iter=3, random_state=0).fit(X)
+    assert flow.weights_[0] < 0.5
+    assert (flow.score_samples(centres) > flow.score_samples(centres.mean(axis=0)[None]) + 2).all()
+
+
+def test_a_small_table_is_modelled_better_than_by_one_split():
+    rng = np.random.RandomState(0)
+    first = rng.normal(size=1200)
+    X = np.column_stack([first, first**2 + 0.3 * rng.normal(size=1200), np.sin(2 * first)])
+    X[:, 2] += 0.2 * rng.normal(size=1200)
+    given = {"n_layers": 4, "hidden_layer_sizes": (16,), "max_iter": 30, "random_state": 0}
+    one = CouplingFlowDensity(validation_fraction=0.1, **given).fit(X[:200])
+    several = CouplingFlowDensity(**given).fit(X[:200])
+    assert several.score(X[200:]) > one.score(X[200:]) + 0.02
+
+
+def test_few_gaussian_rows_are_modelled_by_the_gaussian():
+    rng = np.random.RandomState(0)
+    mix = rng.normal(size=(20, 20))
+    X, X_new = rng.normal(size=(100, 20)) @ mix, rng.normal(size=(1000, 20)) @ mix
+    shrunk = LedoitWolf().fit(X)
+    gaussian = stats.multivariate_normal(shrunk.location_, shrunk.covariance_).logpdf(X_new)
+    flow = CouplingFlowDensity(n_layers=2, max_iter=20, random_state=0).fit(X)
+    assert flow.score(X_new) > gaussian.mean() - 0.05 * 20
+    assert flow.tail_weight_ > 0.5
+
+
+@pytest.fixture(scope="module")
+def clusters():
+    rng = np.random.RandomState(0)
+    return np.vstack([rng.normal(-2, 0.5, (300, 2)), rng.normal(2, 1.0, (300, 2))])
+
+
+def test_far_rows_get_low_but_sane_scores(clusters):
+    guarded = CouplingFlowDensity(max_iter=3, random_state=0).fit(clusters)
+    scores = guarded.score_samples(np.array([[0.0, 0.0], [1e2, -1e2], [1e6, 1e6]]))
+    assert (np.diff(scores) < 0).all()
+    assert scores[1] > -40
+    assert scores[2] > -100
