@@ -90,10 +90,10 @@ default="derived"
     alpha : "auto" or float, default="auto"
         Decoupled weight decay of the conditioners' weights: a step shrinks them by ``alpha``
         times the learning rate. "auto" is ``0.02 * n_features * (15000 / n_train) ** 0.75``, at
-        most 3, with Adam, and 0 with SGD or for a single-layer affine conditioner.
+        most 6, with Adam, and 0 with SGD or for a single-layer affine conditioner.
     batch_size : "auto" or int, default="auto"
         Rows of a batch; at most the number of training rows. "auto" is a power of two near
-        ``n_train / 64``, from 32 to 1024.
+        ``n_train / 64``, from 64 to 1024; 32 for fewer than 256 rows.
     max_iter : "auto" or float, default="auto"
         Number of epochs (as in ``MLPRegressor``). May be a fraction: training takes
         ``round(max_iter * (n_train // batch_size))`` steps, at least one. "auto" makes about

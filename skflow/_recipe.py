@@ -17,8 +17,13 @@ MIN_EPOCHS, MAX_EPOCHS = 10, 120
 
 
 def batch_size(n_rows):
-    """A power of two near ``n_rows / 64``, from 32 to 1024, so that an epoch has some 64 steps."""
-    return int(2 ** min(10, max(5, round(math.log2(n_rows / 64)))))
+    """A power of two near ``n_rows / 64``, so that an epoch has some 64 steps.
+
+    At most 1024, and at least 64, below which a step takes hardly less time; 32 for fewer than 256
+    rows, whose epochs would otherwise have a step or two.
+    """
+    least = 5 if n_rows < 256 else 6
+    return int(2 ** min(10, max(least, round(math.log2(n_rows / 64)))))
 
 
 def max_iter(steps_per_epoch, n_folds=1):
@@ -37,10 +42,10 @@ def learning_rate_init(solver, single_layer):
 
 
 def alpha(n_rows, n_features, solver, single_layer):
-    """``0.02 d (15000 / n_rows)^(3/4)``, at most 3; none for SGD and single-layer conditioners."""
+    """``0.02 d (15000 / n_rows)^(3/4)``, at most 6; none for SGD and single-layer conditioners."""
     if solver == "sgd" or single_layer:
         return 0.0
-    return min(3.0, 0.02 * n_features * (15_000 / n_rows) ** 0.75)
+    return min(6.0, 0.02 * n_features * (15_000 / n_rows) ** 0.75)
 
 
 def n_iter_no_change(n_epochs):

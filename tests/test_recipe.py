@@ -9,7 +9,7 @@ SIZES = [20, 100, 188, 1000, 1337, 10_000, 17_118, 100_000, 1_000_000]
 
 def test_batch_sizes():
     sizes = [_recipe.batch_size(n) for n in SIZES]
-    assert sizes == [32, 32, 32, 32, 32, 128, 256, 1024, 1024]
+    assert sizes == [32, 32, 32, 64, 64, 128, 256, 1024, 1024]
 
 
 def test_trainings_are_of_about_the_same_length():
@@ -25,7 +25,7 @@ def test_trainings_are_of_about_the_same_length():
 def test_decay_is_stronger_where_rows_are_few():
     decays = [_recipe.alpha(n, 10, "adam", single_layer=False) for n in SIZES]
     assert decays == sorted(decays, reverse=True)
-    assert decays[0] == 3.0
+    assert decays[0] == 6.0
     assert _recipe.alpha(15_000, 50, "adam", single_layer=False) == pytest.approx(1.0)
     assert _recipe.alpha(15_000, 10, "adam", single_layer=False) == pytest.approx(0.2)
     assert _recipe.alpha(100, 10, "sgd", single_layer=False) == 0
