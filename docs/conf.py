@@ -32,6 +32,8 @@ from numpydoc.xref import DEFAULT_LINKS
 import skflow
 
 sys.path.insert(0, os.path.dirname(__file__))
+import draw_benchmarks
+import draw_rooms
 import make_inventories
 
 project = "skflow"
@@ -48,6 +50,7 @@ extensions = [
     "myst_parser",
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
+    "drawn",
 ]
 exclude_patterns = [
     "_build",
@@ -151,17 +154,14 @@ def strip_blocks(app, doctree):
             block[:] = [nodes.Text(block.rawsource)]
 
 
-def draw_rooms(app):
-    """The picture of the architecture, from the sources as they are now."""
-    sys.path.insert(0, str(Path(__file__).parent))
-    import draw_rooms
-
-    (Path(__file__).parent / "_static" / "rooms.svg").write_text(
-        draw_rooms.draw(), "utf-8"
-    )
+def draw(app):
+    """Pictures of what is in the repository: the modules, and the tables of the benchmarks."""
+    static = Path(__file__).parent / "_static"
+    (static / "rooms.svg").write_text(draw_rooms.draw(), "utf-8")
+    draw_benchmarks.draw(static)
 
 
 def setup(app):
-    app.connect("builder-inited", draw_rooms)
+    app.connect("builder-inited", draw)
     app.connect("doctree-read", strip_blocks)
     app.add_html_math_renderer("mathml", render_math(False), render_math(True))

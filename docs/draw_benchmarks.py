@@ -1,0 +1,159 @@
+"""Charts at the top of the benchmark pages, drawn from the tables that the benchmarks wrote.
+
+    python docs/draw_benchmarks.py
+
+The configuration of the documentation calls this, so that a chart shows what its page says.
+"""
+
+import os
+import re
+from pathlib import Path
+
+os.environ.setdefault("MPLBACKEND", "agg")
+
+import matplotlib.pyplot as plt
+import pandas as pd
+
+DOCS = Path(__file__).resolve().parent
+OURS, PEERS = "#0072b2", "#999999"
+
+
+def tables(name, heading):
+    """The tables under a heading of a results page, as one data frame of text."""
+    text = (DOCS / "benchmarks" / f"{name}_results.md").read_text(encoding="utf-8")
+    section = re.split(r"^#+ ", text.split(f"# {heading}\n", 1)[1], flags=re.M)[0]
+    rows, frames = [], []
+    for line in [*section.splitlines(), ""]:
+        if line.startswith("|"):
+            rows.append(
+                [cell.strip().strip("*") for cell in line.strip("|").split("|")]
+            )
+        elif rows:
+            frame = pd.DataFrame(rows[2:], columns=rows[0])
+            frames.append(frame.set_index(rows[0][0]))
+            rows = []
+    return frames
+
+
+def numbers(frame):
+    """What stands before an error or a bracket, as numbers."""
+    first = frame.map(lambda cell: re.split(r" [±(]", cell)[0] or "nan")
+    return first.apply(pd.to_numeric, errors="coerce")
+
+
+def likelihood():
+    """Bits a dimension against the time to fit, on two tables; mean ranks on all real ones."""
+    bits, seconds = (
+        pd.concat(map(numbers, tables("likelihood", heading)[:2]))
+        for heading in ("Bits per dimension", "Processor seconds to fit")
+    )
+    figure, axes = plt.subplots(1, 3, figsize=(10, 4.2), layout="constrained")
+    colors = dict(
+        zip(bits.columns, [OURS, OURS, *plt.colormaps["Set2"].colors, "#444444"])
+    )
+    markers = dict(zip(bits.columns, "osDv^<>phX*"))
+    for axis, row in zip(axes, ["magic, test", "turbine, heldout"]):
+        for method in bits.columns:
+            x, y = max(seconds.loc[row, method], 0.05), bits.loc[row, method]
+            axis.scatter(
+                x, y, s=50, color=colors[method], marker=markers[method], label=method, zorder=2
+            )  # fmt: skip
+        best = bits.loc[row].min()  # the picture is of those that come near it
+        axis.set(ylim=(best - 0.03, best + 0.32), xlim=(10, 200), xscale="log")
+        axis.set(title=row, xlabel="processor seconds to fit")
+        axis.grid(color="#eeeeee")
+    axes[0].set_ylabel("bits a dimension, lower is better")
+    mean_ranks(
+        axes[2], bits.rank(axis=1).mean(), f"mean rank, {len(bits)} sets of test rows"
+    )
+    handles, names = axes[0].get_legend_handles_labels()
+    figure.legend(
+        handles, names, loc="outside lower center", ncols=6, fontsize=8, frameon=False
+    )
+    return figure
+
+
+def outliers():
+    """Mean ranks of the detectors, over all tables and where outliers are of one kind."""
+    ranks = numbers(tables("outliers", "Mean ranks")[0])
+    shown = [name for name in ranks.index if name != "all"]
+    figure, axes = plt.subplots(
+        1, 2, figsize=(10, 3.6), layout="constrained", width_ratios=[2, 3]
+    )
+    mean_ranks(axes[0], ranks.loc["all"], "mean rank by ROC, all tables")
+    image = axes[1].imshow(ranks.loc[shown], cmap="RdYlBu_r", aspect="auto")
+    axes[1].set_xticks(
+        range(ranks.shape[1]), ranks.columns, rotation=35, ha="right", fontsize=8
+    )
+    axes[1].set_yticks(range(len(shown)), shown, fontsize=8)
+    for i, row in enumerate(shown):
+        for j, value in enumerate(ranks.loc[row]):
+            light = value < 2.5 or value > 7.5
+            axes[1].text(
+                j, i, f"{value:.1f}", ha="center", va="center", fontsize=8,
+                color="white" if light else "black",
+            )  # fmt: skip
+    axes[1].set_title("by kind of outlier", fontsize=10)
+    figure.colorbar(image, label="mean rank", shrink=0.8)
+    return figure
+
+
+def speed():
+    """A training step: how many times as long the fastest library takes."""
+    frame = tables("speed", "A training step, 1 thread")[0].reset_index()
+    labels = frame["flow"] + ", " + frame.iloc[:, 0]
+    factors = numbers(frame[["fastest of the four"]]).iloc[:, 0]
+    figure, axis = plt.subplots(figsize=(8, 4), layout="constrained")
+    bars = axis.barh(labels, factors, color=OURS)
+    axis.bar_label(bars, fmt="%.1f", padding=3, fontsize=8)
+    axis.axvline(1, color="#444444", linewidth=1)
+    axis.invert_yaxis()
+    axis.tick_params(axis="y", labelsize=8)
+    axis.set(
+        xlabel="time of the fastest of zuko, nflows, normflows and FrEIA, in times of skflow's",
+        title="a training step, 1 thread; flow, (columns, rows of a batch, layers)",
+    )
+    return figure
+
+
+def search():
+    """A structure search: how many times as fast as the loop."""
+    one = tables("search", "One core")[0]["times as fast, processor"]
+    two = tables("search", "Two cores: processes")[0]["times as fast, wall"]
+    one = numbers(one.to_frame()).iloc[:, 0]
+    two = numbers(two.to_frame()).iloc[:, 0]
+    used = next(name for name in one.index if "in use" in name)
+    alone = next(name for name in one.index if "1 to 1" in name and "16" not in name)
+    shown = {
+        "the loop": one["loop"],
+        "skflow, one candidate at a time": one[alone],
+        "skflow": one[used],
+        "skflow, n_jobs=2": two["skflow, n_jobs=2"],
+    }
+    figure, axis = plt.subplots(figsize=(8, 2.4), layout="constrained")
+    bars = axis.barh(list(shown), list(shown.values()), color=[PEERS, OURS, OURS, OURS])
+    axis.bar_label(bars, fmt="%.1f", padding=3)
+    axis.invert_yaxis()
+    axis.set(xlabel="times as fast as the loop, at the paper's setting")
+    return figure
+
+
+def mean_ranks(axis, ranks, title):
+    ranks = ranks.sort_values(ascending=False)
+    colors = [OURS if name.startswith("skflow") else PEERS for name in ranks.index]
+    bars = axis.barh(ranks.index, ranks, color=colors)
+    axis.bar_label(bars, fmt="%.1f", padding=3, fontsize=8)
+    axis.tick_params(axis="y", labelsize=8)
+    axis.set(xlim=(0, ranks.max() * 1.15), xlabel="1 is the best")
+    axis.set_title(title, fontsize=10)
+
+
+def draw(directory=DOCS / "_static"):
+    for chart in (likelihood, outliers, speed, search):
+        figure = chart()
+        figure.savefig(directory / f"benchmark_{chart.__name__}.png", dpi=130)
+        plt.close(figure)
+
+
+if __name__ == "__main__":
+    draw()
