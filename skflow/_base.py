@@ -17,6 +17,7 @@ from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from ._bounds import check_bounds
+from ._callbacks import CallbackSupportMixin, FitProgress
 from ._checks import checked_points, checked_rows, checked_state
 from ._columns import fit_columns
 from ._conditioners import ACTIVATIONS
@@ -24,7 +25,7 @@ from ._continuation import check_unchanged, fixed_parameters
 from ._couplings import COUPLINGS
 from ._density import Density
 from ._device import check_device
-from ._fitting import train
+from ._fitting import best_starts, train
 from ._flow import FlowStack
 from ._member_masks import SEARCH_ATTRIBUTES, choose_masks, search_attributes, stack_finalists
 from ._optimizers import SCHEDULES, SOLVERS
@@ -40,7 +41,12 @@ from ._weights import effective_rows, weighted_rows
 
 
 class BaseFlowDensity(
-    PlainState, ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseEstimator
+    PlainState,
+    CallbackSupportMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    DensityMixin,
+    BaseEstimator,
 ):
     """Base of the density estimators: everything but where the masks come from.
 
@@ -127,6 +133,7 @@ class BaseFlowDensity(
         else:
             self._start(X, weight)
         self._n_fits += 1
+        progress = FitProgress(self, X)
         streams = RandomStreams(self._seed)
         self._columns.check(X)
         U, log_det = self._columns.training_rows(X, streams)
@@ -138,16 +145,17 @@ class BaseFlowDensity(
         n_rows = data.rows.shape[1]
         n_effective *= n_rows / len(U)
         options = training_options(self, n_rows, X.shape[1], n_effective, self._n_folds)
-        structures = self._structures(data, options, streams, continued, log_det)
+        structures = self._structures(data, options, streams, continued, progress, log_det)
         kept = continued and np.array_equal(structures, self._masks_in_use())
         previous = self._density.flow if kept else None
-        flow = self._train(structures, previous, options, data, streams, log_det)
+        flow = self._train(structures, previous, options, data, streams, progress, log_det)
         components, weights = fit_components_and_weights(
             self.tail_weight, flow, U, weight, data, streams, self.noise
         )
         self.weights_, self.component_names_ = weights, np.array(["flow", *components])
         self.tail_weight_ = float(weights[1:].sum())
         self._density = Density(self._columns, flow, components, weights, device=self.device)
+        progress.close()
 
     def _start(self, X, weight):
         """What a first fit fixes for those that a warm start adds to it."""
@@ -194,7 +202,7 @@ class BaseFlowDensity(
         """Those of the flows ``(n_estimators, 1, L, d)``."""
         return self._density.flow.masks[:: self._n_folds, None]
 
-    def _structures(self, data, options, streams, continued, log_det):
+    def _structures(self, data, options, streams, continued, progress, log_det):
         """What the flows may have for masks ``(n_estimators, n_finalists, L, d)``.
 
         Chosen from what the first fold of each may see; those in use, if a warm start has nothing
@@ -213,7 +221,7 @@ class BaseFlowDensity(
             previous,
             repeatable=self.random_state is not None,
             log_det=mean_log_det,
-            verbose=self.verbose,
+            progress=progress,
         )
         if all(new is old for new, old in zip(choices, previous)):
             return self._masks_in_use()
@@ -223,7 +231,7 @@ class BaseFlowDensity(
         vars(self).update(search_attributes(choices, mean_log_det))
         return stack_finalists(choices)
 
-    def _train(self, structures, previous, options, data, streams, log_det):
+    def _train(self, structures, previous, options, data, streams, progress, log_det):
         """Train the members from several starts, or on from a previous stack; the best of each.
 
         A start is one of a flow's structures, with parameters of its own for each fold. What there
@@ -240,10 +248,15 @@ class BaseFlowDensity(
             flow = FlowStack(stacked, **flow_config(self), device=device).initialize(generators)
         else:
             flow = previous.to(dtype=torch.float32, device=device)
-        result = train(flow, options, data.repeated(n_starts), generators, self.verbose, log_det)
-        # the folds of a flow have their structure in common, so they agree on the start
-        scores = result.score.reshape(-1, self._n_folds, n_starts).mean(axis=1)
-        best = scores.argmin(axis=1).repeat(self._n_folds) + n_starts * np.arange(n_members)
+
+        def served(scores):
+            best = best_starts(scores, n_starts, self._n_folds)
+            members = flow.take(best).to(dtype=torch.float64, device="cpu")
+            return {"_density": Density(self._columns, members, device=self.device)}
+
+        starts = data.repeated(n_starts)
+        result = train(flow, options, starts, generators, progress, log_det, served)
+        best = best_starts(result.score, n_starts, self._n_folds)
         flow = flow.take(best).to(dtype=torch.float64, device="cpu")
         self._describe(flow, result, best, data, log_det)
         return flow

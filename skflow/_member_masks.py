@@ -1,6 +1,6 @@
 """The masks of an ensemble's members: each chosen by the layout, from what the member may see."""
 
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -12,6 +12,8 @@ from ._warnings import warn
 
 #: What ``search_attributes`` gives.
 SEARCH_ATTRIBUTES = ("search_history_", "initial_masks_", "search_stop_reason_")
+
+_SILENT = partial(Progress, 0)
 
 
 class LayoutTask:
@@ -32,7 +34,8 @@ class LayoutTask:
     previous : Choice or None
     repeatable : bool
         Whether the same call would have the same seed.
-    verbose : int
+    progress : callable
+        Makes the progress of a loop, from a description and the number of its steps.
     log_det : float
         Of the standardisation, the mean: costs less it are in the units of the data.
     """
@@ -49,7 +52,7 @@ class LayoutTask:
         seed,
         previous=None,
         repeatable=True,
-        verbose=0,
+        progress=_SILENT,
         log_det=0.0,
     ):
         self.n_layers, self.n_features = n_layers, data.table.shape[1]
@@ -58,7 +61,7 @@ class LayoutTask:
         self.n_steps = options.n_steps
         self.previous, self.repeatable = previous, repeatable
         self._data, self._options, self._flow_config = data, options, flow_config
-        self._verbose, self.log_det = verbose, log_det
+        self.progress, self.log_det = progress, log_det
 
     @cached_property
     def X(self):
@@ -75,9 +78,6 @@ class LayoutTask:
             n_init=n_init,
             n_jobs=n_jobs,
         )
-
-    def progress(self, description, total):
-        return Progress(self._verbose, description, total)
 
     def _resolved_score(self, score):
         has_validation = self._data.validation_rows is not None

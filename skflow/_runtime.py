@@ -22,6 +22,8 @@ import numpy as np
 import torch
 from threadpoolctl import ThreadpoolController
 
+from ._callbacks import SESSION
+
 #: Numbers in the widest tensor for each thread. On a machine with nothing else to do, a training
 #: step is as fast with one thread as with two below twice of this (``docs/benchmarks/speed.md``).
 NUMBERS_A_THREAD = 2**16
@@ -51,8 +53,10 @@ def atomic(fit):
         try:
             return fit(self, *args, **kwargs)
         except BaseException:
+            # scikit-learn still has to close what callbacks have opened
+            running = {name: vars(self)[name] for name in SESSION if name in vars(self)}
             vars(self).clear()
-            vars(self).update(before)
+            vars(self).update(before | running)
             raise
 
     return run

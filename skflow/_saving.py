@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator
 
 from . import _components
 from ._bounds import Bounds
+from ._callbacks import SESSION
 from ._columns import Columns
 from ._density import Density
 from ._flow import FlowStack
@@ -45,7 +46,9 @@ class PlainState:
     """Base of estimators whose saved state is plain."""
 
     def __getstate__(self):
-        state = {name: to_plain(value) for name, value in vars(self).items()}
+        # callbacks go along to the processes of a grid, but not into the file of a fitted estimator
+        left_out = SESSION if hasattr(self, "n_features_in_") else ()
+        state = {name: to_plain(v) for name, v in vars(self).items() if name not in left_out}
         return {"_format": FORMAT, "_checksum": checksum(state), **state}
 
     def __setstate__(self, state):

@@ -154,7 +154,8 @@ class Trainer:
     generators : list of torch.Generator
         Each model's own stream of batches and of noise.
     on_epoch : callable, optional
-        Called with ``(loss, validation)`` after each epoch, each ``(K,)`` or None.
+        Called with ``(loss, validation)`` after each epoch, each ``(K,)`` or None; training stops
+        where it returns True.
     """
 
     def __init__(self, flow, options, data, generators, on_epoch=None):
@@ -197,7 +198,8 @@ class Trainer:
             self._judge(loss)
             if self.on_epoch is not None:
                 validation = self.result.validation_curve
-                self.on_epoch(loss, validation[-1] if validation else None)
+                if self.on_epoch(loss, validation[-1] if validation else None):
+                    break
             if self.stopped.all():
                 break
         self.flow.theta.copy_(self.best_theta)

@@ -5,11 +5,14 @@ import pytest
 import torch
 from sklearn.exceptions import ConvergenceWarning
 
-from skflow import masks
+from skflow import CouplingFlowDensity, masks
+from skflow._callbacks import FitProgress
 from skflow._fitting import train
 from skflow._flow import FlowStack
 from skflow._training import TrainingOptions, make_generators
 from skflow._training_data import TrainingData
+
+SILENT, SHOWN = (FitProgress(CouplingFlowDensity(verbose=v), np.zeros((1, 1))) for v in (0, 1))
 
 
 def setting(n_features=3, validated=True, n_models=1):
@@ -36,7 +39,14 @@ def options(rate):
 
 def test_a_training_is_shown_epoch_by_epoch(capsys):
     flow, _, data = setting()
-    result = train(flow, options(0.01), data, make_generators([0]), 1, np.zeros(len(data.table)))
+    result = train(
+        flow,
+        options(0.01),
+        data,
+        make_generators([0]),
+        SHOWN,
+        np.zeros(200),
+    )
     assert len(result.loss_curve) == 4 and np.isfinite(result.score).all()
     assert "fit" in capsys.readouterr().out
 
@@ -46,12 +56,17 @@ def test_a_diverging_model_is_told_of():
     with torch.no_grad():
         flow.theta[:] = torch.nan  # brought back by the best state, which is this one
     with pytest.raises(ValueError, match=r"finite likelihood.*learning_rate_init \(now 0\.01\)"):
-        train(flow, options(0.01), data, make_generators([0]), 0, np.zeros(len(data.table)))
+        train(
+            flow,
+            options(0.01),
+            data,
+            make_generators([0]),
+            SILENT,
+            np.zeros(200),
+        )
     flow, _, data = setting(n_models=2)
     with torch.no_grad():
         flow.theta[1] = torch.nan
     with pytest.warns(ConvergenceWarning, match="4 times.*learning_rate_init"):
-        result = train(
-            flow, options(0.01), data, make_generators([0, 1]), 0, np.zeros(len(data.table))
-        )
+        result = train(flow, options(0.01), data, make_generators([0, 1]), SILENT, np.zeros(200))
     assert np.isfinite(result.score[0]) and not np.isfinite(result.score[1])
