@@ -26,14 +26,14 @@ class and enter it in ``COMPONENTS``; one with parameters is entered as often as
 of them, by ``functools.partial``. New ones go to the end, as mixtures share a random stream.
 
 All of today's are mixtures of ellipses, ``sum_k weights[k] f(|(u - centres[k]) factors[k]|)`` with
-a normal or a Student-t ``f``: marginals and conditionals of any columns are of the same form.
+a normal or a Student-t ``f``: marginals and conditionals of any columns are of the same form. Of
+very many columns (see ``is_dense``) there is a single ellipse, with a factor model for its shape.
 """
 
 import math
 from functools import partial
 
 import numpy as np
-from scipy.linalg import solve_triangular
 
 from ._ellipses import (
     cluster_labels,
@@ -42,6 +42,7 @@ from ._ellipses import (
     precision_factors,
     shrunk_covariance,
 )
+from ._factor_model import fit_factor_model, is_dense, low_rank_factor, unwhiten
 from ._weights import effective_rows
 
 #: Up to so many rows a table is small: it gets all components, and cross-fitted weights.
@@ -49,6 +50,9 @@ FEW_ROWS = 2000
 
 _MAX_KERNELS = 1000  # rows of a kernel density: beyond, it would cost more than the flows
 _MAX_ROWS = 10_000  # for the mixtures; so few clusters need no more
+_MAX_PRODUCTS = (
+    10**6
+)  # for each row that a mixture scores: beyond, it would cost more than the flows
 _ROWS_PER_CLUSTER = 4  # at least, of the mixtures for small tables
 _WIDENING = 0.1  # added to the variances, which are about 1 in standardised units
 _RIDGE = 1e-3  # added to the variances of clusters, so that none collapses
@@ -63,8 +67,8 @@ class EllipticalMixture:
     ----------
     weights : ndarray of shape (k,)
     centres : ndarray of shape (k, d)
-    factors : ndarray of shape (k, d, d)
-        Upper triangular ``P`` with ``P P' = inverse(shape)``.
+    factors : ndarray of shape (k, d, d) or, of very many columns, (k, d, 1 + r)
+        Upper triangular ``P`` with ``P P' = inverse(shape)``, or as of ``low_rank_factor``.
     """
 
     dof = math.inf
@@ -97,7 +101,7 @@ class EllipticalMixture:
             normal = rng.standard_normal((counts[k], self.centres.shape[1]))
             if self.dof < math.inf:
                 normal *= np.sqrt(self.dof / rng.chisquare(self.dof, (counts[k], 1)))
-            parts.append(self.centres[k] + solve_triangular(self.factors[k], normal.T, trans="T").T)
+            parts.append(self.centres[k] + unwhiten(normal, self.factors[k]))
         return np.concatenate(parts)
 
 
@@ -154,6 +158,8 @@ class GaussianMixture(EllipticalMixture):
         self.n_clusters, self.ridge = n_clusters, ridge
 
     def suits(self, n_rows, n_features):
+        if not is_dense(n_rows, n_features) or self.n_clusters * n_features**2 > _MAX_PRODUCTS:
+            return False
         for_few = self.n_clusters > 8 or self.ridge > _RIDGE
         return n_rows >= _ROWS_PER_CLUSTER * self.n_clusters and not (for_few and n_rows > FEW_ROWS)
 
@@ -285,11 +291,21 @@ class Statistics:
     def ellipses(self, n_clusters, ridge=_RIDGE, widening=0.0):
         """Weights, centres and factors of that many ellipses; ``widening`` adds to variances."""
         key = n_clusters, ridge, widening
+        if key not in self._ellipses and not is_dense(self.n_effective, self.U.shape[1]):
+            centre, loadings, variances = self.factor_model()
+            factor = low_rank_factor(loadings, variances + widening + self.noise**2)
+            self._ellipses[key] = np.ones(1), centre[None], factor[None]
         if key not in self._ellipses:
             weights, centres, shapes = self.clusters(n_clusters, ridge)
             wider = (widening + self.noise**2) * np.eye(self.U.shape[1])
             self._ellipses[key] = weights, centres, precision_factors(shapes + wider)
         return self._ellipses[key]
+
+    def factor_model(self):
+        """Centre, loadings and own variances of the single ellipse of very many columns."""
+        if not hasattr(self, "_factor_model"):
+            self._factor_model = fit_factor_model(self.U, self.weight, self.n_effective, self.rng)
+        return self._factor_model
 
     def clusters(self, n_clusters, ridge=_RIDGE):
         """Weights, centres and shapes: mean and shrunk covariance, or a Gaussian mixture's."""

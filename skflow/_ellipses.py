@@ -13,6 +13,8 @@ from scipy.special import gammaln, logsumexp
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 
+from ._factor_model import log_det, whiten
+
 # ---- what is decomposed, once
 
 
@@ -112,8 +114,8 @@ def log_ellipses(U, centres, factors, dof):
     n_features = U.shape[1]
     terms = []
     for centre, factor in zip(centres, factors):
-        square = (((U - centre) @ factor) ** 2).sum(axis=1)
-        terms.append(np.log(np.diag(factor)).sum() + _log_radial(square, n_features, dof))
+        square = (whiten(U - centre, factor) ** 2).sum(axis=1)
+        terms.append(log_det(factor) + _log_radial(square, n_features, dof))
     return np.stack(terms)
 
 

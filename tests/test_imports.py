@@ -25,6 +25,7 @@ ORDER = [
     "_columns",
     "_components",
     "_ellipses",
+    "_factor_model",
     "_candidates",
     "_training",
     "_training_data",
