@@ -1,6 +1,7 @@
 """What all density estimators of the package share, from the data's units to the flow and back."""
 
 import math
+import time
 from numbers import Integral, Real
 
 import numpy as np
@@ -35,12 +36,14 @@ from ._runtime import atomic, sheltered
 from ._saving import PlainState
 from ._stacking import fit_components_and_weights, fold_sizes
 from ._streams import RandomStreams
+from ._summary import Summarised, account_for
 from ._training import make_generators
 from ._training_data import split_rows, training_data
 from ._weights import effective_rows, weighted_rows
 
 
 class BaseFlowDensity(
+    Summarised,
     PlainState,
     CallbackSupportMixin,
     ClassNamePrefixFeaturesOutMixin,
@@ -124,6 +127,7 @@ class BaseFlowDensity(
         return self
 
     def _fit(self, X, sample_weight):
+        started = time.perf_counter()
         continued = self.warm_start and hasattr(self, "_density")
         X = checked_rows(self, X, ensure_min_samples=2)
         X, weight = weighted_rows(X, sample_weight)
@@ -149,12 +153,13 @@ class BaseFlowDensity(
         kept = continued and np.array_equal(structures, self._masks_in_use())
         previous = self._density.flow if kept else None
         flow = self._train(structures, previous, options, data, streams, progress, log_det)
-        components, weights = fit_components_and_weights(
+        components, weights, held_out = fit_components_and_weights(
             self.tail_weight, flow, U, weight, data, streams, self.noise
         )
         self.weights_, self.component_names_ = weights, np.array(["flow", *components])
         self.tail_weight_ = float(weights[1:].sum())
         self._density = Density(self._columns, flow, components, weights, device=self.device)
+        self._account = account_for(options, data, log_det, held_out, started)
         progress.close()
 
     def _start(self, X, weight):
@@ -172,18 +177,6 @@ class BaseFlowDensity(
             bounds=bounds,
             names=names,
         )
-
-    @property
-    def location_(self):
-        return self._columns.location
-
-    @property
-    def scale_(self):
-        return self._columns.scale
-
-    @property
-    def grid_steps_(self):
-        return self._columns.step
 
     def _check_continuation(self, X):
         n_features = self._density.flow.n_features

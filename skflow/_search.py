@@ -24,6 +24,15 @@ class SearchRecord(NamedTuple):
     """What happened in one iteration; iteration 0 is the start.
 
     With several offspring an iteration records the best of them.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skflow import StructureSearchFlow
+    >>> flow = StructureSearchFlow(2, n_search_iter=3, n_candidate_steps=3, max_iter=2)
+    >>> flow = flow.set_params(random_state=0).fit(load_iris().data)
+    >>> flow.search_history_[0].iteration, flow.search_history_[0].accepted
+    (0, True)
     """
 
     iteration: int
@@ -33,7 +42,7 @@ class SearchRecord(NamedTuple):
     best_cost: float
 
     def shifted(self, nats):
-        """The record with its costs moved, as from standardised units to those of the data."""
+        """The record with its costs moved by so many nats, as to other units of the data."""
         return self._replace(cost=self.cost + nats, best_cost=self.best_cost + nats)
 
 

@@ -15,6 +15,7 @@ to stop on, as every member then trains on more rows.
 import math
 
 import numpy as np
+from scipy.special import logsumexp
 
 from ._components import FEW_ROWS, fit_components
 from ._density import call_in_blocks
@@ -65,9 +66,13 @@ def fit_components_and_weights(tail_weight, flow, U, weight, data, streams, nois
     -------
     components : dict from names to components
     weights : ndarray of shape (1 + n_components,)
+    held_out : tuple of float or None
+        Mean log-densities of the rows that were held out, under the whole density and under one
+        Gaussian; None where the weights are not chosen from such rows.
     """
     if tail_weight == 0:
-        return {}, np.ones(1)
+        return {}, np.ones(1), None
+    scores = None
     components = fit_components(U, weight, streams("tails"), noise)
     least = floors(components, U.shape[1])
     if tail_weight != "auto":
@@ -79,8 +84,15 @@ def fit_components_and_weights(tail_weight, flow, U, weight, data, streams, nois
         held_out = np.isfinite(log_probs).any(axis=0)
         row_weight = None if weight is None else weight[held_out]
         weights = estimate_weights(log_probs[:, held_out], least, row_weight)
+        scores = _held_out_scores(log_probs[:, held_out], weights, list(components), row_weight)
     served = {name: c for (name, c), w in zip(components.items(), weights[1:]) if w > 0}
-    return served, weights[[True, *(weights[1:] > 0)]]
+    return served, weights[[True, *(weights[1:] > 0)]], scores
+
+
+def _held_out_scores(log_probs, weights, names, row_weight):
+    whole = logsumexp(log_probs, axis=0, b=weights[:, None])
+    gaussian = log_probs[1 + names.index("gaussian")]
+    return tuple(np.average(values, weights=row_weight) for values in (whole, gaussian))
 
 
 def floors(components, n_features):

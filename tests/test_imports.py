@@ -17,6 +17,7 @@ ORDER = [
     "_flow_density",
     "_base",
     "_fitting",
+    "_summary",
     "_member_masks",
     "_recipe",
     "_saving",

@@ -1,0 +1,176 @@
+"""What a fitted estimator tells of itself, in words and as attributes."""
+
+import math
+import time
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+_NARROW_LEAD = 0.05  # nats a row by which a Gaussian is as good
+
+
+class Summarised:
+    """Base of estimators that can say what was fitted."""
+
+    @property
+    def location_(self):
+        return self._columns.location
+
+    @property
+    def scale_(self):
+        return self._columns.scale
+
+    @property
+    def grid_steps_(self):
+        return self._columns.step
+
+    def summary(self):
+        """What was fitted, how, and how good it is, in words.
+
+        Rows and kinds of columns; the layout and where it comes from; the flow and its training,
+        and why that ended; the weights of flow and components; and, where rows were held out, the
+        mean log-density of these beside that of one Gaussian that was fitted to the same rows. At
+        the end, what to try next.
+
+        Returns
+        -------
+        summary : str
+            To be printed.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from skflow import CouplingFlowDensity
+        >>> flow = CouplingFlowDensity(max_iter=10, random_state=0).fit(load_iris().data)
+        >>> print(flow.summary())
+        CouplingFlowDensity, fitted to 150 rows of 4 columns in ... seconds
+        columns   4 real
+        layout    derived from the data, without training
+        flow      6 spline layers, ...
+        """
+        check_is_fitted(self)
+        account = self._account
+        parts = {
+            "columns": _columns(self._columns),
+            "layout": _layout(self),
+            "flow": _flow(self, account),
+            "training": _training(self, account),
+            "weights": _weights(self),
+            "held out": _held_out(account),
+            "to try": _advice(self, account),
+        }
+        lines = [f"{name:10}{text}" for name, text in parts.items() if text]
+        head = (
+            f"{type(self).__name__}, fitted to {account['n_rows']:,} rows of "
+            f"{self.n_features_in_} columns in {account['seconds']:.1f} seconds"
+        )
+        return "\n".join([head, *lines])
+
+
+def account_for(options, data, log_det, held_out, started):
+    """Numbers of a fit that ``summary`` needs, as a dict.
+
+    ``held_out`` are the mean log-densities, in standardised units, of the whole density and of a
+    Gaussian, or None; ``started`` is the time at which the fit began.
+    """
+    account = {
+        "n_rows": len(data.table),
+        "n_training": data.rows.shape[1],
+        "n_epochs": math.ceil(options.n_steps / options.steps_per_epoch),
+        "seconds": time.perf_counter() - started,
+    }
+    if held_out is not None:
+        shift = data.mean(log_det, data.validation_rows)
+        density, gaussian = (float(value + shift) for value in held_out)
+        account.update(density=density, gaussian=gaussian)
+    return account
+
+
+def _columns(columns):
+    bounded = np.isfinite(columns.bounds.lower) | np.isfinite(columns.bounds.upper)
+    grid = columns.step > 0
+    kinds = {
+        "real": ~bounded & ~grid & ~columns.constant,
+        "bounded": bounded,
+        "on a grid": grid,
+        "constant": columns.constant,
+    }
+    return ", ".join(f"{kind.sum()} {name}" for name, kind in kinds.items() if kind.any())
+
+
+def _layout(estimator):
+    history = getattr(estimator, "search_history_", None)
+    if history:
+        return (
+            f"searched: {len(history) - 1} iterations, ended by "
+            f"{estimator.search_stop_reason_!r}; cost {history[0].cost:.3f} at first, "
+            f"{history[-1].best_cost:.3f} at last"
+        )
+    name = type(estimator._layout()).__name__
+    known = {
+        "Derived": "derived from the data, without training",
+        "Parity": "parity, a rule",
+        "Random": "drawn at random",
+        "Fixed": "as given",
+    }
+    return known.get(name, name)
+
+
+def _flow(estimator, account):
+    members = estimator._density.flow.n_models
+    text = (
+        f"{estimator.n_layers} {estimator.coupling} layers, hidden layers "
+        f"{estimator.hidden_layer_sizes}, {estimator.n_parameters_:,} parameters"
+    )
+    if members > 1:
+        text += f"; {members} members are averaged"
+    return f"{text}, each trained on {account['n_training']:,} rows"
+
+
+def _training(estimator, account):
+    done, planned = estimator.n_iter_, account["n_epochs"]
+    text = f"{done} epochs, all that max_iter allows"
+    if done < planned:
+        text = f"{done} of {planned} epochs, ended as nothing improved any more"
+    if estimator.validation_scores_:
+        text += f"; the best was epoch {_best_epoch(estimator)}"
+    return text
+
+
+def _best_epoch(estimator):
+    return 1 + int(np.argmax(estimator.validation_scores_))
+
+
+def _weights(estimator):
+    named = zip(estimator.component_names_, estimator.weights_)
+    ordered = sorted(named, key=lambda pair: -pair[1])
+    return ", ".join(f"{name} {weight:.3f}" for name, weight in ordered)
+
+
+def _held_out(account):
+    if "density" not in account:
+        return "no rows"
+    gain = account["density"] - account["gaussian"]
+    return (
+        f"{account['density']:.3f} nats a row, one Gaussian {account['gaussian']:.3f}: "
+        f"{abs(gain):.3f} {'more' if gain >= 0 else 'less'}"
+    )
+
+
+def _advice(estimator, account):
+    if "density" in account and account["density"] < account["gaussian"] + _NARROW_LEAD:
+        return "one Gaussian is as good here, simpler and faster: sklearn.covariance.LedoitWolf"
+    if estimator.weights_[0] < 0.5:
+        return (
+            "simple densities have most of the weight: sklearn.mixture may be as good, and faster"
+        )
+    if estimator.validation_scores_ and _best_epoch(estimator) < estimator.n_iter_ / 2:
+        return "the flow overfits after its best epoch: raise alpha, or leave columns out"
+    if estimator._density.flow.n_models == 1:
+        return "n_estimators=4: an average of several flows is usually a little better"
+    return ""

@@ -1,0 +1,82 @@
+"""The summary of a fit says what was fitted, and its numbers are those of the estimator."""
+
+import re
+
+import numpy as np
+import pytest
+from scipy.stats import multivariate_normal
+from sklearn.datasets import load_iris
+from sklearn.exceptions import NotFittedError
+
+from skflow import CouplingFlowDensity, StructureSearchFlow, masks
+
+X = load_iris().data
+QUICK = dict(n_layers=2, max_iter=3, random_state=0)
+
+
+def line(flow, name):
+    (found,) = [row for row in flow.summary().splitlines() if row.startswith(f"{name:10}")]
+    return found[10:]
+
+
+def test_needs_a_fit():
+    with pytest.raises(NotFittedError):
+        CouplingFlowDensity().summary()
+
+
+def test_rows_and_kinds_of_columns():
+    rng = np.random.RandomState(0)
+    columns = [rng.normal(size=200), rng.exponential(size=200), rng.poisson(3, 200)]
+    table = np.column_stack(columns)
+    flow = CouplingFlowDensity(bounds={1: (0, None)}, dequantize=True, **QUICK).fit(table)
+    assert "fitted to 200 rows of 3 columns" in flow.summary()
+    assert line(flow, "columns") == "1 real, 1 bounded, 1 on a grid"
+
+
+@pytest.mark.parametrize(
+    "layout, words",
+    [
+        ("parity", "a rule"),
+        ("random", "at random"),
+        ("derived", "from the data"),
+        (masks.parity(2, 4), "as given"),
+        (masks.Repeat(), "Repeat"),
+    ],
+)
+def test_where_the_layout_comes_from(layout, words):
+    assert words in line(CouplingFlowDensity(mask_layout=layout, **QUICK).fit(X), "layout")
+
+
+def test_a_search_is_told():
+    flow = StructureSearchFlow(n_search_iter=3, n_candidate_steps=3, **QUICK).fit(X)
+    assert "3 iterations, ended by 'n_iter'" in line(flow, "layout")
+    assert f"{flow.search_history_[-1].best_cost:.3f} at last" in line(flow, "layout")
+
+
+def test_why_the_training_ended():
+    assert "3 epochs, all that" in line(CouplingFlowDensity(**QUICK).fit(X), "training")
+    patient = CouplingFlowDensity(2, max_iter=50, n_iter_no_change=1, tol=1e9, random_state=0)
+    assert "of 50 epochs, ended as nothing improved" in line(patient.fit(X), "training")
+
+
+def test_weights_are_those_of_the_density():
+    flow = CouplingFlowDensity(**QUICK).fit(X)
+    told = dict(part.rsplit(" ", 1) for part in line(flow, "weights").split(", "))
+    assert float(told["flow"]) == pytest.approx(flow.weights_[0], abs=1e-3)
+    assert sum(map(float, told.values())) == pytest.approx(1, abs=0.01)
+
+
+def test_held_out_scores_are_those_of_new_rows():
+    rng = np.random.RandomState(0)
+    table, new = rng.normal(5, 3, (2, 3000, 2))
+    flow = CouplingFlowDensity(**QUICK).fit(table)
+    whole, gaussian = map(float, re.findall(r"-?\d+\.\d+", line(flow, "held out"))[:2])
+    truth = multivariate_normal([5, 5], 9 * np.eye(2)).logpdf(new).mean()
+    assert gaussian == pytest.approx(truth, abs=0.15)
+    assert whole == pytest.approx(flow.score(new), abs=0.15)
+    assert "one Gaussian is as good" in line(flow, "to try")
+
+
+@pytest.mark.parametrize("params", [dict(tail_weight=0), dict(early_stopping=False)])
+def test_no_rows_were_held_out(params):
+    assert line(CouplingFlowDensity(**params, **QUICK).fit(X), "held out") == "no rows"
