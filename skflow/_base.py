@@ -129,8 +129,7 @@ class BaseFlowDensity(
     def _fit(self, X, sample_weight):
         started = time.perf_counter()
         continued = self.warm_start and hasattr(self, "_density")
-        X = checked_rows(self, X, ensure_min_samples=2)
-        X, weight = weighted_rows(X, sample_weight)
+        X, weight = weighted_rows(checked_rows(self, X, ensure_min_samples=2), sample_weight)
         device = check_device(self.device)
         if continued:
             self._check_continuation(X)
@@ -168,13 +167,12 @@ class BaseFlowDensity(
         self._n_fits = 0
         self._fixed = fixed_parameters(self, self._layout())
         names = getattr(self, "feature_names_in_", None)
-        bounds = check_bounds(self.bounds, X.shape[1], names)
         self._columns = fit_columns(
             X,
             weight,
             standardize=self.standardize,
             dequantize=self.dequantize,
-            bounds=bounds,
+            bounds=check_bounds(self.bounds, X.shape[1], names),
             names=names,
         )
 
@@ -366,8 +364,7 @@ class BaseFlowDensity(
         Returns
         -------
         X : ndarray or DataFrame of shape (n_samples, n_features)
-            In the data's own units; a data frame where ``fit`` was given one and ``set_output`` or
-            ``set_config(transform_output=...)`` asks for it.
+            In the data's own units; a data frame where ``set_output`` or ``set_config`` ask for it.
 
         Raises
         ------
