@@ -140,7 +140,7 @@ class BaseFlowDensity(
         streams = RandomStreams(self._seed)
         self._columns.check(X)
         U, log_det = self._columns.training_rows(X, streams)
-        self._columns.warn(X, U)
+        self._warn(X, U)
         n_effective = effective_rows(weight, len(U))
         n_folds, fraction = fold_sizes(self, n_effective)
         self._n_folds = self._n_folds if continued else n_folds
@@ -184,6 +184,9 @@ class BaseFlowDensity(
                 f"{X.shape[1]} features. Give the same columns or set warm_start=False."
             )
         check_unchanged(self._fixed, fixed_parameters(self, self._layout()))
+
+    def _warn(self, X, U):
+        self._columns.warn(X, U)
 
     def _split(self, n_rows, fraction, streams):
         """Training and validation rows of the members, the folds of a flow side by side."""

@@ -107,33 +107,34 @@ class Columns:
         few &= ~constant & (not self.dequantized)
         if few.any():
             warn(
-                f"{self._named(few)} nearly discrete: at most one distinct value in 20 rows. A "
+                f"{self.named(few)} nearly discrete: at most one distinct value in 20 rows. A "
                 "density can grow without bound at values that repeat, so likelihoods compare only "
                 "between models of the same columns at the same resolution. Set dequantize=True to "
                 "spread each value evenly over its cell of the grid, or leave such columns out.",
             )
         if constant.any():
             warn(
-                f"{self._named(constant)} constant and has no density. It is modelled as a normal "
+                f"{self.named(constant)} constant and has no density. It is modelled as a normal "
                 "distribution of variance 1 around its value; leave it out to avoid this.",
             )
         copies = copied_columns(U)
         if copies.any():
             warn(
-                f"{self._named(copies)} a copy of another column, perhaps in another unit: the "
+                f"{self.named(copies)} a copy of another column, perhaps in another unit: the "
                 "density is unbounded there and the likelihood means little. Leave the copies out.",
             )
         share = self.bounds.on_bound(X).mean(axis=0)
         many = (share > MANY_ON_BOUND) & ~constant & (self.step == 0)
         if many.any():
             warn(
-                f"{self._named(many)} exactly on a bound in up to {share[many].max():.0%} of the "
+                f"{self.named(many)} exactly on a bound in up to {share[many].max():.0%} of the "
                 "rows. Such values are spread over a narrow cell around the bound, and samples "
                 "beyond it are put on it, so that their number is right; but the density on the "
                 "bound depends on the width of that cell."
             )
 
-    def _named(self, selected):
+    def named(self, selected):
+        """The selected columns in words, as the beginning of a sentence."""
         one = selected.sum() == 1
         return ("Column {} is" if one else "Each of the columns {} is").format(
             name_columns(selected, self.names)

@@ -1,49 +1,55 @@
-"""FlowOutlierDetector: outliers, their p-values and explanations, from any density."""
+"""FlowOutlierDetector: outliers, their p-values and reasons, from any densities."""
 
-from numbers import Real
+from functools import partial
+from numbers import Integral, Real
 
 import numpy as np
-from scipy.stats import false_discovery_control
-from sklearn.base import BaseEstimator, OutlierMixin, _fit_context, clone
+from sklearn.base import OutlierMixin, _fit_context, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import check_random_state, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ._blocks import blocks
-from ._flow_density import CouplingFlowDensity
+from ._conformal import ConformalMixin, check_part, selected
+from ._reasons import explain_rows, make_report, values_to_try
+from ._resolutions import (
+    check_pairs,
+    cross_fit,
+    default_densities,
+    folds,
+    log_rarity,
+    seeded,
+    warn_of_columns,
+)
 from ._runtime import atomic, sheltered
 from ._saving import PlainState
 
-#: With contamination="auto", part of the ordinary rows that may be called outliers.
-FALSE_ALARM_RATE = 0.05
-#: ``explain`` tries so many quantiles of a feature, values beyond its range by these parts of it,
-#: the row's own value, and then, so many times, so many more around the likeliest.
-N_QUANTILES, BEYOND, N_ZOOMS, N_FINER = 25, (0.25, 1.0, 4.0), 3, 8
 
+class FlowOutlierDetector(PlainState, ConformalMixin, OutlierMixin, _BaseComposition):
+    """Detection of outliers as rows that are unusual, with p-values and reasons.
 
-def _just_below(scores):
-    """Scores less what rounding can do: a row and its copies tie, however they are scored."""
-    return scores - 1e-6 * (1 + np.abs(scores))
-
-
-class FlowOutlierDetector(PlainState, OutlierMixin, BaseEstimator):
-    """Detection of outliers as rows of low density, with p-values and explanations.
-
-    ``fit`` sets a part of the rows aside, fits a density to the others, and scores those set aside.
+    ``fit`` sets a part of the rows aside, fits densities to the others, and scores those set aside.
     These calibrate the p-values (split conformal prediction [1]_): the p-value of a new row is its
-    rank among them. Whatever the density is like, even a bad one, the p-value of a row that comes
+    rank among them. Whatever the densities are like, even bad ones, the p-value of a row that comes
     from where the rows of ``fit`` come from is at most ``a`` with a probability of at most ``a``.
-    A better density finds more outliers.
+    Better densities find more outliers.
+
+    A row can be unusual in the finest detail (a dependence is broken) or only from afar (it lies in
+    a cluster of its own), and no single density is right for both. So the default has three, from
+    fine to coarse, and a row is as unusual as it is to the one that it is most unusual to: a flow;
+    a kernel in the latent space of a flow that is trained with noise; a kernel on the standardised
+    columns.
 
     Parameters
     ----------
-    density : estimator or None, default=None
+    density : estimator, list of (str, estimator) or None, default=None
         Anything with ``fit`` and ``score_samples``: a flow, a ``GaussianMixture``, a
-        ``KernelDensity``, a pipeline that ends with one of these. It is cloned; parameters named
-        ``random_state`` that are None follow the detector's. None is ``CouplingFlowDensity()``.
-        In a ``sklearn.frozen.FrozenEstimator``, a density that is fitted already is not fitted
-        again.
+        ``KernelDensity``, a pipeline that ends with one of these; or several with their names. They
+        are cloned; parameters named ``random_state`` that are None follow the detector's. None
+        means the three above. Several are fitted to four folds of the rows each; flows that differ
+        in their noise only (also at the beginning of pipelines) are trained in one program. In a
+        ``sklearn.frozen.FrozenEstimator``, a density that is fitted already is not fitted again.
     contamination : "auto" or float, default="auto"
         Sets the threshold of ``predict``. A number in (0, 0.5] is the part of the rows of ``fit``
         that it calls outliers. "auto" calls a row an outlier if its p-value is at most 0.05 (or
@@ -51,15 +57,20 @@ class FlowOutlierDetector(PlainState, OutlierMixin, BaseEstimator):
         ordinary rows is a false alarm, however many outliers there are.
     calibration_fraction : float, default=0.2
         Part of the rows set aside, in (0, 1], rounded up. With ``n`` of them no p-value is below
-        ``1 / (n + 1)``. 1 is for a frozen density only.
+        ``1 / (n + 1)``. 1 is for a single frozen density only.
     random_state : int, RandomState instance or None, default=None
-        Which rows are set aside, and the density's own choices. An integer makes ``fit``
+        Which rows are set aside, folds, and the densities' own choices. An integer makes ``fit``
         reproducible.
 
     Attributes
     ----------
+    densities_ : dict of str to list of estimator
+        The fitted densities, one for each fold; a single one is ``densities_["density"][0]``.
     density_ : estimator
-        The fitted density.
+        The fitted density, if a single one was given.
+    reference_scores_ : dict of str to ndarray
+        If there are several, for each the scores of the rows that it was fitted to, each by the
+        fold that left it out, ascending. They tell how rare a score is.
     offset_ : float
         The threshold: rows whose ``score_samples`` is lower are outliers.
     calibration_scores_ : ndarray of shape (n_calibration_samples,)
@@ -71,15 +82,16 @@ class FlowOutlierDetector(PlainState, OutlierMixin, BaseEstimator):
 
     See Also
     --------
-    CouplingFlowDensity : The default density.
+    CouplingFlowDensity : The flow of the default, with its defaults for a density.
     sklearn.ensemble.IsolationForest : Faster, and better where outliers of the fit form a cluster.
 
     Notes
     -----
     There are no sample weights: the p-values need rows that all count the same.
 
-    The p-values of the rows of ``fit`` themselves are no such ranks among other rows. They err on
-    the safe side if the density is higher at the rows that it was fitted to, as is usual.
+    The p-values of the rows of ``fit`` themselves are no such ranks among other rows. With a single
+    density they err on the safe side if it is higher at the rows that it was fitted to, as is
+    usual; with several each row counts as new to one fold in four.
 
     References
     ----------
@@ -88,23 +100,21 @@ class FlowOutlierDetector(PlainState, OutlierMixin, BaseEstimator):
 
     Examples
     --------
-    >>> import numpy as np
     >>> from sklearn.datasets import load_iris
-    >>> from skflow import CouplingFlowDensity, FlowOutlierDetector
-    >>> X = load_iris().data
-    >>> flow = CouplingFlowDensity(n_layers=4, max_iter=20)
-    >>> detector = FlowOutlierDetector(flow, random_state=0).fit(X)
-    >>> strange = [[5.0, 3.4, 1.5, 2.5]]  # the petal of a setosa is not as wide as this
+    >>> from skflow import FlowOutlierDetector
+    >>> X = load_iris(as_frame=True).data
+    >>> detector = FlowOutlierDetector(random_state=0).fit(X)
+    >>> strange = X[:1].assign(**{"petal width (cm)": 2.5})  # not with the petal of a setosa
     >>> detector.predict(strange)
     array([-1])
     >>> detector.pvalue(strange) < 0.05
     array([ True])
-    >>> np.argmax(detector.explain(strange), axis=1)  # the fourth feature
-    array([3])
+    >>> detector.report(strange).column_1[0]
+    'petal width (cm)'
     """
 
     _parameter_constraints = {
-        "density": [HasMethods(["fit", "score_samples"]), None],
+        "density": [HasMethods(["fit", "score_samples"]), list, None],
         "contamination": [StrOptions({"auto"}), Interval(Real, 0, 0.5, closed="right")],
         "calibration_fraction": [Interval(Real, 0, 1, closed="right")],
         "random_state": ["random_state"],
@@ -150,17 +160,16 @@ class FlowOutlierDetector(PlainState, OutlierMixin, BaseEstimator):
             )
         rng = check_random_state(self.random_state)
         fitted, held_out = self._split(len(X), rng)
-        density = self._make_density(rng).fit(self._named(X[fitted]), None)
-        scores = self._scores(density, X)
+        self._fit_densities(X[fitted], rng)
+        scores = self._scores(X)
         calibration_scores = np.sort(scores[held_out])
         self.offset_ = self._threshold(scores, calibration_scores)
         self.calibration_scores_ = calibration_scores
-        self.density_ = density
-        self._values = self._values_to_try(X)
+        self._tried = values_to_try(X)
         return self
 
     def _split(self, n_rows, rng):
-        """Rows to fit the density to, and rows to set aside."""
+        """Rows to fit the densities to, and rows to set aside."""
         n_held_out = int(np.ceil(self.calibration_fraction * n_rows))
         if n_rows - n_held_out < 2 and not isinstance(self.density, FrozenEstimator):
             raise ValueError(
@@ -171,34 +180,25 @@ class FlowOutlierDetector(PlainState, OutlierMixin, BaseEstimator):
         order = rng.permutation(n_rows)
         return order[n_held_out:], order[:n_held_out]
 
-    def _make_density(self, rng):
-        density = CouplingFlowDensity() if self.density is None else clone(self.density)
-        for name, value in sorted(density.get_params().items(), key=lambda item: item[0]):
-            if name.split("__")[-1] == "random_state" and value is None:
-                density.set_params(**{name: rng.randint(2**31 - 1)})
-        return density
-
-    def _threshold(self, scores, calibration_scores):
-        """What ``offset_`` is, from the scores of all rows and, ascending, of those set aside."""
-        if self.contamination == "auto":
-            # a p-value is at most k / (n + 1) if the score is below the k-th lowest of n
-            k = max(1, int(FALSE_ALARM_RATE * (len(calibration_scores) + 1)))
-            threshold = calibration_scores[k - 1]
-        else:
-            threshold = np.percentile(scores, 100 * self.contamination)
-        if not np.isfinite(threshold):
-            raise ValueError(
-                f"The density is zero at so many rows that contamination={self.contamination!r} "
-                "gives no threshold. Take a smoother density, or a higher contamination."
-            )
-        return float(_just_below(threshold))
-
-    @staticmethod
-    def _values_to_try(X):
-        """For ``explain``, ascending: quantiles of the features and values beyond."""
-        quantiles = np.nanquantile(X, np.linspace(0, 1, N_QUANTILES), axis=0)
-        beyond = np.outer(BEYOND, quantiles[-1] - quantiles[0])
-        return np.vstack([quantiles[0] - beyond[::-1], quantiles, quantiles[-1] + beyond])
+    def _fit_densities(self, X, rng):
+        """Set ``densities_`` and ``reference_scores_``."""
+        self.reference_scores_ = {}
+        if self.density is not None and not isinstance(self.density, list):
+            density = seeded(clone(self.density), rng)
+            self.densities_ = {"density": [density.fit(self._named(X), None)]}
+            self.density_ = density
+            return
+        vars(self).pop("density_", None)
+        given = default_densities(len(X)) if self.density is None else self.density
+        check_pairs(given)
+        densities = [(name, seeded(clone(density), rng)) for name, density in given]
+        held_out, others = folds(len(X), rng)
+        self.densities_ = cross_fit(densities, self._named(X), held_out, others)
+        if self.density is None:
+            warn_of_columns(X, getattr(self, "feature_names_in_", None))
+        for name, fitted in self.densities_.items():
+            scores = [self._score(density, X[rows]) for density, rows in zip(fitted, held_out)]
+            self.reference_scores_[name] = np.sort(np.concatenate(scores))
 
     # ---- inference
 
@@ -215,7 +215,8 @@ class FlowOutlierDetector(PlainState, OutlierMixin, BaseEstimator):
 
         return pandas.DataFrame(X, columns=self.feature_names_in_)
 
-    def _scores(self, density, X):
+    def _score(self, density, X):
+        """Scores of rows by a single fitted density, which have to be numbers."""
         scores = np.asarray(density.score_samples(self._named(X)), dtype=np.float64)
         n_unusable = np.sum(np.isnan(scores) | np.isposinf(scores))
         if scores.shape != (len(X),) or n_unusable:
@@ -226,9 +227,30 @@ class FlowOutlierDetector(PlainState, OutlierMixin, BaseEstimator):
             )
         return scores
 
+    def _score_by(self, name, X):
+        """Scores of rows by a density, the mean over the folds."""
+        return np.mean([self._score(density, X) for density in self.densities_[name]], axis=0)
+
+    def _rarities(self, X):
+        """Logarithms ``(n_densities, n)`` of how rare the rows are at each resolution."""
+        return np.array(
+            [log_rarity(self._score_by(name, X), r) for name, r in self.reference_scores_.items()]
+        )
+
+    def _scores(self, X):
+        if not self.reference_scores_:
+            return self._score_by("density", X)
+        return self._rarities(X).min(axis=0)
+
+    def _alarms(self, X):
+        """For each row the number of the density to which it is the most unusual."""
+        if not self.reference_scores_:
+            return np.zeros(len(X), dtype=int)
+        return self._rarities(X).argmin(axis=0)
+
     @sheltered
     def score_samples(self, X):
-        """Score of each row by the density.
+        """Score of each row: the lower, the more unusual.
 
         Parameters
         ----------
@@ -237,98 +259,14 @@ class FlowOutlierDetector(PlainState, OutlierMixin, BaseEstimator):
         Returns
         -------
         scores : ndarray of shape (n_samples,)
-            Log-densities in nats, in the data's units (or what the density's ``score_samples``
-            says). The lower, the more unusual.
+            In nats. Of a single density its log-densities, in the data's units (or what its
+            ``score_samples`` says). Of several the lowest of their logarithms of the part of
+            ordinary rows that are as unusual to a density: at -3 about one row in 20 is, to the
+            density that finds it most unusual. Below the lowest tenth of the rows the logarithm
+            goes on in the slope of the tail, so that outliers have an order, too.
         """
         X = self._checked(X)
-        return self._scores(self.density_, X)
-
-    def decision_function(self, X):
-        """Scores less the threshold: negative for outliers.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-
-        Returns
-        -------
-        decision : ndarray of shape (n_samples,)
-            ``score_samples(X) - offset_``, in nats.
-        """
-        return self.score_samples(X) - self.offset_
-
-    def predict(self, X):
-        """Whether each row is an outlier.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-
-        Returns
-        -------
-        y : ndarray of int, shape (n_samples,)
-            -1 for outliers, 1 for the others.
-        """
-        return np.where(self.decision_function(X) < 0, -1, 1)
-
-    def pvalue(self, X):
-        """Conformal p-value of each row.
-
-        With ``n`` rows set aside it is ``(1 + #{scores of these <= the row's}) / (n + 1)``. Under
-        the null hypothesis that a row is exchangeable with those set aside, it is at most ``a``
-        with a probability of at most ``a``, for every ``a`` and ``n``; ties (up to rounding) make
-        it larger. The probability is over the rows set aside, too: with few of them, a single fit
-        may be off.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            New rows. See the notes of the class for those of ``fit``.
-
-        Returns
-        -------
-        p : ndarray of shape (n_samples,)
-            In ``[1 / (n + 1), 1]``. The lower, the more unusual.
-        """
-        scores = self.score_samples(X)
-        held_out = _just_below(self.calibration_scores_)
-        n_not_higher = np.searchsorted(held_out, scores, side="right")
-        return (1 + n_not_higher) / (1 + len(self.calibration_scores_))
-
-    def select(self, X, *, fdr=0.1):
-        """Outliers among the rows, at a false discovery rate.
-
-        The method of Benjamini and Hochberg on the p-values. As these share the rows set aside,
-        they are not independent, but dependent in a way (PRDS) that the method allows [1]_: on
-        average over such tables, at most ``fdr`` of the rows selected are ordinary ones.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            New rows. Which are selected depends on all of them.
-        fdr : float, default=0.1
-            False discovery rate, in (0, 1).
-
-        Returns
-        -------
-        selected : ndarray of bool, shape (n_samples,)
-            True for outliers. All are False if the least possible p-value, ``1 / (n + 1)``, is
-            too large for the number of rows: to select one row of ``m``, ``n + 1`` has to be at
-            least ``m / fdr``; for ``k`` rows, ``m / (k * fdr)``.
-
-        Raises
-        ------
-        ValueError
-            If ``fdr`` is not in (0, 1).
-
-        References
-        ----------
-        .. [1] Bates, S., Candès, E., Lei, L., Romano, Y., Sesia, M., "Testing for outliers with
-           conformal p-values", The Annals of Statistics 51 (1), 149-178, 2023.
-        """
-        if not isinstance(fdr, Real) or not 0 < fdr < 1:
-            raise ValueError(f"fdr={fdr!r} is not possible. Give a number between 0 and 1.")
-        return false_discovery_control(self.pvalue(X), method="bh") <= fdr
+        return self._scores(X)
 
     @sheltered
     def explain(self, X):
@@ -363,46 +301,117 @@ class FlowOutlierDetector(PlainState, OutlierMixin, BaseEstimator):
             does. They do not add up to the score: features that depend on each other may all gain
             from the same error or, if it takes two to mend a row, none of them much.
         """
+        return self._explain(self._checked(X))[0]
+
+    def _explain(self, X, coverage=None):
+        """Contributions and usual intervals, by the density that raised the alarm for each row."""
+        names, alarms = list(self.densities_), self._alarms(X)
+        nats, usual = np.zeros(X.shape), np.zeros((*X.shape, 2))
+        for r in np.unique(alarms):
+            rows = alarms == r
+            score = partial(self._score_by, names[r])
+            nats[rows], usual[rows] = explain_rows(score, X[rows], self._tried, coverage)
+        return nats, usual
+
+    @sheltered
+    def report(self, X, n=20, *, fdr=None, coverage=0.9):
+        """Table of the most unusual rows, with reasons that people can read.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows. A DataFrame's index names those of the report.
+        n : int, default=20
+            At most so many rows, those of the lowest scores.
+        fdr : float or None, default=None
+            A number in (0, 1) reports the rows that ``select(X, fdr=fdr)`` selects, however many,
+            instead.
+        coverage : float, default=0.9
+            Of the intervals of usual values, in (0, 1).
+
+        Returns
+        -------
+        report : pandas.DataFrame
+            The most unusual row first, with
+
+            - ``score`` and ``pvalue``;
+            - ``density``: which of the densities the row is the most unusual to;
+            - for k = 1, 2, 3: ``column_k``, the column with the k-th largest contribution;
+              ``value_k``; ``usual_from_k`` and ``usual_to_k``, a central interval of the
+              conditional distribution of the column given all the others of the row; ``nats_k``,
+              the contribution as of ``explain``. Contributions below 3 nats are left out; where
+              none is larger, ``column_1`` says "no single column".
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        ValueError
+            If an argument cannot be used.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise ImportError("report needs pandas: install it, or use explain.") from error
+        if not isinstance(n, Integral) or n < 1:
+            raise ValueError(f"n={n!r} is not possible. Give an integer of at least 1.")
+        check_part("coverage", coverage)
+        if fdr is not None:
+            check_part("fdr", fdr)
+        index = getattr(X, "index", None)
         X = self._checked(X)
-        scores = self._scores(self.density_, X)
-        parts = blocks(len(X), (len(self._values) + 1) * X.shape[1])
-        columns = [
-            np.concatenate([self._mean_score(X[part], j) for part in parts]) - scores
-            for j in range(X.shape[1])
-        ]
-        # no density whatever the feature is: nothing is gained
-        return np.nan_to_num(np.transpose(columns), nan=0.0, posinf=np.inf, neginf=-np.inf)
+        scores = self._scores(X)
+        pvalues = self._pvalues(scores)
+        order = np.argsort(scores, kind="stable")
+        rows = order[:n] if fdr is None else order[selected(pvalues, fdr)[order]]
+        names = np.array(list(self.densities_))
+        table = pandas.DataFrame(
+            {
+                "score": scores[rows],
+                "pvalue": pvalues[rows],
+                "density": names[self._alarms(X[rows])],
+            },
+            index=rows if index is None else index[rows],
+        )
+        columns = getattr(self, "feature_names_in_", [f"x{j}" for j in range(X.shape[1])])
+        return make_report(table, X[rows], columns, *self._explain(X[rows], coverage))
 
-    def _mean_score(self, X, j):
-        """Mean log-density ``(n,)`` of the rows with feature ``j`` drawn anew given the others."""
-        own = np.where(np.isnan(X[:, j]), self._values[0, j], X[:, j])
-        values = np.sort(np.column_stack([np.tile(self._values[:, j], (len(X), 1)), own]), axis=1)
-        scores = self._scores_with(X, j, values)
-        for _ in range(N_ZOOMS):
-            best = scores.argmax(axis=1, keepdims=True)
-            low = np.take_along_axis(values, np.maximum(best - 1, 0), axis=1)
-            high = np.take_along_axis(values, np.minimum(best + 1, values.shape[1] - 1), axis=1)
-            finer = low + (high - low) * np.linspace(0, 1, N_FINER + 2)[1:-1]
-            values = np.hstack([values, finer])
-            scores = np.hstack([scores, self._scores_with(X, j, finer)])
-            order = values.argsort(axis=1)
-            values, scores = (np.take_along_axis(a, order, axis=1) for a in (values, scores))
-        gaps = np.diff(values, axis=1, prepend=values[:, :1], append=values[:, -1:])
-        widths = gaps[:, :-1] + gaps[:, 1:] + np.finfo(float).tiny  # of a constant feature, too
-        highest = scores.max(axis=1, keepdims=True)
-        weights = widths * np.exp(scores - np.where(np.isinf(highest), 0.0, highest))
-        likely = np.where(weights > 0, scores, 0.0)
-        with np.errstate(invalid="ignore"):
-            return (weights * likely).sum(axis=1) / weights.sum(axis=1)
+    def get_params(self, deep=True):
+        """Parameters, with those of the densities as ``density__...`` or ``<name>__...``.
 
-    def _scores_with(self, X, j, values):
-        """Scores ``(n, m)`` of the rows with feature ``j`` set to each of ``values`` ``(n, m)``."""
-        changed = np.repeat(X, values.shape[1], axis=0)
-        changed[:, j] = values.ravel()
-        return self._scores(self.density_, changed).reshape(values.shape)
+        Parameters
+        ----------
+        deep : bool, default=True
+            With those of the densities.
+
+        Returns
+        -------
+        params : dict
+        """
+        if isinstance(self.density, list):
+            return self._get_params("density", deep=deep)
+        return super().get_params(deep=deep)
+
+    def set_params(self, **params):
+        """Set parameters; a name of the list ``density`` sets the density of that name.
+
+        Parameters
+        ----------
+        **params : dict
+
+        Returns
+        -------
+        self : object
+        """
+        if isinstance(params.get("density", self.density), list):
+            return self._set_params("density", **params)
+        return super().set_params(**params)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        if self.density is not None:
+        if isinstance(self.density, list):
+            pairs = [pair for pair in self.density if isinstance(pair, tuple)]  # fit refuses others
+            tags.input_tags.allow_nan = all(get_tags(p[-1]).input_tags.allow_nan for p in pairs)
+        elif self.density is not None:
             tags.input_tags.allow_nan = get_tags(self.density).input_tags.allow_nan
         return tags

@@ -13,6 +13,10 @@ PACKAGE = Path(skflow.__file__).parent
 ORDER = [
     "__init__",
     "_outlier",
+    "_conformal",
+    "_reasons",
+    "_resolutions",
+    "_flow_stacks",
     "_structure_search",
     "_flow_density",
     "_base",

@@ -1,13 +1,12 @@
-"""Thresholds, p-values, selection and explanations of the outlier detector."""
+"""The outlier detector: single densities and several, explanations, reports, errors."""
 
 import pickle
-from functools import lru_cache
 
 import numpy as np
 import pandas
 import pytest
 from scipy.stats import beta, binomtest
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.compose import make_column_transformer
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
@@ -66,77 +65,6 @@ def flow_detector():
 # ---- p-values
 
 
-@pytest.fixture(scope="module")
-def null_pvalues():
-    """p-values of one new row after each of many fits, by numbers of calibration rows."""
-
-    @lru_cache
-    def draw(n_calibration, step, n_repetitions=1200):
-        rng = np.random.default_rng([n_calibration, int(10 * step)])
-        detector = FlowOutlierDetector(
-            Distance(step), calibration_fraction=0.5, random_state=np.random.RandomState(0)
-        )
-        pvalues = []
-        for _ in range(n_repetitions):
-            X = rng.standard_t(3, size=(2 * n_calibration + 1, 2))
-            pvalues.append(detector.fit(X[:-1]).pvalue(X[-1:])[0])
-        return np.array(pvalues)
-
-    return draw
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("level", [0.02, 0.05, 0.1, 0.2, 0.5, 0.9])
-@pytest.mark.parametrize("n_calibration", [2, 19, 60])
-def test_pvalues_are_valid_at_every_level(null_pvalues, n_calibration, level):
-    pvalues = null_pvalues(n_calibration, 0.0)
-    # without ties it is known exactly how often
-    exact = np.floor(level * (n_calibration + 1) + 1e-9) / (n_calibration + 1)
-    n_small = int(np.sum(pvalues <= level + 1e-12))
-    assert exact <= level
-    assert binomtest(n_small, len(pvalues), exact).pvalue > 1e-3
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("level", [0.05, 0.2, 0.5, 0.9])
-def test_pvalues_are_valid_with_ties(null_pvalues, level):
-    pvalues = null_pvalues(19, 1.0)
-    assert pvalues.mean() > 0.55  # 0.525 without ties
-    n_small = int(np.sum(pvalues <= level))
-    assert binomtest(n_small, len(pvalues), level, alternative="greater").pvalue > 1e-3
-
-
-def test_pvalue_is_the_rank_among_the_rows_set_aside():
-    X, new = table(50), table(30, seed=1)
-    detector = FlowOutlierDetector(Distance(step=0.5), random_state=0).fit(X)
-    held_out = detector.calibration_scores_
-    assert len(held_out) == 10
-    scores = detector.score_samples(new)
-    expected = [(1 + sum(s <= score for s in held_out)) / 11 for score in scores]
-    np.testing.assert_array_equal(detector.pvalue(new), expected)
-
-
-def test_copies_tie_however_they_are_rounded():
-    class Rounded(Distance):
-        def score_samples(self, X):  # one row alone, or many at once
-            return np.full(len(X), -0.3 if len(X) > 1 else -0.1 - 0.2)
-
-    assert -0.1 - 0.2 < -0.3
-    detector = FlowOutlierDetector(Rounded()).fit(table(50))
-    assert detector.pvalue(table(1)) == 1
-    assert detector.predict(table(1)) == 1
-
-
-def test_density_does_not_see_the_rows_set_aside():
-    X = table(41)
-    detector = FlowOutlierDetector(Distance(), calibration_fraction=0.3, random_state=0).fit(X)
-    seen = {tuple(row) for row in detector.density_.X_}
-    others = np.array([row for row in X if tuple(row) not in seen])
-    assert len(seen) == 41 - 13
-    scores = detector.score_samples(others)
-    np.testing.assert_array_equal(np.sort(scores), detector.calibration_scores_)
-
-
 @pytest.mark.slow
 def test_pvalues_of_a_flow_on_new_rows(flow_detector):
     pvalues = flow_detector.pvalue(correlated(20_000, seed=1))
@@ -149,75 +77,6 @@ def test_pvalues_of_a_flow_on_new_rows(flow_detector):
         error = 3.3 * np.sqrt(level / len(pvalues))
         assert low - error < np.mean(pvalues <= level) < high + error
     assert flow_detector.pvalue([[5.0, -5.0, 5.0, -5.0, 5.0]]) == 1 / (n + 1)
-
-
-# ---- selection
-
-
-def hand_made_selection(pvalues, fdr):
-    """Benjamini and Hochberg (1995): the largest k with p_(k) <= k / m fdr."""
-    m = len(pvalues)
-    ks = [k for k in range(1, m + 1) if np.sort(pvalues)[k - 1] <= k / m * fdr]
-    return pvalues <= (np.sort(pvalues)[ks[-1] - 1] if ks else -1)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("fdr", [0.1, 0.3])
-def test_selection_keeps_the_false_discovery_rate(fdr):
-    rng = np.random.default_rng(0)
-    false, power = [], []
-    for _ in range(300):
-        X = rng.standard_normal((600, 2))
-        new = rng.standard_normal((60, 2))
-        new[:12] += 4
-        detector = FlowOutlierDetector(Distance(), calibration_fraction=0.5, random_state=0)
-        selected = detector.fit(X).select(new, fdr=fdr)
-        np.testing.assert_array_equal(
-            selected, hand_made_selection(detector.pvalue(new), fdr + 1e-12)
-        )
-        false.append(selected[12:].sum() / max(1, selected.sum()))
-        power.append(selected[:12].mean())
-    assert np.mean(false) < 0.8 * fdr + 3 * np.std(false) / np.sqrt(300)  # 0.8: part of nulls
-    assert np.mean(false) > 0.4 * fdr
-    assert np.mean(power) > 0.9
-
-
-def test_too_few_calibration_rows_select_nothing():
-    detector = FlowOutlierDetector(Distance(), random_state=0).fit(table(50))
-    new = np.vstack([table(98, seed=1), np.full((2, 3), 100.0)])
-    assert detector.pvalue(new).min() == 1 / 11
-    assert not detector.select(new, fdr=0.1).any()
-
-
-@pytest.mark.parametrize("fdr", [0, 1, -0.1, "a", None])
-def test_select_refuses_impossible_rates(fdr):
-    detector = FlowOutlierDetector(Distance(), random_state=0).fit(table(50))
-    with pytest.raises(ValueError, match="fdr=.* between 0 and 1"):
-        detector.select(table(5), fdr=fdr)
-
-
-# ---- thresholds
-
-
-@pytest.mark.parametrize(
-    ("n_rows", "level"), [(10, 1 / 3), (90, 1 / 19), (95, 1 / 20), (500, 5 / 101)]
-)
-def test_auto_calls_outliers_by_their_pvalue(n_rows, level):
-    detector = FlowOutlierDetector(Distance(step=0.1), random_state=0).fit(table(n_rows))
-    new = 1.5 * table(1000, seed=1)
-    outlier = detector.predict(new) == -1
-    assert 0 < outlier.mean() < 1
-    np.testing.assert_array_equal(outlier, detector.pvalue(new) <= level + 1e-12)
-
-
-@pytest.mark.parametrize("contamination", [0.01, 0.1, 0.5])
-def test_contamination_is_exact_on_the_rows_of_fit(contamination):
-    X = table(300)
-    detector = FlowOutlierDetector(GaussianMixture(), contamination=contamination, random_state=0)
-    assert np.sum(detector.fit_predict(X) == -1) == round(300 * contamination)
-    decision = detector.decision_function(X)
-    np.testing.assert_array_equal(decision, detector.score_samples(X) - detector.offset_)
-    np.testing.assert_array_equal(detector.predict(X), np.where(decision < 0, -1, 1))
 
 
 # ---- explanations
@@ -349,14 +208,6 @@ def test_random_state_of_the_density_is_kept_or_filled():
     assert isinstance(fitted[-1].random_state, int)
 
 
-def test_default_is_a_flow():
-    detector = FlowOutlierDetector(random_state=0).fit(table(40, 2))
-    assert isinstance(detector.density_, CouplingFlowDensity)
-    # but for the seed, with its defaults
-    default = CouplingFlowDensity(random_state=detector.density_.random_state)
-    assert repr(detector.density_) == repr(default)
-
-
 def test_pickle(flow_detector):
     X = correlated(20, seed=3)
     copy = pickle.loads(pickle.dumps(flow_detector))
@@ -414,6 +265,149 @@ def test_in_a_pipeline():
     np.testing.assert_array_equal(
         pipeline.decision_function(X), pipeline[-1].decision_function(scaled)
     )
+
+
+# ---- several densities
+
+
+@pytest.fixture(scope="module")
+def several():
+    """The default on a table in which the last column bends with the others."""
+    return FlowOutlierDetector(random_state=0).fit(correlated(600))
+
+
+def test_default_is_three_resolutions(several):
+    assert list(several.densities_) == ["flow", "latent kernel", "kernel"]
+    assert not hasattr(several, "density_")
+    rows = correlated(200, seed=1)
+    scores = several.score_samples(rows)
+    rarities = several._rarities(rows)
+    np.testing.assert_array_equal(scores, rarities.min(axis=0))
+    # in nats: about one ordinary row in e is as unusual to one density as one of score -1
+    for rarity in rarities:
+        assert np.mean(rarity <= -1) == pytest.approx(np.exp(-1), abs=0.12)
+    assert np.mean(several.pvalue(rows) <= 0.1) < 0.1 + 0.1
+
+
+def test_each_resolution_sees_outliers_of_its_own(several):
+    broken = np.tile([[1.0, 1.0, 1.0, 1.0, -1.5]], (3, 1))  # the last should be 1
+    far = np.full((3, 5), [6.0, 6.0, 6.0, 6.0, 36.0])
+    assert (several.pvalue(np.vstack([broken, far])) < 0.05).all()
+
+
+def test_rows_of_the_fit_are_judged_like_new_rows(several):
+    """Not by how near they are to themselves."""
+    fitted, new = (
+        several.score_samples(correlated(600)),
+        several.score_samples(correlated(600, seed=1)),
+    )
+    assert fitted.mean() == pytest.approx(new.mean(), abs=0.2)
+
+
+PAIRS = [("far", Distance()), ("mixture", GaussianMixture(2))]
+
+
+def test_pairs_have_nested_parameters():
+    detector = FlowOutlierDetector(list(PAIRS))
+    assert detector.get_params()["mixture__n_components"] == 2
+    detector = clone(detector).set_params(mixture__n_components=3, far=Distance(step=0.5))
+    assert detector.density[0][1].step == 0.5
+    detector = detector.set_params(random_state=0).fit(table(60))
+    assert [d.n_components for d in detector.densities_["mixture"]] == [3] * 4
+    assert PAIRS[1][1].n_components == 2 and not hasattr(detector.density[1][1], "means_")
+
+
+def test_a_frozen_density_among_several():
+    mixture = GaussianMixture(random_state=0).fit(table(100, seed=3))
+    pairs = [("frozen", FrozenEstimator(mixture)), ("far", Distance())]
+    detector = FlowOutlierDetector(pairs, random_state=0).fit(table(60))
+    np.testing.assert_allclose(
+        detector._score_by("frozen", table(9)), mixture.score_samples(table(9))
+    )
+
+
+def test_pvalues_of_several_densities_are_valid():
+    rng = np.random.default_rng(0)
+    detector = FlowOutlierDetector(
+        [("far", Distance()), ("steps", Distance(step=1.0))],
+        calibration_fraction=0.5,
+        random_state=np.random.RandomState(0),
+    )
+    pvalues = []
+    for _ in range(600):
+        X = rng.standard_t(3, size=(39, 2))
+        pvalues.append(detector.fit(X[:-1]).pvalue(X[-1:])[0])
+    for level in (0.05, 0.1, 0.2, 0.5, 0.9):
+        n_small = int(np.sum(np.array(pvalues) <= level + 1e-12))
+        assert binomtest(n_small, len(pvalues), level, alternative="greater").pvalue > 1e-3
+
+
+def test_pickle_of_several(several):
+    rows = correlated(20, seed=3)
+    copy = pickle.loads(pickle.dumps(several))
+    np.testing.assert_array_equal(copy.score_samples(rows), several.score_samples(rows))
+    pandas.testing.assert_frame_equal(copy.report(rows, n=3), several.report(rows, n=3))
+
+
+@pytest.mark.parametrize(
+    ("density", "message"),
+    [
+        ([], "a list of pairs"),
+        ([GaussianMixture()], "a list of pairs"),
+        ([("a", GaussianMixture()), ("a", Distance())], "each name once"),
+        ([("a", StandardScaler())], "named 'a' is StandardScaler.* score_samples"),
+    ],
+)
+def test_impossible_pairs(density, message):
+    with pytest.raises(ValueError, match=message):
+        FlowOutlierDetector(density).fit(table(40))
+
+
+def test_several_densities_need_rows():
+    with pytest.raises(ValueError, match="at least 8 of them besides those set aside.* are 7"):
+        FlowOutlierDetector().fit(table(9))
+
+
+# ---- columns that spoil a list
+
+
+def penguins(n_rows, seed=0):
+    """Measurements of three species with 18 errors planted, and a year that says nothing."""
+    rng = np.random.default_rng(seed)
+    species = rng.integers(3, size=n_rows)
+    means = np.array([[39, 18, 190, 3700], [49, 18, 196, 3730], [47, 15, 217, 5080.0]])
+    size = rng.standard_normal((n_rows, 1))
+    X = means[species] + (0.6 * size + 0.8 * rng.standard_normal((n_rows, 4))) * [
+        2.7,
+        1.1,
+        6.5,
+        400,
+    ]
+    X = np.column_stack([X.round(1), rng.integers(2007, 2010, n_rows)])
+    rows, columns = rng.choice(n_rows, 18, replace=False), rng.integers(4, size=18)
+    X[rows, columns] += rng.choice([-1, 1], 18) * 5 * np.array([2.7, 1.1, 6.5, 400])[columns]
+    return pandas.DataFrame(X, columns=["bill", "depth", "flipper", "mass", "year"])
+
+
+@pytest.mark.filterwarnings("ignore:Column 'year' is of few values")
+def test_a_leftover_column_of_few_values_does_not_spoil_the_list():
+    X = penguins(340)
+    with_year = FlowOutlierDetector(random_state=0).fit(X).report(X, n=18)
+    rest = X.drop(columns="year")
+    without = FlowOutlierDetector(random_state=0).fit(rest).report(rest, n=18)
+    assert len(with_year.index.intersection(without.index)) >= 15
+    assert (with_year.column_1 == "year").sum() <= 1
+
+
+def test_columns_are_warned_of_in_words_about_outliers():
+    X = penguins(100).assign(same=1.0, copied=lambda X: 2 * X.mass)
+    with pytest.warns(UserWarning) as caught:
+        FlowOutlierDetector(random_state=0).fit(X)
+    said = [str(warning.message) for warning in caught]
+    assert len(said) == 3
+    assert said[0].startswith("Column 'year' is of few values") and "leave out codes" in said[0]
+    assert said[1].startswith("Column 'same' is constant") and "is an outlier" in said[1]
+    assert said[2].startswith("Column 'copied' is a copy of another") and "outliers" in said[2]
 
 
 # ---- errors

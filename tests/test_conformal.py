@@ -1,0 +1,150 @@
+"""Conformal p-values, selection and thresholds, with densities whose scores are known."""
+
+from functools import lru_cache
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+from sklearn.mixture import GaussianMixture
+from test_outlier import Distance, table
+
+from skflow import FlowOutlierDetector
+
+
+@pytest.fixture(scope="module")
+def null_pvalues():
+    """p-values of one new row after each of many fits, by numbers of calibration rows."""
+
+    @lru_cache
+    def draw(n_calibration, step, n_repetitions=1200):
+        rng = np.random.default_rng([n_calibration, int(10 * step)])
+        detector = FlowOutlierDetector(
+            Distance(step), calibration_fraction=0.5, random_state=np.random.RandomState(0)
+        )
+        pvalues = []
+        for _ in range(n_repetitions):
+            X = rng.standard_t(3, size=(2 * n_calibration + 1, 2))
+            pvalues.append(detector.fit(X[:-1]).pvalue(X[-1:])[0])
+        return np.array(pvalues)
+
+    return draw
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("level", [0.02, 0.05, 0.1, 0.2, 0.5, 0.9])
+@pytest.mark.parametrize("n_calibration", [2, 19, 60])
+def test_pvalues_are_valid_at_every_level(null_pvalues, n_calibration, level):
+    pvalues = null_pvalues(n_calibration, 0.0)
+    # without ties it is known exactly how often
+    exact = np.floor(level * (n_calibration + 1) + 1e-9) / (n_calibration + 1)
+    n_small = int(np.sum(pvalues <= level + 1e-12))
+    assert exact <= level
+    assert binomtest(n_small, len(pvalues), exact).pvalue > 1e-3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("level", [0.05, 0.2, 0.5, 0.9])
+def test_pvalues_are_valid_with_ties(null_pvalues, level):
+    pvalues = null_pvalues(19, 1.0)
+    assert pvalues.mean() > 0.55  # 0.525 without ties
+    n_small = int(np.sum(pvalues <= level))
+    assert binomtest(n_small, len(pvalues), level, alternative="greater").pvalue > 1e-3
+
+
+def test_pvalue_is_the_rank_among_the_rows_set_aside():
+    X, new = table(50), table(30, seed=1)
+    detector = FlowOutlierDetector(Distance(step=0.5), random_state=0).fit(X)
+    held_out = detector.calibration_scores_
+    assert len(held_out) == 10
+    scores = detector.score_samples(new)
+    expected = [(1 + sum(s <= score for s in held_out)) / 11 for score in scores]
+    np.testing.assert_array_equal(detector.pvalue(new), expected)
+
+
+def test_copies_tie_however_they_are_rounded():
+    class Rounded(Distance):
+        def score_samples(self, X):  # one row alone, or many at once
+            return np.full(len(X), -0.3 if len(X) > 1 else -0.1 - 0.2)
+
+    assert -0.1 - 0.2 < -0.3
+    detector = FlowOutlierDetector(Rounded()).fit(table(50))
+    assert detector.pvalue(table(1)) == 1
+    assert detector.predict(table(1)) == 1
+
+
+def test_density_does_not_see_the_rows_set_aside():
+    X = table(41)
+    detector = FlowOutlierDetector(Distance(), calibration_fraction=0.3, random_state=0).fit(X)
+    seen = {tuple(row) for row in detector.density_.X_}
+    others = np.array([row for row in X if tuple(row) not in seen])
+    assert len(seen) == 41 - 13
+    scores = detector.score_samples(others)
+    np.testing.assert_array_equal(np.sort(scores), detector.calibration_scores_)
+
+
+# ---- selection
+
+
+def hand_made_selection(pvalues, fdr):
+    """Benjamini and Hochberg (1995): the largest k with p_(k) <= k / m fdr."""
+    m = len(pvalues)
+    ks = [k for k in range(1, m + 1) if np.sort(pvalues)[k - 1] <= k / m * fdr]
+    return pvalues <= (np.sort(pvalues)[ks[-1] - 1] if ks else -1)
+
+
+@pytest.mark.parametrize("fdr", [0.1, 0.3])
+def test_selection_keeps_the_false_discovery_rate(fdr):
+    rng = np.random.default_rng(0)
+    false, power = [], []
+    for _ in range(300):
+        X = rng.standard_normal((600, 2))
+        new = rng.standard_normal((60, 2))
+        new[:12] += 4
+        detector = FlowOutlierDetector(Distance(), calibration_fraction=0.5, random_state=0)
+        selected = detector.fit(X).select(new, fdr=fdr)
+        np.testing.assert_array_equal(
+            selected, hand_made_selection(detector.pvalue(new), fdr + 1e-12)
+        )
+        false.append(selected[12:].sum() / max(1, selected.sum()))
+        power.append(selected[:12].mean())
+    assert np.mean(false) < 0.8 * fdr + 3 * np.std(false) / np.sqrt(300)  # 0.8: part of nulls
+    assert np.mean(false) > 0.4 * fdr
+    assert np.mean(power) > 0.9
+
+
+def test_too_few_calibration_rows_select_nothing():
+    detector = FlowOutlierDetector(Distance(), random_state=0).fit(table(50))
+    new = np.vstack([table(98, seed=1), np.full((2, 3), 100.0)])
+    assert detector.pvalue(new).min() == 1 / 11
+    assert not detector.select(new, fdr=0.1).any()
+
+
+@pytest.mark.parametrize("fdr", [0, 1, -0.1, "a", None])
+def test_select_refuses_impossible_rates(fdr):
+    detector = FlowOutlierDetector(Distance(), random_state=0).fit(table(50))
+    with pytest.raises(ValueError, match="fdr=.* between 0 and 1"):
+        detector.select(table(5), fdr=fdr)
+
+
+# ---- thresholds
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "level"), [(10, 1 / 3), (90, 1 / 19), (95, 1 / 20), (500, 5 / 101)]
+)
+def test_auto_calls_outliers_by_their_pvalue(n_rows, level):
+    detector = FlowOutlierDetector(Distance(step=0.1), random_state=0).fit(table(n_rows))
+    new = 1.5 * table(1000, seed=1)
+    outlier = detector.predict(new) == -1
+    assert 0 < outlier.mean() < 1
+    np.testing.assert_array_equal(outlier, detector.pvalue(new) <= level + 1e-12)
+
+
+@pytest.mark.parametrize("contamination", [0.01, 0.1, 0.5])
+def test_contamination_is_exact_on_the_rows_of_fit(contamination):
+    X = table(300)
+    detector = FlowOutlierDetector(GaussianMixture(), contamination=contamination, random_state=0)
+    assert np.sum(detector.fit_predict(X) == -1) == round(300 * contamination)
+    decision = detector.decision_function(X)
+    np.testing.assert_array_equal(decision, detector.score_samples(X) - detector.offset_)
+    np.testing.assert_array_equal(detector.predict(X), np.where(decision < 0, -1, 1))
