@@ -15,7 +15,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import _safe_indexing
 
-from ._columns import copied_columns, fit_columns
+from ._columns import FARTHEST, copied_columns, fit_columns
 from ._flow_density import CouplingFlowDensity
 from ._flow_stacks import fit_side_by_side
 from ._recipe import batch_size
@@ -180,6 +180,7 @@ def log_rarity(scores, reference):
     n_tail = min(len(reference), max(MIN_TAIL, int(TAIL_FRACTION * len(reference))))
     start = reference[n_tail - 1]
     slope = np.median(start - reference[:n_tail]) / np.log(2) + 1e-9 * (1 + abs(start))
-    within = np.interp(scores, values, ranks)
+    with np.errstate(over="ignore"):
+        below = np.minimum((start - np.minimum(scores, start)) / slope, FARTHEST)
     at_start = np.interp(start, values, ranks)
-    return np.where(scores < start, at_start - (start - np.minimum(scores, start)) / slope, within)
+    return np.where(scores < start, at_start - below, np.interp(scores, values, ranks))

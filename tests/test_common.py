@@ -56,6 +56,12 @@ ESTIMATORS = {
 DETECTORS = {
     "flow": FlowOutlierDetector(CouplingFlowDensity(hidden_layer_sizes=(4,), **FAST)),
     "mixture": FlowOutlierDetector(GaussianMixture(2), contamination=0.1),
+    "several": FlowOutlierDetector(
+        [
+            ("mixture", GaussianMixture()),
+            ("flow", CouplingFlowDensity(hidden_layer_sizes=(4,), **FAST)),
+        ]
+    ),
     "pipeline": FlowOutlierDetector(
         make_pipeline(StandardScaler(), KernelDensity()), calibration_fraction=0.4
     ),

@@ -92,6 +92,7 @@ def hand_made_selection(pvalues, fdr):
     return pvalues <= (np.sort(pvalues)[ks[-1] - 1] if ks else -1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fdr", [0.1, 0.3])
 def test_selection_keeps_the_false_discovery_rate(fdr):
     rng = np.random.default_rng(0)

@@ -156,11 +156,11 @@ def test_explanation_in_blocks_is_the_same(monkeypatch):
     expected = detector.explain(rows)
     monkeypatch.setattr(_blocks, "BLOCK_SIZE", 500)
     sizes = []
-    scores = FlowOutlierDetector._scores
+    score = FlowOutlierDetector._score
     monkeypatch.setattr(
         FlowOutlierDetector,
-        "_scores",
-        lambda self, density, X: sizes.append(len(X)) or scores(self, density, X),
+        "_score",
+        lambda self, density, X: sizes.append(len(X)) or score(self, density, X),
     )
     np.testing.assert_allclose(detector.explain(rows), expected, rtol=1e-9)
     assert max(sizes) <= 500 / 5
