@@ -26,6 +26,8 @@ N_FOLDS = 4
 #: Optimizer steps of a flow, within bounds on epochs. Detection does not need the last hundredth of
 #: a nat, which takes 5000.
 N_STEPS, MIN_EPOCHS, MAX_EPOCHS = 640, 10, 60
+#: Noise of the flow whose latent space is used, and bandwidth of the kernels, in standard deviations.
+NOISE, BANDWIDTH = 0.25, 0.3
 #: Distinct values a row of a column that deserves a warning.
 FEW_VALUES = 0.05
 #: The tail of a score that is continued: so many of the lowest, and at least so many rows.
@@ -41,11 +43,14 @@ def default_densities(n_rows):
     """
     n_epochs = np.clip(N_STEPS * batch_size(n_rows) // n_rows, MIN_EPOCHS, MAX_EPOCHS)
     flow = CouplingFlowDensity(4, dequantize=True, tail_weight=0, max_iter=int(n_epochs))
-    smooth = clone(flow).set_params(noise=0.25)
+    smooth = clone(flow).set_params(noise=NOISE)
     return [
         ("flow", flow),
-        ("latent kernel", Pipeline([("flow", smooth), ("kernel", KernelDensity(bandwidth=0.4))])),
-        ("kernel", make_pipeline(StandardScaler(), KernelDensity(bandwidth=0.4))),
+        (
+            "latent kernel",
+            Pipeline([("flow", smooth), ("kernel", KernelDensity(bandwidth=BANDWIDTH))]),
+        ),
+        ("kernel", make_pipeline(StandardScaler(), KernelDensity(bandwidth=BANDWIDTH))),
     ]
 
 
