@@ -6,22 +6,26 @@ standardised rows, those that need it and the others.
 """
 
 from functools import partial
+from importlib import import_module
 
 import _peers
-from pyod.models.auto_encoder import AutoEncoder
-from pyod.models.copod import COPOD
-from pyod.models.ecod import ECOD
-from pyod.models.knn import KNN
+from scipy.special import logsumexp
 from sklearn.ensemble import IsolationForest
-from sklearn.neighbors import LocalOutlierFactor
+from sklearn.mixture import GaussianMixture
+from sklearn.neighbors import LocalOutlierFactor, NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
-from skflow import FlowOutlierDetector
+from skflow import CouplingFlowDensity, FlowOutlierDetector
 
 
 def _skflow(X, X_new, seed, budget):
     detector = FlowOutlierDetector(random_state=seed).fit(X)
     return -detector.score_samples(X), -detector.score_samples(X_new)
+
+
+def _single_flow(X, X_new, seed, budget):
+    flow = CouplingFlowDensity(random_state=seed).fit(X)
+    return -flow.score_samples(X), -flow.score_samples(X_new)
 
 
 def _density(method, X, X_new, seed, budget):
@@ -41,13 +45,43 @@ def _local_outlier_factor(Z, Z_new, seed):
     return -detector.negative_outlier_factor_, -detector.score_samples(Z_new)
 
 
-def _pyod(detector, Z, Z_new, seed):
-    fitted = detector().fit(Z)
+def _neighbours(reduce, Z, Z_new, seed):
+    """Distances to the five nearest rows, a row itself not among its own, reduced to a number."""
+    nearest = NearestNeighbors(n_neighbors=min(5, len(Z) - 1)).fit(Z)
+    return reduce(nearest.kneighbors()[0]), reduce(nearest.kneighbors(Z_new)[0])
+
+
+def _farthest(distances):
+    return distances[:, -1]
+
+
+def _mean(distances):
+    """DTE-NP: the mean distance (Livernoche et al. 2024)."""
+    return distances.mean(axis=1)
+
+
+def _mixtures(Z, Z_new, seed):
+    """EGMM: the average density of Gaussian mixtures of many sizes."""
+    sizes = [k for k in (1, 2, 4, 8, 16, 32) if len(Z) >= k * max(10, Z.shape[1])] or [1]
+    mixtures = [
+        GaussianMixture(k, reg_covar=reg, random_state=seed).fit(Z)
+        for k in sizes
+        for reg in (1e-2, 1e-1)
+    ]
+    return tuple(
+        -logsumexp([mixture.score_samples(rows) for mixture in mixtures], axis=0)
+        for rows in (Z, Z_new)
+    )
+
+
+def _pyod(module, name, Z, Z_new, seed, **params):
+    detector = getattr(import_module(f"pyod.models.{module}"), name)
+    fitted = detector(**params).fit(Z)
     return fitted.decision_scores_, fitted.decision_function(Z_new)
 
 
-def _auto_encoder(Z, Z_new, seed):
-    return _pyod(partial(AutoEncoder, random_state=seed, verbose=0), Z, Z_new, seed)
+def _seeded_pyod(module, name, Z, Z_new, seed, **params):
+    return _pyod(module, name, Z, Z_new, seed, random_state=seed, **params)
 
 
 def _standardised(function, X, X_new, seed, budget):
@@ -57,23 +91,33 @@ def _standardised(function, X, X_new, seed, budget):
 
 METHODS = {
     "skflow": _skflow,
+    "flow": _single_flow,
     "mixture": partial(_density, "mixture"),
     "kernel": partial(_density, "kernel"),
+    "egmm": partial(_standardised, _mixtures),
+    "knn": partial(_standardised, partial(_neighbours, _farthest)),
+    "dte-np": partial(_standardised, partial(_neighbours, _mean)),
     "isolation-forest": partial(_standardised, _isolation_forest),
     "lof": partial(_standardised, _local_outlier_factor),
-    "knn": partial(_standardised, partial(_pyod, KNN)),
-    "ecod": partial(_standardised, partial(_pyod, ECOD)),
-    "copod": partial(_standardised, partial(_pyod, COPOD)),
-    "autoencoder": partial(_standardised, _auto_encoder),
+    "ecod": partial(_standardised, partial(_pyod, "ecod", "ECOD")),
+    "copod": partial(_standardised, partial(_pyod, "copod", "COPOD")),
+    "inne": partial(_standardised, partial(_seeded_pyod, "inne", "INNE")),
+    "autoencoder": partial(
+        _standardised, partial(_seeded_pyod, "auto_encoder", "AutoEncoder", verbose=0)
+    ),
 }
 LABELS = {
     "skflow": "skflow",
+    "flow": "one flow",
     "mixture": "Gaussian mixture",
     "kernel": "kernel density",
+    "egmm": "EGMM",
+    "knn": "KNN",
+    "dte-np": "DTE-NP",
     "isolation-forest": "isolation forest",
     "lof": "LOF",
-    "knn": "KNN",
     "ecod": "ECOD",
     "copod": "COPOD",
+    "inne": "INNE",
     "autoencoder": "auto-encoder",
 }

@@ -1,10 +1,17 @@
-"""Data sets of the outlier benchmark: tables with a class that is rare, and planted outliers.
+"""Data sets of the outlier benchmark: labelled tables, rare classes, and planted outliers.
 
-``load(name, seed, data_home)`` returns the rows ``X`` and a boolean array that marks the outliers.
-The seed decides which rows are drawn and what is planted.
+``load(name, protocol, seed, data_home)`` returns the rows to fit to and new rows, each as a pair of
+``X`` and a boolean array that marks the outliers. The seed decides which rows are drawn, what is
+planted, and the split.
+
+In the protocol "unsupervised" a detector is fitted to 60 % of a table, with its outliers, of which
+at most 5 % of the rows are. In "one-class" it is fitted to half of the ordinary rows, and the
+others and all outliers are new.
 """
 
+import os
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import sklearn.datasets
@@ -15,15 +22,29 @@ from sklearn.preprocessing import StandardScaler
 CONTAMINATION = 0.05
 #: Larger tables are subsampled.
 MAX_ROWS = 5000
+#: Part of a table that is new in the protocol "unsupervised".
+NEW_FRACTION = 0.4
+PROTOCOLS = ("one-class", "unsupervised")
 
 
-def _mix(inliers, outliers, rng):
-    """Rows and marks, with at most `MAX_ROWS` inliers and so many outliers as are allowed."""
-    inliers = rng.permutation(inliers)[:MAX_ROWS]
+def _joined(inliers, outliers):
+    """Rows and marks."""
+    marks = np.arange(len(inliers) + len(outliers)) >= len(inliers)
+    return np.concatenate([inliers, outliers]), marks
+
+
+def _unsupervised(inliers, outliers, rng):
     n_outliers = round(len(inliers) * CONTAMINATION / (1 - CONTAMINATION))
-    outliers = rng.permutation(outliers)[:n_outliers]
-    order = rng.permutation(len(inliers) + len(outliers))
-    return np.concatenate([inliers, outliers])[order], (order >= len(inliers))
+    parts = [inliers, rng.permutation(outliers)[:n_outliers]]
+    cuts = [round(NEW_FRACTION * len(part)) for part in parts]
+    fitted = _joined(*(part[cut:] for part, cut in zip(parts, cuts)))
+    return fitted, _joined(*(part[:cut] for part, cut in zip(parts, cuts)))
+
+
+def _one_class(inliers, outliers, rng):
+    half = len(inliers) // 2
+    outliers = rng.permutation(outliers)[:MAX_ROWS]
+    return _joined(inliers[:half], outliers[:0]), _joined(inliers[half:], outliers)
 
 
 # ------------------------------------------------------------------------------------------------
@@ -39,12 +60,18 @@ def _fetch(name, data_home):
 
 def _by_class(data, target, is_outlier, rng):
     rare = is_outlier(np.asarray(target))
-    return _mix(data[~rare], data[rare], rng)
+    return data[~rare], data[rare]
 
 
 def _bundled(name, is_outlier, rng, data_home):
     bunch = getattr(sklearn.datasets, f"load_{name}")()
     return _by_class(bunch.data, bunch.target, is_outlier, rng)
+
+
+def _labelled(name, rng, data_home):
+    folder = data_home or os.environ.get("SKFLOW_DATA") or "../shared/data"
+    table = np.load(Path(folder) / "outliers" / f"{name}.npz")
+    return _by_class(table["X"].astype(float), table["y"], _is(1), rng)
 
 
 def _paper(name, is_outlier, rng, data_home):
@@ -55,6 +82,10 @@ def _is(*classes):
     return lambda target: np.isin(target, classes)
 
 
+LABELLED = (
+    "annthyroid breastw cardiotocography donors fault glass ionosphere landsat musk optdigits "
+    "stamps thyroid vertebral"
+).split()
 CLASSES = {
     "breast-cancer": partial(_bundled, "breast_cancer", _is(0)),  # malignant
     "wine": partial(_bundled, "wine", _is(0)),
@@ -121,13 +152,16 @@ def _planted(table, kind, rng, data_home):
     scaler = StandardScaler().fit(X)
     n = round(len(X) * CONTAMINATION / (1 - CONTAMINATION))
     outliers = KINDS[kind](scaler.transform(X), n, rng)
-    return _mix(X, _rounded(scaler.inverse_transform(outliers), X), rng)
+    return X, _rounded(scaler.inverse_transform(outliers), X)
 
 
 # ------------------------------------------------------------------------------------------------
 
 PAPER_TABLES = ("magic", "turbine", "sonar", "yeast")
-TABLES = {"classes": CLASSES} | {
+TABLES = {
+    "labelled": {name: partial(_labelled, name) for name in LABELLED},
+    "classes": CLASSES,
+} | {
     kind: {f"{table}, {kind}": partial(_planted, table, kind) for table in PAPER_TABLES}
     for kind in KINDS
 }
@@ -135,8 +169,13 @@ GROUPS = {group: list(tables) for group, tables in TABLES.items()}
 NAMES = [name for names in GROUPS.values() for name in names]
 
 
-def load(name, seed, data_home=None):
-    """Rows ``(n, d)`` and marks ``(n,)``, True for outliers."""
+def load(name, protocol, seed, data_home=None):
+    """Rows to fit to and new ones, each as rows ``(n, d)`` and marks ``(n,)``."""
     rng = np.random.default_rng([seed, *name.encode()])
     make = next(tables[name] for tables in TABLES.values() if name in tables)
-    return make(rng, data_home)
+    inliers, outliers = make(rng, data_home)
+    inliers = rng.permutation(inliers)[:MAX_ROWS]
+    split = {"one-class": _one_class, "unsupervised": _unsupervised}[protocol]
+    parts = split(inliers, outliers, rng)
+    orders = [rng.permutation(len(marks)) for _, marks in parts]
+    return tuple((X[order], marks[order]) for (X, marks), order in zip(parts, orders))

@@ -2,8 +2,9 @@
 
     python examples/benchmarks/outliers.py --output outliers.csv --markdown outliers.md
 
-Every detector is fitted to a part of the rows, outliers among them, and scores these and the other
-rows; only then are the labels looked at. A line is appended to the CSV file as soon as it is known.
+Every detector is fitted to a part of the rows and scores these and the other rows; only then are
+the labels looked at. In the protocol "unsupervised" outliers are among the rows of the fit, in
+"one-class" they are not. A line is appended to the CSV file as soon as it is known.
 What is in the file is not run again, so that an interrupted run continues where it stopped. The
 Markdown page is made of all lines of the file.
 """
@@ -25,10 +26,9 @@ import pandas as pd
 import torch
 from likelihood import Progress, processor, version_of
 from sklearn.metrics import average_precision_score, roc_auc_score
-from sklearn.model_selection import train_test_split
 from threadpoolctl import threadpool_limits
 
-KEY = ["dataset", "method", "seed"]
+KEY = ["dataset", "protocol", "method", "seed"]
 SETTINGS = ["threads", "time_budget"]
 MEASURES = {
     "auroc_new": "area under the ROC curve, new rows",
@@ -44,8 +44,8 @@ SIZES = {
     "n_new_outliers": "new outliers",
 }
 FIELDS = [*KEY, *SIZES, *MEASURES, "cpu_seconds", *SETTINGS, "error"]
-NEW_FRACTION = 0.4
 GROUP_TITLES = {
+    "labelled": "labelled tables",
     "classes": "rare classes",
     "local": "planted, local",
     "global": "planted, global",
@@ -66,18 +66,11 @@ def measure(fitted, new, method, seed, budget):
         scores = _detectors.METHODS[method](fitted[0], new[0], seed, budget)
     row = {"cpu_seconds": round(time.process_time() - start, 2)}
     for name, (_, marks), score in zip(("fitted", "new"), (fitted, new), scores):
+        if not marks.any():  # the rows of the fit in the protocol "one-class"
+            continue
         row[f"auroc_{name}"] = roc_auc_score(marks, score)  # raises if a score is not finite
         row[f"ap_{name}"] = average_precision_score(marks, score)
     return row
-
-
-def load(name, seed, data_home):
-    """Rows and marks of the part that is fitted, and of the new part."""
-    X, marks = _outlier_data.load(name, seed, data_home)
-    X, X_new, marks, new_marks = train_test_split(
-        X, marks, test_size=NEW_FRACTION, stratify=marks, random_state=seed
-    )
-    return (X, marks), (X_new, new_marks)
 
 
 def run(args):
@@ -87,14 +80,15 @@ def run(args):
     jobs = [
         job
         for seed in args.seeds
+        for protocol in args.protocols
         for name in args.datasets
         for method in args.methods
-        if (job := (name, method, seed)) not in done
+        if (job := (name, protocol, method, seed)) not in done
     ]
-    load_once, progress = lru_cache(maxsize=1)(load), Progress(len(jobs))
-    for name, method, seed in jobs:
-        progress.start(f"{name}, {method}, seed {seed}")
-        fitted, new = load_once(name, seed, args.data_home)
+    load_once, progress = lru_cache(maxsize=1)(_outlier_data.load), Progress(len(jobs))
+    for name, protocol, method, seed in jobs:
+        progress.start(f"{name}, {protocol}, {method}, seed {seed}")
+        fitted, new = load_once(name, protocol, seed, args.data_home)
         try:
             row = measure(fitted, new, method, seed, args.time_budget)
             said = f"new rows: AUROC {row['auroc_new']:.3f}, AP {row['ap_new']:.3f}"
@@ -102,7 +96,7 @@ def run(args):
             traceback.print_exc()
             row = {"error": f"{type(error).__name__}: {error}"}
             said = row["error"]
-        row |= dict(zip(KEY, (name, method, seed)))
+        row |= dict(zip(KEY, (name, protocol, method, seed)))
         counts = (size for _, marks in (fitted, new) for size in (len(marks), marks.sum()))
         row |= dict(zip(SIZES, (fitted[0].shape[1], *counts)))
         append(args.output, row | {setting: getattr(args, setting) for setting in SETTINGS})
@@ -128,14 +122,19 @@ def append(path, row):
 def page(results):
     """The Markdown page of all results in the file."""
     results = results[results.dataset.isin(_outlier_data.NAMES)].copy()
-    results["group"] = results.dataset.map(group_of)
-    parts = [environment(results), heading("mean ranks"), RANKS, ranks(results)]
-    if "skflow" in set(results.method):
-        parts += [heading("where peers are ahead of skflow"), losses(results)]
-    for measure, title in MEASURES.items():
-        parts += [heading(title), table(results, measure, 3)]
-    parts += [heading("processor seconds to fit and to score"), table(results, "cpu_seconds", 1)]
-    parts += [heading("sizes of the tables"), sizes(results)]
+    parts = [environment(results)]
+    for protocol in [p for p in _outlier_data.PROTOCOLS if p in set(results.protocol)]:
+        part = results[results.protocol == protocol]
+        parts += [heading(f"{protocol}: in short"), SUMMARY, summary(part)]
+        parts += [heading(f"{protocol}: mean ranks"), RANKS, ranks(part)]
+        if "skflow" in set(part.method):
+            parts += [heading(f"{protocol}: where peers are ahead of skflow"), losses(part)]
+        for measure, title in MEASURES.items():
+            if part[measure].notna().any():
+                parts += [heading(f"{protocol}: {title}"), table(part, measure, 3)]
+        parts += [heading(f"{protocol}: processor seconds to fit and to score")]
+        parts += [table(part, "cpu_seconds", 1)]
+        parts += [heading(f"{protocol}: sizes of the tables"), sizes(part)]
     return "\n".join(parts)
 
 
@@ -143,6 +142,9 @@ def heading(title):
     return f"### {title[0].upper()}{title[1:]}\n"
 
 
+SUMMARY = """\
+Area under the ROC curve of new rows, mean over the seeds. "Level" is within half a point of KNN.
+"""
 RANKS = """\
 1 is the best of the detectors; the mean over the seeds is ranked, data set by data set.
 """
@@ -161,9 +163,28 @@ def means(results, measure):
     )
 
 
+def summary(results):
+    """A detector a line: means over the data sets, and how often it wins or is level with KNN."""
+    area = means(results, "auroc_new").dropna(axis=1, how="all")
+    complete = area.dropna()
+    rows = {
+        "data sets": complete.notna().sum().map("{:.0f}".format),
+        "mean AUC": complete.mean().map("{:.3f}".format),
+        "mean rank": complete.rank(axis=1, ascending=False).mean().map("{:.2f}".format),
+        "first (ties count)": complete.ge(complete.max(axis=1) - 5e-4, axis=0).sum().map(str),
+    }
+    if "knn" in complete:
+        ahead = complete.ge(complete["knn"] - 0.005, axis=0).mean()
+        rows["ahead of or level with KNN"] = ahead.map("{:.0%}".format)
+    text = pd.DataFrame(rows).rename(index=_detectors.LABELS)
+    return markdown(text, "detector", text.eq("none"))
+
+
 def ranks(results):
     text = []
     for measure, title in MEASURES.items():
+        if results[measure].isna().all():
+            continue
         ranked = means(results, measure).rank(axis=1, ascending=False)
         by_group = ranked.groupby(ranked.index.map(group_of)).mean()
         by_group = by_group.reindex([g for g in GROUP_TITLES if g in by_group.index])
@@ -231,6 +252,7 @@ def environment(results):
         datasets += [group] if run.issuperset(names) else [f'"{n}"' for n in names if n in run]
     options = {
         "datasets": datasets,
+        "protocols": [p for p in _outlier_data.PROTOCOLS if p in set(results.protocol)],
         "methods": [m for m in _detectors.METHODS if m in set(results.method)],
         "seeds": sorted(set(results.seed)),
         "threads": sorted(set(results.threads)),
@@ -258,6 +280,8 @@ def parse(argv):
     add = parser.add_argument
     add("--datasets", nargs="+", default=groups, metavar="NAME", help=choice)
     add("--methods", nargs="+", default=methods, choices=methods, metavar="NAME")
+    protocols = _outlier_data.PROTOCOLS
+    add("--protocols", nargs="+", default=protocols, choices=protocols, metavar="NAME")
     add("--seeds", nargs="+", type=int, default=[0, 1, 2])
     add("--threads", type=int, default=1)
     add("--time-budget", type=int, default=5, help="processor seconds of a mixture or kernels")
