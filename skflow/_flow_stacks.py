@@ -19,7 +19,7 @@ class _Stack(CouplingFlowDensity):
     def _warn(self, X, U):
         """The detector says by itself what columns mean for outliers."""
 
-    def _split(self, n_rows, streams):
+    def _split(self, n_rows, fraction, streams):
         return self.split
 
     def _describe(self, flow, result, best, data, log_det):

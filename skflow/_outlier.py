@@ -1,6 +1,5 @@
 """FlowOutlierDetector: outliers, their p-values and reasons, from any densities."""
 
-from functools import partial
 from numbers import Integral, Real
 
 import numpy as np
@@ -45,10 +44,11 @@ class FlowOutlierDetector(PlainState, ConformalMixin, OutlierMixin, _BaseComposi
     ----------
     density : estimator, list of (str, estimator) or None, default=None
         Anything with ``fit`` and ``score_samples``: a flow, a ``GaussianMixture``, a
-        ``KernelDensity``, a pipeline that ends with one of these; or several with their names. They
-        are cloned; parameters named ``random_state`` that are None follow the detector's. None
-        means the three above. Several are fitted to four folds of the rows each; flows that differ
-        in their noise only (also at the beginning of pipelines) are trained in one program. In a
+        ``KernelDensity``, a pipeline that ends with one of these; or several with their names, the
+        finest first, as it gives the reasons. They are cloned; parameters named ``random_state``
+        that are None follow the detector's. None means the three above. Several are fitted to four
+        folds of the rows each; flows with ``tail_weight=0`` that differ in their noise only (also
+        at the beginning of pipelines) are trained in one program. In a
         ``sklearn.frozen.FrozenEstimator``, a density that is fitted already is not fitted again.
     contamination : "auto" or float, default="auto"
         Sets the threshold of ``predict``. A number in (0, 0.5] is the part of the rows of ``fit``
@@ -301,17 +301,11 @@ class FlowOutlierDetector(PlainState, ConformalMixin, OutlierMixin, _BaseComposi
             does. They do not add up to the score: features that depend on each other may all gain
             from the same error or, if it takes two to mend a row, none of them much.
         """
-        return self._explain(self._checked(X))[0]
+        return explain_rows(self._score_finest, self._checked(X), self._tried)[0]
 
-    def _explain(self, X, coverage=None):
-        """Contributions and usual intervals, by the density that raised the alarm for each row."""
-        names, alarms = list(self.densities_), self._alarms(X)
-        nats, usual = np.zeros(X.shape), np.zeros((*X.shape, 2))
-        for r in np.unique(alarms):
-            rows = alarms == r
-            score = partial(self._score_by, names[r])
-            nats[rows], usual[rows] = explain_rows(score, X[rows], self._tried, coverage)
-        return nats, usual
+    def _score_finest(self, X):
+        """Scores of rows by the first density, which gives the reasons."""
+        return self._score_by(next(iter(self.densities_)), X)
 
     @sheltered
     def report(self, X, n=20, *, fdr=None, coverage=0.9):
@@ -374,7 +368,8 @@ class FlowOutlierDetector(PlainState, ConformalMixin, OutlierMixin, _BaseComposi
             index=rows if index is None else index[rows],
         )
         columns = getattr(self, "feature_names_in_", [f"x{j}" for j in range(X.shape[1])])
-        return make_report(table, X[rows], columns, *self._explain(X[rows], coverage))
+        reasons = explain_rows(self._score_finest, X[rows], self._tried, coverage)
+        return make_report(table, X[rows], columns, *reasons)
 
     def get_params(self, deep=True):
         """Parameters, with those of the densities as ``density__...`` or ``<name>__...``.

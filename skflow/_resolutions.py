@@ -26,7 +26,7 @@ N_FOLDS = 4
 #: Optimizer steps of a flow, within bounds on epochs. Detection does not need the last hundredth of
 #: a nat, which takes 5000.
 N_STEPS, MIN_EPOCHS, MAX_EPOCHS = 640, 10, 60
-#: Noise of the flow whose latent space is used, and bandwidth of the kernels, in standard deviations.
+#: Noise of the flow whose latent space is used, and bandwidth of kernels; standard deviations.
 NOISE, BANDWIDTH = 0.25, 0.3
 #: Distinct values a row of a column that deserves a warning.
 FEW_VALUES = 0.05
@@ -148,9 +148,13 @@ def cross_fit(densities, X, held_out, others):
 
 
 def _unfitted_flow(density):
-    """The flow in a density that is one, or a pipeline that starts with one; otherwise None."""
+    """A bare flow that the density is, or that its pipeline starts with; otherwise None.
+
+    Components beside a flow take weights of its own, so that one with them is fitted by itself.
+    """
     first = density.steps[0][1] if isinstance(density, Pipeline) else density
-    return first if isinstance(first, CouplingFlowDensity) else None
+    bare = isinstance(first, CouplingFlowDensity) and first.tail_weight == 0
+    return first if bare else None
 
 
 def _fit(density, flow, X):
