@@ -97,7 +97,7 @@ default="derived"
     max_iter : "auto" or float, default="auto"
         Number of epochs (as in ``MLPRegressor``). May be a fraction: training takes
         ``round(max_iter * (n_train // batch_size))`` steps, at least one. "auto" makes about
-        5000 steps, but at least 10 epochs and at most 120, or 40 where several members
+        5000 steps, but at least 10 epochs and at most 120, or 80 where several members
         are averaged.
     early_stopping : bool, default=True
         Hold a part of the rows out, keep the state that was best on it, and stop when it has not

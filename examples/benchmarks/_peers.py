@@ -163,6 +163,20 @@ class Kernel(Peer):
         return density.score_samples(Z[fold[: self.N_QUERIES]]).mean()
 
 
+class Vine(Peer):
+    """A vine copula of nonparametric pairs, with kernel margins (pyvinecopulib).
+
+    It takes its own defaults.
+    """
+
+    def _fit(self, Z, is_valid):
+        from pyvinecopulib.sklearn import VineDensity
+
+        self._model = VineDensity(random_state=self.seed).fit(Z)
+        self._score = self._model.score_samples
+        self.detail = "tll pairs"
+
+
 class Flow(Peer):
     """A flow of zuko or nflows, all trained alike.
 
@@ -275,6 +289,7 @@ METHODS = {
     "mixture": Mixture,
     "kernel": Kernel,
     "ledoit-wolf": ShrunkGaussian,
+    "vine": Vine,
     "zuko-maf": partial(Flow, build=_zuko("MAF", transforms=3)),
     "zuko-nsf": partial(Flow, build=_zuko("NSF", transforms=3)),
     "zuko-nsf-annealed": partial(
@@ -291,6 +306,7 @@ LABELS = {
     "mixture": "Gaussian mixture",
     "kernel": "kernel density",
     "ledoit-wolf": "Ledoit-Wolf Gaussian",
+    "vine": "vine copula",
     "zuko-maf": "zuko MAF",
     "zuko-nsf": "zuko NSF",
     "zuko-nsf-annealed": "zuko NSF, annealed",

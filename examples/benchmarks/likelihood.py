@@ -217,6 +217,8 @@ over its cell.
   `reg_covar` by validation likelihood, then fitted to all training rows.
 - Kernel density: Gaussian kernels, bandwidth by cross-validated likelihood; a single leaf, because
   scikit-learn's tree gives densities far from the data that are wrong by up to hundreds of nats.
+- Vine copula: pyvinecopulib's `VineDensity` with its defaults, nonparametric pairs and kernel
+  margins.
 - Flows of zuko and nflows: standardised inputs, hidden layers of 64 units (zuko: two; nflows: two
   residual blocks), 8 bins, three autoregressive or six coupling transforms; AdamW with a learning
   rate of 1e-3 that halves on plateaus, batches of 256, early stopping, best state kept, float32.
@@ -227,6 +229,7 @@ over its cell.
 GROUP_TITLES = {
     "paper": "The paper's tables",
     "bundled": "Tables of scikit-learn",
+    "jittered": "The same tables, each value spread by a tenth of a standard deviation",
     "synthetic": "Known densities",
 }
 QUANTITIES = {  # column: (title, digits, how to join the seeds, whether the best is bold)
@@ -261,7 +264,16 @@ def environment(rows):
     def values(name, order=None):
         return sorted({row[name] for row in rows}, key=order.index if order else float)
 
-    packages = ("skflow", "torch", "numpy", "scipy", "scikit-learn", "zuko", "nflows")
+    packages = (
+        "skflow",
+        "torch",
+        "numpy",
+        "scipy",
+        "scikit-learn",
+        "pyvinecopulib",
+        "zuko",
+        "nflows",
+    )
     options = {
         "datasets": values("dataset", _data.NAMES),
         "methods": values("method", list(_peers.METHODS)),
@@ -388,8 +400,9 @@ def parse(argv):
     args.datasets = [n for name in args.datasets for n in _data.GROUPS.get(name, [name])]
     if unknown := set(args.datasets) - set(_data.NAMES):
         parser.error(f"--datasets: {sorted(unknown)} unknown; {DATASETS_HELP}")
-    for library in ("skflow", "zuko", "nflows"):
-        users = [method for method in args.methods if method.split("-")[0] == library]
+    libraries = {"skflow": "skflow", "vine": "pyvinecopulib", "zuko": "zuko", "nflows": "nflows"}
+    for prefix, library in libraries.items():
+        users = [method for method in args.methods if method.split("-")[0] == prefix]
         if users and importlib.util.find_spec(library) is None:
             parser.error(f"--methods: {users} need {library}, which is not installed")
     return args

@@ -17,7 +17,7 @@ from ._common import (
 class TrainingCurveDisplay:
     """Mean log-density of the training and the validation rows, epoch by epoch.
 
-    Both are of the flow without its broad components, in the units of the data, as ``score`` is:
+    Both are of the flow without its components, in the units of the data, as ``score`` is:
     higher is better. Epochs that lie far below the others are marked at the lower edge, so that
     the rest stays legible. It is recommended to make a display by ``from_estimator``.
 

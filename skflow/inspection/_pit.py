@@ -30,7 +30,7 @@ class PITDisplay:
 
     - "latent": each latent feature, and the squared distance from the latent origin, which is
       chi-squared with as many degrees of freedom as there are features. It asks whether the flow
-      alone, without its broad components, maps the rows to a standard normal.
+      alone, without its components, maps the rows to a standard normal.
     - "density": for each row, the share of samples from the model whose density is lower. It is
       the smallest region of highest density that the row lies in [2]_, asks the whole model (broad
       components and ensembles included) and works for any density estimator that samples.
