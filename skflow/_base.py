@@ -132,7 +132,7 @@ class BaseFlowDensity(
         X, weight = weighted_rows(checked_rows(self, X, ensure_min_samples=2), sample_weight)
         device = check_device(self.device)
         if continued:
-            self._check_continuation(X)
+            check_unchanged(self._fixed, fixed_parameters(self, self._layout()))
         else:
             self._start(X, weight)
         self._n_fits += 1
@@ -175,15 +175,6 @@ class BaseFlowDensity(
             bounds=check_bounds(self.bounds, X.shape[1], names),
             names=names,
         )
-
-    def _check_continuation(self, X):
-        n_features = self._density.flow.n_features
-        if X.shape[1] != n_features:
-            raise ValueError(
-                f"warm_start=True goes on with a fit on {n_features} features, but X has "
-                f"{X.shape[1]} features. Give the same columns or set warm_start=False."
-            )
-        check_unchanged(self._fixed, fixed_parameters(self, self._layout()))
 
     def _warn(self, X, U):
         self._columns.warn(X, U)

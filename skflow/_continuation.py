@@ -14,7 +14,8 @@ _FREE = {"n_iter", "n_iter_no_change", "n_finalists", "n_jobs", "max_time", "che
 
 def fixed_parameters(estimator, layout):
     """Names and values, as text, of all parameters that a warm start has to find as they were."""
-    values = {name: getattr(estimator, name) for name in _FIXED} | flow_config(estimator)
+    values = {name: getattr(estimator, name) for name in ("n_features_in_", *_FIXED)}
+    values |= flow_config(estimator)
     params = estimator.get_params(deep=False)
     prefix = "mask_layout__" if "mask_layout" in params else ""
     if prefix:
