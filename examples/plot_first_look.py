@@ -94,18 +94,16 @@ show(figure, "density.png")
 # Which rows are unusual, and why?
 # --------------------------------
 #
-# The rows of the lowest p-values, and the columns that contribute most: by how many nats a value is
-# a greater surprise than its column's values usually are, given all the others of the row.
+# The most unusual rows, with the columns that do not go with the rest of the row: their values, what
+# would have been usual, and by how many nats the value is a greater surprise than it should be.
 
 detector = FlowOutlierDetector(random_state=0).fit(X_train)
-pvalue = pd.Series(detector.pvalue(X_test), X_test.index)
-unusual = X_test.loc[pvalue.nsmallest(8).index]
-reasons = pd.DataFrame(detector.explain(unusual), unusual.index, unusual.columns)
-for row, contributions in reasons.iterrows():
-    largest = contributions.nlargest(2)
-    told = ", ".join(f"{name} ({nats:.1f} nats)" for name, nats in largest.items())
-    print(f"row {row:3}: p {pvalue[row]:.3f}, {told}")
+report = detector.report(X_test, n=8)
+shown = ["pvalue", "column_1", "value_1", "usual_from_1", "usual_to_1", "nats_1"]
+print(report[shown].round(3).to_string())
 
+unusual = X_test.loc[report.index]
+reasons = pd.DataFrame(detector.explain(unusual), unusual.index, unusual.columns)
 figure, axis = plt.subplots(figsize=(7, 3.6), layout="constrained")
 image = axis.imshow(reasons.T, cmap="Blues", vmin=0, aspect="auto")
 axis.set_xticks(range(len(unusual)), unusual.index)
