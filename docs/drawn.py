@@ -13,6 +13,7 @@ gallery (``-D plot_gallery=0``) draws none, unless ``-D plot_pages=1``.
 import doctest
 import hashlib
 import warnings
+from contextlib import redirect_stdout
 from pathlib import Path
 
 from docutils import nodes
@@ -65,7 +66,7 @@ def run(examples, done):
     import matplotlib.pyplot as plt
 
     plt.close("all")
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), redirect_stdout(None):
         warnings.filterwarnings(
             "ignore", message=".*FigureCanvasAgg is non-interactive.*"
         )

@@ -94,8 +94,8 @@ show(figure, "density.png")
 # Which rows are unusual, and why?
 # --------------------------------
 #
-# The most unusual rows, with the columns that do not go with the rest of the row: their values, what
-# would have been usual, and by how many nats the value is a greater surprise than it should be.
+# The most unusual rows, with the column that goes least with the rest of the row: its value, what
+# would have been usual, and by how many nats the value is a greater surprise than usual.
 
 detector = FlowOutlierDetector(random_state=0).fit(X_train)
 report = detector.report(X_test, n=8)

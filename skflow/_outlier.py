@@ -104,7 +104,7 @@ class FlowOutlierDetector(PlainState, ConformalMixin, OutlierMixin, _BaseComposi
     >>> from skflow import FlowOutlierDetector
     >>> X = load_iris(as_frame=True).data
     >>> detector = FlowOutlierDetector(random_state=0).fit(X)
-    >>> strange = X[:1].assign(**{"petal width (cm)": 2.5})  # not with the petal of a setosa
+    >>> strange = X[:1].assign(**{"petal width (cm)": 2.5})  # no setosa
     >>> detector.predict(strange)
     array([-1])
     >>> detector.pvalue(strange) < 0.05
