@@ -2,11 +2,18 @@
 
 from . import masks
 from ._flow_density import CouplingFlowDensity
+from ._flow_regressor import FlowRegressor
 from ._outlier import FlowOutlierDetector
 from ._structure_search import StructureSearchFlow
 
-__all__ = ["CouplingFlowDensity", "FlowOutlierDetector", "StructureSearchFlow", "masks"]
-for _public in (CouplingFlowDensity, FlowOutlierDetector, StructureSearchFlow):
+__all__ = [
+    "CouplingFlowDensity",
+    "FlowOutlierDetector",
+    "FlowRegressor",
+    "StructureSearchFlow",
+    "masks",
+]
+for _public in (CouplingFlowDensity, FlowOutlierDetector, FlowRegressor, StructureSearchFlow):
     _public.__module__ = __name__  # the name that files keep, wherever the class lives
 
 __version__ = "0.1.0.dev0"

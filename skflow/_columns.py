@@ -80,11 +80,15 @@ class Columns:
         A value on a grid or on a bound stands for its cell and is spread over it; constant columns
         get standard normal noise.
         """
-        width = np.where(self.step > 0, self.step, self.bounds.cell_widths(X))
-        V, log_det = self.bounds.forward(X + streams("grid").uniform(-0.5, 0.5, X.shape) * width)
+        V, log_det = self.bounds.forward(self.spread(X, streams("grid")))
         U, constant = self._standardised(V), self.constant | constant_columns(X)
         U[:, constant] += streams("constant columns").standard_normal((len(U), constant.sum()))
         return U, log_det - np.log(self.scale).sum()
+
+    def spread(self, X, rng):
+        """The rows with values on a grid or a bound somewhere in their cells."""
+        width = np.where(self.step > 0, self.step, self.bounds.cell_widths(X))
+        return X + rng.uniform(-0.5, 0.5, X.shape) * width
 
     def check(self, X):
         """Raise for rows beyond the bounds, with the columns and how many."""

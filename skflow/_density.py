@@ -99,13 +99,18 @@ class Density:
         return self.columns.to_grid(rng.permutation(np.concatenate(parts)))
 
 
-def call_in_blocks(flow, method, rows, device="cpu"):
-    """What a method of the flow says of an array of rows, as an array; no log-determinant."""
+def call_in_blocks(flow, method, rows, device="cpu", context=None):
+    """What a method of the flow says of an array of rows, as an array; no log-determinant.
+
+    A context ``(n, c)`` belongs to the rows.
+    """
     device = device if is_available(device) else "cpu"
     flow = flow if device == "cpu" else flow.to(device=device)
 
     def call(block):
-        result = getattr(flow, method)(torch.as_tensor(rows[block], device=flow.device))
+        arrays = [rows] if context is None else [rows, context]
+        tensors = [torch.as_tensor(array[block], device=flow.device) for array in arrays]
+        result = getattr(flow, method)(*tensors)
         return (result[0] if isinstance(result, tuple) else result).cpu().numpy()
 
     chosen = blocks(len(rows), flow.numbers_per_row)

@@ -15,6 +15,8 @@ from . import _components
 from ._bounds import Bounds
 from ._callbacks import SESSION
 from ._columns import Columns
+from ._conditional import ConditionalDensity, Context, LinearGuard
+from ._calibration import Calibration
 from ._density import Density
 from ._flow import FlowStack
 from ._layouts import Choice
@@ -37,6 +39,10 @@ KINDS = {
     "wide t mixture": _components.WideTMixture,
     "fine mixture": _components.FineMixture,
     "kernel density": _components.KernelDensity,
+    "conditional density": ConditionalDensity,
+    "context": Context,
+    "linear guard": LinearGuard,
+    "calibration": Calibration,
 }
 _LABELS = {cls: label for label, cls in KINDS.items()}
 _LABEL = "__kind__"  # the key of a label

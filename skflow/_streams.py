@@ -3,7 +3,17 @@
 import numpy as np
 
 # A purpose is known by its position, so a new one goes to the end.
-_PURPOSES = ("constant columns", "split", "masks", "search", "training", "tails", "grid")
+_PURPOSES = (
+    "constant columns",
+    "split",
+    "masks",
+    "search",
+    "training",
+    "tails",
+    "grid",
+    "calibration",
+    "mean",
+)
 
 
 class RandomStreams:

@@ -46,6 +46,10 @@ class TrainingData:
         """The first of every ``n_times`` models that stand side by side."""
         return self._with_rows(lambda rows: rows[::n_times])
 
+    def take(self, models):
+        """What the given models see, an index array."""
+        return self._with_rows(lambda rows: rows[models])
+
     def mean(self, values, rows):
         """Weighted mean of values ``(n,)`` over rows of the models, all taken together."""
         rows = rows.numpy().ravel()
@@ -67,8 +71,8 @@ def _rows_at(table, rows):
     return table.index_select(0, rows.flatten()).view(*rows.shape, -1)
 
 
-def training_data(U, weight, device, splits):
-    """The standardised rows, their weights or None, and splits of them, as ``TrainingData``."""
+def training_data(U, weight, device, splits, context=None):
+    """The standardised rows, their weights, splits and context, as ``TrainingData``."""
 
     def tensor(array):
         return torch.as_tensor(array, dtype=torch.float32, device=device)
@@ -80,7 +84,8 @@ def training_data(U, weight, device, splits):
             f"X has values of {np.abs(U).max():.3g}, and a flow is trained in single precision, up "
             "to 3e38. Set standardize=True, or give the rows in other units."
         )
-    return TrainingData(table, *splits, weight=weight)
+    context = None if context is None else tensor(context)
+    return TrainingData(table, *splits, weight=weight, context=context)
 
 
 def split_rows(n_rows, n_members, fraction, streams):

@@ -27,3 +27,8 @@ def effective_rows(weight, n_rows=None):
         return n_rows
     weight = weight / weight.max()
     return weight.sum() ** 2 / (weight**2).sum()
+
+
+def at(weight, rows):
+    """Weights of some of the rows, or None."""
+    return None if weight is None else weight[rows]

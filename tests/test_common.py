@@ -8,6 +8,7 @@ import numpy as np
 import pandas
 import pytest
 from sklearn.base import clone
+from sklearn.linear_model import LinearRegression
 from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import KernelDensity
 from sklearn.pipeline import make_pipeline
@@ -19,10 +20,12 @@ import skflow
 from skflow import (
     CouplingFlowDensity,
     FlowOutlierDetector,
+    FlowRegressor,
     StructureSearchFlow,
     datasets,
     inspection,
     masks,
+    metrics,
 )
 
 FAST = {"n_layers": 2, "max_iter": 3, "tail_weight": 0}
@@ -67,6 +70,12 @@ DETECTORS = {
     ),
 }
 
+FEW = {"max_iter": 3, "n_estimators": 2, "hidden_layer_sizes": (8,)}
+REGRESSORS = {
+    "flow regressor": FlowRegressor(**FEW),
+    "with a mean": FlowRegressor(mean_estimator=LinearRegression(), **FEW),
+}
+
 # Not in check_estimator, though they apply to any transformer that names its columns.
 MORE_CHECKS = [
     "check_dataframe_column_names_consistency",
@@ -84,13 +93,25 @@ MORE_CHECKS = [
 ]
 
 
+# Scikit-learn's checks call score_samples without y; that of a regressor needs it.
+WITHOUT_Y = [
+    "check_dataframe_column_names_consistency",
+    "check_methods_sample_order_invariance",
+    "check_methods_subset_invariance",
+    "check_n_features_in_after_fitting",
+]
+
+
 def expected_failures(estimator):
-    return {
+    failures = {
         "check_sample_weight_equivalence_on_dense_data": (
             "batches and validation rows are drawn row by row, so that one row of weight 2 is not "
             "the same draw as two rows; in distribution they agree, see test_base.py"
         )
     }
+    if isinstance(estimator, FlowRegressor):
+        failures |= dict.fromkeys(WITHOUT_Y, "calls score_samples without y")
+    return failures
 
 
 @parametrize_with_checks(list(ESTIMATORS.values()), expected_failed_checks=expected_failures)
@@ -103,12 +124,20 @@ def test_check_detector(estimator, check):
     check(estimator)
 
 
+@pytest.mark.filterwarnings("ignore:Column 'y' is nearly discrete")
+@parametrize_with_checks(list(REGRESSORS.values()), expected_failed_checks=expected_failures)
+def test_check_regressor(estimator, check):
+    check(estimator)
+
+
 @pytest.mark.parametrize(
     "name", [name for name in MORE_CHECKS if "transform" not in name and "names_out" not in name]
 )
-@pytest.mark.parametrize("label", DETECTORS)
-def test_more_checks_of_detectors(label, name):
-    estimator = DETECTORS[label]
+@pytest.mark.parametrize("label", [*DETECTORS, *REGRESSORS])
+def test_more_checks_of_detectors_and_regressors(label, name):
+    if label in REGRESSORS and name in WITHOUT_Y:
+        pytest.skip("calls score_samples without y")
+    estimator = {**DETECTORS, **REGRESSORS}[label]
     getattr(estimator_checks, name)(type(estimator).__name__, estimator)
 
 
@@ -140,7 +169,7 @@ def test_docstring_names_every_parameter_and_fitted_attribute(estimator):
 
 PUBLIC = {
     f"{module.__name__}.{name}": getattr(module, name)
-    for module in (skflow, masks, datasets, inspection)
+    for module in (skflow, masks, datasets, inspection, metrics)
     for name in module.__all__
     if not inspect.ismodule(getattr(module, name))
 }

@@ -1,0 +1,302 @@
+"""FlowRegressor: the distribution of targets given features, against truths that are known."""
+
+import pickle
+
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn.base import clone
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.linear_model import LinearRegression
+from sklearn.model_selection import cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skflow import FlowRegressor
+from skflow._calibration import Calibration
+
+QUICK = {"n_estimators": 2, "max_iter": 15, "hidden_layer_sizes": (16,), "random_state": 0}
+
+
+def table(n_rows, seed=0):
+    """A feature, one that says nothing, and targets whose spread changes with the first."""
+    rng = np.random.default_rng(seed)
+    X = rng.uniform(-1, 1, (n_rows, 2))
+    return X, 3 + X[:, 0] + (0.5 + 0.4 * X[:, 0]) * rng.standard_normal(n_rows)
+
+
+def two_targets(n_rows, seed=0):
+    X, y = table(n_rows, seed)
+    return X, np.column_stack([y, y**2 + np.random.default_rng(seed + 1).normal(size=n_rows)])
+
+
+X, Y1 = table(400)
+_, Y2 = two_targets(400)
+VARIANTS = {
+    "default": {},
+    "affine": {"coupling": "affine"},
+    "bounds": {"bounds": (-5, None)},
+    "mean": {"mean_estimator": LinearRegression()},
+    "not calibrated": {"calibration_fraction": None},
+    "noise": {"noise": 0.1, "context_noise": 0.1},
+}
+
+
+@pytest.fixture(scope="module", params=VARIANTS)
+def one(request):
+    return FlowRegressor(**QUICK, **VARIANTS[request.param]).fit(X, Y1)
+
+
+@pytest.fixture(scope="module", params=["parity", "derived"])
+def two(request):
+    return FlowRegressor(**QUICK, mask_layout=request.param).fit(X, Y2)
+
+
+@pytest.fixture(scope="module")
+def good():
+    return FlowRegressor(n_estimators=2, max_iter=40, noise=0, random_state=0).fit(*table(800))
+
+
+# ---- one target: everything follows from the density
+
+
+def test_density_integrates_to_one_and_has_the_moments(one):
+    y = np.linspace(-40, 60, 40_001)
+    for x in X[:3]:
+        density = np.exp(one.score_samples(np.tile(x, (len(y), 1)), y))
+        mean, std = one.predict([x], return_std=True)
+        moments = [np.trapezoid(density * y**k, y) for k in range(3)]
+        assert moments[0] == pytest.approx(1, abs=1e-3)
+        assert moments[1] == pytest.approx(mean[0], abs=3e-3 * std[0])
+        assert np.sqrt(moments[2] - moments[1] ** 2) == pytest.approx(std[0], rel=2e-2)
+
+
+def test_distribution_function_is_the_integral_of_the_density(one):
+    y = np.linspace(-40, 8, 20_001)
+    x = np.tile(X[0], (len(y), 1))
+    integral = np.concatenate([[0], np.cumsum((d := np.exp(one.score_samples(x, y)))[1:] + d[:-1])])
+    np.testing.assert_allclose(one.cdf(x, y), integral * (y[1] - y[0]) / 2, atol=2e-3)
+
+
+def test_quantiles_invert_the_distribution_function(one):
+    alpha = [0.001, 0.05, 0.5, 0.9, 0.9999]
+    quantiles = one.predict_quantiles(X, alpha)
+    assert (np.diff(quantiles, axis=1) > 0).all()
+    for column, level in zip(quantiles.T, alpha):
+        np.testing.assert_allclose(one.cdf(X, column), level, atol=1e-7)
+    np.testing.assert_allclose(one.predict_quantiles(X, 0.05), quantiles[:, 1], rtol=1e-7)
+
+
+def test_draws_have_the_distribution(one):
+    draws = one.sample_y(X[:2], 4000, random_state=0)
+    assert draws.shape == (2, 4000)
+    for x, row in zip(X, draws):
+        assert stats.kstest(row, lambda y, x=x: one.cdf(np.tile(x, (len(y), 1)), y)).pvalue > 1e-4
+    np.testing.assert_array_equal(draws, one.sample_y(X[:2], 4000))
+
+
+def test_bounds_hold():
+    regressor = FlowRegressor(bounds=(0, None), **QUICK).fit(X, np.exp(Y1))
+    far = np.array([[-30.0, 0.0], [1e300, -1e300]])
+    assert regressor.sample_y(far, 500).min() >= 0
+    assert (regressor.predict_interval(far)[:, 0] >= 0).all()
+    np.testing.assert_array_equal(regressor.score_samples(far, [-1, -1]), -np.inf)
+    np.testing.assert_array_equal(regressor.cdf(far, [-1, -1]), 0)
+
+
+def test_values_on_a_grid():
+    grades = np.round(Y1)
+    regressor = FlowRegressor(dequantize=True, **QUICK).fit(X, grades)
+    for answer in (regressor.sample_y(X), regressor.predict_quantiles(X, 0.3)):
+        np.testing.assert_array_equal(answer, np.round(answer))
+    values = np.arange(-20, 30)
+    steps = np.diff(regressor.cdf(np.tile(X[0], (len(values), 1)), values))
+    share = np.mean(regressor.sample_y(X[:1], 4000)[0] == 3)
+    assert steps[values[1:] == 3] == pytest.approx(share, abs=0.04)
+    assert regressor.cdf(X[:1], [3.4]) == regressor.cdf(X[:1], [3.0])
+
+
+# ---- it learns
+
+
+def test_spread_and_mean_are_learned(good):
+    X, y = table(2000, seed=5)
+    spread = 0.5 + 0.4 * X[:, 0]
+    best = stats.norm(3 + X[:, 0], spread).logpdf(y).mean()
+    assert good.score_samples(X, y).mean() > best - 0.1
+    mean, std = good.predict(X, return_std=True)
+    assert np.abs(mean - 3 - X[:, 0]).mean() < 0.1
+    assert np.corrcoef(std, spread)[0, 1] > 0.95
+    assert stats.kstest(good.cdf(X, y), "uniform").statistic < 0.06
+
+
+def test_two_modes():
+    rng = np.random.default_rng(0)
+    X = rng.uniform(-1, 1, (600, 1))
+    y = np.where(rng.random(600) < 0.5, 2, -2) * (1 + X[:, 0]) + 0.2 * rng.standard_normal(600)
+    quiet = {"noise": 0, "context_noise": 0}
+    regressor = FlowRegressor(n_estimators=1, max_iter=60, random_state=0, **quiet).fit(X, y)
+    density = regressor.score_samples(np.full((3, 1), 0.8), [-3.6, 0, 3.6])
+    assert density[[0, 2]].min() > density[1] + 3
+
+
+def test_mean_estimator_helps_where_it_is_better():
+    rng = np.random.default_rng(0)
+    X = rng.uniform(0, 1, (600, 3))
+    y = np.floor(8 * X[:, 0]) % 2 + np.floor(8 * X[:, 1]) % 2 + 0.05 * rng.standard_normal(600)
+    trees = HistGradientBoostingRegressor(max_iter=50)
+    scores = [
+        FlowRegressor(mean_estimator=mean, **QUICK).fit(X[:500], y[:500]).score(X[500:], y[500:])
+        for mean in (None, trees)
+    ]
+    assert scores[1] > scores[0] + 0.1
+
+
+# ---- intervals
+
+
+@pytest.mark.parametrize("coverage", [0.5, 0.9])
+def test_intervals_cover_what_they_promise(coverage):
+    """Also where the density is bad: over 20 tables, within four standard errors."""
+    bad = FlowRegressor(n_estimators=1, max_iter=1, noise=0, context_noise=0)
+    shares = []
+    for seed in range(20):
+        X, y = table(120, seed)
+        regressor = clone(bad).set_params(calibration_fraction=0.4, random_state=seed).fit(X, y)
+        new, truth = table(400, 100 + seed)
+        low, high = regressor.predict_interval(new, coverage).T
+        shares.append(np.mean((low <= truth) & (truth <= high)))
+    error = np.std(shares) / np.sqrt(len(shares))
+    assert abs(np.mean(shares) - coverage - 0.5 / 49) < 4 * error
+
+
+def test_intervals_without_calibration_are_quantiles():
+    regressor = FlowRegressor(calibration_fraction=None, **QUICK).fit(X, Y1)
+    intervals = regressor.predict_interval(X, 0.8)
+    np.testing.assert_allclose(intervals, regressor.predict_quantiles(X, [0.1, 0.9]))
+
+
+def test_calibration_with_weights_is_that_of_repeated_rows():
+    rng = np.random.default_rng(0)
+    scores, counts = rng.random((30, 2)) / 2, rng.integers(1, 4, 30)
+    repeated = Calibration.of(np.repeat(scores, counts, axis=0))
+    # the new row counts as the mean row does
+    weighted = Calibration.of(scores, counts.astype(float))
+    np.testing.assert_allclose(weighted.half_widths(0.8), repeated.half_widths(0.8), atol=0.05)
+    with pytest.raises(ValueError, match=r"coverage=0.99 is more than the 30 rows can tell"):
+        weighted.half_widths(0.99)
+
+
+# ---- several targets
+
+
+def test_shapes(two):
+    assert two.predict(X).shape == (400, 2)
+    assert two.predict_interval(X[:5]).shape == (5, 2, 2)
+    assert two.sample_y(X[:5], 7).shape == (5, 2, 7)
+    assert two.score_samples(X, Y2).shape == (400,)
+    assert (two.predict_interval(X)[..., 0] < two.predict_interval(X)[..., 1]).all()
+
+
+def test_moments_of_several_targets_are_those_of_draws(two):
+    draws = two.sample_y(X[:3], 20_000, random_state=1)
+    mean, std = two.predict(X[:3], return_std=True)
+    np.testing.assert_allclose(draws.mean(axis=2), mean, atol=0.05 * std.max())
+    np.testing.assert_allclose(draws.std(axis=2), std, rtol=0.15)
+    inside = two.predict_interval(X[:3], 0.8)
+    share = ((draws >= inside[..., :1]) & (draws <= inside[..., 1:])).mean(axis=2)
+    assert np.ptp(share, axis=0).max() < 0.05  # the same q for every row
+
+
+@pytest.mark.parametrize("method", ["cdf", "predict_quantiles"])
+def test_one_target_only(two, method):
+    with pytest.raises(ValueError, match=f"{method} is for a single target, but y had 2"):
+        getattr(two, method)(X, *([Y2] if method == "cdf" else []))
+
+
+# ---- what goes in
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (np.ones(40), "y is constant in column 0"),
+        (np.random.default_rng(0).normal(size=(40, 41)), "y has 41 targets in 40 rows"),
+        (np.full(40, np.nan), "Input y contains NaN"),
+    ],
+    ids=["constant", "too many", "nan"],
+)
+def test_targets_that_have_no_density(y, message):
+    with pytest.raises(ValueError, match=message):
+        FlowRegressor(**QUICK).fit(X[:40], y)
+
+
+def test_discrete_targets_get_a_warning():
+    with pytest.warns(UserWarning, match=r"Column 'y' is nearly discrete.*dequantize=True"):
+        FlowRegressor(**QUICK).fit(X, np.round(Y1 / 4))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda one: one.predict_interval(X, 1.0), "coverage=1.0 is not possible"),
+        (lambda one: one.predict_interval(X, 0.999), "coverage=0.999 is more than the 40 rows"),
+        (lambda one: one.predict_quantiles(X, [0, 0.5]), r"alpha=\[0, 0.5\] is not possible"),
+        (lambda one: one.sample_y(X, 0), "n_samples=0 is not possible"),
+        (lambda one: one.score_samples(X, Y2), "y has 2 targets, but fit had 1"),
+        (lambda one: one.fit(X[:3], Y1[:3]), "which leaves fewer than 3"),
+    ],
+)
+def test_sentences(call, message):
+    regressor = FlowRegressor(**QUICK).fit(X, Y1)
+    before = regressor.predict(X)
+    with pytest.raises(ValueError, match=message):
+        call(regressor)
+    np.testing.assert_array_equal(regressor.predict(X), before)
+
+
+def test_far_features_get_sane_answers(one):
+    far = np.array([[1e300, 0], [-1e10, 1e200], [50, -50]])
+    mean, std = one.predict(far, return_std=True)
+    assert np.isfinite(mean).all()
+    assert np.isfinite(std).all()
+    assert (one.score_samples(far, [3, 3, 3]) > -20).all()
+    assert np.isfinite(one.score_samples(X[:2], [1e200, -1e200])).sum() >= 1
+
+
+def test_weights_count_as_copies_in_distribution():
+    X, y = table(600)
+    weight = np.where(X[:, 0] > 0, 3.0, 1.0)
+    shift = np.where(np.arange(600) % 2, 4.0, 0.0)  # half of the rows say something else
+    regressor = FlowRegressor(**QUICK).fit(X, y + shift, np.where(shift > 0, 0, weight))
+    assert np.abs(regressor.predict(X) - 3 - X[:, 0]).mean() < 0.4
+
+
+def test_within_scikit_learn():
+    pipeline = make_pipeline(StandardScaler(), FlowRegressor(**QUICK))
+    assert cross_val_predict(pipeline, X, Y2, cv=2).shape == (400, 2)
+    assert pipeline.fit(X, Y1).score(X, Y1) > 0.2
+    logs = TransformedTargetRegressor(FlowRegressor(**QUICK), func=np.exp, inverse_func=np.log)
+    assert logs.fit(X, Y1).predict(X).shape == (400,)
+
+
+def test_same_seed_same_answers():
+    first, second = (FlowRegressor(**QUICK).fit(X, Y1).score_samples(X, Y1) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize("target", [Y1, Y2], ids=["one target", "two"])
+def test_saved_and_loaded(target):
+    regressor = FlowRegressor(mean_estimator=LinearRegression(), **QUICK).fit(X, target)
+    answers = regressor.score_samples(X, target), regressor.predict_interval(X[:9])
+    skops = pytest.importorskip("skops.io")
+    data = skops.dumps(regressor)
+    assert skops.get_untrusted_types(data=data) == ["skflow.FlowRegressor"]
+    loaded = [
+        pickle.loads(pickle.dumps(regressor)),
+        skops.loads(data, trusted=["skflow.FlowRegressor"]),
+    ]
+    for one in loaded:
+        np.testing.assert_array_equal(one.score_samples(X, target), answers[0])
+        np.testing.assert_array_equal(one.predict_interval(X[:9]), answers[1])
