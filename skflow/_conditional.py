@@ -15,8 +15,8 @@ from scipy.stats import qmc
 
 from ._blocks import blocks
 from ._columns import Columns, constant_columns, location_and_scale
-from ._components import log_ellipses, precision_factor, shrunk_covariance
 from ._density import LOWEST, call_in_blocks
+from ._ellipses import log_ellipses, precision_factors, shrunk_covariance
 from ._flow import FlowStack
 from ._runtime import map_blocks
 
@@ -83,7 +83,7 @@ class LinearGuard:
         residuals = U - design @ self.coefficients
         self.offset, shape = shrunk_covariance(residuals, weight)
         least = np.eye(U.shape[1]) * 1e-6  # where y is linear in x
-        self.factor = precision_factor((1 - 2 / self.dof) * shape + least)
+        self.factor = precision_factors(((1 - 2 / self.dof) * shape + least)[None])[0]
         return self
 
     @staticmethod

@@ -10,13 +10,13 @@ from sklearn.model_selection import KFold, cross_val_predict
 from sklearn.utils.validation import has_fit_parameter
 
 from . import masks
-from ._components import estimate_weights
 from ._conditional import LinearGuard
 from ._density import LOWEST, call_in_blocks
 from ._fitting import train
 from ._flow import FlowStack
 from ._member_masks import choose_masks, stack_finalists
 from ._recipe import conditional_alpha, flow_config, training_options
+from ._stacking import estimate_weights
 from ._training import make_generators
 from ._training_data import TrainingData
 from ._weights import at
@@ -49,7 +49,7 @@ class Trained(NamedTuple):
         )
 
 
-def train_members(params, data, n_effective, streams):
+def train_members(params, data, n_effective, streams, log_det):
     """Train every member at every level of noise, side by side, as ``Trained``.
 
     Parameters
@@ -60,6 +60,8 @@ def train_members(params, data, n_effective, streams):
     n_effective : float
         Effective number of the rows of its table.
     streams : RandomStreams
+    log_det : ndarray of shape (n,)
+        Of the standardisation of the targets.
     """
     n_rows, n_context = data.rows.shape[1], data.context.shape[1]
     n_effective *= n_rows / len(data.table)
@@ -79,7 +81,7 @@ def train_members(params, data, n_effective, streams):
     generators = make_generators(streams("training").randint(2**31 - 1, size=len(stacked)))
     flow = FlowStack(stacked, **config, device=data.table.device).initialize(generators)
     data = data.repeated(n_finalists * len(levels))
-    result = train(flow, options, data, generators, params.verbose)
+    result = train(flow, options, data, generators, params.verbose, log_det)
     flow = flow.to(dtype=torch.float64, device="cpu")
     scores = _held_out_scores(flow, data).reshape(n_members, n_finalists, len(levels))
     best = np.arange(n_members)[:, None] * n_finalists + scores.argmax(axis=1)

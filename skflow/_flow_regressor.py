@@ -289,7 +289,7 @@ default="derived"
         bounds = check_bounds(self.bounds, Y.shape[1])
         columns = fit_columns(Y, weight, dequantize=self.dequantize, bounds=bounds, names=names)
         columns.check(Y)
-        U, _ = columns.training_rows(Y, streams)
+        U, log_det = columns.training_rows(Y, streams)
         columns.warn(Y, U)
         if self.mean_estimator is not None:
             fitted = fit_out_of_fold(self.mean_estimator, X, Y, weight, streams("mean"))
@@ -299,7 +299,7 @@ default="derived"
         C = self._context.forward(X)
         splits = split_rows(len(U), self.n_estimators, self.validation_fraction, streams)
         data = training_data(U, weight, device, splits, context=C)
-        trained = train_members(self, data, effective_rows(weight, len(U)), streams)
+        trained = train_members(self, data, effective_rows(weight, len(U)), streams, log_det)
         flow, guard, weights = fit_guard_and_weights(trained, U, C, weight)
         self._density = ConditionalDensity(columns, flow, guard, weights, self.device)
         self.guard_weight_ = float(weights[-1])

@@ -57,6 +57,6 @@ def test_in_scikit_learns_searches():
 
 
 def test_crps_of_several_targets_is_their_mean():
-    Y = np.column_stack([y, 2 * y])
+    Y = np.column_stack([y, X[:, 1] + y**2])
     regressor = FlowRegressor(n_estimators=1, max_iter=2, random_state=0).fit(X[:200], Y[:200])
     assert metrics.crps(regressor, X[:9], Y[:9]).shape == (9,)
