@@ -30,11 +30,13 @@ class FitProgress:
         With ``verbose`` and, perhaps, callbacks.
     X : ndarray of shape (n, d)
         Rows of the fit, in the data's units.
+    y : ndarray of shape (n,) or (n, n_targets), optional
+        Their targets, if there are any.
     """
 
-    def __init__(self, estimator, X):
+    def __init__(self, estimator, X, y=None):
         # scikit-learn's monitor of scores passes over tasks without y, which a density ignores
-        self.told = {"estimator": estimator, "X": X, "y": np.zeros(len(X))}
+        self.told = {"estimator": estimator, "X": X, "y": np.zeros(len(X)) if y is None else y}
         self.verbose = estimator.verbose
         self.context = None
         if getattr(estimator, "_skl_callbacks", None) and hasattr(

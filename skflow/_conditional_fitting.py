@@ -49,7 +49,7 @@ class Trained(NamedTuple):
         )
 
 
-def train_members(params, data, n_effective, streams, log_det):
+def train_members(params, data, n_effective, streams, progress, log_det):
     """Train every member at every level of noise, side by side, as ``Trained``.
 
     Parameters
@@ -60,6 +60,7 @@ def train_members(params, data, n_effective, streams, log_det):
     n_effective : float
         Effective number of the rows of its table.
     streams : RandomStreams
+    progress : FitProgress
     log_det : ndarray of shape (n,)
         Of the standardisation of the targets.
     """
@@ -71,7 +72,7 @@ def train_members(params, data, n_effective, streams, log_det):
         alpha = conditional_alpha(n_effective, data.table.shape[1] + n_context)
         options = replace(options, alpha=alpha)
     config = flow_config(params) | {"n_context": n_context}
-    structures = _structures(params, data, options, config, streams)
+    structures = _structures(params, data, options, config, streams, progress, log_det)
     levels = noise_levels(params.noise, params.context_noise)
     n_members, n_finalists = structures.shape[:2]
     level = np.tile(np.arange(len(levels)), n_members * n_finalists)
@@ -81,7 +82,7 @@ def train_members(params, data, n_effective, streams, log_det):
     generators = make_generators(streams("training").randint(2**31 - 1, size=len(stacked)))
     flow = FlowStack(stacked, **config, device=data.table.device).initialize(generators)
     data = data.repeated(n_finalists * len(levels))
-    result = train(flow, options, data, generators, params.verbose, log_det)
+    result = train(flow, options, data, generators, progress, log_det)
     flow = flow.to(dtype=torch.float64, device="cpu")
     scores = _held_out_scores(flow, data).reshape(n_members, n_finalists, len(levels))
     best = np.arange(n_members)[:, None] * n_finalists + scores.argmax(axis=1)
@@ -90,7 +91,7 @@ def train_members(params, data, n_effective, streams, log_det):
     return trained.take(chosen)
 
 
-def _structures(params, data, options, config, streams):
+def _structures(params, data, options, config, streams, progress, log_det):
     """Masks ``(n_members, n_finalists, L, d)``; a single target has nothing to choose."""
     layout, n_members = masks.resolve(params.mask_layout), params.n_estimators
     if data.table.shape[1] == 1:
@@ -105,7 +106,8 @@ def _structures(params, data, options, config, streams):
         streams,
         [None] * n_members,
         repeatable=params.random_state is not None,
-        verbose=params.verbose,
+        progress=progress,
+        log_det=log_det,
     )
     return stack_finalists(choices)
 

@@ -7,11 +7,12 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from ._callbacks import CallbackSupportMixin
 from ._runtime import sheltered
 from ._saving import PlainState
 
 
-class DistributionRegressor(PlainState, RegressorMixin, BaseEstimator):
+class DistributionRegressor(PlainState, CallbackSupportMixin, RegressorMixin, BaseEstimator):
     """Base of regressors with a density of the targets given the features.
 
     ``fit`` of a subclass sets ``_context``, ``_density``, ``_calibration`` (or None) and, where

@@ -10,10 +10,11 @@ from sklearn.utils.validation import validate_data
 
 from ._base import BaseFlowDensity
 from ._bounds import check_bounds
+from ._calibration import Calibration
+from ._callbacks import FitProgress
 from ._columns import constant_columns, fit_columns
 from ._conditional import ConditionalDensity, fit_context
 from ._conditional_fitting import fit_guard_and_weights, fit_out_of_fold, train_members
-from ._calibration import Calibration
 from ._device import check_device
 from ._distribution_regressor import DistributionRegressor
 from ._runtime import atomic, sheltered
@@ -299,7 +300,10 @@ default="derived"
         C = self._context.forward(X)
         splits = split_rows(len(U), self.n_estimators, self.validation_fraction, streams)
         data = training_data(U, weight, device, splits, context=C)
-        trained = train_members(self, data, effective_rows(weight, len(U)), streams, log_det)
+        progress = FitProgress(self, X[:, : self.n_features_in_], Y)
+        n_effective = effective_rows(weight, len(U))
+        trained = train_members(self, data, n_effective, streams, progress, log_det)
+        progress.close()
         flow, guard, weights = fit_guard_and_weights(trained, U, C, weight)
         self._density = ConditionalDensity(columns, flow, guard, weights, self.device)
         self.guard_weight_ = float(weights[-1])

@@ -13,10 +13,10 @@ from sklearn.base import BaseEstimator
 
 from . import _components
 from ._bounds import Bounds
+from ._calibration import Calibration
 from ._callbacks import SESSION
 from ._columns import Columns
 from ._conditional import ConditionalDensity, Context, LinearGuard
-from ._calibration import Calibration
 from ._density import Density
 from ._flow import FlowStack
 from ._layouts import Choice
