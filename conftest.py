@@ -8,6 +8,10 @@ import pytest
 os.environ.setdefault("MPLBACKEND", "agg")  # before anything imports pyplot
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "slow: takes seconds; -m 'not slow' leaves it out")
+
+
 def pytest_collection_modifyitems(items):
     for item in items:
         if item.path.name == "README.md":  # its examples train flows as users would

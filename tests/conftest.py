@@ -15,7 +15,6 @@ PAPER_HOME = Path(os.environ.get("SKFLOW_DATA") or _BESIDE_REPOSITORY).expanduse
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "paper_data: needs the paper's prepared data sets")
-    config.addinivalue_line("markers", "slow: takes seconds; -m 'not slow' leaves it out")
 
 
 def pytest_collection_modifyitems(items):
