@@ -75,6 +75,7 @@ myst_heading_anchors = 3
 
 autosummary_generate = True
 autodoc_member_order = "bysource"
+autodoc_typehints = "none"  # the sections of the docstrings say more
 numpydoc_show_class_members = False  # the template lists them
 numpydoc_xref_param_type = True
 numpydoc_xref_ignore = "all"  # other words than these are words

@@ -1,25 +1,22 @@
-"""What all density estimators of the package share, from the data's units to the flow and back."""
+"""How a density estimator of the package is fitted, wherever its masks come from."""
 
-import math
+from __future__ import annotations
+
 import time
 from numbers import Integral, Real
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from sklearn.base import (
-    BaseEstimator,
-    ClassNamePrefixFeaturesOutMixin,
-    DensityMixin,
-    TransformerMixin,
     _fit_context,
 )
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
-from sklearn.utils.validation import check_is_fitted
 
 from ._bounds import check_bounds
 from ._callbacks import CallbackSupportMixin, FitProgress
-from ._checks import checked_points, checked_rows, checked_state
+from ._checks import checked_rows
 from ._columns import fit_columns
 from ._conditioners import ACTIVATIONS
 from ._continuation import check_unchanged, fixed_parameters
@@ -28,29 +25,24 @@ from ._density import Density
 from ._device import check_device
 from ._fitting import best_starts, train
 from ._flow import FlowStack
+from ._inference import FittedDensity
 from ._member_masks import SEARCH_ATTRIBUTES, choose_masks, search_attributes, stack_finalists
 from ._optimizers import SCHEDULES, SOLVERS
-from ._output import in_configured_container
 from ._recipe import flow_config, training_options
 from ._runtime import atomic, sheltered
-from ._saving import PlainState
 from ._stacking import fit_components_and_weights, fold_sizes
 from ._streams import RandomStreams
 from ._summary import Summarised, account_for
 from ._training import make_generators
 from ._training_data import split_rows, training_data
+from ._typing import ArrayLike
 from ._weights import effective_rows, weighted_rows
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
-class BaseFlowDensity(
-    Summarised,
-    PlainState,
-    CallbackSupportMixin,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-    DensityMixin,
-    BaseEstimator,
-):
+
+class BaseFlowDensity(Summarised, CallbackSupportMixin, FittedDensity):
     """Base of the density estimators: everything but where the masks come from.
 
     A subclass defines the constructor and ``_layout()``, which returns the layout object.
@@ -94,12 +86,10 @@ class BaseFlowDensity(
         "random_state": ["random_state"],
     }
 
-    # ---- fitting
-
     @_fit_context(prefer_skip_nested_validation=True)
     @atomic
     @sheltered
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the flow by maximum likelihood.
 
         Parameters
@@ -262,183 +252,3 @@ class BaseFlowDensity(
             for c in result.validation_curve[: self.n_iter_]
         ] or None
         self._n_features_out = self.n_features_in_
-
-    # ---- inference
-
-    def _checked(self, X):
-        check_is_fitted(self)
-        return checked_rows(self, X, reset=False)
-
-    @sheltered
-    def score_samples(self, X):
-        """Log-density of each row, in the data's own units.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-
-        Returns
-        -------
-        log_density : ndarray of shape (n_samples,)
-            In nats. May be positive: a density, unlike a probability, can exceed 1.
-
-        Raises
-        ------
-        NotFittedError
-            If the estimator is not fitted.
-        ValueError
-            If X is no table of finite numbers with the columns of ``fit``.
-        """
-        X = self._checked(X)
-        return self._density.log_prob(X)
-
-    @sheltered
-    def score(self, X, y=None, sample_weight=None):
-        """Mean log-density of the rows.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-        y : None
-            Ignored.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows, as in ``fit``.
-
-        Returns
-        -------
-        score : float
-            In nats a row; higher is better.
-
-        Raises
-        ------
-        NotFittedError
-            If the estimator is not fitted.
-        ValueError
-            If X is no table of finite numbers with the columns of ``fit``.
-        """
-        X, weight = weighted_rows(self._checked(X), sample_weight, n_least=1)
-        return float(np.average(self._density.log_prob(X), weights=weight))
-
-    def bits_per_dim(self, X, y=None, sample_weight=None):
-        """Negative mean log-density in bits a dimension, as Gonsior et al. (2021) report it.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-        y : None
-            Ignored.
-        sample_weight : array-like of shape (n_samples,), default=None
-
-        Returns
-        -------
-        bits_per_dim : float
-            ``-score(X) / (n_features * log(2))``; lower is better. It depends on the data's units.
-
-        Raises
-        ------
-        NotFittedError
-            If the estimator is not fitted.
-        ValueError
-            If X is no table of finite numbers with the columns of ``fit``.
-        """
-        score = self.score(X, sample_weight=sample_weight)
-        return -score / (self.n_features_in_ * math.log(2))
-
-    @sheltered
-    def sample(self, n_samples=1, random_state=None):
-        """Draw rows from the fitted density.
-
-        Parameters
-        ----------
-        n_samples : int, default=1
-            Number of rows, at least 1.
-        random_state : int, RandomState instance or None, default=None
-            An integer makes the draw reproducible.
-
-        Returns
-        -------
-        X : ndarray or DataFrame of shape (n_samples, n_features)
-            In the data's own units; a data frame where ``set_output`` or ``set_config`` ask for it.
-
-        Raises
-        ------
-        NotFittedError
-            If the estimator is not fitted.
-        ValueError
-            If ``n_samples`` is no integer of at least 1.
-        """
-        check_is_fitted(self)
-        if not isinstance(n_samples, Integral) or n_samples < 1:
-            raise ValueError(f"n_samples={n_samples!r} is not possible. Give an integer >= 1.")
-        drawn = self._density.sample(n_samples, checked_state(random_state))
-        return in_configured_container(self, drawn)
-
-    @sheltered
-    def transform(self, X):
-        """Map rows to the latent space, where the flow's density is the standard normal.
-
-        On a table of few rows, where the members of a cross-fit are averaged, it is that of the
-        first.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-
-        Returns
-        -------
-        Z : ndarray of shape (n_samples, n_features)
-
-        Raises
-        ------
-        NotFittedError
-            If the estimator is not fitted.
-        ValueError
-            If X is no table of finite numbers with the columns of ``fit``, or if there are
-            several members, each with a latent space of its own.
-        """
-        X = self._checked(X)
-        self._check_single("transform")
-        return self._density.member(0).to_latent(X)[0]
-
-    @sheltered
-    def inverse_transform(self, X):
-        """Map points of the latent space to the data's.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Points of the latent space.
-
-        Returns
-        -------
-        X_original : ndarray of shape (n_samples, n_features)
-            In the data's own units.
-
-        Raises
-        ------
-        NotFittedError
-            If the estimator is not fitted.
-        ValueError
-            If X is no table of finite numbers with as many columns as ``fit`` had, or if there are
-            several members, each with a latent space of its own.
-        """
-        check_is_fitted(self)
-        X = checked_points(X)
-        if X.shape[1] != self.n_features_in_:
-            raise ValueError(
-                f"X has {X.shape[1]} features, but the latent space has {self.n_features_in_}."
-            )
-        self._check_single("inverse_transform")
-        return self._density.member(0).from_latent(X)[0]
-
-    def _check_single(self, method):
-        if self._density.flow.n_models > self._n_folds:
-            raise ValueError(
-                f"{method} needs a single flow, but n_estimators={self.n_estimators} members each "
-                "have a latent space of their own. Set n_estimators=1."
-            )
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = []  # float64 in any case
-        return tags

@@ -1,7 +1,13 @@
 """CouplingFlowDensity: a coupling flow whose masks are a hyperparameter."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
 from . import masks
 from ._base import BaseFlowDensity
+from ._typing import MaskLayout, RandomState
 
 
 class CouplingFlowDensity(BaseFlowDensity):
@@ -195,36 +201,36 @@ default="derived"
 
     def __init__(
         self,
-        n_layers=6,
+        n_layers: int = 6,
         *,
-        mask_layout="derived",
-        n_conditioning=None,
-        coupling="spline",
-        n_bins=8,
-        hidden_layer_sizes=(64, 64),
-        activation="relu",
-        standardize=True,
-        dequantize=False,
-        bounds=None,
-        noise=0.0,
-        tail_weight="auto",
-        n_init=1,
-        n_estimators=1,
-        solver="adam",
-        learning_rate="one_cycle",
-        learning_rate_init="auto",
-        alpha="auto",
-        batch_size="auto",
-        max_iter="auto",
-        early_stopping=True,
-        validation_fraction="auto",
-        n_iter_no_change="auto",
-        tol=0.0,
-        warm_start=False,
-        device="cpu",
-        verbose=0,
-        random_state=None,
-    ):
+        mask_layout: MaskLayout = "derived",
+        n_conditioning: int | float | None = None,
+        coupling: str = "spline",
+        n_bins: int = 8,
+        hidden_layer_sizes: int | Sequence[int] = (64, 64),
+        activation: str = "relu",
+        standardize: bool = True,
+        dequantize: bool = False,
+        bounds: Any = None,
+        noise: float | str = 0.0,
+        tail_weight: float | str = "auto",
+        n_init: int = 1,
+        n_estimators: int = 1,
+        solver: str = "adam",
+        learning_rate: str = "one_cycle",
+        learning_rate_init: float | str = "auto",
+        alpha: float | str = "auto",
+        batch_size: int | str = "auto",
+        max_iter: float | str = "auto",
+        early_stopping: bool = True,
+        validation_fraction: float | str = "auto",
+        n_iter_no_change: int | str | None = "auto",
+        tol: float = 0.0,
+        warm_start: bool = False,
+        device: str = "cpu",
+        verbose: int = 0,
+        random_state: RandomState = None,
+    ) -> None:
         self.n_layers = n_layers
         self.mask_layout = mask_layout
         self.n_conditioning = n_conditioning

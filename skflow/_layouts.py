@@ -1,15 +1,17 @@
-"""Layouts: objects that choose a structure for a shape which is known only in ``fit``.
+"""The layouts that need no search: by a rule, by chance, given, derived or repeated.
 
 All of them are public in ``masks``. That which searches is in ``_search_layout``.
 """
 
-from dataclasses import dataclass, field
+from __future__ import annotations
+
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator
 
 from ._derived import derive
+from ._layout import Layout
 from ._structures import (
     alternating,
     check_integer,
@@ -20,144 +22,7 @@ from ._structures import (
     random,
     repeat,
 )
-
-
-@dataclass(eq=False)
-class Choice:
-    """What a layout chose for a flow.
-
-    Attributes
-    ----------
-    masks : ndarray of bool, shape (n_layers, n_features)
-        The structure.
-    finalists : ndarray of bool, shape (n_finalists, n_layers, n_features)
-        Structures that the estimator trains in full, side by side, to keep the best. The default
-        is the structure alone.
-    history : list of SearchRecord
-        What was tried, if anything was; the estimator's `search_history_`.
-    stop_reason : str or None
-        Why a search ended; the estimator's `search_stop_reason_`.
-    state : object
-        What the layout needs besides to go on from here another time, for instance `state` of its
-        evaluator: arrays, numbers and strings, as it is saved with the estimator.
-
-    Examples
-    --------
-    >>> from skflow import masks
-    >>> masks.Choice(masks.parity(2, 4)).finalists.shape
-    (1, 2, 4)
-    """
-
-    masks: np.ndarray
-    finalists: np.ndarray | None = None
-    history: list = field(default_factory=list)
-    stop_reason: str | None = None
-    state: Any = None
-
-    def __post_init__(self):
-        if self.finalists is None:
-            self.finalists = np.array(self.masks)[np.newaxis]
-
-
-class Layout(BaseEstimator):
-    """Base of the layouts: what `make` and `choose` take and return.
-
-    A class of one's own that derives from it needs a method `make` or, where masks alone do not
-    say it all, `choose`: a layout can train candidates there.
-
-    Examples
-    --------
-    >>> from skflow import masks
-    >>> class Halves(masks.Layout):
-    ...     def make(self, n_layers, n_features, *, n_conditioning=None, random_state=None):
-    ...         first = [i < n_features // 2 for i in range(n_features)]
-    ...         return masks.alternating(first, n_layers)
-    >>> Halves().make(2, 4).astype(int)
-    array([[1, 1, 0, 0],
-           [0, 0, 1, 1]])
-    """
-
-    #: Whether `make` needs `X`.
-    needs_data = False
-
-    def make(self, n_layers, n_features, *, n_conditioning=None, random_state=None, X=None):
-        """Make the masks.
-
-        Parameters
-        ----------
-        n_layers, n_features : int
-            Shape of the structure.
-        n_conditioning : int, float or None, default=None
-            What the estimator was given, see `check_n_conditioning`. Layouts whose sizes follow
-            from a rule, an array or a function ignore it.
-        random_state : int, RandomState, Generator or None, default=None
-            Source of the draws, where there are any.
-        X : ndarray of shape (n_samples, n_features) or None, default=None
-            Training rows, for layouts that are derived from the data; the others ignore them.
-
-        Returns
-        -------
-        masks : ndarray of bool, shape (n_layers, n_features)
-            Checked, and a new array with each call.
-        """
-        raise NotImplementedError(f"{type(self).__name__} has no method make.")
-
-    def choose(self, task):
-        """Choose the structure of one member of an estimator, in its `fit`.
-
-        By default that is what `make` makes, and with `warm_start` what was chosen before.
-
-        Parameters
-        ----------
-        task : LayoutTask
-            What the estimator offers:
-
-            - `n_layers`, `n_features`, `n_conditioning` and `random_state`, as in `make`;
-            - `X`: the member's training rows in standardised units, (n_samples, n_features);
-            - `seed`: an integer, for what is drawn besides the masks; `repeatable` is False if
-              another `fit` would have another, as with `random_state=None`;
-            - `n_steps`: optimizer steps of the estimator's own training;
-            - `previous`: with `warm_start` the choice of the last fit, otherwise None;
-            - `make_evaluator(n_steps, score="auto", start="fresh", n_init=1, n_jobs=None)`: an
-              object that trains candidates for that many steps, with the parameters of
-              ``EvolutionarySearch``. Called with masks of shape (K, n_layers, n_features) and K
-              integers, the candidates' seeds, it returns K costs: negative log-likelihoods in nats
-              a row of the standardised data;
-            - `log_det`: what to take off such a cost to have it in the units of the data;
-            - `progress(description, total)`: shows progress as the estimator's `verbose` says. Its
-              method `update(**figures)` counts one of `total`, `close()` ends it.
-
-        Returns
-        -------
-        choice : Choice
-            `task.previous` itself says that nothing is new: the masks stay and the training
-            goes on.
-        """
-        return task.previous or Choice(make_for(self, task))
-
-
-def make_for(layout, task):
-    """Masks by a layout's `make`, for the shape, the randomness and the rows of a task."""
-    rows = {"X": task.X} if getattr(layout, "needs_data", False) else {}
-    return layout.make(
-        task.n_layers,
-        task.n_features,
-        n_conditioning=task.n_conditioning,
-        random_state=task.random_state,
-        **rows,
-    )
-
-
-def choose_for(layout, task):
-    """What a layout chooses; one that has nothing but a method `make` is as good as any."""
-    choose = getattr(layout, "choose", None)
-    choice = Layout.choose(layout, task) if choose is None else choose(task)
-    if not isinstance(choice, Choice):
-        raise TypeError(
-            f"{layout!r}.choose returned an object of type {type(choice).__name__}, but a "
-            "masks.Choice is needed: return masks.Choice(masks)."
-        )
-    return choice
+from ._typing import ArrayLike, MaskLayout, RandomState
 
 
 class Parity(Layout):
@@ -171,7 +36,15 @@ class Parity(Layout):
            [0, 1, 0, 1]])
     """
 
-    def make(self, n_layers, n_features, *, n_conditioning=None, random_state=None, X=None):
+    def make(
+        self,
+        n_layers: int,
+        n_features: int,
+        *,
+        n_conditioning: int | float | None = None,
+        random_state: RandomState = None,
+        X: ArrayLike | None = None,
+    ) -> np.ndarray:
         return parity(n_layers, n_features)
 
 
@@ -191,10 +64,18 @@ class Random(Layout):
     array([6, 6])
     """
 
-    def __init__(self, n_conditioning=None):
+    def __init__(self, n_conditioning: int | float | None = None) -> None:
         self.n_conditioning = n_conditioning
 
-    def make(self, n_layers, n_features, *, n_conditioning=None, random_state=None, X=None):
+    def make(
+        self,
+        n_layers: int,
+        n_features: int,
+        *,
+        n_conditioning: int | float | None = None,
+        random_state: RandomState = None,
+        X: ArrayLike | None = None,
+    ) -> np.ndarray:
         if self.n_conditioning is not None:
             n_conditioning = self.n_conditioning
         return random(n_layers, n_features, n_conditioning, random_state)
@@ -216,10 +97,18 @@ class Fixed(Layout):
            [False,  True]])
     """
 
-    def __init__(self, masks):
+    def __init__(self, masks: ArrayLike) -> None:
         self.masks = masks
 
-    def make(self, n_layers, n_features, *, n_conditioning=None, random_state=None, X=None):
+    def make(
+        self,
+        n_layers: int,
+        n_features: int,
+        *,
+        n_conditioning: int | float | None = None,
+        random_state: RandomState = None,
+        X: ArrayLike | None = None,
+    ) -> np.ndarray:
         return check_masks(self.masks, n_layers, n_features)
 
 
@@ -242,10 +131,18 @@ class Custom(Layout):
            [0, 1, 1]])
     """
 
-    def __init__(self, function):
+    def __init__(self, function: Callable) -> None:
         self.function = function
 
-    def make(self, n_layers, n_features, *, n_conditioning=None, random_state=None, X=None):
+    def make(
+        self,
+        n_layers: int,
+        n_features: int,
+        *,
+        n_conditioning: int | float | None = None,
+        random_state: RandomState = None,
+        X: ArrayLike | None = None,
+    ) -> np.ndarray:
         masks = self.function(n_layers, n_features, check_rng(random_state))
         called = getattr(self.function, "__name__", type(self.function).__name__)
         name = f"What the function {called} given as mask_layout returned"
@@ -297,10 +194,18 @@ class Derived(Layout):
 
     needs_data = True
 
-    def __init__(self, max_evaluations=100):
+    def __init__(self, max_evaluations: int = 100) -> None:
         self.max_evaluations = max_evaluations
 
-    def make(self, n_layers, n_features, *, n_conditioning=None, random_state=None, X=None):
+    def make(
+        self,
+        n_layers: int,
+        n_features: int,
+        *,
+        n_conditioning: int | float | None = None,
+        random_state: RandomState = None,
+        X: ArrayLike | None = None,
+    ) -> np.ndarray:
         check_integer(n_layers, "n_layers")
         check_integer(self.max_evaluations, "max_evaluations")
         n_conditioning = check_n_conditioning(n_conditioning, n_features)
@@ -343,7 +248,7 @@ class Repeat(Layout):
            [0, 1, 1]])
     """
 
-    def __init__(self, base="random", block=2):
+    def __init__(self, base: MaskLayout = "random", block: int = 2) -> None:
         self.base = base
         self.block = block
 
@@ -351,7 +256,15 @@ class Repeat(Layout):
     def needs_data(self):
         return resolve_maker(self.base, "base").needs_data
 
-    def make(self, n_layers, n_features, *, n_conditioning=None, random_state=None, X=None):
+    def make(
+        self,
+        n_layers: int,
+        n_features: int,
+        *,
+        n_conditioning: int | float | None = None,
+        random_state: RandomState = None,
+        X: ArrayLike | None = None,
+    ) -> np.ndarray:
         check_integer(self.block, "block")
         base = resolve_maker(self.base, "base")
         masks = base.make(
@@ -365,7 +278,7 @@ class Repeat(Layout):
 SHORTHANDS = {"parity": Parity, "random": Random, "derived": Derived}
 
 
-def resolve(mask_layout, *, name="mask_layout"):
+def resolve(mask_layout: MaskLayout, *, name: str = "mask_layout") -> Any:
     """Return the layout object that `mask_layout` stands for.
 
     Parameters

@@ -5,7 +5,7 @@ from functools import cached_property, partial
 import numpy as np
 
 from ._candidates import CandidateEvaluator
-from ._layouts import choose_for
+from ._layout import choose_for
 from ._progress import Progress
 from ._structures import check_masks, check_n_conditioning
 from ._warnings import warn

@@ -1,6 +1,9 @@
 """FlowOutlierDetector: outliers, their p-values and reasons, from any densities."""
 
+from __future__ import annotations
+
 from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import OutlierMixin, _fit_context, clone
@@ -23,6 +26,10 @@ from ._resolutions import (
 )
 from ._runtime import atomic, sheltered
 from ._saving import PlainState
+from ._typing import ArrayLike, RandomState
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class FlowOutlierDetector(PlainState, ConformalMixin, OutlierMixin, _BaseComposition):
@@ -121,8 +128,13 @@ class FlowOutlierDetector(PlainState, ConformalMixin, OutlierMixin, _BaseComposi
     }
 
     def __init__(
-        self, density=None, *, contamination="auto", calibration_fraction=0.2, random_state=None
-    ):
+        self,
+        density: Any = None,
+        *,
+        contamination: float | str = "auto",
+        calibration_fraction: float = 0.2,
+        random_state: RandomState = None,
+    ) -> None:
         self.density = density
         self.contamination = contamination
         self.calibration_fraction = calibration_fraction
@@ -133,7 +145,7 @@ class FlowOutlierDetector(PlainState, ConformalMixin, OutlierMixin, _BaseComposi
     @_fit_context(prefer_skip_nested_validation=False)
     @atomic
     @sheltered
-    def fit(self, X, y=None):
+    def fit(self, X: ArrayLike, y: object = None) -> Self:
         """Fit the density to a part of the rows and calibrate with the others.
 
         Parameters
@@ -249,7 +261,7 @@ class FlowOutlierDetector(PlainState, ConformalMixin, OutlierMixin, _BaseComposi
         return self._rarities(X).argmin(axis=0)
 
     @sheltered
-    def score_samples(self, X):
+    def score_samples(self, X: ArrayLike) -> np.ndarray:
         """Score of each row: the lower, the more unusual.
 
         Parameters
@@ -269,7 +281,7 @@ class FlowOutlierDetector(PlainState, ConformalMixin, OutlierMixin, _BaseComposi
         return self._scores(X)
 
     @sheltered
-    def explain(self, X):
+    def explain(self, X: ArrayLike) -> np.ndarray:
         """How much each feature contributes to how unusual a row is.
 
         The contribution of feature ``j`` is what the log-density of the row would gain, on
@@ -308,7 +320,9 @@ class FlowOutlierDetector(PlainState, ConformalMixin, OutlierMixin, _BaseComposi
         return self._score_by(next(iter(self.densities_)), X)
 
     @sheltered
-    def report(self, X, n=20, *, fdr=None, coverage=0.9):
+    def report(
+        self, X: ArrayLike, n: int | None = 20, *, fdr: float | None = None, coverage: float = 0.9
+    ) -> Any:
         """Table of the most unusual rows, with reasons that people can read.
 
         Parameters
@@ -371,7 +385,7 @@ class FlowOutlierDetector(PlainState, ConformalMixin, OutlierMixin, _BaseComposi
         reasons = explain_rows(self._score_finest, X[rows], self._tried, coverage)
         return make_report(table, X[rows], columns, *reasons)
 
-    def get_params(self, deep=True):
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Parameters, with those of the densities as ``density__...`` or ``<name>__...``.
 
         Parameters
@@ -387,7 +401,7 @@ class FlowOutlierDetector(PlainState, ConformalMixin, OutlierMixin, _BaseComposi
             return self._get_params("density", deep=deep)
         return super().get_params(deep=deep)
 
-    def set_params(self, **params):
+    def set_params(self, **params: Any) -> Self:
         """Set parameters; a name of the list ``density`` sets the density of that name.
 
         Parameters

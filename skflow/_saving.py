@@ -19,7 +19,7 @@ from ._columns import Columns
 from ._conditional import ConditionalDensity, Context, LinearGuard
 from ._density import Density
 from ._flow import FlowStack
-from ._layouts import Choice
+from ._layout import Choice
 from ._search import SearchRecord
 
 #: Raised whenever older versions could not read, or would misread, what is saved.

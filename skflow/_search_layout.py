@@ -1,15 +1,24 @@
 """The layout that searches: Algorithm 1 on trainings that an estimator offers."""
 
+from __future__ import annotations
+
 from numbers import Integral, Real
 from os import PathLike
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from ._journal import SearchJournal, fingerprint
-from ._layouts import SHORTHANDS, Choice, Derived, Fixed, Layout, Random, make_for, resolve_maker
+from ._layout import Choice, Layout, make_for
+from ._layouts import SHORTHANDS, Derived, Fixed, Random, resolve_maker
 from ._search import MOVES, SEARCH_SPACES, evolutionary_search, iterations_left
 from ._structures import alternating, check_masks, is_alternating
+from ._typing import ArrayLike, MaskLayout, RandomState
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 
 # What Algorithm 1 of the paper says, where the defaults of the search are others.
 PAPER_SEARCH = {
@@ -117,23 +126,23 @@ class EvolutionarySearch(Layout):
 
     def __init__(
         self,
-        n_iter=200,
+        n_iter: int = 200,
         *,
-        n_candidate_steps=50,
-        n_offspring=1,
-        n_halvings=0,
-        n_candidate_init=1,
-        move="shuffle",
-        initial_layout="derived",
-        candidate_start="fresh",
-        candidate_score="auto",
-        search_space="alternating",
-        n_finalists="auto",
-        n_iter_no_change=None,
-        max_time=None,
-        checkpoint=None,
-        n_jobs=None,
-    ):
+        n_candidate_steps: int = 50,
+        n_offspring: int = 1,
+        n_halvings: int = 0,
+        n_candidate_init: int = 1,
+        move: str = "shuffle",
+        initial_layout: MaskLayout = "derived",
+        candidate_start: str = "fresh",
+        candidate_score: str = "auto",
+        search_space: str = "alternating",
+        n_finalists: int | str = "auto",
+        n_iter_no_change: int | str | None = None,
+        max_time: float | None = None,
+        checkpoint: str | PathLike | None = None,
+        n_jobs: int | None = None,
+    ) -> None:
         self.n_iter = n_iter
         self.n_candidate_steps = n_candidate_steps
         self.n_offspring = n_offspring
@@ -151,7 +160,7 @@ class EvolutionarySearch(Layout):
         self.n_jobs = n_jobs
 
     @classmethod
-    def paper(cls, **changed):
+    def paper(cls, **changed: Any) -> Self:
         """Return the search of the paper: Algorithm 1, as far as it is determined there.
 
         Parameters
@@ -175,7 +184,7 @@ class EvolutionarySearch(Layout):
     def needs_data(self):
         return resolve_maker(self.initial_layout, "initial_layout").needs_data
 
-    def validate(self):
+    def validate(self) -> None:
         """Check every parameter.
 
         Raises
@@ -193,7 +202,15 @@ class EvolutionarySearch(Layout):
             )
         resolve_maker(self.initial_layout, "initial_layout")
 
-    def make(self, n_layers, n_features, *, n_conditioning=None, random_state=None, X=None):
+    def make(
+        self,
+        n_layers: int,
+        n_features: int,
+        *,
+        n_conditioning: int | float | None = None,
+        random_state: RandomState = None,
+        X: ArrayLike | None = None,
+    ) -> np.ndarray:
         self.validate()
         layout = resolve_maker(self.initial_layout, "initial_layout")
         if isinstance(layout, Fixed):
@@ -213,7 +230,7 @@ class EvolutionarySearch(Layout):
             "search_space='free'."
         )
 
-    def choose(self, task):
+    def choose(self, task: Any) -> Choice:
         """Search for the structure of one member, or go on with the search of the last fit.
 
         Parameters

@@ -1,8 +1,19 @@
 """StructureSearchFlow: the structure search with its parameters on the estimator."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
 from . import masks
 from ._base import BaseFlowDensity
 from ._search_layout import PAPER_SEARCH
+from ._typing import MaskLayout, RandomState
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 
 # Parameters of the layout whose names mean something else on an estimator.
 _NAMES = {"n_iter": "n_search_iter", "n_iter_no_change": "n_search_iter_no_change"}
@@ -90,50 +101,50 @@ loss_curve_, validation_scores_, n_parameters_, n_features_in_, feature_names_in
 
     def __init__(
         self,
-        n_layers=6,
+        n_layers: int = 6,
         *,
-        n_search_iter=200,
-        n_candidate_steps=50,
-        n_offspring=1,
-        n_halvings=0,
-        n_candidate_init=1,
-        move="shuffle",
-        initial_layout="derived",
-        candidate_start="fresh",
-        candidate_score="auto",
-        search_space="alternating",
-        n_finalists="auto",
-        n_search_iter_no_change=None,
-        max_time=None,
-        checkpoint=None,
-        n_jobs=None,
-        n_conditioning=None,
-        coupling="spline",
-        n_bins=8,
-        hidden_layer_sizes=(64, 64),
-        activation="relu",
-        standardize=True,
-        dequantize=False,
-        bounds=None,
-        noise=0.0,
-        tail_weight="auto",
-        n_init=1,
-        n_estimators=1,
-        solver="adam",
-        learning_rate="one_cycle",
-        learning_rate_init="auto",
-        alpha="auto",
-        batch_size="auto",
-        max_iter="auto",
-        early_stopping=True,
-        validation_fraction="auto",
-        n_iter_no_change="auto",
-        tol=0.0,
-        warm_start=False,
-        device="cpu",
-        verbose=0,
-        random_state=None,
-    ):
+        n_search_iter: int = 200,
+        n_candidate_steps: int = 50,
+        n_offspring: int = 1,
+        n_halvings: int = 0,
+        n_candidate_init: int = 1,
+        move: str = "shuffle",
+        initial_layout: MaskLayout = "derived",
+        candidate_start: str = "fresh",
+        candidate_score: str = "auto",
+        search_space: str = "alternating",
+        n_finalists: int | str = "auto",
+        n_search_iter_no_change: int | None = None,
+        max_time: float | None = None,
+        checkpoint: str | PathLike | None = None,
+        n_jobs: int | None = None,
+        n_conditioning: int | float | None = None,
+        coupling: str = "spline",
+        n_bins: int = 8,
+        hidden_layer_sizes: int | Sequence[int] = (64, 64),
+        activation: str = "relu",
+        standardize: bool = True,
+        dequantize: bool = False,
+        bounds: Any = None,
+        noise: float | str = 0.0,
+        tail_weight: float | str = "auto",
+        n_init: int = 1,
+        n_estimators: int = 1,
+        solver: str = "adam",
+        learning_rate: str = "one_cycle",
+        learning_rate_init: float | str = "auto",
+        alpha: float | str = "auto",
+        batch_size: int | str = "auto",
+        max_iter: float | str = "auto",
+        early_stopping: bool = True,
+        validation_fraction: float | str = "auto",
+        n_iter_no_change: int | str | None = "auto",
+        tol: float = 0.0,
+        warm_start: bool = False,
+        device: str = "cpu",
+        verbose: int = 0,
+        random_state: RandomState = None,
+    ) -> None:
         self.n_layers = n_layers
         self.n_search_iter = n_search_iter
         self.n_candidate_steps = n_candidate_steps
@@ -178,7 +189,7 @@ loss_curve_, validation_scores_, n_parameters_, n_features_in_, feature_names_in
         self.random_state = random_state
 
     @classmethod
-    def paper(cls, n_layers=6, **params):
+    def paper(cls, n_layers: int = 6, **params: Any) -> Self:
         """Return an estimator whose search is Algorithm 1 of the paper to the letter.
 
         The flow and its training keep the defaults of the package; ``coupling="affine",

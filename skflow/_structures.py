@@ -3,13 +3,17 @@
 ``skflow.masks``, where these functions are public, says what True and False mean.
 """
 
+from __future__ import annotations
+
 from numbers import Integral, Real
 
 import numpy as np
 from sklearn.utils import check_random_state
 
+from ._typing import ArrayLike, RandomState
 
-def parity(n_layers, n_features):
+
+def parity(n_layers: int, n_features: int) -> np.ndarray:
     """Transform the even columns in layer 1, the odd ones in layer 2, and so on.
 
     Parameters
@@ -34,7 +38,12 @@ def parity(n_layers, n_features):
     return alternating(np.arange(n_features) % 2 == 0, n_layers)
 
 
-def random(n_layers, n_features, n_conditioning=None, random_state=None):
+def random(
+    n_layers: int,
+    n_features: int,
+    n_conditioning: int | float | None = None,
+    random_state: RandomState = None,
+) -> np.ndarray:
     """Draw each layer's conditioning features uniformly, the same number in every layer.
 
     Parameters
@@ -64,7 +73,7 @@ def random(n_layers, n_features, n_conditioning=None, random_state=None):
     return ranks >= n_conditioning
 
 
-def alternating(mask, n_layers):
+def alternating(mask: ArrayLike, n_layers: int) -> np.ndarray:
     """Give `mask` to the odd layers and its complement to the even ones.
 
     Parameters
@@ -101,7 +110,7 @@ def alternating(mask, n_layers):
     return mask ^ (np.arange(n_layers) % 2 == 1)[:, np.newaxis]
 
 
-def repeat(masks, n_layers):
+def repeat(masks: ArrayLike, n_layers: int) -> np.ndarray:
     """Repeat a block of layers to another depth.
 
     So a pair that was found by a search at two layers can serve a flow of eight.
@@ -139,7 +148,7 @@ def repeat(masks, n_layers):
     return masks[np.arange(n_layers) % len(masks)]
 
 
-def check_n_conditioning(n_conditioning, n_features):
+def check_n_conditioning(n_conditioning: int | float | None, n_features: int) -> int:
     """Return the number of conditioning features of a layer, the size of part B.
 
     Parameters
@@ -192,7 +201,9 @@ def check_n_conditioning(n_conditioning, n_features):
     )
 
 
-def check_masks(masks, n_layers, n_features, *, name="mask_layout"):
+def check_masks(
+    masks: ArrayLike, n_layers: int, n_features: int, *, name: str = "mask_layout"
+) -> np.ndarray:
     """Check that an array is a structure of the given shape.
 
     Parameters
@@ -261,7 +272,7 @@ def check_masks(masks, n_layers, n_features, *, name="mask_layout"):
     return masks
 
 
-def is_alternating(masks):
+def is_alternating(masks: ArrayLike) -> bool:
     """Tell whether the odd layers are equal and the even ones their complement.
 
     Parameters
@@ -278,6 +289,7 @@ def is_alternating(masks):
     >>> masks.is_alternating(masks.parity(4, 6))
     True
     """
+    masks = np.asarray(masks)
     return np.array_equal(masks, alternating(masks[0], len(masks)))
 
 

@@ -2,6 +2,7 @@
 
 import math
 import time
+from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -11,6 +12,10 @@ _NARROW_LEAD = 0.05  # nats a row by which a Gaussian is as good
 
 class Summarised:
     """Base of estimators that can say what was fitted."""
+
+    _account: dict
+    _columns: Any
+    n_features_in_: int
 
     @property
     def location_(self):
@@ -24,7 +29,7 @@ class Summarised:
     def grid_steps_(self):
         return self._columns.step
 
-    def summary(self):
+    def summary(self) -> str:
         """What was fitted, how, and how good it is, in words.
 
         Rows and kinds of columns; the layout and where it comes from; the flow and its training,

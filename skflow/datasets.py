@@ -5,9 +5,13 @@ absent, the archive of the UCI Machine Learning Repository is downloaded, conver
 table and kept there. Either way its SHA-256 is checked, so that all figures are on the same rows.
 """
 
+from __future__ import annotations
+
 import inspect
 import os
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from sklearn.datasets import get_data_home
@@ -117,7 +121,13 @@ def _loader(target, splits=_RANDOM_SPLIT):
 
 
 @_loader('``"g"`` (gamma, 12332 rows) or ``"h"`` (hadron, 6688 rows).')
-def fetch_magic(*, data_home=None, as_frame=False, return_X_y=False, download_if_missing=True):
+def fetch_magic(
+    *,
+    data_home: str | PathLike | None = None,
+    as_frame: bool = False,
+    return_X_y: bool = False,
+    download_if_missing: bool = True,
+) -> Any:
     """Fetch the MAGIC Gamma Telescope data: 19020 rows, 10 features, 2 classes.
 
     Parameters of simulated images of particle showers, which a gamma ray or a hadron set off.
@@ -134,7 +144,13 @@ def fetch_magic(*, data_home=None, as_frame=False, return_X_y=False, download_if
 
 
 @_loader("There is none.", splits=_TURBINE_SPLIT)
-def fetch_turbine(*, data_home=None, as_frame=False, return_X_y=False, download_if_missing=True):
+def fetch_turbine(
+    *,
+    data_home: str | PathLike | None = None,
+    as_frame: bool = False,
+    return_X_y: bool = False,
+    download_if_missing: bool = True,
+) -> Any:
     """Fetch the Gas Turbine CO and NOx Emission data: 36733 rows, 10 features.
 
     Hourly means of the sensors of a gas turbine, 2011 to 2015, in order of time. The source has
@@ -148,7 +164,13 @@ def fetch_turbine(*, data_home=None, as_frame=False, return_X_y=False, download_
 
 
 @_loader("The integers 1 (rock, 97 rows) and -1 (mine, 111 rows).")
-def fetch_sonar(*, data_home=None, as_frame=False, return_X_y=False, download_if_missing=True):
+def fetch_sonar(
+    *,
+    data_home: str | PathLike | None = None,
+    as_frame: bool = False,
+    return_X_y: bool = False,
+    download_if_missing: bool = True,
+) -> Any:
     """Fetch the Connectionist Bench sonar data: 208 rows, 60 features, 2 classes.
 
     The energy, from 0 to 1, of an echo in 60 frequency bands; rows are sorted by class. Source:
@@ -161,7 +183,13 @@ def fetch_sonar(*, data_home=None, as_frame=False, return_X_y=False, download_if
 
 
 @_loader('Strings of three characters, such as ``"CYT"``, the most frequent.')
-def fetch_yeast(*, data_home=None, as_frame=False, return_X_y=False, download_if_missing=True):
+def fetch_yeast(
+    *,
+    data_home: str | PathLike | None = None,
+    as_frame: bool = False,
+    return_X_y: bool = False,
+    download_if_missing: bool = True,
+) -> Any:
     """Fetch the yeast data: 1484 rows, 8 features, 10 classes.
 
     Scores of the amino acid sequence of proteins, and their place in the cell. Values are on a grid

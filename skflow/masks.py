@@ -9,17 +9,8 @@ only in `fit`; they are what the argument `mask_layout` of the estimators takes,
 parameters can be searched in a grid (`mask_layout__n_iter`).
 """
 
-from ._layouts import (
-    Choice,
-    Custom,
-    Derived,
-    Fixed,
-    Layout,
-    Parity,
-    Random,
-    Repeat,
-    resolve,
-)
+from ._layout import Choice, Layout
+from ._layouts import Custom, Derived, Fixed, Parity, Random, Repeat, resolve
 from ._search import SearchRecord
 from ._search_layout import EvolutionarySearch
 from ._structures import (

@@ -1,5 +1,10 @@
 """What happened in fit: the curves of the training and the costs of a structure search."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from ._common import (
@@ -12,6 +17,9 @@ from ._common import (
     new_axes,
     robust_top,
 )
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class TrainingCurveDisplay:
@@ -63,13 +71,19 @@ class TrainingCurveDisplay:
     >>> plt.show()
     """
 
-    def __init__(self, *, loss_curve, validation_scores=None, name=None):
+    def __init__(
+        self,
+        *,
+        loss_curve: np.ndarray,
+        validation_scores: np.ndarray | None = None,
+        name: str | None = None,
+    ) -> None:
         self.loss_curve = loss_curve
         self.validation_scores = validation_scores
         self.name = name
 
     @classmethod
-    def from_estimator(cls, estimator, *, name=None, ax=None):
+    def from_estimator(cls, estimator: Any, *, name: str | None = None, ax: Any = None) -> Self:
         """Draw the curves of the last ``fit``.
 
         Parameters
@@ -102,7 +116,7 @@ class TrainingCurveDisplay:
         )
         return display.plot(ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Any = None) -> Self:
         """Draw the curves.
 
         Parameters
@@ -193,7 +207,15 @@ class SearchHistoryDisplay:
     >>> plt.show()
     """
 
-    def __init__(self, *, iteration, cost, accepted, best_cost, name=None):
+    def __init__(
+        self,
+        *,
+        iteration: np.ndarray,
+        cost: np.ndarray,
+        accepted: np.ndarray,
+        best_cost: np.ndarray,
+        name: str | None = None,
+    ) -> None:
         self.iteration = iteration
         self.cost = cost
         self.accepted = accepted
@@ -201,7 +223,7 @@ class SearchHistoryDisplay:
         self.name = name
 
     @classmethod
-    def from_estimator(cls, estimator, *, name=None, ax=None):
+    def from_estimator(cls, estimator: Any, *, name: str | None = None, ax: Any = None) -> Self:
         """Draw the search of the last ``fit``.
 
         Parameters
@@ -229,7 +251,7 @@ class SearchHistoryDisplay:
         return cls.from_history(estimator.search_history_, name=name, ax=ax)
 
     @classmethod
-    def from_history(cls, history, *, name=None, ax=None):
+    def from_history(cls, history: Sequence, *, name: str | None = None, ax: Any = None) -> Self:
         """Draw the records of a search.
 
         Parameters
@@ -261,7 +283,7 @@ class SearchHistoryDisplay:
         )
         return display.plot(ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Any = None) -> Self:
         """Draw the costs.
 
         Parameters

@@ -1,9 +1,18 @@
 """A density over a plane."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from .._typing import ArrayLike
 from ._common import column_names, like, new_axes, numbered, resolve_features
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class DensityDisplay:
@@ -64,7 +73,16 @@ class DensityDisplay:
     >>> plt.show()
     """
 
-    def __init__(self, *, xx0, xx1, log_density, xlabel="", ylabel="", name=None):
+    def __init__(
+        self,
+        *,
+        xx0: np.ndarray,
+        xx1: np.ndarray,
+        log_density: np.ndarray,
+        xlabel: str = "",
+        ylabel: str = "",
+        name: str | None = None,
+    ) -> None:
         self.xx0 = xx0
         self.xx1 = xx1
         self.log_density = log_density
@@ -75,17 +93,17 @@ class DensityDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator,
-        X,
+        estimator: Any,
+        X: ArrayLike,
         *,
-        features=(0, 1),
-        at=None,
-        grid_resolution=100,
-        margin=0.15,
-        name=None,
-        ax=None,
-        **kwargs,
-    ):
+        features: Any = (0, 1),
+        at: Any = None,
+        grid_resolution: int = 100,
+        margin: float = 0.15,
+        name: str | None = None,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> Self:
         """Evaluate a density on a grid and draw it.
 
         Parameters
@@ -157,7 +175,14 @@ class DensityDisplay:
         )
         return display.plot(ax, **kwargs)
 
-    def plot(self, ax=None, *, shares=(0.5, 0.8, 0.95, 0.99), cmap="Blues", colorbar=True):
+    def plot(
+        self,
+        ax: Any = None,
+        *,
+        shares: Sequence[float] = (0.5, 0.8, 0.95, 0.99),
+        cmap: str = "Blues",
+        colorbar: bool = True,
+    ) -> Self:
         """Draw the regions.
 
         Parameters

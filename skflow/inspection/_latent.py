@@ -1,9 +1,18 @@
 """Is the latent space Gaussian? Quantiles against quantiles."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 from scipy import stats
 
+from .._typing import ArrayLike
 from ._common import BLACK, LIGHT, latent_points, named_curves, new_axes
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class LatentQQDisplay:
@@ -62,13 +71,17 @@ class LatentQQDisplay:
     >>> plt.show()
     """
 
-    def __init__(self, *, quantiles, feature_names, name=None):
+    def __init__(
+        self, *, quantiles: np.ndarray, feature_names: Sequence[str], name: str | None = None
+    ) -> None:
         self.quantiles = quantiles
         self.feature_names = feature_names
         self.name = name
 
     @classmethod
-    def from_estimator(cls, estimator, X, *, name=None, ax=None, **kwargs):
+    def from_estimator(
+        cls, estimator: Any, X: ArrayLike, *, name: str | None = None, ax: Any = None, **kwargs: Any
+    ) -> Self:
         """Map rows to the latent space and draw their quantiles.
 
         Parameters
@@ -100,7 +113,7 @@ class LatentQQDisplay:
         Z, names = latent_points(estimator, X, cls.__name__)
         return cls(quantiles=np.sort(Z, axis=0), feature_names=names, name=name).plot(ax, **kwargs)
 
-    def plot(self, ax=None, *, n_named=3):
+    def plot(self, ax: Any = None, *, n_named: int = 3) -> Self:
         """Draw the quantiles.
 
         Parameters

@@ -1,8 +1,17 @@
 """Coupling structures as a grid of layers and features."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
+from .._typing import ArrayLike
 from ._common import BLUE, LIGHT, check_drawable, estimator_names, new_axes
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class MaskDisplay:
@@ -49,13 +58,21 @@ class MaskDisplay:
     >>> plt.show()
     """
 
-    def __init__(self, *, masks, feature_names=None, name=None):
+    def __init__(
+        self,
+        *,
+        masks: np.ndarray,
+        feature_names: Sequence[str] | None = None,
+        name: str | None = None,
+    ) -> None:
         self.masks = masks
         self.feature_names = feature_names
         self.name = name
 
     @classmethod
-    def from_estimator(cls, estimator, *, member=0, name=None, ax=None):
+    def from_estimator(
+        cls, estimator: Any, *, member: int = 0, name: str | None = None, ax: Any = None
+    ) -> Self:
         """Draw the masks in use.
 
         Parameters
@@ -98,7 +115,14 @@ class MaskDisplay:
         return cls(masks=masks[member], feature_names=names, name=name).plot(ax)
 
     @classmethod
-    def from_masks(cls, masks, *, feature_names=None, name=None, ax=None):
+    def from_masks(
+        cls,
+        masks: ArrayLike,
+        *,
+        feature_names: Sequence[str] | None = None,
+        name: str | None = None,
+        ax: Any = None,
+    ) -> Self:
         """Draw masks that are given.
 
         Parameters
@@ -137,7 +161,7 @@ class MaskDisplay:
         names = None if feature_names is None else [str(name) for name in feature_names]
         return cls(masks=masks, feature_names=names, name=name).plot(ax)
 
-    def plot(self, ax=None, *, legend=True):
+    def plot(self, ax: Any = None, *, legend: bool = True) -> Self:
         """Draw the grid.
 
         Parameters

@@ -1,9 +1,18 @@
 """Data and samples, two features at a time."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from .._typing import ArrayLike, RandomState
 from ._common import BLACK, BLUE, column_names, new_axes, numbered, resolve_features
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class PairPlotDisplay:
@@ -53,7 +62,14 @@ class PairPlotDisplay:
     >>> plt.show()
     """
 
-    def __init__(self, *, X, samples, feature_names, name=None):
+    def __init__(
+        self,
+        *,
+        X: np.ndarray,
+        samples: np.ndarray,
+        feature_names: Sequence[str],
+        name: str | None = None,
+    ) -> None:
         self.X = X
         self.samples = samples
         self.feature_names = feature_names
@@ -61,8 +77,16 @@ class PairPlotDisplay:
 
     @classmethod
     def from_estimator(
-        cls, estimator, X, *, features=None, n_samples=None, random_state=None, name=None, ax=None
-    ):
+        cls,
+        estimator: Any,
+        X: ArrayLike,
+        *,
+        features: Any = None,
+        n_samples: int | None = None,
+        random_state: RandomState = None,
+        name: str | None = None,
+        ax: Any = None,
+    ) -> Self:
         """Draw rows of the data beside samples of a fitted density.
 
         Parameters
@@ -108,7 +132,15 @@ class PairPlotDisplay:
         return cls.from_samples(X, samples, features=features, name=name, ax=ax)
 
     @classmethod
-    def from_samples(cls, X, samples, *, features=None, name=None, ax=None):
+    def from_samples(
+        cls,
+        X: ArrayLike,
+        samples: ArrayLike,
+        *,
+        features: Any = None,
+        name: str | None = None,
+        ax: Any = None,
+    ) -> Self:
         """Draw rows of the data beside other rows.
 
         Parameters
@@ -151,7 +183,7 @@ class PairPlotDisplay:
         )
         return display.plot(ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Any = None) -> Self:
         """Draw the panels.
 
         Parameters

@@ -1,10 +1,15 @@
 """Is the model calibrated? Probability integral transforms of rows, which then are uniform."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from inspect import signature
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import stats
 
+from .._typing import ArrayLike, RandomState
 from ._common import (
     BLACK,
     LIGHT,
@@ -15,6 +20,9 @@ from ._common import (
     new_axes,
     numbered,
 )
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class PITDisplay:
@@ -89,7 +97,14 @@ class PITDisplay:
     >>> plt.show()
     """
 
-    def __init__(self, *, values, names, name=None, n_reference=None):
+    def __init__(
+        self,
+        *,
+        values: Any,
+        names: Sequence[str],
+        name: str | None = None,
+        n_reference: int | None = None,
+    ) -> None:
         self.values = values
         self.names = names
         self.name = name
@@ -98,16 +113,16 @@ class PITDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator,
-        X,
+        estimator: Any,
+        X: ArrayLike,
         *,
-        values="latent",
-        n_samples=10_000,
-        random_state=None,
-        name=None,
-        ax=None,
-        **kwargs,
-    ):
+        values: Any = "latent",
+        n_samples: int = 10_000,
+        random_state: RandomState = None,
+        name: str | None = None,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> Self:
         """Compute the transforms of rows and draw them.
 
         Parameters
@@ -169,7 +184,15 @@ class PITDisplay:
         return display.plot(ax, **kwargs)
 
     @classmethod
-    def from_values(cls, values, *, names=None, name=None, ax=None, **kwargs):
+    def from_values(
+        cls,
+        values: Any,
+        *,
+        names: Sequence[str] | None = None,
+        name: str | None = None,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> Self:
         """Draw transforms that are given, of whatever model.
 
         Parameters
@@ -204,7 +227,7 @@ class PITDisplay:
         names = [str(n) for n in names] if names is not None else numbered(None, values.shape[1])
         return cls(values=values, names=names, name=name).plot(ax, **kwargs)
 
-    def plot(self, ax=None, *, n_named=3):
+    def plot(self, ax: Any = None, *, n_named: int = 3) -> Self:
         """Draw the differences from uniform.
 
         Parameters

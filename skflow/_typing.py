@@ -1,0 +1,14 @@
+"""Types of public arguments, for type checkers and editors; ``fit`` checks what is allowed."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+#: What scikit-learn takes for a random state; masks also take numpy's Generator.
+RandomState = int | np.random.RandomState | np.random.Generator | None
+#: A name, an array, a function or an object that makes masks: see ``masks.resolve``.
+MaskLayout = str | ArrayLike | Callable[..., Any] | Any
+
+__all__ = ["ArrayLike", "MaskLayout", "RandomState"]
