@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
@@ -254,12 +255,6 @@ class FlowOutlierDetector(PlainState, ConformalMixin, OutlierMixin, _BaseComposi
             return self._score_by("density", X)
         return self._rarities(X).min(axis=0)
 
-    def _alarms(self, X):
-        """For each row the number of the density to which it is the most unusual."""
-        if not self.reference_scores_:
-            return np.zeros(len(X), dtype=int)
-        return self._rarities(X).argmin(axis=0)
-
     @sheltered
     def score_samples(self, X: ArrayLike) -> np.ndarray:
         """Score of each row: the lower, the more unusual.
@@ -313,11 +308,12 @@ class FlowOutlierDetector(PlainState, ConformalMixin, OutlierMixin, _BaseComposi
             does. They do not add up to the score: features that depend on each other may all gain
             from the same error or, if it takes two to mend a row, none of them much.
         """
-        return explain_rows(self._score_finest, self._checked(X), self._tried)[0]
+        return self._reasons(self._checked(X))[0]
 
-    def _score_finest(self, X):
-        """Scores of rows by the first density, which gives the reasons."""
-        return self._score_by(next(iter(self.densities_)), X)
+    def _reasons(self, X, coverage=None):
+        """Contributions and intervals of usual values, by the first density."""
+        score = partial(self._score_by, next(iter(self.densities_)))
+        return explain_rows(score, X, self._tried, coverage)
 
     @sheltered
     def report(
@@ -343,7 +339,8 @@ class FlowOutlierDetector(PlainState, ConformalMixin, OutlierMixin, _BaseComposi
             The most unusual row first, with
 
             - ``score`` and ``pvalue``;
-            - ``density``: which of the densities the row is the most unusual to;
+            - of several densities, ``density``: to which the row is the most unusual; and
+              ``score_<name>``: what each of them says, of which ``score`` is the lowest;
             - for k = 1, 2, 3: ``column_k``, the column with the k-th largest contribution;
               ``value_k``; ``usual_from_k`` and ``usual_to_k``, a central interval of the
               conditional distribution of the column given all the others of the row; ``nats_k``,
@@ -372,18 +369,15 @@ class FlowOutlierDetector(PlainState, ConformalMixin, OutlierMixin, _BaseComposi
         pvalues = self._pvalues(scores)
         order = np.argsort(scores, kind="stable")
         rows = order[:n] if fdr is None else order[selected(pvalues, fdr)[order]]
-        names = np.array(list(self.densities_))
-        table = pandas.DataFrame(
-            {
-                "score": scores[rows],
-                "pvalue": pvalues[rows],
-                "density": names[self._alarms(X[rows])],
-            },
-            index=rows if index is None else index[rows],
-        )
-        columns = getattr(self, "feature_names_in_", [f"x{j}" for j in range(X.shape[1])])
-        reasons = explain_rows(self._score_finest, X[rows], self._tried, coverage)
-        return make_report(table, X[rows], columns, *reasons)
+        columns = {"score": scores[rows], "pvalue": pvalues[rows]}
+        if self.reference_scores_:
+            by_density = dict(zip(self.reference_scores_, self._rarities(X[rows])))
+            found = np.array(list(by_density))[np.argmin(list(by_density.values()), axis=0)]
+            columns |= {"density": found}
+            columns |= {f"score_{name}": rarity for name, rarity in by_density.items()}
+        table = pandas.DataFrame(columns, index=rows if index is None else index[rows])
+        names = getattr(self, "feature_names_in_", [f"x{j}" for j in range(X.shape[1])])
+        return make_report(table, X[rows], names, *self._reasons(X[rows], coverage))
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Parameters, with those of the densities as ``density__...`` or ``<name>__...``.

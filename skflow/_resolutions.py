@@ -47,7 +47,7 @@ def default_densities(n_rows):
     return [
         ("flow", flow),
         (
-            "latent kernel",
+            "latent",
             Pipeline([("flow", smooth), ("kernel", KernelDensity(bandwidth=BANDWIDTH))]),
         ),
         ("kernel", make_pipeline(StandardScaler(), KernelDensity(bandwidth=BANDWIDTH))),

@@ -277,7 +277,7 @@ def several():
 
 
 def test_default_is_three_resolutions(several):
-    assert list(several.densities_) == ["flow", "latent kernel", "kernel"]
+    assert list(several.densities_) == ["flow", "latent", "kernel"]
     assert not hasattr(several, "density_")
     rows = correlated(200, seed=1)
     scores = several.score_samples(rows)
