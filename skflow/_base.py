@@ -26,7 +26,7 @@ from ._device import check_device
 from ._fitting import best_starts, train
 from ._flow import FlowStack
 from ._inference import FittedDensity
-from ._member_masks import SEARCH_ATTRIBUTES, choose_masks, search_attributes, stack_finalists
+from ._member_masks import choose_masks, describe_search, stack_finalists, stack_starts
 from ._optimizers import SCHEDULES, SOLVERS
 from ._recipe import flow_config, training_options
 from ._runtime import atomic, sheltered
@@ -201,9 +201,7 @@ class BaseFlowDensity(Summarised, CallbackSupportMixin, FittedDensity):
         if all(new is old for new, old in zip(choices, previous)):
             return self._masks_in_use()
         self._choices = choices
-        for name in SEARCH_ATTRIBUTES:
-            vars(self).pop(name, None)
-        vars(self).update(search_attributes(choices, mean_log_det))
+        describe_search(self, choices, mean_log_det)
         return stack_finalists(choices)
 
     def _train(self, structures, previous, options, data, streams, progress, log_det):
@@ -218,8 +216,7 @@ class BaseFlowDensity(Summarised, CallbackSupportMixin, FittedDensity):
         generators = make_generators(seeds)
         device = data.table.device
         if previous is None:
-            stacked = structures.repeat(self._n_folds, axis=0).repeat(self.n_init, axis=1)
-            stacked = stacked.reshape(-1, *stacked.shape[2:])
+            stacked = stack_starts(structures, self._n_folds, self.n_init)
             flow = FlowStack(stacked, **flow_config(self), device=device).initialize(generators)
         else:
             flow = previous.to(dtype=torch.float32, device=device)

@@ -10,9 +10,6 @@ from ._progress import Progress
 from ._structures import check_masks, check_n_conditioning
 from ._warnings import warn
 
-#: What ``search_attributes`` gives.
-SEARCH_ATTRIBUTES = ("search_history_", "initial_masks_", "search_stop_reason_")
-
 _SILENT = partial(Progress, 0)
 
 
@@ -157,16 +154,22 @@ def stack_finalists(choices):
     return np.stack([choice.finalists[:fewest] for choice in choices])
 
 
-def search_attributes(choices, log_det):
-    """The fitted attributes that tell of a search, the first member's; none without one.
+def stack_starts(structures, n_folds, n_init):
+    """Those of every training ``(n_members * n_starts, L, d)``, the starts of a member together."""
+    stacked = structures.repeat(n_folds, axis=0).repeat(n_init, axis=1)
+    return stacked.reshape(-1, *stacked.shape[2:])
+
+
+def describe_search(estimator, choices, log_det):
+    """Set the fitted attributes that tell of a search, the first member's, if there was one.
 
     ``log_det`` takes costs to the units of the data.
     """
+    for name in ("search_history_", "initial_masks_", "search_stop_reason_"):
+        vars(estimator).pop(name, None)
     first = choices[0]
-    if not first.history:
-        return {}
-    interrupted = "interrupted" in [choice.stop_reason for choice in choices]
-    history = [record.shifted(-log_det) for record in first.history]
-    start = first.history[0].masks.copy()
-    stop_reason = "interrupted" if interrupted else first.stop_reason
-    return dict(zip(SEARCH_ATTRIBUTES, (history, start, stop_reason)))
+    if first.history:
+        estimator.search_history_ = [record.shifted(-log_det) for record in first.history]
+        estimator.initial_masks_ = first.history[0].masks.copy()
+        interrupted = "interrupted" in [choice.stop_reason for choice in choices]
+        estimator.search_stop_reason_ = "interrupted" if interrupted else first.stop_reason
