@@ -3,7 +3,10 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
+from sklearn.base import clone
+from small_flows import ESTIMATORS
 
 from skflow._runtime import threads_for
 
@@ -53,3 +56,16 @@ def one_thread(request):
 def paper_data():
     """Return the directory of the prepared data, for tests marked ``paper_data``."""
     return PAPER_HOME
+
+
+@pytest.fixture
+def X():
+    rng = np.random.RandomState(0)
+    X = rng.standard_normal((300, 3)) * [1, 10, 0.1] + [0, 100, -3]
+    X[:, 1] += 5 * X[:, 0] ** 2
+    return X
+
+
+@pytest.fixture(params=ESTIMATORS)
+def estimator(request):
+    return clone(ESTIMATORS[request.param])
