@@ -12,18 +12,24 @@ from pathlib import Path
 os.environ.setdefault("MPLBACKEND", "agg")
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 
 DOCS = Path(__file__).resolve().parent
 OURS, PEERS = "#0072b2", "#999999"
 
 
-def tables(name, heading):
-    """The tables under a heading of a results page, as one data frame of text."""
+def sections(name):
+    """The parts of a results page, from their headings in lower case to their text."""
     text = (DOCS / "benchmarks" / f"{name}_results.md").read_text(encoding="utf-8")
-    section = re.split(r"^#+ ", text.split(f"# {heading}\n", 1)[1], flags=re.M)[0]
+    parts = re.split(r"^#+ (.*)$", text, flags=re.M)
+    return {heading.lower(): part for heading, part in zip(parts[1::2], parts[2::2])}
+
+
+def tables(name, heading):
+    """The tables under a heading of a results page, as data frames of text."""
     rows, frames = [], []
-    for line in [*section.splitlines(), ""]:
+    for line in [*sections(name)[heading].splitlines(), ""]:
         if line.startswith("|"):
             rows.append(
                 [cell.strip().strip("*") for cell in line.strip("|").split("|")]
@@ -45,7 +51,7 @@ def likelihood():
     """Bits a dimension against the time to fit, on two tables; mean ranks on all real ones."""
     bits, seconds = (
         pd.concat(map(numbers, tables("likelihood", heading)[:2]))
-        for heading in ("Bits per dimension", "Processor seconds to fit")
+        for heading in ("bits per dimension", "processor seconds to fit")
     )
     figure, axes = plt.subplots(1, 3, figsize=(10, 4.2), layout="constrained")
     colors = dict(
@@ -74,34 +80,41 @@ def likelihood():
 
 
 def outliers():
-    """Mean ranks of the detectors: in the one-class protocol, and by kind without labels."""
-    one_class = numbers(tables("outliers", "One-class: mean ranks")[0])
-    ranks = numbers(tables("outliers", "Unsupervised: mean ranks")[0])
-    shown = [name for name in ranks.index if name != "all"]
+    """Mean ranks of the detectors, over all tables and where outliers are of one kind."""
+    headings = [
+        heading for heading in sections("outliers") if heading.endswith("mean ranks")
+    ]
     figure, axes = plt.subplots(
-        1, 2, figsize=(10, 3.6), layout="constrained", width_ratios=[2, 3]
+        len(headings),
+        2,
+        figsize=(10, 3.8 * len(headings)),
+        layout="constrained",
+        width_ratios=[2, 3],
+        squeeze=False,
     )
-    mean_ranks(axes[0], one_class.loc["all"], "mean rank by ROC, one-class, all tables")
-    image = axes[1].imshow(ranks.loc[shown], cmap="RdYlBu_r", aspect="auto")
-    axes[1].set_xticks(
+    for (left, right), heading in zip(axes, headings):
+        protocol = heading.rpartition(":")[0] or "all tables"
+        ranks = numbers(tables("outliers", heading)[0])
+        mean_ranks(left, ranks.loc["all"], f"mean rank by ROC, {protocol}")
+        by_kind(right, ranks.drop(index="all"))
+    return figure
+
+
+def by_kind(axis, ranks):
+    axis.imshow(ranks, cmap="RdYlBu_r", alpha=0.6, aspect="auto")
+    axis.set_xticks(
         range(ranks.shape[1]), ranks.columns, rotation=35, ha="right", fontsize=8
     )
-    axes[1].set_yticks(range(len(shown)), shown, fontsize=8)
-    for i, row in enumerate(shown):
-        for j, value in enumerate(ranks.loc[row]):
-            light = value < 2.5 or value > 7.5
-            axes[1].text(
-                j, i, f"{value:.1f}", ha="center", va="center", fontsize=8,
-                color="white" if light else "black",
-            )  # fmt: skip
-    axes[1].set_title("without labels, by kind of outlier", fontsize=10)
-    figure.colorbar(image, label="mean rank", shrink=0.8)
-    return figure
+    axis.set_yticks(range(len(ranks)), ranks.index, fontsize=8)
+    for i, j in np.ndindex(ranks.shape):
+        text = f"{ranks.iloc[i, j]:.1f}"
+        axis.text(j, i, text, ha="center", va="center", fontsize=8)
+    axis.set_title("by kind of outlier", fontsize=10)
 
 
 def speed():
     """A training step: how many times as long the fastest library takes."""
-    frame = tables("speed", "A training step, 1 thread")[0].reset_index()
+    frame = tables("speed", "a training step, 1 thread")[0].reset_index()
     labels = frame["flow"] + ", " + frame.iloc[:, 0]
     factors = numbers(frame[["fastest of the four"]]).iloc[:, 0]
     figure, axis = plt.subplots(figsize=(8, 4), layout="constrained")
@@ -119,8 +132,8 @@ def speed():
 
 def search():
     """A structure search: how many times as fast as the loop."""
-    one = tables("search", "One core")[0]["times as fast, processor"]
-    two = tables("search", "Two cores: processes")[0]["times as fast, wall"]
+    one = tables("search", "one core")[0]["times as fast, processor"]
+    two = tables("search", "two cores: processes")[0]["times as fast, wall"]
     one = numbers(one.to_frame()).iloc[:, 0]
     two = numbers(two.to_frame()).iloc[:, 0]
     used = next(name for name in one.index if "in use" in name)

@@ -36,13 +36,18 @@ class Drawn(Directive):
         )
         here = fence[done["count"]]
         done["count"] += 1
-        examples = doctest.DocTestParser().get_examples("\n".join(lines[:here]) + "\n")
+        examples = examples_in(lines[:here])
+        before = (
+            len(examples_in(lines[: fence[done["count"] - 2]]))
+            if done["count"] > 1
+            else 0
+        )
         code = "".join(example.source for example in examples)
         key = hashlib.sha256(code.encode()).hexdigest()[:16]
         name = env.docname.replace("/", "-")
         paths = sorted(PICTURES.glob(f"{name}-{done['count']}-{key}-*.png"))
         if not paths and drawing_is_wanted(env.config):
-            figures = run(examples, done)
+            figures = run(examples, before, done)
             PICTURES.mkdir(parents=True, exist_ok=True)
             for old in PICTURES.glob(f"{name}-{done['count']}-*.png"):
                 old.unlink()
@@ -61,17 +66,25 @@ def drawing_is_wanted(config):
     return wanted not in (False, "0", "False")
 
 
-def run(examples, done):
-    """Run the examples that were not run yet; the figures that they leave open."""
+def examples_in(lines):
+    return doctest.DocTestParser().get_examples("\n".join(lines) + "\n")
+
+
+def run(examples, before, done):
+    """Run the examples that were not run yet; the figures that the last ones leave open.
+
+    The first ones, so many as were ``before`` the last picture, have had theirs.
+    """
     import matplotlib.pyplot as plt
 
-    plt.close("all")
     with warnings.catch_warnings(), redirect_stdout(None):
         warnings.filterwarnings(
             "ignore", message=".*FigureCanvasAgg is non-interactive.*"
         )
-        for example in examples[done["examples"] :]:
-            if example.exc_msg is None:
+        for i, example in enumerate(examples):
+            if i == before:
+                plt.close("all")
+            if i >= done["examples"] and example.exc_msg is None:
                 exec(example.source, done["names"])
     done["examples"] = len(examples)
     return [plt.figure(number) for number in plt.get_fignums()]
