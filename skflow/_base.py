@@ -123,12 +123,12 @@ class BaseFlowDensity(Summarised, CallbackSupportMixin, FittedDensity):
         device = check_device(self.device)
         if continued:
             check_unchanged(self._fixed, fixed_parameters(self, self._layout()))
+            self._columns.bounds.check(X, self._columns.names)
         else:
             self._start(X, weight)
         self._n_fits += 1
         progress = FitProgress(self, X)
         streams = RandomStreams(self._seed)
-        self._columns.check(X)
         U, log_det = self._columns.training_rows(X, streams)
         self._warn(X, U)
         n_effective = effective_rows(weight, len(U))

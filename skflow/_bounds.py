@@ -11,6 +11,10 @@ a cell: the line begins half a cell beyond the bound, and what is drawn there is
 import numpy as np
 from scipy.special import expit
 
+from ._checks import name_columns
+
+TINY = np.finfo(float).tiny
+
 
 def check_bounds(bounds, n_features, names=None):
     """Lower and upper bounds ``(d,)``, infinite for open ends, from what a user passes.
@@ -93,7 +97,7 @@ class Bounds:
         """Fit the map to rows; ``step`` ``(d,)`` are those of grids, 0 for columns without one."""
         self.cells = np.zeros((2, X.shape[1]))
         self.width = np.ones(X.shape[1])
-        self.nearest = np.full((2, X.shape[1]), np.finfo(float).tiny)
+        self.nearest = np.full((2, X.shape[1]), TINY)
         for j in np.flatnonzero(np.isfinite(self.lower) | np.isfinite(self.upper)):
             for side, distance in enumerate((X[:, j] - self.lower[j], self.upper[j] - X[:, j])):
                 if np.isfinite(distance[0]):
@@ -114,11 +118,21 @@ class Bounds:
         elif (distance == 0).any():
             self.cells[side, j] = np.quantile(inside, 0.01) / 2
         else:
-            self.nearest[side, j] = inside.min() / 10
+            self.nearest[side, j] = max(inside.min() / 10, TINY)
 
     def outside(self, X):
         """Which values ``(n, d)`` lie beyond a bound."""
         return (self.lower > X) | (self.upper < X)
+
+    def check(self, X, names=None):
+        """Raise for rows beyond the bounds, with the columns and how many."""
+        outside = self.outside(X)
+        if not outside.any():
+            return
+        raise ValueError(
+            f"{outside.any(axis=1).sum()} rows of X lie beyond the bounds, in column "
+            f"{name_columns(outside.any(axis=0), names)}. Correct or remove them, or widen bounds."
+        )
 
     def on_bound(self, X):
         """Which values ``(n, d)`` lie exactly on a bound."""
@@ -142,7 +156,7 @@ class Bounds:
         half = sign != 0
         if half.any():
             c, end = self.width[half], np.where(sign > 0, self.start, self.stop)[half]
-            distance = np.where(sign > 0, low, high)[:, half] / c
+            distance = np.maximum(np.where(sign > 0, low, high)[:, half] / c, TINY)
             log_share = np.log(-np.expm1(-distance))
             V[:, half] = end + sign[half] * c * (distance + log_share)
             log_slope -= log_share.sum(axis=1)
@@ -150,7 +164,7 @@ class Bounds:
             low, high, length = low[:, both], high[:, both], (self.stop - self.start)[both]
             middle = self.start[both] + length / 2
             V[:, both] = middle + length / 4 * (np.log(low) - np.log(high))
-            log_slope += np.log(length / low * (length / high) / 4).sum(axis=1)
+            log_slope += (2 * np.log(length) - np.log(low) - np.log(high) - np.log(4)).sum(axis=1)
         return V, log_slope
 
     def inverse(self, V):

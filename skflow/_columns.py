@@ -90,17 +90,6 @@ class Columns:
         width = np.where(self.step > 0, self.step, self.bounds.cell_widths(X))
         return X + rng.uniform(-0.5, 0.5, X.shape) * width
 
-    def check(self, X):
-        """Raise for rows beyond the bounds, with the columns and how many."""
-        outside = self.bounds.outside(X)
-        if not outside.any():
-            return
-        raise ValueError(
-            f"{outside.any(axis=1).sum()} rows of X lie beyond the bounds, in column "
-            f"{name_columns(outside.any(axis=0), self.names)}. Correct or remove them, or widen "
-            "bounds."
-        )
-
     def warn(self, X, U):
         """Warn of columns that have no density, or one that means little.
 
@@ -148,15 +137,18 @@ class Columns:
 def fit_columns(X, weight=None, *, standardize=True, dequantize=False, bounds=None, names=None):
     """The ``Columns`` of rows ``(n, d)`` with weights ``(n,)`` or None.
 
-    ``bounds`` are as ``check_bounds`` returns them; None leaves all columns open.
+    ``bounds`` are as ``check_bounds`` returns them; None leaves all columns open. Rows beyond them
+    are an error.
     """
     infinite = np.full(X.shape[1], np.inf)
     step = grid_steps(X) if dequantize else np.zeros(X.shape[1])
-    fitted = Bounds(*((-infinite, infinite) if bounds is None else bounds)).fit(X, step)
+    fitted = Bounds(*((-infinite, infinite) if bounds is None else bounds))
+    fitted.check(X, names)
+    fitted.fit(X, step)
     constant = constant_columns(X)
     location, scale = np.zeros(X.shape[1]), np.ones(X.shape[1])
     if standardize:
-        V, _ = fitted.forward(np.clip(X, fitted.lower, fitted.upper))
+        V, _ = fitted.forward(X)
         location, scale = location_and_scale(V, weight)
         location[constant], scale[constant] = V[0, constant], 1
     return Columns(location, scale, step, X.min(axis=0), constant, dequantize, fitted, names)

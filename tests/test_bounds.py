@@ -133,6 +133,20 @@ def test_rows_outside_raise_in_fit_and_score_minus_infinity_afterwards():
     assert np.isfinite(model.score_samples(frame)).all()  # as it was
 
 
+def test_rows_far_outside_raise_the_same_sentence():
+    X = density_table(2)
+    X[:2, 1] = [1e300, -1e300]
+    with pytest.raises(ValueError, match=r"2 rows of X lie beyond the bounds, in column 1"):
+        flow(bounds=[None, (-10, 10)]).fit(X)
+
+
+@pytest.mark.parametrize("bounds", [(0, None), (None, 1e301), (0, 1e301)])
+def test_distances_from_a_bound_of_any_size(bounds):
+    X = np.array([[5e-324], [1e-310], [1e-300], [1.0], [1e300], [1e300]])
+    mapped, log_slope = Bounds(*check_bounds(bounds, 1)).fit(X, np.zeros(1)).forward(X)
+    assert np.isfinite(mapped).all() and np.isfinite(log_slope).all()
+
+
 def test_many_rows_on_a_bound_are_named_and_come_back_as_often():
     X = density_table(2)
     X[:200, 0] = 0.0
