@@ -289,7 +289,6 @@ default="derived"
         names = np.array(["y"] if Y.shape[1] == 1 else [f"y[{j}]" for j in range(Y.shape[1])])
         bounds = check_bounds(self.bounds, Y.shape[1])
         columns = fit_columns(Y, weight, dequantize=self.dequantize, bounds=bounds, names=names)
-        columns.check(Y)
         U, log_det = columns.training_rows(Y, streams)
         columns.warn(Y, U)
         if self.mean_estimator is not None:
