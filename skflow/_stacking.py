@@ -8,8 +8,8 @@ density estimation: Smyth and Wolpert 1999.)
 
 A member stops training at the best likelihood of the rows that it holds out, so their densities
 are a little too good. The average of the members, which is served, is better than the one that did
-not see a row by more than that. On 14 small tables both together were better than rows of their own
-to stop on, as every member then trains on more rows.
+not see a row by more than that. On four small tables this was ahead of rows of their own to stop on
+by 0.006 nats a dimension (one seed, no more than a hint), as every member then trains on more rows.
 """
 
 import math
