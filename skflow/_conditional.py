@@ -25,8 +25,8 @@ from ._runtime import map_blocks
 _GRID = np.linspace(-8, 8, 41)
 #: Quasi-random draws of each member for several targets, a power of 2.
 _N_DRAWS = 256
-#: Part of the standard deviation, as a multiple of its inverse, by which a context may leave the
-#: range of the training rows before it is taken to lie at the end.
+#: So many standard deviations may a context leave the range of the training rows; farther away it
+#: is taken to lie there.
 _MARGIN = 1.0
 
 

@@ -1,6 +1,9 @@
 """What a regressor answers that has learned the distribution of its targets."""
 
+from __future__ import annotations
+
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
@@ -10,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from ._callbacks import CallbackSupportMixin
 from ._runtime import sheltered
 from ._saving import PlainState
+from ._typing import ArrayLike, RandomState
 
 
 class DistributionRegressor(PlainState, CallbackSupportMixin, RegressorMixin, BaseEstimator):
@@ -48,7 +52,7 @@ class DistributionRegressor(PlainState, CallbackSupportMixin, RegressorMixin, Ba
             )
 
     @sheltered
-    def predict(self, X, return_std=False):
+    def predict(self, X: ArrayLike, return_std: bool = False) -> Any:
         """Mean of the targets given the features.
 
         Parameters
@@ -72,7 +76,7 @@ class DistributionRegressor(PlainState, CallbackSupportMixin, RegressorMixin, Ba
         return values[:, 0] if self._density.n_targets == 1 else values
 
     @sheltered
-    def predict_quantiles(self, X, alpha=0.5):
+    def predict_quantiles(self, X: ArrayLike, alpha: ArrayLike = 0.5) -> np.ndarray:
         """Quantiles of a single target given the features.
 
         Parameters
@@ -97,7 +101,7 @@ class DistributionRegressor(PlainState, CallbackSupportMixin, RegressorMixin, Ba
         return quantiles if levels.ndim else quantiles[:, 0]
 
     @sheltered
-    def predict_interval(self, X, coverage=0.9):
+    def predict_interval(self, X: ArrayLike, coverage: float = 0.9) -> np.ndarray:
         """Intervals that hold a target with a given probability.
 
         They reach from the quantile at ``1/2 - q`` to that at ``1/2 + q``. Calibrated, ``q`` is
@@ -137,7 +141,7 @@ class DistributionRegressor(PlainState, CallbackSupportMixin, RegressorMixin, Ba
         return self._shaped(intervals)
 
     @sheltered
-    def cdf(self, X, y):
+    def cdf(self, X: ArrayLike, y: ArrayLike) -> np.ndarray:
         """Distribution function of a single target at ``y`` given the features.
 
         Parameters
@@ -155,7 +159,9 @@ class DistributionRegressor(PlainState, CallbackSupportMixin, RegressorMixin, Ba
         return self._density.cdf(C, Y)
 
     @sheltered
-    def sample_y(self, X, n_samples=1, random_state=0):
+    def sample_y(
+        self, X: ArrayLike, n_samples: int = 1, random_state: RandomState = 0
+    ) -> np.ndarray:
         """Draw targets given the features.
 
         Parameters
@@ -176,7 +182,7 @@ class DistributionRegressor(PlainState, CallbackSupportMixin, RegressorMixin, Ba
         return self._shaped(self._density.sample(C, n_samples, check_random_state(random_state)))
 
     @sheltered
-    def score_samples(self, X, y):
+    def score_samples(self, X: ArrayLike, y: ArrayLike) -> np.ndarray:
         """Log-density of the targets given the features, in the targets' own units.
 
         Parameters

@@ -1,6 +1,10 @@
 """FlowRegressor: the distribution of one or several targets given the features."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from numbers import Real
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import _fit_context
@@ -20,12 +24,16 @@ from ._distribution_regressor import DistributionRegressor
 from ._runtime import atomic, sheltered
 from ._streams import RandomStreams
 from ._training_data import split_rows, training_data
+from ._typing import ArrayLike, MaskLayout, RandomState
 from ._weights import at, effective_rows, weighted_rows
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 _SHARED = (
     "n_layers n_conditioning coupling n_bins hidden_layer_sizes activation bounds dequantize "
     "n_estimators solver learning_rate learning_rate_init alpha batch_size max_iter "
-    "validation_fraction n_iter_no_change tol device verbose random_state"
+    "n_iter_no_change tol device verbose random_state"
 ).split()
 
 
@@ -158,6 +166,7 @@ default="derived"
 
     _parameter_constraints = {
         **{name: BaseFlowDensity._parameter_constraints[name] for name in _SHARED},
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "mask_layout": "no_validation",  # masks.resolve says what is allowed
         "noise": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "context_noise": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
@@ -169,34 +178,34 @@ default="derived"
 
     def __init__(
         self,
-        n_layers=2,
+        n_layers: int = 2,
         *,
-        mask_layout="derived",
-        n_conditioning=None,
-        coupling="spline",
-        n_bins=8,
-        hidden_layer_sizes=(64, 64),
-        activation="relu",
-        bounds=None,
-        dequantize=False,
-        noise="auto",
-        context_noise="auto",
-        n_estimators=5,
-        mean_estimator=None,
-        calibration_fraction=0.1,
-        solver="adam",
-        learning_rate="one_cycle",
-        learning_rate_init="auto",
-        alpha="auto",
-        batch_size="auto",
-        max_iter="auto",
-        validation_fraction=0.1,
-        n_iter_no_change="auto",
-        tol=0.0,
-        device="cpu",
-        verbose=0,
-        random_state=None,
-    ):
+        mask_layout: MaskLayout = "derived",
+        n_conditioning: int | float | None = None,
+        coupling: str = "spline",
+        n_bins: int = 8,
+        hidden_layer_sizes: int | Sequence[int] = (64, 64),
+        activation: str = "relu",
+        bounds: Any = None,
+        dequantize: bool = False,
+        noise: float | str = "auto",
+        context_noise: float | str = "auto",
+        n_estimators: int = 5,
+        mean_estimator: Any = None,
+        calibration_fraction: float | None = 0.1,
+        solver: str = "adam",
+        learning_rate: str = "one_cycle",
+        learning_rate_init: float | str = "auto",
+        alpha: float | str = "auto",
+        batch_size: int | str = "auto",
+        max_iter: float | str = "auto",
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int | str | None = "auto",
+        tol: float = 0.0,
+        device: str = "cpu",
+        verbose: int = 0,
+        random_state: RandomState = None,
+    ) -> None:
         self.n_layers = n_layers
         self.mask_layout = mask_layout
         self.n_conditioning = n_conditioning
@@ -229,7 +238,7 @@ default="derived"
     @_fit_context(prefer_skip_nested_validation=False)
     @atomic
     @sheltered
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the flows by maximum likelihood, and calibrate the intervals.
 
         Parameters

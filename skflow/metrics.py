@@ -6,17 +6,24 @@ negative. All are strictly proper (pinball: for its quantile): the expected scor
 true distribution (Gneiting and Raftery 2007).
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from sklearn.metrics import mean_pinball_loss
+
+from ._typing import ArrayLike
 
 __all__ = ["PinballScorer", "crps", "log_density", "neg_crps"]
 
 _N_DRAWS = 200
 
 
-def log_density(estimator, X, y, sample_weight=None):
+def log_density(
+    estimator: Any, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+) -> float:
     """Mean log-density of the targets given the features.
 
     Parameters
@@ -42,10 +49,10 @@ def log_density(estimator, X, y, sample_weight=None):
     >>> bool(scores.mean() > -6)
     True
     """
-    return float(np.average(estimator.score_samples(X, y), weights=sample_weight))
+    return _mean(estimator.score_samples(X, y), sample_weight)
 
 
-def crps(estimator, X, y):
+def crps(estimator: Any, X: ArrayLike, y: ArrayLike) -> np.ndarray:
     """Continuous ranked probability score of every row, lower is better.
 
     It is ``E|Y - y| - E|Y - Y'| / 2`` with independent draws ``Y, Y'``, the integral of the squared
@@ -87,7 +94,9 @@ def crps(estimator, X, y):
     return scores.reshape(len(scores), -1).mean(axis=1)
 
 
-def neg_crps(estimator, X, y, sample_weight=None):
+def neg_crps(
+    estimator: Any, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+) -> float:
     """Negative mean of :func:`crps`.
 
     Parameters
@@ -110,7 +119,7 @@ def neg_crps(estimator, X, y, sample_weight=None):
     >>> metrics.neg_crps(regressor, X, y) < 0
     True
     """
-    return -float(np.average(crps(estimator, X, y), weights=sample_weight))
+    return -_mean(crps(estimator, X, y), sample_weight)
 
 
 @dataclass(frozen=True)
@@ -136,7 +145,13 @@ class PinballScorer:
 
     alpha: float = 0.5
 
-    def __call__(self, estimator, X, y, sample_weight=None):
+    def __call__(
+        self, estimator: Any, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> float:
         """The score of a fitted estimator with ``predict_quantiles(X, alpha)``."""
         predicted = estimator.predict_quantiles(X, self.alpha)
         return -mean_pinball_loss(y, predicted, alpha=self.alpha, sample_weight=sample_weight)
+
+
+def _mean(values, sample_weight):
+    return float(np.average(values, weights=sample_weight))
