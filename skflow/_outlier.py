@@ -66,6 +66,10 @@ class FlowOutlierDetector(PlainState, ConformalMixin, OutlierMixin, _BaseComposi
     calibration_fraction : float, default=0.2
         Part of the rows set aside, in (0, 1], rounded up. With ``n`` of them no p-value is below
         ``1 / (n + 1)``. 1 is for a single frozen density only.
+    trim : float, default=0.0
+        Part of the rows, in [0, 0.5), that is taken for outliers among those of ``fit``: the
+        densities are fitted, and again without this part of the most unusual rows. Rows set aside
+        are never left out, so that p-values are as valid as without.
     random_state : int, RandomState instance or None, default=None
         Which rows are set aside, folds, and the densities' own choices. An integer makes ``fit``
         reproducible.
@@ -125,6 +129,7 @@ class FlowOutlierDetector(PlainState, ConformalMixin, OutlierMixin, _BaseComposi
         "density": [HasMethods(["fit", "score_samples"]), list, None],
         "contamination": [StrOptions({"auto"}), Interval(Real, 0, 0.5, closed="right")],
         "calibration_fraction": [Interval(Real, 0, 1, closed="right")],
+        "trim": [Interval(Real, 0, 0.5, closed="left")],
         "random_state": ["random_state"],
     }
 
@@ -134,11 +139,13 @@ class FlowOutlierDetector(PlainState, ConformalMixin, OutlierMixin, _BaseComposi
         *,
         contamination: float | str = "auto",
         calibration_fraction: float = 0.2,
+        trim: float = 0.0,
         random_state: RandomState = None,
     ) -> None:
         self.density = density
         self.contamination = contamination
         self.calibration_fraction = calibration_fraction
+        self.trim = trim
         self.random_state = random_state
 
     # ---- fitting
@@ -173,7 +180,9 @@ class FlowOutlierDetector(PlainState, ConformalMixin, OutlierMixin, _BaseComposi
             )
         rng = check_random_state(self.random_state)
         fitted, held_out = self._split(len(X), rng)
-        self._fit_densities(X[fitted], rng)
+        self._fit_trimmed(X[fitted], rng)
+        if self.density is None:
+            warn_of_columns(X, getattr(self, "feature_names_in_", None))
         scores = self._scores(X)
         calibration_scores = np.sort(scores[held_out])
         self.offset_ = self._threshold(scores, calibration_scores)
@@ -193,6 +202,14 @@ class FlowOutlierDetector(PlainState, ConformalMixin, OutlierMixin, _BaseComposi
         order = rng.permutation(n_rows)
         return order[n_held_out:], order[:n_held_out]
 
+    def _fit_trimmed(self, X, rng):
+        """Fit to the rows, and again without the most unusual of them."""
+        self._fit_densities(X, rng)
+        n_trimmed = int(self.trim * len(X))
+        if n_trimmed > 0:
+            kept = np.argsort(self._scores(X), kind="stable")[n_trimmed:]
+            self._fit_densities(X[np.sort(kept)], rng)
+
     def _fit_densities(self, X, rng):
         """Set ``densities_`` and ``reference_scores_``."""
         self.reference_scores_ = {}
@@ -207,8 +224,6 @@ class FlowOutlierDetector(PlainState, ConformalMixin, OutlierMixin, _BaseComposi
         densities = [(name, seeded(clone(density), rng)) for name, density in given]
         held_out, others = folds(len(X), rng)
         self.densities_ = cross_fit(densities, self._named(X), held_out, others)
-        if self.density is None:
-            warn_of_columns(X, getattr(self, "feature_names_in_", None))
         for name, fitted in self.densities_.items():
             scores = [self._score(density, X[rows]) for density, rows in zip(fitted, held_out)]
             self.reference_scores_[name] = np.sort(np.concatenate(scores))

@@ -367,6 +367,35 @@ def test_several_densities_need_rows():
         FlowOutlierDetector().fit(table(9))
 
 
+# ---- outliers among the rows of the fit
+
+
+@pytest.mark.parametrize("density", [GaussianMixture(), [("mixture", GaussianMixture())]])
+def test_a_trimmed_fit_leaves_out_the_most_unusual_rows(density):
+    X = np.vstack([table(190), 8 + 0.1 * table(10, seed=1)])
+    found = {}
+    for trim in (0.0, 0.1):
+        detector = FlowOutlierDetector(density, trim=trim, random_state=0).fit(X)
+        assert len(detector.calibration_scores_) == 40  # rows set aside are never left out
+        mixtures = next(iter(detector.densities_.values()))
+        found[trim] = np.abs([mixture.means_ for mixture in mixtures]).max()
+    assert found[0.0] > 0.3 > found[0.1]
+
+
+def test_pvalues_of_a_trimmed_fit_are_valid():
+    rng = np.random.default_rng(1)
+    detector = FlowOutlierDetector(
+        Distance(), trim=0.2, calibration_fraction=0.5, random_state=np.random.RandomState(1)
+    )
+    pvalues = []
+    for _ in range(600):
+        X = rng.standard_t(3, size=(39, 2))
+        pvalues.append(detector.fit(X[:-1]).pvalue(X[-1:])[0])
+    for level in (0.05, 0.1, 0.2, 0.5, 0.9):
+        n_small = int(np.sum(np.array(pvalues) <= level + 1e-12))
+        assert binomtest(n_small, len(pvalues), level, alternative="greater").pvalue > 1e-3
+
+
 # ---- columns that spoil a list
 
 
@@ -454,6 +483,7 @@ def test_methods_need_a_fit(method):
         {"contamination": "some"},
         {"calibration_fraction": 0},
         {"calibration_fraction": 1.5},
+        {"trim": 0.5},
     ],
 )
 def test_impossible_parameters(params):
