@@ -18,6 +18,11 @@ from sklearn.covariance import ledoit_wolf
 MAX_ROWS, MAX_NUMBERS = 2000, 200_000
 #: Masks from which the linear part of the code is optimised.
 N_STARTS = 3
+#: Beyond so many features the starts alone are scored. The rows that are looked at would be fewer
+#: than the features, and a flow of so many has little weight beside its components.
+MAX_FEATURES = 400
+#: Numbers in the conditional covariances that are weighed before the best swap is made.
+WEIGHED_AT_ONCE = 200_000
 #: Variance of the logarithm of a squared standard normal, the noise of the regression of log-sizes.
 LOG_SQUARE_VARIANCE = math.pi**2 / 2
 
@@ -60,15 +65,15 @@ def linear_flow(X, mask, n_layers=2):
 def _linear_coupling(A, B):
     """Code length of A given B in nats a row, and the standardised remains of A."""
     n, m = B.shape
-    gram = B.T @ B / n
+    fitted = _ridge_regression(B)
     # ridges: slopes with a prior variance of 1 / m, and the variance of the noise
-    remains = A - B @ _solve(gram, B.T @ A / n, ridge=m / n)
+    remains = A - fitted(A, m / n)
     square = remains**2
     # the floor keeps an exact prediction from having an infinitely short code
     log_square = np.log(square + 1e-4 * square.mean(axis=0) + np.finfo(float).tiny)
     log_square -= log_square.mean(axis=0)
-    slopes = _solve(gram, B.T @ log_square / n, ridge=LOG_SQUARE_VARIANCE * m / n)
-    log_scale = np.tanh(0.5 * B @ slopes)  # bounded, as a conditioner's is
+    # bounded, as a conditioner's is
+    log_scale = np.tanh(0.5 * fitted(log_square, LOG_SQUARE_VARIANCE * m / n))
     log_scale -= log_scale.mean(axis=0)
     scaled = remains * np.exp(-log_scale)
     with_scale, without = (scaled**2).mean(axis=0), square.mean(axis=0)
@@ -78,21 +83,35 @@ def _linear_coupling(A, B):
     return length, scaled / (scaled.std(axis=0) + 1e-6)
 
 
+def _ridge_regression(B):
+    """A function of targets and a ridge: what is predicted from the rows ``B`` ``(n, m)``.
+
+    Of the two forms of the normal equations it takes the smaller, ``(m, m)`` or ``(n, n)``.
+    """
+    n, m = B.shape
+    if m <= n:
+        gram = B.T @ B / n
+        return lambda targets, ridge: B @ _solve(gram, B.T @ targets / n, ridge)
+    kernel = B @ B.T / n
+    return lambda targets, ridge: kernel @ _solve(kernel, targets, ridge)
+
+
 def _solve(gram, targets, ridge):
     return np.linalg.solve(gram + ridge * np.eye(len(gram)), targets)
 
 
-def linear_optimum(covariance, mask):
-    """Improve a mask by the best swaps until none shortens the linear part of the code.
+def linear_optimum(precision, mask):
+    """Improve a mask by swaps until none shortens the linear part of the code.
 
     That part is the sum over part A of half the log-variances given part B: the second layer has
     nothing left to predict, as the remains of A are uncorrelated with B. All swaps of a feature of
-    A and one of B are weighed at once, by updates of rank one of the conditional covariance.
+    A and one of B are weighed, by updates of rank one of the conditional covariance, and the best
+    is made; where features are many, the best of some features of B, then of the next.
 
     Parameters
     ----------
-    covariance : ndarray of shape (d, d)
-        Positive definite.
+    precision : ndarray of shape (d, d)
+        Inverse of the covariance.
     mask : ndarray of bool, shape (d,)
         Where to start.
 
@@ -101,31 +120,51 @@ def linear_optimum(covariance, mask):
     mask : ndarray of bool, shape (d,)
         With as many features in part A.
     """
-    precision = np.linalg.inv(covariance)
-    mask = mask.copy()
-    while True:
-        a, b = np.flatnonzero(mask), np.flatnonzero(~mask)
-        given_b = np.linalg.inv(precision[np.ix_(a, a)])  # covariance of A given B
-        now = np.log(np.diag(given_b)).sum()
-        best, swap = now - 1e-9, None
-        for entering in b:
-            # a column of the conditional covariance of A and `entering`, given the rest of B
-            u = given_b @ precision[a, entering]
-            variance = 1 / (precision[entering, entering] - precision[a, entering] @ u)
-            joint = np.empty((len(a) + 1, len(a) + 1))
-            joint[:-1, :-1] = given_b + variance * np.outer(u, u)
-            joint[:-1, -1] = joint[-1, :-1] = -variance * u
-            joint[-1, -1] = variance
-            # then each feature of A in turn joins B: column i has the variances given it
-            diagonal = np.diag(joint)
-            remaining = diagonal[:, None] - joint[:, :-1] ** 2 / diagonal[:-1]
-            remaining[np.arange(len(a)), np.arange(len(a))] = 1.0  # it has left A
-            totals = np.log(remaining).sum(axis=0)
-            if totals.min() < best:
-                best, swap = totals.min(), (a[totals.argmin()], entering)
-        if swap is None:
-            return mask
-        mask[list(swap)] = False, True
+    given_b = np.linalg.inv(precision[np.ix_(mask, mask)])  # covariance of A given B
+    a, b = np.flatnonzero(mask), np.flatnonzero(~mask)
+    now, n_in_vain = np.log(np.diag(given_b)).sum(), 0
+    n_weighed = max(1, WEIGHED_AT_ONCE // given_b.size)
+    while n_in_vain < len(b):
+        weighed, b = b[:n_weighed], b[n_weighed:]
+        swaps = [(*_best_leaving(given_b, precision, a, j), j) for j in weighed]
+        best, leaving, entering = min(swaps)
+        n_in_vain += len(weighed)
+        if best < now - 1e-9:
+            now, n_in_vain = best, 0
+            given_b = _without(_with(given_b, precision, a, entering), leaving)
+            weighed = np.append(weighed[weighed != entering], a[leaving])
+            a = np.append(np.delete(a, leaving), entering)
+        b = np.append(b, weighed)
+    return np.isin(np.arange(len(mask)), a)
+
+
+def _best_leaving(given_b, precision, a, entering):
+    """The sum of log-variances after the best swap that lets a feature enter A, and who leaves."""
+    joint = _with(given_b, precision, a, entering)
+    # each feature of A in turn joins B: column i has the variances given it
+    diagonal = np.diag(joint)
+    remaining = diagonal[:, None] - joint[:, :-1] ** 2 / diagonal[:-1]
+    remaining[np.arange(len(a)), np.arange(len(a))] = 1.0  # it has left A
+    totals = np.log(remaining).sum(axis=0)
+    return totals.min(), totals.argmin()
+
+
+def _with(given_b, precision, a, entering):
+    """Covariance of A and, last, a feature of B that enters it, given the rest of B."""
+    u = given_b @ precision[a, entering]
+    variance = 1 / (precision[entering, entering] - precision[a, entering] @ u)
+    joint = np.empty((len(a) + 1, len(a) + 1))
+    joint[:-1, :-1] = given_b + variance * np.outer(u, u)
+    joint[:-1, -1] = joint[-1, :-1] = -variance * u
+    joint[-1, -1] = variance
+    return joint
+
+
+def _without(covariance, i):
+    """Covariance of the features without one, given it."""
+    rest = np.delete(np.arange(len(covariance)), i)
+    column = covariance[rest, i]
+    return covariance[np.ix_(rest, rest)] - np.outer(column, column / covariance[i, i])
 
 
 def derive(X, n_conditioning, n_layers, rng, max_evaluations):
@@ -165,17 +204,21 @@ def _shortest(X, n_conditioning, n_layers, rng, max_evaluations):
 
     Where the masks are few all are scored. Otherwise the search starts from the optimum of the
     linear part of the code and makes random swaps, of which it keeps those that shorten the code.
+    Of very many features the best start is taken as it is.
     """
     d = X.shape[1]
     if math.comb(d, n_conditioning) <= max_evaluations:
         parts = itertools.combinations(range(d), d - n_conditioning)
         masks = [np.isin(np.arange(d), part) for part in parts]
         return min(masks, key=lambda mask: code_length(X, mask, n_layers))
-    covariance = ledoit_wolf(X, assume_centered=True)[0] + 1e-3 * np.eye(d)
-    optima = [linear_optimum(covariance, start) for start in _starts(d, n_conditioning, rng)]
-    shortest, _, best = min(
-        (code_length(X, mask, n_layers), i, mask) for i, mask in enumerate(optima)
-    )
+    found = _starts(d, n_conditioning, rng)
+    if d <= MAX_FEATURES:
+        precision = np.linalg.inv(ledoit_wolf(X, assume_centered=True)[0] + 1e-3 * np.eye(d))
+        found = [linear_optimum(precision, start) for start in found]
+    lengths = [code_length(X, mask, n_layers) for mask in found]
+    best, shortest = found[np.argmin(lengths)], min(lengths)
+    if d > MAX_FEATURES:
+        return best
     for _ in range(max_evaluations - N_STARTS):
         mask = best.copy()
         mask[[rng.choice(np.flatnonzero(best)), rng.choice(np.flatnonzero(~best))]] = False, True

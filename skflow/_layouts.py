@@ -161,7 +161,8 @@ class Derived(Layout):
 
     With at most `max_evaluations` masks (100 are enough for up to eight features) all are scored;
     otherwise a search starts from the best swaps under the linear part of the code, which needs the
-    covariance alone, and goes on by random swaps under all of it.
+    covariance alone, and goes on by random swaps under all of it. Of more than 400 features the
+    best of three masks is taken, one of them even.
 
     The score answers a question that the paper [1]_ leaves open, whether a good structure can be
     told from the data. How it correlates with the likelihood of trained flows is measured in the

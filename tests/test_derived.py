@@ -5,10 +5,10 @@ import itertools
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from sklearn.linear_model import LinearRegression
+from sklearn.linear_model import LinearRegression, Ridge
 
 from skflow import CouplingFlowDensity, StructureSearchFlow, masks
-from skflow._derived import code_length, derive, linear_flow, linear_optimum
+from skflow._derived import _ridge_regression, code_length, derive, linear_flow, linear_optimum
 
 
 @pytest.fixture
@@ -76,7 +76,9 @@ def test_second_layer_sees_the_remains_of_the_first(rng):
     assert both == pytest.approx(0.5 * np.log(1 - np.corrcoef(X.T)[0, 1] ** 2), abs=0.02)
 
 
-def test_linear_optimum_beats_all_of_its_swaps_and_often_all_masks(gaussian, rng):
+@pytest.mark.parametrize("at_once", [1, 20, 10**6])
+def test_linear_optimum_beats_all_of_its_swaps_and_often_all_masks(gaussian, monkeypatch, at_once):
+    monkeypatch.setattr("skflow._derived.WEIGHED_AT_ONCE", at_once)
     _, covariance = gaussian
 
     def total(mask):
@@ -85,7 +87,7 @@ def test_linear_optimum_beats_all_of_its_swaps_and_often_all_masks(gaussian, rng
     least = min(map(total, masks_of(6, 3)))
     found = []
     for start in masks_of(6, 3):
-        mask = linear_optimum(covariance, start)
+        mask = linear_optimum(np.linalg.inv(covariance), start)
         assert mask.sum() == 3
         assert total(mask) <= total(start) + 1e-9
         for a, b in itertools.product(np.flatnonzero(mask), np.flatnonzero(~mask)):
@@ -94,6 +96,26 @@ def test_linear_optimum_beats_all_of_its_swaps_and_often_all_masks(gaussian, rng
             assert total(mask) <= total(swapped) + 1e-9
         found.append(total(mask))
     assert np.isclose(found, least).mean() > 0.3
+
+
+def test_fewer_rows_than_features_are_ridge_regression(rng):
+    """Both forms of the normal equations are those of scikit-learn's ridge regression."""
+    A = rng.standard_normal((20, 2))
+    for m in (5, 30):
+        B = rng.standard_normal((20, m))
+        expected = Ridge(alpha=20 * 0.3, fit_intercept=False).fit(B, A).predict(B)
+        assert_allclose(_ridge_regression(B)(A, 0.3), expected)
+
+
+@pytest.mark.parametrize(("d", "n_scored"), [(12, 40), (401, 3)])
+def test_of_very_many_features_only_the_starts_are_scored(rng, monkeypatch, d, n_scored):
+    scored = []
+    monkeypatch.setattr(
+        "skflow._derived.code_length", lambda X, mask, depth: scored.append(mask) or len(scored)
+    )
+    (chosen,) = derive(rng.standard_normal((30, d)), d // 2, 2, rng, max_evaluations=40)
+    assert len(scored) == n_scored and (chosen == scored[0]).all()
+    assert (~chosen).sum() == d // 2
 
 
 def test_few_masks_are_all_scored(gaussian, rng):
