@@ -18,6 +18,7 @@ A block ends with an empty line, which doctest takes for the end of the output.
 """
 
 import os
+import re
 import sys
 import warnings
 from pathlib import Path
@@ -162,7 +163,20 @@ def draw(app):
     draw_benchmarks.draw(static)
 
 
+def where_defined(app, module, name):
+    """The module with the source of a class, for links to it: public ones are renamed."""
+    start = re.compile(rf"^class {name.split('.')[0]}\b", re.MULTILINE)
+    for path in Path(skflow.__file__).parent.rglob("*.py"):
+        if start.search(path.read_text(encoding="utf-8")):
+            parts = (
+                path.relative_to(Path(skflow.__file__).parents[1]).with_suffix("").parts
+            )
+            return ".".join(parts)
+    return None
+
+
 def setup(app):
+    app.connect("viewcode-follow-imported", where_defined)
     app.connect("builder-inited", draw)
     app.connect("doctree-read", strip_blocks)
     app.add_html_math_renderer("mathml", render_math(False), render_math(True))
