@@ -15,13 +15,17 @@ from ._latent import LatentQQDisplay
 from ._masks import MaskDisplay
 from ._pairs import PairPlotDisplay
 from ._pit import PITDisplay
+from ._predictive import CoverageDisplay, PredictiveDensityDisplay, QuantileFanDisplay
 
 __all__ = [
+    "CoverageDisplay",
     "DensityDisplay",
     "LatentQQDisplay",
     "MaskDisplay",
     "PITDisplay",
     "PairPlotDisplay",
+    "PredictiveDensityDisplay",
+    "QuantileFanDisplay",
     "SearchHistoryDisplay",
     "TrainingCurveDisplay",
 ]

@@ -1,0 +1,417 @@
+"""Predictive distributions of a regressor: densities of rows, quantiles, coverage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from .._typing import ArrayLike
+from ._common import (
+    BLACK,
+    BLUE,
+    GREY,
+    LIGHT,
+    VERMILLION,
+    column_names,
+    like,
+    new_axes,
+    numbered,
+    resolve_features,
+)
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+def _check_regressor(estimator, method, display):
+    check_is_fitted(estimator)
+    if not hasattr(estimator, method):
+        raise TypeError(
+            f"{display} calls {method}, which {type(estimator).__name__} does not have. Give a "
+            "fitted FlowRegressor."
+        )
+
+
+class PredictiveDensityDisplay:
+    """Predictive densities of a few rows, with the truth.
+
+    Each row has a curve of its own, above one another and scaled to the same height; a mark shows
+    the target as it was.
+
+    It is recommended to make a display by ``from_estimator``.
+
+    Parameters
+    ----------
+    grid : ndarray of shape (n_points,)
+        Values of the target.
+    density : ndarray of shape (n_rows, n_points)
+        In 1 / unit of the target.
+    y : ndarray of shape (n_rows,) or None, default=None
+        The true targets.
+    name : str or None, default=None
+        Title.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from sklearn.datasets import load_diabetes
+    >>> from skflow import FlowRegressor
+    >>> from skflow.inspection import PredictiveDensityDisplay
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> regressor = FlowRegressor(n_estimators=1, max_iter=10, random_state=0).fit(X[9:], y[9:])
+    >>> display = PredictiveDensityDisplay.from_estimator(regressor, X[:4], y[:4])
+    >>> display.density.shape
+    (4, 400)
+    >>> plt.show()
+    """
+
+    def __init__(self, *, grid: Any, density: Any, y: Any = None, name: str | None = None) -> None:
+        self.grid = grid
+        self.density = density
+        self.y = y
+        self.name = name
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: ArrayLike,
+        y: ArrayLike | None = None,
+        *,
+        n_points: int = 400,
+        name: str | None = None,
+        ax: Any = None,
+    ) -> Self:
+        """Compute the densities of rows and draw them.
+
+        Parameters
+        ----------
+        estimator : object
+            A fitted ``FlowRegressor`` of a single target.
+        X : array-like of shape (n_rows, n_features)
+            A few rows.
+        y : array-like of shape (n_rows,), default=None
+            Their targets, if they are known.
+        n_points : int, default=400
+            Places at which densities are computed.
+        name : str or None, default=None
+            Title.
+        ax : matplotlib Axes, default=None
+            Where to draw; a new figure if None.
+
+        Returns
+        -------
+        display : PredictiveDensityDisplay
+        """
+        _check_regressor(estimator, "predict_quantiles", cls.__name__)
+        ends = np.asarray(estimator.predict_quantiles(X, [0.002, 0.998]))
+        truth = None if y is None else np.asarray(y, dtype=float)
+        low, high = ends.min(), ends.max()
+        if truth is not None:
+            low, high = min(low, truth.min()), max(high, truth.max())
+        grid = np.linspace(low, high, n_points)
+        rows = np.repeat(np.arange(len(ends)), n_points)
+        repeated = like(np.asarray(X)[rows], X)
+        logs = estimator.score_samples(repeated, np.tile(grid, len(ends)))
+        density = np.exp(logs).reshape(len(ends), n_points)
+        return cls(grid=grid, density=density, y=truth, name=name).plot(ax=ax)
+
+    def plot(self, ax: Any = None) -> Self:
+        """Draw again.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+
+        Returns
+        -------
+        display : PredictiveDensityDisplay
+        """
+        n_rows = len(self.density)
+        ax = new_axes(f"{type(self).__name__}.plot", ax, (5, 1 + 0.7 * n_rows))
+        for i, density in enumerate(self.density):
+            base, height = n_rows - 1 - i, 0.85 * density / density.max()
+            ax.fill_between(self.grid, base, base + height, color=BLUE, alpha=0.3, linewidth=0)
+            ax.plot(self.grid, base + height, color=BLUE, linewidth=1.2)
+            if self.y is not None:
+                label = "truth" if i == 0 else None
+                ends = [base, base + 0.85]
+                ax.plot([self.y[i]] * 2, ends, color=VERMILLION, linewidth=1.8, label=label)
+        ax.set(xlabel="target", yticks=np.arange(n_rows), ylabel="row")
+        ax.set_yticklabels([str(i) for i in range(n_rows)][::-1])
+        if self.y is not None:
+            ax.legend(loc="upper right", frameon=False)
+        if self.name is not None:
+            ax.set_title(self.name, loc="left")
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+
+class QuantileFanDisplay:
+    """Quantiles of a target along one feature, the others held where they are.
+
+    Bands hold the middle 50, 80 and 95 % of the predictive distribution; the line is the median.
+
+    It is recommended to make a display by ``from_estimator``.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_points,)
+        Of the feature.
+    quantiles : ndarray of shape (n_points, 7)
+        At the levels ``QuantileFanDisplay.levels``.
+    feature_name : str
+        Of the feature.
+    points : pair of ndarray or None, default=None
+        Values of the feature and the target of rows, drawn as dots.
+    name : str or None, default=None
+        Title.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from sklearn.datasets import load_diabetes
+    >>> from skflow import FlowRegressor
+    >>> from skflow.inspection import QuantileFanDisplay
+    >>> X, y = load_diabetes(return_X_y=True, as_frame=True)
+    >>> regressor = FlowRegressor(n_estimators=1, max_iter=10, random_state=0).fit(X, y)
+    >>> display = QuantileFanDisplay.from_estimator(regressor, X, "bmi", y)
+    >>> display.quantiles.shape
+    (60, 7)
+    >>> plt.show()
+    """
+
+    levels = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
+
+    def __init__(
+        self,
+        *,
+        values: Any,
+        quantiles: Any,
+        feature_name: str,
+        points: Any = None,
+        name: str | None = None,
+    ) -> None:
+        self.values = values
+        self.quantiles = quantiles
+        self.feature_name = feature_name
+        self.points = points
+        self.name = name
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: ArrayLike,
+        feature: int | str,
+        y: ArrayLike | None = None,
+        *,
+        n_points: int = 60,
+        name: str | None = None,
+        ax: Any = None,
+    ) -> Self:
+        """Compute the quantiles along a feature and draw them.
+
+        Parameters
+        ----------
+        estimator : object
+            A fitted ``FlowRegressor`` of a single target.
+        X : array-like of shape (n_samples, n_features)
+            Rows that give the range of the feature, and the medians at which the others are held.
+        feature : int or str
+            Number or name of the feature.
+        y : array-like of shape (n_samples,), default=None
+            Targets of the rows, drawn as dots. Where several features matter, these need not
+            follow the bands, which are those of one value of all others.
+        n_points : int, default=60
+            Values of the feature.
+        name : str or None, default=None
+            Title.
+        ax : matplotlib Axes, default=None
+            Where to draw; a new figure if None.
+
+        Returns
+        -------
+        display : QuantileFanDisplay
+        """
+        _check_regressor(estimator, "predict_quantiles", cls.__name__)
+        table, names = np.asarray(X, dtype=float), column_names(X)
+        (column,) = resolve_features([feature], names, table.shape[1])
+        rows = np.tile(np.median(table, axis=0), (n_points, 1))
+        rows[:, column] = np.linspace(table[:, column].min(), table[:, column].max(), n_points)
+        quantiles = np.asarray(estimator.predict_quantiles(like(rows, X), list(cls.levels)))
+        points = None if y is None else (table[:, column], np.asarray(y, dtype=float))
+        label = numbered(names, table.shape[1])[column]
+        display = cls(
+            values=rows[:, column],
+            quantiles=quantiles,
+            feature_name=label,
+            points=points,
+            name=name,
+        )
+        return display.plot(ax=ax)
+
+    def plot(self, ax: Any = None) -> Self:
+        """Draw again.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+
+        Returns
+        -------
+        display : QuantileFanDisplay
+        """
+        ax = new_axes(f"{type(self).__name__}.plot", ax, (5, 4))
+        for k, part in enumerate(("95 %", "80 %", "50 %")):
+            low, high = self.quantiles[:, k], self.quantiles[:, -1 - k]
+            shade = 0.15 + 0.12 * k
+            ax.fill_between(
+                self.values, low, high, color=BLUE, alpha=shade, linewidth=0, label=part
+            )
+        ax.plot(self.values, self.quantiles[:, 3], color=BLUE, linewidth=1.8, label="median")
+        if self.points is not None:
+            ax.scatter(*self.points, s=8, color=BLACK, alpha=0.5, linewidth=0)
+        ax.set(xlabel=self.feature_name, ylabel="target")
+        ax.legend(frameon=False)
+        if self.name is not None:
+            ax.set_title(self.name, loc="left")
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+
+class CoverageDisplay:
+    """Do quantiles and intervals hold what they promise? Histogram of ``cdf``, and coverage.
+
+    On the left is the histogram of ``F(y | x)``, which is flat if the density is calibrated; the
+    dashed lines hold a bar of a calibrated one with about 95 % probability. A hump says that the
+    distributions are too wide, a valley that they are too narrow. On the right is the part of the
+    targets within their intervals, against what was asked for.
+
+    It is recommended to make a display by ``from_estimator``.
+
+    Parameters
+    ----------
+    cdf : ndarray of shape (n_samples,)
+        The distribution functions at the targets.
+    coverage : ndarray of shape (n_levels,)
+        What was asked for.
+    covered : ndarray of shape (n_levels,)
+        Part of the targets within their intervals.
+    name : str or None, default=None
+        Title.
+
+    Attributes
+    ----------
+    axes_ : ndarray of matplotlib Axes, shape (2,)
+    figure_ : matplotlib Figure
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from sklearn.datasets import load_diabetes
+    >>> from skflow import FlowRegressor
+    >>> from skflow.inspection import CoverageDisplay
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> regressor = FlowRegressor(n_estimators=1, max_iter=10, random_state=0).fit(X[99:], y[99:])
+    >>> display = CoverageDisplay.from_estimator(regressor, X[:99], y[:99])
+    >>> display.covered.shape
+    (9,)
+    >>> plt.show()
+    """
+
+    def __init__(self, *, cdf: Any, coverage: Any, covered: Any, name: str | None = None) -> None:
+        self.cdf = cdf
+        self.coverage = coverage
+        self.covered = covered
+        self.name = name
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        coverage: Sequence[float] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
+        name: str | None = None,
+        axes: Any = None,
+    ) -> Self:
+        """Compute distribution functions and coverage of rows and draw them.
+
+        Parameters
+        ----------
+        estimator : object
+            A fitted ``FlowRegressor`` of a single target.
+        X : array-like of shape (n_samples, n_features)
+            Rows that were not fitted.
+        y : array-like of shape (n_samples,)
+            Their targets.
+        coverage : sequence of float, default=(0.1, ..., 0.9)
+            Of the intervals.
+        name : str or None, default=None
+            Title.
+        axes : pair of matplotlib Axes, default=None
+            Where to draw; a new figure if None.
+
+        Returns
+        -------
+        display : CoverageDisplay
+        """
+        _check_regressor(estimator, "predict_interval", cls.__name__)
+        truth, covered = np.asarray(y, dtype=float), []
+        for level in coverage:
+            low, high = np.transpose(estimator.predict_interval(X, level))
+            covered.append(np.mean((low <= truth) & (truth <= high)))
+        cdf = np.asarray(estimator.cdf(X, y))
+        display = cls(cdf=cdf, coverage=np.array(coverage), covered=np.array(covered), name=name)
+        return display.plot(axes=axes)
+
+    def plot(self, axes: Any = None) -> Self:
+        """Draw again.
+
+        Parameters
+        ----------
+        axes : pair of matplotlib Axes, default=None
+
+        Returns
+        -------
+        display : CoverageDisplay
+        """
+        if axes is None:
+            first = new_axes(f"{type(self).__name__}.plot", None, (8, 3.6))
+            figure = first.figure
+            first.remove()
+            axes = figure.subplots(1, 2)
+        left, right = axes
+        n_rows, n_bins = len(self.cdf), int(np.clip(len(self.cdf) // 20, 5, 20))
+        left.hist(self.cdf, np.linspace(0, 1, n_bins + 1), density=True, color=BLUE, alpha=0.4)
+        margin = 1.96 * np.sqrt((n_bins - 1) / n_rows)
+        left.axhline(1, color=GREY, linewidth=1)
+        for edge in (1 - margin, 1 + margin):
+            left.axhline(edge, color=GREY, linewidth=1, linestyle="--")
+        left.set(xlabel="distribution function at the target", ylabel="density", xlim=(0, 1))
+        error = 1.96 * np.sqrt(self.coverage * (1 - self.coverage) / n_rows)
+        right.fill_between(
+            self.coverage, self.coverage - error, self.coverage + error, color=LIGHT, linewidth=0
+        )
+        right.plot(self.coverage, self.coverage, color=GREY, linewidth=1)
+        right.plot(self.coverage, self.covered, color=BLUE, marker="o", markersize=4)
+        right.set(xlabel="coverage asked for", ylabel="part within intervals")
+        if self.name is not None:
+            left.set_title(self.name, loc="left")
+        self.axes_, self.figure_ = np.array([left, right]), left.figure
+        return self
