@@ -38,7 +38,7 @@ folder.mkdir(exist_ok=True)
 
 def show(figure, name):
     figure.savefig(folder / name, dpi=120)
-    print("saved", (folder / name).resolve())
+    print("saved", folder / name)
     plt.show()
 
 
