@@ -132,7 +132,7 @@ class BaseFlowDensity(Summarised, CallbackSupportMixin, FittedDensity):
         U, log_det = self._columns.training_rows(X, streams)
         self._warn(X, U)
         n_effective = effective_rows(weight, len(U))
-        n_folds, fraction = fold_sizes(self, n_effective)
+        n_folds, fraction = fold_sizes(self, n_effective, X.shape[1])
         self._n_folds = self._n_folds if continued else n_folds
         data = training_data(U, weight, device, self._split(len(U), fraction, streams))
         n_rows = data.rows.shape[1]

@@ -9,6 +9,7 @@ import math
 from numbers import Integral
 
 from ._couplings import hyperparameters
+from ._factor_model import is_dense
 from ._training import TrainingOptions
 
 #: Optimizer steps that a training aims at, within the bounds on epochs.
@@ -26,15 +27,17 @@ def batch_size(n_rows):
     return int(2 ** min(10, max(least, round(math.log2(n_rows / 64)))))
 
 
-def max_iter(steps_per_epoch, n_folds=1):
+def max_iter(steps_per_epoch, n_folds=1, rows_per_column=1.0):
     """Epochs that make about 5000 steps: at least 10 for large tables, at most 120 for small.
 
     Where the members of a cross-fit are averaged, it is half of these steps: what one lacks the
     others make up. That is for the time; fewer epochs than 120 cost likelihood on tables whose
-    columns nearly determine each other.
+    columns nearly determine each other. Below 1, ``rows_per_column`` makes the most smaller, by its
+    square.
     """
     n_steps = N_STEPS if n_folds == 1 else N_STEPS // 2
-    return min(MAX_EPOCHS, max(MIN_EPOCHS, math.ceil(n_steps / steps_per_epoch)))
+    most = MAX_EPOCHS * min(1.0, rows_per_column) ** 2
+    return max(MIN_EPOCHS, min(math.ceil(most), math.ceil(n_steps / steps_per_epoch)))
 
 
 def learning_rate_init(solver, single_layer):
@@ -101,7 +104,9 @@ def training_options(params, n_rows, n_features, n_effective=None, n_folds=1):
     single_layer = params.coupling == "affine" and not flow_config(params)["hidden_layer_sizes"]
     n_batch = min(chosen(params.batch_size, batch_size(n_effective)), n_rows)
     steps_per_epoch = max(1, n_rows // n_batch)
-    n_epochs = chosen(params.max_iter, max_iter(steps_per_epoch, n_folds))
+    # very many columns have simple components, beside which a flow of few rows has little weight
+    ratio = 1.0 if is_dense(n_effective, n_features) else n_effective / n_features
+    n_epochs = chosen(params.max_iter, max_iter(steps_per_epoch, n_folds, ratio))
     patience = chosen(params.n_iter_no_change, n_iter_no_change(n_epochs))
     return TrainingOptions(
         n_steps=max(1, round(n_epochs * steps_per_epoch)),

@@ -19,6 +19,7 @@ from scipy.special import logsumexp
 
 from ._components import FEW_ROWS, fit_components
 from ._density import call_in_blocks
+from ._factor_model import is_dense
 
 #: Members of a small table, each of which holds out one part in as many.
 N_FOLDS = 5
@@ -28,12 +29,13 @@ VALIDATION_FRACTION = 0.1
 _LEAST_WEIGHT = 0.01  # of a component that is no guard
 
 
-def fold_sizes(params, n_effective):
+def fold_sizes(params, n_effective, n_features):
     """Members that a flow of an estimator is averaged over, and the part each holds out, or None.
 
     ``params`` are the parameters of the estimator, ``n_effective`` the (effective) number of rows.
     Folds are for weights that are to be found, on tables of few rows; otherwise a flow is one
-    member.
+    member. Where there are more columns than such rows, beyond 300, log-densities differ so much
+    that one fold finds the weights.
     """
     if not params.early_stopping:
         return 1, None
@@ -41,7 +43,8 @@ def fold_sizes(params, n_effective):
         return 1, params.validation_fraction
     if params.tail_weight != "auto" or n_effective > FEW_ROWS:
         return 1, VALIDATION_FRACTION
-    return math.ceil(N_FOLDS / params.n_estimators), 1 / N_FOLDS
+    n_folds = N_FOLDS if is_dense(n_effective, n_features) else 1
+    return math.ceil(n_folds / params.n_estimators), 1 / N_FOLDS
 
 
 def fit_components_and_weights(tail_weight, flow, U, weight, data, streams, noise=0.0):

@@ -11,6 +11,7 @@ from skflow._blocks import blocks
 @pytest.mark.parametrize("n_rows", [0, 1, 10, 101])
 def test_blocks_cover_every_row_once(monkeypatch, n_rows, numbers_per_row):
     monkeypatch.setattr(_blocks, "BLOCK_SIZE", 70)
+    monkeypatch.setattr(_blocks, "LEAST_ROWS", 3)
     parts = [np.arange(n_rows)[block] for block in blocks(n_rows, numbers_per_row)]
     assert np.concatenate([*parts, []]).tolist() == list(range(n_rows))
-    assert all(0 < len(part) <= max(1, 70 // numbers_per_row) for part in parts)
+    assert all(0 < len(part) <= max(3, 70 // numbers_per_row) for part in parts)

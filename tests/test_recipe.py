@@ -22,6 +22,14 @@ def test_trainings_are_of_about_the_same_length():
             assert _recipe.N_STEPS <= n_steps < _recipe.N_STEPS + steps_per_epoch
 
 
+def test_fewer_rows_than_columns_take_fewer_epochs():
+    ratios = [10.0, 1.0, 0.9, 0.5, 0.2, 0.01]
+    n_epochs = [_recipe.max_iter(6, 5, ratio) for ratio in ratios]
+    assert n_epochs == [120, 120, 98, 30, 10, 10]
+    assert _recipe.training_options(CouplingFlowDensity(), 400, 800).n_steps == 30 * 6
+    assert _recipe.training_options(CouplingFlowDensity(), 100, 300).n_steps == 120 * 3
+
+
 def test_decay_is_stronger_where_rows_are_few():
     decays = [_recipe.alpha(n, 10, "adam", single_layer=False) for n in SIZES]
     assert decays == sorted(decays, reverse=True)

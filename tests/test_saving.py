@@ -8,8 +8,16 @@ import joblib
 import numpy as np
 import pytest
 from sklearn.datasets import load_iris
+from sklearn.linear_model import Ridge
 
-from skflow import CouplingFlowDensity, FlowOutlierDetector, StructureSearchFlow, _saving, masks
+from skflow import (
+    CouplingFlowDensity,
+    FlowOutlierDetector,
+    FlowRegressor,
+    StructureSearchFlow,
+    _saving,
+    masks,
+)
 
 X = load_iris().data
 QUICK = {"max_iter": 2, "hidden_layer_sizes": (8,), "random_state": 0}
@@ -26,6 +34,7 @@ ESTIMATORS = {
     "search as a layout": CouplingFlowDensity(
         2, mask_layout=masks.EvolutionarySearch(5, n_candidate_steps=2), **QUICK
     ),
+    "three resolutions": FlowOutlierDetector(random_state=0),
     "detector": FlowOutlierDetector(CouplingFlowDensity(2, **QUICK), random_state=0),
 }
 
@@ -48,6 +57,12 @@ def through_skops(estimator):
     wanted = skops.get_untrusted_types(data=data)
     public = {"skflow.CouplingFlowDensity", "skflow.StructureSearchFlow"}
     public |= {"skflow.FlowOutlierDetector", "skflow.masks.Repeat"}
+    public |= {"skflow.FlowRegressor"}
+    # the tree of a kernel density, which is scikit-learn's
+    public |= {
+        "sklearn.neighbors._kd_tree.KDTree",
+        "sklearn.metrics._dist_metrics.EuclideanDistance64",
+    }
     public |= {"skflow.masks.EvolutionarySearch"}
     assert set(wanted) <= public
     return skops.loads(data, trusted=wanted)
@@ -58,6 +73,17 @@ WAYS = {
     "joblib": through_joblib,
     "skops": through_skops,
 }
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_regressor_of_either_kind_comes_back_bit_equal(way):
+    features, y = X[:, :3], X[:, 3]
+    for options in ({}, {"mean_estimator": Ridge(), "bounds": (0, None)}):
+        fitted = FlowRegressor(2, **options, **QUICK).fit(features, y)
+        loaded = WAYS[way](fitted)
+        np.testing.assert_array_equal(loaded.predict(features), fitted.predict(features))
+        draws = [one.sample_y(features[:5], 3, random_state=0) for one in (loaded, fitted)]
+        np.testing.assert_array_equal(*draws)
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -10,7 +10,7 @@ from sklearn.covariance import LedoitWolf
 from skflow import CouplingFlowDensity, StructureSearchFlow, masks
 from skflow._components import FEW_ROWS, fit_components
 from skflow._flow import FlowStack
-from skflow._stacking import estimate_weights, fit_components_and_weights, floors
+from skflow._stacking import estimate_weights, fit_components_and_weights, floors, fold_sizes
 from skflow._streams import RandomStreams
 from skflow._training import make_generators
 from skflow._training_data import TrainingData
@@ -227,3 +227,11 @@ def test_far_rows_get_low_but_sane_scores(clusters):
     assert (np.diff(scores) < 0).all()
     assert scores[1] > -40
     assert scores[2] > -100
+
+
+def test_very_many_columns_are_one_fold():
+    flow = CouplingFlowDensity()
+    assert fold_sizes(flow, 500, 300) == fold_sizes(flow, 20, 30) == (5, 0.2)
+    assert fold_sizes(flow, 500, 600) == (1, 0.2)
+    assert fold_sizes(CouplingFlowDensity(n_estimators=3), 500, 300) == (2, 0.2)
+    assert fold_sizes(CouplingFlowDensity(early_stopping=False), 500, 600) == (1, None)
