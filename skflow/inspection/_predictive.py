@@ -66,7 +66,8 @@ class PredictiveDensityDisplay:
     >>> from skflow import FlowRegressor
     >>> from skflow.inspection import PredictiveDensityDisplay
     >>> X, y = load_diabetes(return_X_y=True)
-    >>> regressor = FlowRegressor(n_estimators=1, max_iter=10, random_state=0).fit(X[9:], y[9:])
+    >>> regressor = FlowRegressor(n_estimators=1, max_iter=10, random_state=0)
+    >>> regressor = regressor.fit(X[9:], y[9:])
     >>> display = PredictiveDensityDisplay.from_estimator(regressor, X[:4], y[:4])
     >>> display.density.shape
     (4, 400)
@@ -326,7 +327,8 @@ class CoverageDisplay:
     >>> from skflow import FlowRegressor
     >>> from skflow.inspection import CoverageDisplay
     >>> X, y = load_diabetes(return_X_y=True)
-    >>> regressor = FlowRegressor(n_estimators=1, max_iter=10, random_state=0).fit(X[99:], y[99:])
+    >>> regressor = FlowRegressor(n_estimators=1, max_iter=10, random_state=0)
+    >>> regressor = regressor.fit(X[99:], y[99:])
     >>> display = CoverageDisplay.from_estimator(regressor, X[:99], y[:99])
     >>> display.covered.shape
     (9,)
