@@ -15,34 +15,53 @@ from pathlib import Path
 DOCS = Path(__file__).resolve().parent
 PACKAGE = DOCS.parent / "skflow"
 WIDTH, HEIGHT, GAP_X, GAP_Y, MARGIN = 128, 26, 14, 40, 12
+#: Fill and edge of the rooms of a folder, in the order of their names; the public ones come first.
+COLOURS = (
+    *("#fdf3e3 #e69f00", "#e3eef8 #0072b2", "#e2f4ee #009e73", "#f9e9f1 #cc79a7"),
+    *("#fbe8de #d55e00", "#eaf5fc #56b4e9", "#fbf8d9 #b8a800", "#eeeeee #777777"),
+)
 STYLE = """
-rect { fill: #eef4fa; stroke: #0072b2; rx: 5 }
-rect.public { fill: #fdf3e3; stroke: #e69f00 }
+rect { rx: 5 }
 text { font: 13px sans-serif; fill: #222222; text-anchor: middle; dominant-baseline: central }
 path { stroke: #888888; fill: none; marker-end: url(#head) }
 """
 
 
 def rooms():
-    """Modules by name, with the names of those that each imports; a subpackage is one room."""
+    """Modules by dotted name, with the names of those that each imports.
+
+    A public subpackage is one room; files that only hold modules together are none.
+    """
     found = {}
     for path in sorted(PACKAGE.rglob("*.py")):
-        room = path.relative_to(PACKAGE).with_suffix("").parts[0]
-        if room != "__init__":
-            found.setdefault(room, set()).update(_imported(path))
-    return {room: below & set(found) - {room} for room, below in found.items()}
+        if path.name != "__init__.py":
+            found.setdefault(
+                _room(path.relative_to(PACKAGE).with_suffix("").parts), set()
+            )
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        if _room(parts) in found:
+            found[_room(parts)] |= {_room(target) for target in _imported(path, parts)}
+    return {room: (below & set(found)) - {room} for room, below in found.items()}
 
 
-def _imported(path):
-    names = set()
-    to_package = len(path.relative_to(PACKAGE).parts)  # dots of an import from its root
+def _room(parts):
+    return ".".join(parts) if parts[0].startswith("_") else parts[0]
+
+
+def _imported(path, parts):
+    """Parts of what a file imports of the package."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.level == to_package:
-            if node.module:
-                names.add(node.module.split(".")[0])
-            else:
-                names |= {alias.name for alias in node.names}
-    return names
+        if isinstance(node, ast.ImportFrom) and node.level:
+            start = parts[: len(parts) - node.level]
+            below = tuple(node.module.split(".")) if node.module else ()
+            if start or below:
+                yield (*start, *below)
+            yield from ((*start, *below, alias.name) for alias in node.names)
+
+
+def _folder(room):
+    return room.split(".")[0] if "." in room else ""
 
 
 def arrows(graph):
@@ -59,14 +78,14 @@ def arrows(graph):
 
 
 def floors(graph):
-    """Rooms in rows, each row above all that its rooms import."""
-    height = {}
-    for room in TopologicalSorter(graph).static_order():
-        height[room] = 1 + max((height[below] for below in graph[room]), default=-1)
-    top = max(height.values())
+    """Rooms in rows, each below all that import its rooms."""
+    level = {}
+    for room in reversed(list(TopologicalSorter(graph).static_order())):
+        above = [level[other] for other in graph if room in graph[other]]
+        level[room] = 1 + max(above, default=-1)
+    lowest = max(level.values())
     return [
-        sorted(room for room in graph if height[room] == level)
-        for level in range(top, -1, -1)
+        sorted(room for room in graph if level[room] == k) for k in range(lowest + 1)
     ]
 
 
@@ -92,11 +111,16 @@ def places(rows, pairs):
 
 def draw():
     """The picture as text."""
-    graph = rooms()
+    everywhere = "_support"  # any room may use what is there
+    graph = {
+        room: below for room, below in rooms().items() if _folder(room) != everywhere
+    }
+    graph = {room: below & set(graph) for room, below in graph.items()}
     pairs = arrows(graph)
     place = places(floors(graph), pairs)
     width = max(x for x, _ in place.values()) + WIDTH + MARGIN
-    height = max(y for _, y in place.values()) + HEIGHT + MARGIN
+    lowest = max(y for _, y in place.values()) + HEIGHT
+    height = lowest + GAP_Y + HEIGHT + MARGIN  # the folders stand below
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" '
         f'width="{width:.0f}">',
@@ -113,12 +137,24 @@ def draw():
         parts.append(
             f'<path d="M{x0},{y0}C{x0},{y0 + bend} {x1},{y1 - bend} {x1},{y1}"/>'
         )
+    colours = dict(zip(sorted({_folder(room) for room in graph}), COLOURS))
     for room, (x, y) in sorted(place.items()):
-        kind = "" if room.startswith("_") else ' class="public"'
-        parts.append(f'<rect{kind} x="{x}" y="{y}" width="{WIDTH}" height="{HEIGHT}"/>')
+        fill, edge = colours[_folder(room)].split()
         parts.append(
-            f'<text x="{x + WIDTH / 2}" y="{y + HEIGHT / 2}">{escape(room)}</text>'
+            f'<rect x="{x}" y="{y}" width="{WIDTH}" height="{HEIGHT}" fill="{fill}" '
+            f'stroke="{edge}"><title>{escape(room)}</title></rect>'
         )
+        label = escape(room.split(".")[-1])
+        parts.append(f'<text x="{x + WIDTH / 2}" y="{y + HEIGHT / 2}">{label}</text>')
+    for i, (folder, colour) in enumerate(colours.items()):
+        fill, edge = colour.split()
+        x, y = MARGIN + i * (WIDTH + GAP_X), lowest + GAP_Y
+        parts.append(
+            f'<rect x="{x}" y="{y}" width="{WIDTH}" height="{HEIGHT}" fill="{fill}" '
+            f'stroke="{edge}"/>'
+        )
+        label = folder or "public"
+        parts.append(f'<text x="{x + WIDTH / 2}" y="{y + HEIGHT / 2}">{label}</text>')
     return "\n".join([*parts, "</svg>\n"])
 
 

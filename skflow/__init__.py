@@ -1,10 +1,10 @@
 """Normalizing-flow density estimators for scikit-learn."""
 
 from . import masks
-from ._flow_density import CouplingFlowDensity
-from ._flow_regressor import FlowRegressor
-from ._outlier import FlowOutlierDetector
-from ._structure_search import StructureSearchFlow
+from ._estimators.flow_density import CouplingFlowDensity
+from ._estimators.structure_search import StructureSearchFlow
+from ._outliers.outlier import FlowOutlierDetector
+from ._regression.flow_regressor import FlowRegressor
 
 __all__ = [
     "CouplingFlowDensity",

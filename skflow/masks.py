@@ -9,11 +9,11 @@ only in `fit`; they are what the argument `mask_layout` of the estimators takes,
 parameters can be searched in a grid (`mask_layout__n_iter`).
 """
 
-from ._layout import Choice, Layout
-from ._layouts import Custom, Derived, Fixed, Parity, Random, Repeat, resolve
-from ._search import SearchRecord
-from ._search_layout import EvolutionarySearch
-from ._structures import (
+from ._structure.layout import Choice, Layout
+from ._structure.layouts import Custom, Derived, Fixed, Parity, Random, Repeat, resolve
+from ._structure.search import SearchRecord
+from ._structure.search_layout import EvolutionarySearch
+from ._structure.structures import (
     alternating,
     check_masks,
     check_n_conditioning,

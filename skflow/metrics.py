@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import mean_pinball_loss
 
-from ._typing import ArrayLike
+from ._support.typing import ArrayLike
 
 __all__ = ["PinballScorer", "crps", "log_density", "neg_crps"]
 

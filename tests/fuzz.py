@@ -164,7 +164,9 @@ class Case:
 
         def show(message, category, filename, lineno, file=None, line=None):
             frames = traceback.extract_stack()
-            if not any(f.filename.endswith(("skflow/_warnings.py", "/fuzz.py:")) for f in frames):
+            if not any(
+                f.filename.endswith(("skflow/_support/warnings.py", "/fuzz.py:")) for f in frames
+            ):
                 leaked.append(f"{category.__name__}: {message} ({filename}:{lineno})")
 
         with warnings.catch_warnings():

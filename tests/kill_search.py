@@ -24,7 +24,7 @@ import numpy as np
 from sklearn.datasets import load_wine
 
 from skflow import StructureSearchFlow
-from skflow._candidates import CandidateEvaluator
+from skflow._structure.candidates import CandidateEvaluator
 
 
 def search(checkpoint, candidate_start, n_search_iter=100):

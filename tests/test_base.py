@@ -19,7 +19,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.fixes import parse_version
 from small_flows import ESTIMATORS, flow
 
-from skflow import _training
+from skflow._flows import training as _training
 
 # ---- restarts, weights, warm starts
 

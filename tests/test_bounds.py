@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from skflow import CouplingFlowDensity, StructureSearchFlow
-from skflow._bounds import Bounds, check_bounds
+from skflow._densities.bounds import Bounds, check_bounds
 
 INF = np.inf
 QUICK = {"n_layers": 2, "hidden_layer_sizes": (16,), "max_iter": 8, "random_state": 0}

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from skflow import _candidates, masks
-from skflow._candidates import CandidateEvaluator, stack_bounds
-from skflow._training import TrainingOptions
-from skflow._training_data import TrainingData
+from skflow import masks
+from skflow._flows.training import TrainingOptions
+from skflow._flows.training_data import TrainingData
+from skflow._structure import candidates as _candidates
+from skflow._structure.candidates import CandidateEvaluator, stack_bounds
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from skflow import CouplingFlowDensity
-from skflow._columns import FARTHEST, fit_columns, grid_steps, location_and_scale
-from skflow._streams import RandomStreams
+from skflow._densities.columns import FARTHEST, fit_columns, grid_steps, location_and_scale
+from skflow._support.streams import RandomStreams
 
 
 @pytest.mark.parametrize("size", [1e-300, 1e-30, 1.0, 1e30, 1e200])

@@ -9,7 +9,7 @@ from scipy.special import logsumexp
 from sklearn.covariance import ledoit_wolf
 from sklearn.neighbors import KernelDensity
 
-from skflow._components import COMPONENTS, FEW_ROWS, fit_components
+from skflow._densities.components import COMPONENTS, FEW_ROWS, fit_components
 
 
 @pytest.fixture(scope="module")

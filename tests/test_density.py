@@ -5,8 +5,10 @@ import pytest
 from scipy import stats
 from scipy.special import logsumexp
 
-from skflow import CouplingFlowDensity, _blocks, _density
-from skflow._components import fit_components
+from skflow import CouplingFlowDensity
+from skflow._densities import density as _density
+from skflow._densities.components import fit_components
+from skflow._flows import blocks as _blocks
 
 
 @pytest.fixture(scope="module")

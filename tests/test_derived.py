@@ -8,7 +8,13 @@ from numpy.testing import assert_allclose
 from sklearn.linear_model import LinearRegression, Ridge
 
 from skflow import CouplingFlowDensity, StructureSearchFlow, masks
-from skflow._derived import _ridge_regression, code_length, derive, linear_flow, linear_optimum
+from skflow._structure.derived import (
+    _ridge_regression,
+    code_length,
+    derive,
+    linear_flow,
+    linear_optimum,
+)
 
 
 @pytest.fixture
@@ -78,7 +84,7 @@ def test_second_layer_sees_the_remains_of_the_first(rng):
 
 @pytest.mark.parametrize("at_once", [1, 20, 10**6])
 def test_linear_optimum_beats_all_of_its_swaps_and_often_all_masks(gaussian, monkeypatch, at_once):
-    monkeypatch.setattr("skflow._derived.WEIGHED_AT_ONCE", at_once)
+    monkeypatch.setattr("skflow._structure.derived.WEIGHED_AT_ONCE", at_once)
     _, covariance = gaussian
 
     def total(mask):
@@ -111,7 +117,8 @@ def test_fewer_rows_than_features_are_ridge_regression(rng):
 def test_of_very_many_features_only_the_starts_are_scored(rng, monkeypatch, d, n_scored):
     scored = []
     monkeypatch.setattr(
-        "skflow._derived.code_length", lambda X, mask, depth: scored.append(mask) or len(scored)
+        "skflow._structure.derived.code_length",
+        lambda X, mask, depth: scored.append(mask) or len(scored),
     )
     (chosen,) = derive(rng.standard_normal((30, d)), d // 2, 2, rng, max_evaluations=40)
     assert len(scored) == n_scored and (chosen == scored[0]).all()

@@ -6,11 +6,11 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 
 from skflow import CouplingFlowDensity, masks
-from skflow._callbacks import FitProgress
-from skflow._fitting import train
-from skflow._flow import FlowStack
-from skflow._training import TrainingOptions, make_generators
-from skflow._training_data import TrainingData
+from skflow._estimators.fitting import train
+from skflow._flows.flow import FlowStack
+from skflow._flows.training import TrainingOptions, make_generators
+from skflow._flows.training_data import TrainingData
+from skflow._support.callbacks import FitProgress
 
 SILENT, SHOWN = (FitProgress(CouplingFlowDensity(verbose=v), np.zeros((1, 1))) for v in (0, 1))
 

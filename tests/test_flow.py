@@ -8,7 +8,7 @@ import pytest
 import torch
 from test_couplings import plain
 
-from skflow._flow import FlowStack
+from skflow._flows.flow import FlowStack
 
 
 def random_masks(n_models, n_layers, n_features, n_transformed, seed=0):

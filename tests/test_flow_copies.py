@@ -8,7 +8,7 @@ import pytest
 import torch
 from test_flow import COUPLINGS, FLOWS, LAYOUTS, SOME, make_flow, of_models, rows_for
 
-from skflow._flow import FlowStack
+from skflow._flows.flow import FlowStack
 
 
 @pytest.fixture(params=FLOWS)

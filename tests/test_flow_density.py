@@ -8,7 +8,8 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skflow import CouplingFlowDensity, StructureSearchFlow, _layouts, masks
+from skflow import CouplingFlowDensity, StructureSearchFlow, masks
+from skflow._structure import layouts as _layouts
 from skflow.datasets import fetch_magic
 
 PAIR = np.array([[True, False, False, True], [False, True, True, False]])

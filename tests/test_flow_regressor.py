@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skflow import FlowRegressor
-from skflow._calibration import Calibration
+from skflow._regression.calibration import Calibration
 
 QUICK = {"n_estimators": 2, "max_iter": 15, "hidden_layer_sizes": (16,), "random_state": 0}
 

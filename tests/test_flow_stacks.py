@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from skflow import CouplingFlowDensity
-from skflow._flow_stacks import fit_side_by_side
-from skflow._resolutions import folds
+from skflow._outliers.flow_stacks import fit_side_by_side
+from skflow._outliers.resolutions import folds
 
 QUICK = {"n_layers": 2, "hidden_layer_sizes": (8,), "max_iter": 4, "tail_weight": 0}
 

@@ -8,7 +8,7 @@ from scipy.stats import multivariate_normal
 from sklearn.preprocessing import StandardScaler
 from small_flows import flow
 
-from skflow import _blocks
+from skflow._flows import blocks as _blocks
 
 # ---- units
 

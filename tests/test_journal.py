@@ -8,8 +8,8 @@ import pytest
 from kill_search import LoggedStacks, difference, gone_on, killed_when, search, wait_for
 
 from skflow import CouplingFlowDensity, StructureSearchFlow, masks
-from skflow._journal import SearchJournal, fingerprint
-from skflow._search import SearchRecord
+from skflow._structure.journal import SearchJournal, fingerprint
+from skflow._structure.search import SearchRecord
 
 
 def records(n):

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from skflow import masks
-from skflow._member_masks import choose_masks, stack_finalists
-from skflow._recipe import training_options
-from skflow._streams import RandomStreams
-from skflow._structure_search import StructureSearchFlow
-from skflow._training_data import TrainingData
+from skflow._estimators.recipe import training_options
+from skflow._estimators.structure_search import StructureSearchFlow
+from skflow._flows.training_data import TrainingData
+from skflow._structure.member_masks import choose_masks, stack_finalists
+from skflow._support.streams import RandomStreams
 
 STREAMS = RandomStreams(0)
 FREE = {"n_iter": 4, "n_candidate_steps": 3}

@@ -16,7 +16,8 @@ from sklearn.neighbors import KernelDensity
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PowerTransformer, StandardScaler
 
-from skflow import CouplingFlowDensity, FlowOutlierDetector, _blocks
+from skflow import CouplingFlowDensity, FlowOutlierDetector
+from skflow._flows import blocks as _blocks
 
 QUICK = {"n_layers": 4, "hidden_layer_sizes": (16,), "max_iter": 20}
 
@@ -155,6 +156,7 @@ def test_explanation_in_blocks_is_the_same(monkeypatch):
     rows = correlated(23, seed=1)
     expected = detector.explain(rows)
     monkeypatch.setattr(_blocks, "BLOCK_SIZE", 500)
+    monkeypatch.setattr(_blocks, "LEAST_ROWS", 1)
     sizes = []
     score = FlowOutlierDetector._score
     monkeypatch.setattr(

@@ -5,7 +5,7 @@ import pandas
 import pytest
 from scipy.stats import multivariate_normal, norm
 
-from skflow._reasons import conditional, explain_rows, make_report, values_to_try
+from skflow._outliers.reasons import conditional, explain_rows, make_report, values_to_try
 
 COVARIANCE = np.array([[1.0, 0.8], [0.8, 1.0]])
 SCORE = multivariate_normal([0, 0], COVARIANCE).logpdf

@@ -2,7 +2,8 @@
 
 import pytest
 
-from skflow import CouplingFlowDensity, _recipe
+from skflow import CouplingFlowDensity
+from skflow._estimators import recipe as _recipe
 
 SIZES = [20, 100, 188, 1000, 1337, 10_000, 17_118, 100_000, 1_000_000]
 

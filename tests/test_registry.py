@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from skflow import CouplingFlowDensity
-from skflow._conditioners import ACTIVATIONS
-from skflow._couplings import COUPLINGS
-from skflow._flow import FlowStack
-from skflow._optimizers import SCHEDULES, SOLVERS
+from skflow._flows.conditioners import ACTIVATIONS
+from skflow._flows.couplings import COUPLINGS
+from skflow._flows.flow import FlowStack
+from skflow._flows.optimizers import SCHEDULES, SOLVERS
 
 TABLES = [COUPLINGS, ACTIVATIONS, SOLVERS, SCHEDULES]
 

@@ -7,7 +7,7 @@ from sklearn.neighbors import KernelDensity
 from sklearn.pipeline import make_pipeline
 
 from skflow import CouplingFlowDensity
-from skflow._resolutions import N_FOLDS, cross_fit, default_densities, folds, log_rarity
+from skflow._outliers.resolutions import N_FOLDS, cross_fit, default_densities, folds, log_rarity
 
 QUICK = {"n_layers": 2, "hidden_layer_sizes": (8,), "max_iter": 2, "tail_weight": 0}
 

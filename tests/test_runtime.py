@@ -12,7 +12,7 @@ from sklearn.datasets import load_iris
 from threadpoolctl import threadpool_info
 
 from skflow import CouplingFlowDensity, FlowOutlierDetector
-from skflow._runtime import NUMBERS_A_THREAD, map_blocks, shelter, sheltered, threads_for
+from skflow._support.runtime import NUMBERS_A_THREAD, map_blocks, shelter, sheltered, threads_for
 
 X = load_iris().data
 

@@ -15,9 +15,9 @@ from skflow import (
     FlowOutlierDetector,
     FlowRegressor,
     StructureSearchFlow,
-    _saving,
     masks,
 )
+from skflow._estimators import saving as _saving
 
 X = load_iris().data
 QUICK = {"max_iter": 2, "hidden_layer_sizes": (8,), "random_state": 0}

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from skflow import masks as M
-from skflow._search import (
+from skflow._structure.search import (
     MOVES,
     candidate_streams,
     evolutionary_search,
@@ -390,7 +390,7 @@ def test_time_limit(monkeypatch):
     evaluate = make_evaluator(*START.shape)
     whole = evolutionary_search(START, evaluate, n_iter=40, seed=0)
     clock = iter(range(1000))  # a second passes between any two stacks
-    monkeypatch.setattr("skflow._search.time.monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr("skflow._structure.search.time.monotonic", lambda: float(next(clock)))
     result = evolutionary_search(START, evaluate, n_iter=40, seed=0, max_time=4)
     assert result.stop_reason == "max_time"
     assert 4 <= len(result.history) < 41

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from skflow import masks
-from skflow._search import SearchRecord
+from skflow._structure.search import SearchRecord
 
 
 def task(history=(), state=None, n_steps=100, previous=None):

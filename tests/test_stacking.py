@@ -8,12 +8,17 @@ from scipy.special import logsumexp
 from sklearn.covariance import LedoitWolf
 
 from skflow import CouplingFlowDensity, StructureSearchFlow, masks
-from skflow._components import FEW_ROWS, fit_components
-from skflow._flow import FlowStack
-from skflow._stacking import estimate_weights, fit_components_and_weights, floors, fold_sizes
-from skflow._streams import RandomStreams
-from skflow._training import make_generators
-from skflow._training_data import TrainingData
+from skflow._densities.components import FEW_ROWS, fit_components
+from skflow._densities.stacking import (
+    estimate_weights,
+    fit_components_and_weights,
+    floors,
+    fold_sizes,
+)
+from skflow._flows.flow import FlowStack
+from skflow._flows.training import make_generators
+from skflow._flows.training_data import TrainingData
+from skflow._support.streams import RandomStreams
 
 STREAMS = RandomStreams(0)
 LEAST = np.array([0.0, 0.0, 0.01, 0.01, 0.0, 0.01])

@@ -6,9 +6,10 @@ import torch
 from scipy import stats
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from skflow import _blocks, masks
-from skflow._flow import FlowStack
-from skflow._training import (
+from skflow import masks
+from skflow._flows import blocks as _blocks
+from skflow._flows.flow import FlowStack
+from skflow._flows.training import (
     Noise,
     Trainer,
     TrainingOptions,
@@ -16,7 +17,7 @@ from skflow._training import (
     make_generators,
     validation_loss,
 )
-from skflow._training_data import TrainingData
+from skflow._flows.training_data import TrainingData
 
 
 @pytest.fixture

@@ -19,8 +19,8 @@ import numpy as np
 from sklearn.datasets import load_sample_images
 
 from skflow import CouplingFlowDensity
-from skflow._ellipses import log_ellipses, precision_factors, shrunk_covariance
-from skflow._factor_model import fit_factor_model, low_rank_factor
+from skflow._densities.ellipses import log_ellipses, precision_factors, shrunk_covariance
+from skflow._densities.factor_model import fit_factor_model, low_rank_factor
 
 
 def patches(n_columns, n_rows, rng):

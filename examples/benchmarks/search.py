@@ -28,12 +28,12 @@ from speed import processor, table
 from torch import nn
 
 from skflow import masks
-from skflow._candidates import CandidateEvaluator, stack_bounds
-from skflow._optimizers import learning_rates
-from skflow._recipe import learning_rate_init
-from skflow._search import candidate_streams, evolutionary_search, shuffle
-from skflow._training import TrainingOptions
-from skflow._training_data import TrainingData
+from skflow._estimators.recipe import learning_rate_init
+from skflow._flows.optimizers import learning_rates
+from skflow._flows.training import TrainingOptions
+from skflow._flows.training_data import TrainingData
+from skflow._structure.candidates import CandidateEvaluator, stack_bounds
+from skflow._structure.search import candidate_streams, evolutionary_search, shuffle
 from skflow.datasets import fetch_magic
 
 N_FEATURES, N_LAYERS, BATCH, N_STEPS = 10, 8, 380, 50

@@ -23,7 +23,8 @@ from pathlib import Path
 import numpy as np
 import sklearn.datasets
 
-from skflow import CouplingFlowDensity, _recipe, datasets
+from skflow import CouplingFlowDensity, datasets
+from skflow._estimators import recipe as _recipe
 
 LARGE = ("magic", "turbine")
 SMALL = ("diabetes", "wine", "breast-cancer", "yeast")

@@ -42,10 +42,11 @@ import torch
 from _flows import SINGLE_LAYER, Given, Results, bits, fit, recipe, rows_of
 from scipy import stats
 
-from skflow import _recipe, masks
-from skflow._candidates import CandidateEvaluator
-from skflow._training import TrainingOptions
-from skflow._training_data import TrainingData
+from skflow import masks
+from skflow._estimators import recipe as _recipe
+from skflow._flows.training import TrainingOptions
+from skflow._flows.training_data import TrainingData
+from skflow._structure.candidates import CandidateEvaluator
 
 CONDITIONERS = {
     "single-layer": SINGLE_LAYER,

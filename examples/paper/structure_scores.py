@@ -25,7 +25,7 @@ from sklearn.covariance import ledoit_wolf
 from sklearn.feature_selection import mutual_info_regression
 
 from skflow import masks
-from skflow._derived import code_length
+from skflow._structure.derived import code_length
 
 N_ROWS = 4000  # that a score looks at
 # Tables, conditioners, structures at most, training steps and seeds.

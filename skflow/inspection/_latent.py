@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import stats
 
-from .._typing import ArrayLike
+from .._support.typing import ArrayLike
 from ._common import BLACK, LIGHT, latent_points, named_curves, new_axes
 
 if TYPE_CHECKING:

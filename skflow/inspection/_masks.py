@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._typing import ArrayLike
+from .._support.typing import ArrayLike
 from ._common import BLUE, LIGHT, check_drawable, estimator_names, new_axes
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import stats
 
-from .._typing import ArrayLike, RandomState
+from .._support.typing import ArrayLike, RandomState
 from ._common import (
     BLACK,
     LIGHT,

@@ -1,0 +1,1 @@
+"""A fitted density: columns, components, weights."""

@@ -1,0 +1,197 @@
+"""What a column is: location, scale, bounds, grid, constant, name.
+
+``Columns`` is the way from rows ``X`` in the data's units to rows ``U`` in standardised units, with
+its log-determinant, and back. A bounded column first goes through a map onto the line.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .._support.checks import name_columns
+from .._support.warnings import warn
+from .bounds import Bounds
+
+#: Standardised values are clipped to this size: farther away, squares and their sums would leave
+#: the range of numbers, and a row is as unusual as can be told.
+FARTHEST = 1e100
+#: Part of the rows from which values on a bound are worth a warning.
+MANY_ON_BOUND = 0.02
+
+
+@dataclass
+class Columns:
+    """The columns of a table, as found by ``fit_columns``.
+
+    Attributes
+    ----------
+    location, scale : ndarray of shape (d,)
+        Of the standardisation: mean and standard deviation (of what the map of its bounds makes of
+        a column), the value and 1 of a constant column, 0 and 1 without standardisation.
+    step, origin : ndarray of shape (d,)
+        Grid to which samples are rounded; step 0 for columns without one.
+    constant : ndarray of bool, shape (d,)
+    dequantized : bool
+        Whether grids were looked for.
+    bounds : Bounds
+    names : ndarray of shape (d,) or None
+    """
+
+    location: np.ndarray
+    scale: np.ndarray
+    step: np.ndarray
+    origin: np.ndarray
+    constant: np.ndarray
+    dequantized: bool
+    bounds: Bounds
+    names: np.ndarray | None = None
+
+    def forward(self, X):
+        """Standardised rows ``(n, d)`` and log-determinants ``(n,)``.
+
+        A row beyond a bound is taken to lie on it, with a log-determinant of minus infinity.
+        """
+        V, log_det = self.bounds.forward(np.clip(X, self.bounds.lower, self.bounds.upper))
+        log_det[self.bounds.outside(X).any(axis=1)] = -np.inf
+        return self._standardised(V), log_det - np.log(self.scale).sum()
+
+    def _standardised(self, V):
+        with np.errstate(over="ignore"):
+            U = (V - self.location) / self.scale
+        return np.clip(U, -FARTHEST, FARTHEST)
+
+    def inverse(self, U):
+        """Rows ``(n, d)`` in the data's units, always finite, within bounds and not yet rounded."""
+        with np.errstate(over="ignore"):
+            V = np.nan_to_num(np.nan_to_num(U) * self.scale + self.location)
+        return self.bounds.inverse(V)
+
+    def to_grid(self, X):
+        """Rows with values on a grid where their column has one."""
+        step = np.where(self.step > 0, self.step, 1.0)
+        rounded = self.origin + step * np.round((X - self.origin) / step)
+        rounded += step * (rounded < self.bounds.lower - step / 2)
+        rounded -= step * (rounded > self.bounds.upper + step / 2)
+        return np.where(self.step > 0, rounded, X)
+
+    def training_rows(self, X, streams):
+        """What a flow is trained on: standardised rows and log-determinants, as ``forward``.
+
+        A value on a grid or on a bound stands for its cell and is spread over it; constant columns
+        get standard normal noise.
+        """
+        V, log_det = self.bounds.forward(self.spread(X, streams("grid")))
+        U, constant = self._standardised(V), self.constant | constant_columns(X)
+        U[:, constant] += streams("constant columns").standard_normal((len(U), constant.sum()))
+        return U, log_det - np.log(self.scale).sum()
+
+    def spread(self, X, rng):
+        """The rows with values on a grid or a bound somewhere in their cells."""
+        width = np.where(self.step > 0, self.step, self.bounds.cell_widths(X))
+        return X + rng.uniform(-0.5, 0.5, X.shape) * width
+
+    def warn(self, X, U):
+        """Warn of columns that have no density, or one that means little.
+
+        ``X`` are the rows of a fit, and ``U`` what the flow is trained on.
+        """
+        constant = constant_columns(X)
+        few = np.array([len(np.unique(column)) for column in X.T]) <= len(X) / 20
+        few &= ~constant & (not self.dequantized)
+        if few.any():
+            warn(
+                f"{self.named(few)} nearly discrete: at most one distinct value in 20 rows. A "
+                "density can grow without bound at values that repeat, so likelihoods compare only "
+                "between models of the same columns at the same resolution. Set dequantize=True to "
+                "spread each value evenly over its cell of the grid, or leave such columns out.",
+            )
+        if constant.any():
+            warn(
+                f"{self.named(constant)} constant and has no density. It is modelled as a normal "
+                "distribution of variance 1 around its value; leave it out to avoid this.",
+            )
+        copies = copied_columns(U)
+        if copies.any():
+            warn(
+                f"{self.named(copies)} a copy of another column, perhaps in another unit: the "
+                "density is unbounded there and the likelihood means little. Leave the copies out.",
+            )
+        share = self.bounds.on_bound(X).mean(axis=0)
+        many = (share > MANY_ON_BOUND) & ~constant & (self.step == 0)
+        if many.any():
+            warn(
+                f"{self.named(many)} exactly on a bound in up to {share[many].max():.0%} of the "
+                "rows. Such values are spread over a narrow cell around the bound, and samples "
+                "beyond it are put on it, so that their number is right; but the density on the "
+                "bound depends on the width of that cell."
+            )
+
+    def named(self, selected):
+        """The selected columns in words, as the beginning of a sentence."""
+        one = selected.sum() == 1
+        return ("Column {} is" if one else "Each of the columns {} is").format(
+            name_columns(selected, self.names)
+        )
+
+
+def fit_columns(X, weight=None, *, standardize=True, dequantize=False, bounds=None, names=None):
+    """The ``Columns`` of rows ``(n, d)`` with weights ``(n,)`` or None.
+
+    ``bounds`` are as ``check_bounds`` returns them; None leaves all columns open. Rows beyond them
+    are an error.
+    """
+    infinite = np.full(X.shape[1], np.inf)
+    step = grid_steps(X) if dequantize else np.zeros(X.shape[1])
+    fitted = Bounds(*((-infinite, infinite) if bounds is None else bounds))
+    fitted.check(X, names)
+    fitted.fit(X, step)
+    constant = constant_columns(X)
+    location, scale = np.zeros(X.shape[1]), np.ones(X.shape[1])
+    if standardize:
+        V, _ = fitted.forward(X)
+        location, scale = location_and_scale(V, weight)
+        location[constant], scale[constant] = V[0, constant], 1
+    return Columns(location, scale, step, X.min(axis=0), constant, dequantize, fitted, names)
+
+
+def location_and_scale(V, weight):
+    """Mean and standard deviation of the columns."""
+    # in units of the largest value, so that squares neither overflow nor vanish
+    size = np.abs(V).max(axis=0)
+    size[size == 0] = 1
+    unit = V / size
+    location = np.average(unit, axis=0, weights=weight)
+    scale = np.sqrt(np.average((unit - location) ** 2, axis=0, weights=weight))
+    # a spread that is too small to divide by counts as the smallest that is not
+    return location * size, np.maximum(scale * size, np.finfo(np.float64).tiny)
+
+
+def constant_columns(X):
+    rounding = 10 * np.finfo(np.float64).eps * np.abs(X).max(axis=0)
+    return np.ptp(X, axis=0) <= rounding
+
+
+def grid_steps(X):
+    """The step of columns whose values lie on a grid with repetitions, 0 for the others.
+
+    Such columns are counts, codes or rounded measurements: at most half as many values as rows,
+    all of them whole multiples of the smallest gap apart.
+    """
+    steps = np.zeros(X.shape[1])
+    for j, column in enumerate(X.T):
+        values = np.unique(column)
+        if 1 < len(values) <= len(column) / 2:
+            step = np.diff(values).min()
+            multiples = (values - values[0]) / step
+            if np.abs(multiples - np.round(multiples)).max() < 1e-3:
+                steps[j] = step
+    return steps
+
+
+def copied_columns(table):
+    """Which columns are an earlier one up to shift, scale and rounding."""
+    if len(table) < 3:  # two rows always lie on a line
+        return np.zeros(table.shape[1], dtype=bool)
+    with np.errstate(all="ignore"):  # of what overflows, nothing is said
+        correlation = np.atleast_2d(np.corrcoef(table, rowvar=False))
+    return (np.triu(np.abs(correlation), 1) > 1 - 1e-12).any(axis=0)

@@ -1,0 +1,1 @@
+"""The density estimators, and what they share."""

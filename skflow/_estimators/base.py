@@ -1,0 +1,251 @@
+"""How a density estimator of the package is fitted, wherever its masks come from."""
+
+from __future__ import annotations
+
+import time
+from numbers import Integral, Real
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from sklearn.base import (
+    _fit_context,
+)
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
+
+from .._densities.bounds import check_bounds
+from .._densities.columns import fit_columns
+from .._densities.density import Density
+from .._densities.stacking import fit_components_and_weights, fold_sizes
+from .._densities.weights import effective_rows, weighted_rows
+from .._flows.conditioners import ACTIVATIONS
+from .._flows.couplings import COUPLINGS
+from .._flows.flow import FlowStack
+from .._flows.optimizers import SCHEDULES, SOLVERS
+from .._flows.training import make_generators
+from .._flows.training_data import split_rows, training_data
+from .._structure.member_masks import choose_masks, describe_search, stack_finalists, stack_starts
+from .._support.callbacks import CallbackSupportMixin, FitProgress
+from .._support.checks import checked_rows
+from .._support.device import check_device
+from .._support.runtime import atomic, sheltered
+from .._support.streams import RandomStreams
+from .._support.typing import ArrayLike
+from .continuation import check_unchanged, fixed_parameters
+from .fitting import best_starts, train
+from .inference import FittedDensity
+from .recipe import flow_config, training_options
+from .summary import Summarised, account_for
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class BaseFlowDensity(Summarised, CallbackSupportMixin, FittedDensity):
+    """Base of the density estimators: everything but where the masks come from.
+
+    A subclass defines the constructor and ``_layout()``, which returns the layout object.
+    """
+
+    _parameter_constraints = {
+        "n_layers": [Interval(Integral, 1, None, closed="left")],
+        "n_conditioning": [
+            Interval(Integral, 1, None, closed="left"),
+            Interval(RealNotInt, 0, 1, closed="neither"),
+            None,
+        ],
+        "coupling": [StrOptions(COUPLINGS.keys())],
+        "n_bins": [Interval(Integral, 2, 500, closed="both")],
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "activation": [StrOptions(ACTIVATIONS.keys())],
+        "standardize": ["boolean"],
+        "bounds": "no_validation",  # check_bounds says what is allowed
+        "dequantize": ["boolean"],
+        "noise": [Interval(Real, 0, None, closed="left")],
+        "tail_weight": [Interval(Real, 0, 1, closed="left"), StrOptions({"auto"})],
+        "n_estimators": [Interval(Integral, 1, None, closed="left")],
+        "n_init": [Interval(Integral, 1, None, closed="left")],
+        "solver": [StrOptions(SOLVERS.keys())],
+        "learning_rate": [StrOptions(SCHEDULES.keys())],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
+        "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "max_iter": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither"), StrOptions({"auto"})],
+        "n_iter_no_change": [
+            Interval(Integral, 1, None, closed="left"),
+            StrOptions({"auto"}),
+            None,
+        ],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "warm_start": ["boolean"],
+        "device": [str],
+        "verbose": ["verbose"],
+        "random_state": ["random_state"],
+    }
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    @atomic
+    @sheltered
+    def fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
+        """Fit the flow by maximum likelihood.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Training data; nothing needs to be scaled.
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, at least 0; only their ratios matter. Rows of weight 0 are left
+            out.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            If X, the weights, the masks or an argument cannot be used; the sentence says which
+            value, and what is allowed. A failed or interrupted ``fit`` leaves the estimator as it
+            was before.
+        """
+        self._fit(X, sample_weight)
+        return self
+
+    def _fit(self, X, sample_weight):
+        started = time.perf_counter()
+        continued = self.warm_start and hasattr(self, "_density")
+        X, weight = weighted_rows(checked_rows(self, X, ensure_min_samples=2), sample_weight)
+        device = check_device(self.device)
+        if continued:
+            check_unchanged(self._fixed, fixed_parameters(self, self._layout()))
+            self._columns.bounds.check(X, self._columns.names)
+        else:
+            self._start(X, weight)
+        self._n_fits += 1
+        progress = FitProgress(self, X)
+        streams = RandomStreams(self._seed)
+        U, log_det = self._columns.training_rows(X, streams)
+        self._warn(X, U)
+        n_effective = effective_rows(weight, len(U))
+        n_folds, fraction = fold_sizes(self, n_effective, X.shape[1])
+        self._n_folds = self._n_folds if continued else n_folds
+        data = training_data(U, weight, device, self._split(len(U), fraction, streams))
+        n_rows = data.rows.shape[1]
+        n_effective *= n_rows / len(U)
+        options = training_options(self, n_rows, X.shape[1], n_effective, self._n_folds)
+        structures = self._structures(data, options, streams, continued, progress, log_det)
+        kept = continued and np.array_equal(structures, self._masks_in_use())
+        previous = self._density.flow if kept else None
+        flow = self._train(structures, previous, options, data, streams, progress, log_det)
+        components, weights, held_out = fit_components_and_weights(
+            self.tail_weight, flow, U, weight, data, streams, self.noise
+        )
+        self.weights_, self.component_names_ = weights, np.array(["flow", *components])
+        self.tail_weight_ = float(weights[1:].sum())
+        self._density = Density(self._columns, flow, components, weights, device=self.device)
+        self._account = account_for(options, data, log_det, held_out, started)
+        progress.close()
+
+    def _start(self, X, weight):
+        """What a first fit fixes for those that a warm start adds to it."""
+        self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        self._n_fits = 0
+        self._fixed = fixed_parameters(self, self._layout())
+        names = getattr(self, "feature_names_in_", None)
+        self._columns = fit_columns(
+            X,
+            weight,
+            standardize=self.standardize,
+            dequantize=self.dequantize,
+            bounds=check_bounds(self.bounds, X.shape[1], names),
+            names=names,
+        )
+
+    def _warn(self, X, U):
+        self._columns.warn(X, U)
+
+    def _split(self, n_rows, fraction, streams):
+        """Training and validation rows of the members, the folds of a flow side by side."""
+        return split_rows(n_rows, self.n_estimators * self._n_folds, fraction, streams)
+
+    def _masks_in_use(self):
+        """Those of the flows ``(n_estimators, 1, L, d)``."""
+        return self._density.flow.masks[:: self._n_folds, None]
+
+    def _structures(self, data, options, streams, continued, progress, log_det):
+        """What the flows may have for masks ``(n_estimators, n_finalists, L, d)``.
+
+        Chosen from what the first fold of each may see; those in use, if a warm start has nothing
+        new to choose.
+        """
+        previous = self._choices if continued else [None] * self.n_estimators
+        mean_log_det = data.mean(log_det, data.rows)
+        choices = choose_masks(
+            self._layout(),
+            self.n_layers,
+            self.n_conditioning,
+            data.first_of_each(self._n_folds),
+            options,
+            flow_config(self),
+            streams,
+            previous,
+            repeatable=self.random_state is not None,
+            log_det=mean_log_det,
+            progress=progress,
+        )
+        if all(new is old for new, old in zip(choices, previous)):
+            return self._masks_in_use()
+        self._choices = choices
+        describe_search(self, choices, mean_log_det)
+        return stack_finalists(choices)
+
+    def _train(self, structures, previous, options, data, streams, progress, log_det):
+        """Train the members from several starts, or on from a previous stack; the best of each.
+
+        A start is one of a flow's structures, with parameters of its own for each fold. What there
+        is to tell of the training becomes fitted attributes.
+        """
+        n_members, n_starts = len(data.rows), structures.shape[1]
+        n_starts *= self.n_init if previous is None else 1
+        seeds = streams("training", self._n_fits).randint(2**31 - 1, size=n_members * n_starts)
+        generators = make_generators(seeds)
+        device = data.table.device
+        if previous is None:
+            stacked = stack_starts(structures, self._n_folds, self.n_init)
+            flow = FlowStack(stacked, **flow_config(self), device=device).initialize(generators)
+        else:
+            flow = previous.to(dtype=torch.float32, device=device)
+
+        def served(scores):
+            best = best_starts(scores, n_starts, self._n_folds)
+            members = flow.take(best).to(dtype=torch.float64, device="cpu")
+            return {"_density": Density(self._columns, members, device=self.device)}
+
+        starts = data.repeated(n_starts)
+        result = train(flow, options, starts, generators, progress, log_det, served)
+        best = best_starts(result.score, n_starts, self._n_folds)
+        flow = flow.take(best).to(dtype=torch.float64, device="cpu")
+        self._describe(flow, result, best, data, log_det)
+        return flow
+
+    def _describe(self, flow, result, best, data, log_det):
+        """Set the fitted attributes that tell of the members and their training."""
+        masks = flow.masks[:: self._n_folds]
+        self.masks_ = masks[0] if len(masks) == 1 else masks
+        self.n_parameters_ = flow.n_models * flow.n_parameters
+        self.n_iter_ = int(result.n_epochs[best].max())
+        # standardised units -> the data's
+        self.loss_curve_ = [
+            float(c[best].mean() - data.mean(log_det, data.rows))
+            for c in result.loss_curve[: self.n_iter_]
+        ]
+        self.validation_scores_ = [
+            float(data.mean(log_det, data.validation_rows) - c[best].mean())
+            for c in result.validation_curve[: self.n_iter_]
+        ] or None
+        self._n_features_out = self.n_features_in_

@@ -1,0 +1,211 @@
+"""What a fitted density answers: log-densities, samples, the latent space and back."""
+
+from __future__ import annotations
+
+import math
+from numbers import Integral
+
+import numpy as np
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    DensityMixin,
+    TransformerMixin,
+)
+from sklearn.utils.validation import check_is_fitted
+
+from .._densities.weights import weighted_rows
+from .._support.checks import checked_points, checked_rows, checked_state
+from .._support.runtime import sheltered
+from .._support.typing import ArrayLike, RandomState
+from .output import in_configured_container
+from .saving import PlainState
+
+
+class FittedDensity(
+    PlainState, ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseEstimator
+):
+    """Base of estimators whose ``fit`` sets ``_density`` and ``_n_folds``."""
+
+    def _checked(self, X):
+        check_is_fitted(self)
+        return checked_rows(self, X, reset=False)
+
+    @sheltered
+    def score_samples(self, X: ArrayLike) -> np.ndarray:
+        """Log-density of each row, in the data's own units.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        log_density : ndarray of shape (n_samples,)
+            In nats. May be positive: a density, unlike a probability, can exceed 1.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If X is no table of finite numbers with the columns of ``fit``.
+        """
+        X = self._checked(X)
+        return self._density.log_prob(X)
+
+    @sheltered
+    def score(
+        self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None
+    ) -> float:
+        """Mean log-density of the rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, as in ``fit``.
+
+        Returns
+        -------
+        score : float
+            In nats a row; higher is better.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If X is no table of finite numbers with the columns of ``fit``.
+        """
+        X, weight = weighted_rows(self._checked(X), sample_weight, n_least=1)
+        return float(np.average(self._density.log_prob(X), weights=weight))
+
+    def bits_per_dim(
+        self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None
+    ) -> float:
+        """Negative mean log-density in bits a dimension, as Gonsior et al. (2021) report it.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        bits_per_dim : float
+            ``-score(X) / (n_features * log(2))``; lower is better. It depends on the data's units.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If X is no table of finite numbers with the columns of ``fit``.
+        """
+        score = self.score(X, sample_weight=sample_weight)
+        return -score / (self.n_features_in_ * math.log(2))
+
+    @sheltered
+    def sample(self, n_samples: int = 1, random_state: RandomState = None) -> np.ndarray:
+        """Draw rows from the fitted density.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Number of rows, at least 1.
+        random_state : int, RandomState instance or None, default=None
+            An integer makes the draw reproducible.
+
+        Returns
+        -------
+        X : ndarray or DataFrame of shape (n_samples, n_features)
+            In the data's own units; a data frame where ``fit`` was given one and ``set_output`` or
+            ``set_config(transform_output=...)`` asks for it.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If ``n_samples`` is no integer of at least 1.
+        """
+        check_is_fitted(self)
+        if not isinstance(n_samples, Integral) or n_samples < 1:
+            raise ValueError(f"n_samples={n_samples!r} is not possible. Give an integer >= 1.")
+        drawn = self._density.sample(n_samples, checked_state(random_state))
+        return in_configured_container(self, drawn)
+
+    @sheltered
+    def transform(self, X: ArrayLike) -> np.ndarray:
+        """Map rows to the latent space, where the flow's density is the standard normal.
+
+        On a table of few rows, where the members of a cross-fit are averaged, it is that of the
+        first.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        Z : ndarray of shape (n_samples, n_features)
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If X is no table of finite numbers with the columns of ``fit``, or if there are
+            several members, each with a latent space of its own.
+        """
+        X = self._checked(X)
+        self._check_single("transform")
+        return self._density.member(0).to_latent(X)[0]
+
+    @sheltered
+    def inverse_transform(self, X: ArrayLike) -> np.ndarray:
+        """Map points of the latent space to the data's.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Points of the latent space.
+
+        Returns
+        -------
+        X_original : ndarray of shape (n_samples, n_features)
+            In the data's own units.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If X is no table of finite numbers with as many columns as ``fit`` had, or if there are
+            several members, each with a latent space of its own.
+        """
+        check_is_fitted(self)
+        X = checked_points(X)
+        if X.shape[1] != self.n_features_in_:
+            raise ValueError(
+                f"X has {X.shape[1]} features, but the latent space has {self.n_features_in_}."
+            )
+        self._check_single("inverse_transform")
+        return self._density.member(0).from_latent(X)[0]
+
+    def _check_single(self, method):
+        if self._density.flow.n_models > self._n_folds:
+            raise ValueError(
+                f"{method} needs a single flow, but n_estimators={self.n_estimators} members each "
+                "have a latent space of their own. Set n_estimators=1."
+            )
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = []  # float64 in any case
+        return tags

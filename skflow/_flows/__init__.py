@@ -1,0 +1,1 @@
+"""Stacks of flows and their training."""

@@ -1,0 +1,1 @@
+"""The outlier detector: scores at several resolutions, calibration, reasons."""

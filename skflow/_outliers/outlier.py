@@ -1,0 +1,435 @@
+"""FlowOutlierDetector: outliers, their p-values and reasons, from any densities."""
+
+from __future__ import annotations
+
+from functools import partial
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.base import OutlierMixin, _fit_context, clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils import check_random_state, get_tags
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.metaestimators import _BaseComposition
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from .._estimators.saving import PlainState
+from .._support.runtime import atomic, sheltered
+from .._support.typing import ArrayLike, RandomState
+from .conformal import ConformalMixin, check_part, selected
+from .reasons import explain_rows, make_report, values_to_try
+from .resolutions import (
+    check_pairs,
+    cross_fit,
+    default_densities,
+    folds,
+    log_rarity,
+    seeded,
+    warn_of_columns,
+)
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class FlowOutlierDetector(PlainState, ConformalMixin, OutlierMixin, _BaseComposition):
+    """Detection of outliers as rows that are unusual, with p-values and reasons.
+
+    ``fit`` sets a part of the rows aside, fits densities to the others, and scores those set aside.
+    These calibrate the p-values (split conformal prediction [1]_): the p-value of a new row is its
+    rank among them. Whatever the densities are like, even bad ones, the p-value of a row that comes
+    from where the rows of ``fit`` come from is at most ``a`` with a probability of at most ``a``.
+    Better densities find more outliers.
+
+    A row can be unusual in the finest detail (a dependence is broken) or only from afar (it lies in
+    a cluster of its own), and no single density is right for both. So the default has three, from
+    fine to coarse, and a row is as unusual as it is to the one that it is most unusual to: a flow;
+    a kernel in the latent space of a flow that is trained with noise; a kernel on the standardised
+    columns.
+
+    Parameters
+    ----------
+    density : estimator, list of (str, estimator) or None, default=None
+        Anything with ``fit`` and ``score_samples``: a flow, a ``GaussianMixture``, a
+        ``KernelDensity``, a pipeline that ends with one of these; or several with their names, the
+        finest first, as it gives the reasons. They are cloned; parameters named ``random_state``
+        that are None follow the detector's. None means the three above. Several are fitted to four
+        folds of the rows each; flows with ``tail_weight=0`` that differ in their noise only (also
+        at the beginning of pipelines) are trained in one program. In a
+        ``sklearn.frozen.FrozenEstimator``, a density that is fitted already is not fitted again.
+    contamination : "auto" or float, default="auto"
+        Sets the threshold of ``predict``. A number in (0, 0.5] is the part of the rows of ``fit``
+        that it calls outliers. "auto" calls a row an outlier if its p-value is at most 0.05 (or
+        the least one possible, where fewer than 19 rows are set aside), so that about one in 20
+        ordinary rows is a false alarm, however many outliers there are.
+    calibration_fraction : float, default=0.2
+        Part of the rows set aside, in (0, 1], rounded up. With ``n`` of them no p-value is below
+        ``1 / (n + 1)``. 1 is for a single frozen density only.
+    trim : float, default=0.0
+        Part of the rows, in [0, 0.5), that is taken for outliers among those of ``fit``: the
+        densities are fitted, and again without this part of the most unusual rows. Rows set aside
+        are never left out, so that p-values are as valid as without.
+    random_state : int, RandomState instance or None, default=None
+        Which rows are set aside, folds, and the densities' own choices. An integer makes ``fit``
+        reproducible.
+
+    Attributes
+    ----------
+    densities_ : dict of str to list of estimator
+        The fitted densities, one for each fold; a single one is ``densities_["density"][0]``.
+    density_ : estimator
+        The fitted density, if a single one was given.
+    reference_scores_ : dict of str to ndarray
+        If there are several, for each the scores of the rows that it was fitted to, each by the
+        fold that left it out, ascending. They tell how rare a score is.
+    offset_ : float
+        The threshold: rows whose ``score_samples`` is lower are outliers.
+    calibration_scores_ : ndarray of shape (n_calibration_samples,)
+        Scores of the rows set aside, in nats, ascending.
+    n_features_in_ : int
+        Number of features seen during ``fit``.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Their names, if X had string names.
+
+    See Also
+    --------
+    CouplingFlowDensity : The flow of the default, with its defaults for a density.
+    sklearn.ensemble.IsolationForest : Faster, and better where outliers of the fit form a cluster.
+
+    Notes
+    -----
+    There are no sample weights: the p-values need rows that all count the same.
+
+    The p-values of the rows of ``fit`` themselves are no such ranks among other rows. With a single
+    density they err on the safe side if it is higher at the rows that it was fitted to, as is
+    usual; with several each row counts as new to one fold in four.
+
+    References
+    ----------
+    .. [1] Bates, S., Candès, E., Lei, L., Romano, Y., Sesia, M., "Testing for outliers with
+       conformal p-values", The Annals of Statistics 51 (1), 149-178, 2023.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skflow import FlowOutlierDetector
+    >>> X = load_iris(as_frame=True).data
+    >>> detector = FlowOutlierDetector(random_state=0).fit(X)
+    >>> strange = X[:1].assign(**{"petal width (cm)": 2.5})  # no setosa
+    >>> detector.predict(strange)
+    array([-1])
+    >>> detector.pvalue(strange) < 0.05
+    array([ True])
+    >>> detector.report(strange).column_1[0]
+    'petal width (cm)'
+    """
+
+    _parameter_constraints = {
+        "density": [HasMethods(["fit", "score_samples"]), list, None],
+        "contamination": [StrOptions({"auto"}), Interval(Real, 0, 0.5, closed="right")],
+        "calibration_fraction": [Interval(Real, 0, 1, closed="right")],
+        "trim": [Interval(Real, 0, 0.5, closed="left")],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        density: Any = None,
+        *,
+        contamination: float | str = "auto",
+        calibration_fraction: float = 0.2,
+        trim: float = 0.0,
+        random_state: RandomState = None,
+    ) -> None:
+        self.density = density
+        self.contamination = contamination
+        self.calibration_fraction = calibration_fraction
+        self.trim = trim
+        self.random_state = random_state
+
+    # ---- fitting
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    @atomic
+    @sheltered
+    def fit(self, X: ArrayLike, y: object = None) -> Self:
+        """Fit the density to a part of the rows and calibrate with the others.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, of which most are ordinary. Outliers among them make p-values larger.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            If X or an argument cannot be used, if too few rows are left to fit the density to, or
+            if the density has scores that are not numbers. A failed or interrupted ``fit`` leaves
+            the detector as it was before.
+        """
+        with np.errstate(invalid="ignore"):  # a sum of infinities of both signs
+            X = validate_data(
+                self, X, dtype=np.float64, ensure_all_finite=False, ensure_min_samples=2
+            )
+        rng = check_random_state(self.random_state)
+        fitted, held_out = self._split(len(X), rng)
+        self._fit_trimmed(X[fitted], rng)
+        if self.density is None:
+            warn_of_columns(X, getattr(self, "feature_names_in_", None))
+        scores = self._scores(X)
+        calibration_scores = np.sort(scores[held_out])
+        self.offset_ = self._threshold(scores, calibration_scores)
+        self.calibration_scores_ = calibration_scores
+        self._tried = values_to_try(X)
+        return self
+
+    def _split(self, n_rows, rng):
+        """Rows to fit the densities to, and rows to set aside."""
+        n_held_out = int(np.ceil(self.calibration_fraction * n_rows))
+        if n_rows - n_held_out < 2 and not isinstance(self.density, FrozenEstimator):
+            raise ValueError(
+                f"calibration_fraction={self.calibration_fraction} sets {n_held_out} of "
+                f"n_samples={n_rows} rows aside, which leaves fewer than 2 to fit the density to. "
+                "Give more rows or lower calibration_fraction."
+            )
+        order = rng.permutation(n_rows)
+        return order[n_held_out:], order[:n_held_out]
+
+    def _fit_trimmed(self, X, rng):
+        """Fit to the rows, and again without the most unusual of them."""
+        self._fit_densities(X, rng)
+        n_trimmed = int(self.trim * len(X))
+        if n_trimmed > 0:
+            kept = np.argsort(self._scores(X), kind="stable")[n_trimmed:]
+            self._fit_densities(X[np.sort(kept)], rng)
+
+    def _fit_densities(self, X, rng):
+        """Set ``densities_`` and ``reference_scores_``."""
+        self.reference_scores_ = {}
+        if self.density is not None and not isinstance(self.density, list):
+            density = seeded(clone(self.density), rng)
+            self.densities_ = {"density": [density.fit(self._named(X), None)]}
+            self.density_ = density
+            return
+        vars(self).pop("density_", None)
+        given = default_densities(len(X)) if self.density is None else self.density
+        check_pairs(given)
+        densities = [(name, seeded(clone(density), rng)) for name, density in given]
+        held_out, others = folds(len(X), rng)
+        self.densities_ = cross_fit(densities, self._named(X), held_out, others)
+        for name, fitted in self.densities_.items():
+            scores = [self._score(density, X[rows]) for density, rows in zip(fitted, held_out)]
+            self.reference_scores_[name] = np.sort(np.concatenate(scores))
+
+    # ---- inference
+
+    def _checked(self, X):
+        check_is_fitted(self)
+        with np.errstate(invalid="ignore"):
+            return validate_data(self, X, dtype=np.float64, ensure_all_finite=False, reset=False)
+
+    def _named(self, X):
+        """The rows as the density sees them: with the names of the columns, if there are any."""
+        if not hasattr(self, "feature_names_in_"):
+            return X
+        import pandas
+
+        return pandas.DataFrame(X, columns=self.feature_names_in_)
+
+    def _score(self, density, X):
+        """Scores of rows by a single fitted density, which have to be numbers."""
+        scores = np.asarray(density.score_samples(self._named(X)), dtype=np.float64)
+        n_unusable = np.sum(np.isnan(scores) | np.isposinf(scores))
+        if scores.shape != (len(X),) or n_unusable:
+            raise ValueError(
+                f"score_samples of density={density!r} has to give a number for each of {len(X)} "
+                f"rows, but gave an array of shape {scores.shape} in which {n_unusable} values "
+                "are NaN or infinite. Look for huge values in X, or take another density."
+            )
+        return scores
+
+    def _score_by(self, name, X):
+        """Scores of rows by a density, the mean over the folds."""
+        return np.mean([self._score(density, X) for density in self.densities_[name]], axis=0)
+
+    def _rarities(self, X):
+        """Logarithms ``(n_densities, n)`` of how rare the rows are at each resolution."""
+        return np.array(
+            [log_rarity(self._score_by(name, X), r) for name, r in self.reference_scores_.items()]
+        )
+
+    def _scores(self, X):
+        if not self.reference_scores_:
+            return self._score_by("density", X)
+        return self._rarities(X).min(axis=0)
+
+    @sheltered
+    def score_samples(self, X: ArrayLike) -> np.ndarray:
+        """Score of each row: the lower, the more unusual.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,)
+            In nats. Of a single density its log-densities, in the data's units (or what its
+            ``score_samples`` says). Of several the lowest of their logarithms of the part of
+            ordinary rows that are as unusual to a density: at -3 about one row in 20 is, to the
+            density that finds it most unusual. Below the lowest tenth of the rows the logarithm
+            goes on in the slope of the tail, so that outliers have an order, too.
+        """
+        X = self._checked(X)
+        return self._scores(X)
+
+    @sheltered
+    def explain(self, X: ArrayLike) -> np.ndarray:
+        """How much each feature contributes to how unusual a row is.
+
+        The contribution of feature ``j`` is what the log-density of the row would gain, on
+        average, if the feature alone were drawn anew from the model's conditional distribution
+        given all the others::
+
+            E[log p(v, x_others)] - log p(x_j, x_others),    v ~ p(v | x_others)
+
+        As ``log p(x_others)`` cancels, this is the surprise ``-log p(x_j | x_others)`` less its
+        mean, the entropy of the conditional distribution. Over rows drawn from the model its mean
+        is 0. It does not depend on the units of the features. In a Gaussian it is
+        ``(z**2 - 1) / 2``, with the standardised residual ``z`` of a regression of the feature on
+        all others. A value that is usual by itself contributes much if it does not go with the
+        others.
+
+        Values ``v`` are the row's own, quantiles of those of the rows of ``fit`` and some beyond
+        their range, then more around the likeliest one; the mean is an integral over these. So
+        nothing is random. About 60 rows are scored for each feature of each row: choose the rows
+        that need an explanation.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        contributions : ndarray of shape (n_samples, n_features)
+            In nats. Large where the feature does not go with the others, about 0 or below where it
+            does. They do not add up to the score: features that depend on each other may all gain
+            from the same error or, if it takes two to mend a row, none of them much.
+        """
+        return self._reasons(self._checked(X))[0]
+
+    def _reasons(self, X, coverage=None):
+        """Contributions and intervals of usual values, by the first density."""
+        score = partial(self._score_by, next(iter(self.densities_)))
+        return explain_rows(score, X, self._tried, coverage)
+
+    @sheltered
+    def report(
+        self, X: ArrayLike, n: int | None = 20, *, fdr: float | None = None, coverage: float = 0.9
+    ) -> Any:
+        """Table of the most unusual rows, with reasons that people can read.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows. A DataFrame's index names those of the report.
+        n : int, default=20
+            At most so many rows, those of the lowest scores.
+        fdr : float or None, default=None
+            A number in (0, 1) reports the rows that ``select(X, fdr=fdr)`` selects, however many,
+            instead.
+        coverage : float, default=0.9
+            Of the intervals of usual values, in (0, 1).
+
+        Returns
+        -------
+        report : pandas.DataFrame
+            The most unusual row first, with
+
+            - ``score`` and ``pvalue``;
+            - of several densities, ``density``: to which the row is the most unusual; and
+              ``score_<name>``: what each of them says, of which ``score`` is the lowest;
+            - for k = 1, 2, 3: ``column_k``, the column with the k-th largest contribution;
+              ``value_k``; ``usual_from_k`` and ``usual_to_k``, a central interval of the
+              conditional distribution of the column given all the others of the row; ``nats_k``,
+              the contribution as of ``explain``. Contributions below 3 nats are left out; where
+              none is larger, ``column_1`` says "no single column".
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        ValueError
+            If an argument cannot be used.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise ImportError("report needs pandas: install it, or use explain.") from error
+        if not isinstance(n, Integral) or n < 1:
+            raise ValueError(f"n={n!r} is not possible. Give an integer of at least 1.")
+        check_part("coverage", coverage)
+        if fdr is not None:
+            check_part("fdr", fdr)
+        index = getattr(X, "index", None)
+        X = self._checked(X)
+        scores = self._scores(X)
+        pvalues = self._pvalues(scores)
+        order = np.argsort(scores, kind="stable")
+        rows = order[:n] if fdr is None else order[selected(pvalues, fdr)[order]]
+        columns = {"score": scores[rows], "pvalue": pvalues[rows]}
+        if self.reference_scores_:
+            by_density = dict(zip(self.reference_scores_, self._rarities(X[rows])))
+            found = np.array(list(by_density))[np.argmin(list(by_density.values()), axis=0)]
+            columns |= {"density": found}
+            columns |= {f"score_{name}": rarity for name, rarity in by_density.items()}
+        table = pandas.DataFrame(columns, index=rows if index is None else index[rows])
+        names = getattr(self, "feature_names_in_", [f"x{j}" for j in range(X.shape[1])])
+        return make_report(table, X[rows], names, *self._reasons(X[rows], coverage))
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Parameters, with those of the densities as ``density__...`` or ``<name>__...``.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            With those of the densities.
+
+        Returns
+        -------
+        params : dict
+        """
+        if isinstance(self.density, list):
+            return self._get_params("density", deep=deep)
+        return super().get_params(deep=deep)
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters; a name of the list ``density`` sets the density of that name.
+
+        Parameters
+        ----------
+        **params : dict
+
+        Returns
+        -------
+        self : object
+        """
+        if isinstance(params.get("density", self.density), list):
+            return self._set_params("density", **params)
+        return super().set_params(**params)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        if isinstance(self.density, list):
+            pairs = [pair for pair in self.density if isinstance(pair, tuple)]  # fit refuses others
+            tags.input_tags.allow_nan = all(get_tags(p[-1]).input_tags.allow_nan for p in pairs)
+        elif self.density is not None:
+            tags.input_tags.allow_nan = get_tags(self.density).input_tags.allow_nan
+        return tags

@@ -1,0 +1,177 @@
+"""Why a row is unusual: the conditional distribution of each of its columns, given all others.
+
+A density is scored at the row with a column set to one value after another. Only ratios of these
+count, so that it may be scaled in any way, and be any score that has the meaning of a log-density.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .._flows.blocks import blocks
+
+#: Tried are so many quantiles of a column, values beyond its range by these parts of it, the row's
+#: own value, and then, so many times, so many more around the likeliest.
+N_QUANTILES, BEYOND, N_ZOOMS, N_FINER = 25, (0.25, 1.0, 4.0), 3, 8
+#: For quantiles, parts of a gap between two values; log-densities relative to the highest are cut
+#: off here.
+N_BETWEEN, LOWEST = 8, -700.0
+#: A contribution of less is no reason: the value is less than 20 times as unlikely as usual ones.
+LEAST_NATS = 3.0
+#: A report names at most so many columns of a row.
+N_REASONS = 3
+
+
+def values_to_try(X):
+    """Quantiles of the columns and values beyond, ascending ``(N_QUANTILES + 6, d)``."""
+    quantiles = np.nanquantile(X, np.linspace(0, 1, N_QUANTILES), axis=0)
+    beyond = np.outer(BEYOND, quantiles[-1] - quantiles[0])
+    return np.vstack([quantiles[0] - beyond[::-1], quantiles, quantiles[-1] + beyond])
+
+
+@dataclass
+class Conditional:
+    """The distribution of a column given all others, row by row.
+
+    Attributes
+    ----------
+    values : ndarray of shape (n, m)
+        Ascending.
+    scores : ndarray of shape (n, m)
+        Of the rows with the column set to these.
+    """
+
+    values: np.ndarray
+    scores: np.ndarray
+
+    def mean_score(self):
+        """Mean score ``(n,)`` over the distribution; NaN where the density is 0 everywhere."""
+        weights = self._weights()
+        likely = np.where(weights > 0, self.scores, 0.0)
+        with np.errstate(invalid="ignore"):
+            return (weights * likely).sum(axis=1) / weights.sum(axis=1)
+
+    def quantiles(self, levels):
+        """Quantiles ``(n, len(levels))``; NaN where the density is 0 everywhere.
+
+        Between two values the log-density is taken as linear.
+        """
+        fine = self._between(N_BETWEEN)
+        weights = fine._weights()
+        with np.errstate(invalid="ignore"):
+            part = np.cumsum(weights, axis=1) - 0.5 * weights
+            part /= weights.sum(axis=1, keepdims=True)
+        return np.array([np.interp(levels, p, v) for p, v in zip(part, fine.values)])
+
+    def _weights(self):
+        """The integrand ``(n, m)`` of the trapezoidal rule, not normalised."""
+        gaps = np.diff(self.values, axis=1, prepend=self.values[:, :1], append=self.values[:, -1:])
+        widths = gaps[:, :-1] + gaps[:, 1:] + np.finfo(float).tiny  # of a constant column, too
+        highest = self.scores.max(axis=1, keepdims=True)
+        return widths * np.exp(self.scores - np.where(np.isinf(highest), 0.0, highest))
+
+    def _between(self, n):
+        """The same with ``n`` values for every gap."""
+        highest = self.scores.max(axis=1, keepdims=True)
+        with np.errstate(invalid="ignore"):  # rows without a density become NaN
+            # a density of 0 next to one that is not has no line between their logarithms
+            scores = np.maximum(self.scores - highest, LOWEST)
+        parts = np.arange(n) / n
+
+        def interpolated(a):
+            inner = a[:, :-1, None] + np.diff(a, axis=1)[:, :, None] * parts
+            return np.hstack([inner.reshape(len(a), -1), a[:, -1:]])
+
+        return Conditional(interpolated(self.values), interpolated(scores))
+
+
+def conditional(score, X, j, tried):
+    """The ``Conditional`` of column ``j`` of the rows ``X`` under ``score``, a function of rows.
+
+    ``tried`` are values for all columns, as of ``values_to_try``.
+    """
+    parts = [
+        _conditional(score, X[part], j, tried[:, j])
+        for part in blocks(len(X), (len(tried) + 1) * X.shape[1])
+    ]
+    return Conditional(*(np.concatenate(arrays) for arrays in zip(*parts)))
+
+
+def _conditional(score, X, j, tried):
+    own = np.where(np.isnan(X[:, j]), tried[0], X[:, j])
+    values = np.sort(np.column_stack([np.tile(tried, (len(X), 1)), own]), axis=1)
+    scores = _scores_with(score, X, j, values)
+    for _ in range(N_ZOOMS):
+        best = scores.argmax(axis=1, keepdims=True)
+        low = np.take_along_axis(values, np.maximum(best - 1, 0), axis=1)
+        high = np.take_along_axis(values, np.minimum(best + 1, values.shape[1] - 1), axis=1)
+        finer = low + (high - low) * np.linspace(0, 1, N_FINER + 2)[1:-1]
+        values = np.hstack([values, finer])
+        scores = np.hstack([scores, _scores_with(score, X, j, finer)])
+        order = values.argsort(axis=1)
+        values, scores = (np.take_along_axis(a, order, axis=1) for a in (values, scores))
+    return values, scores
+
+
+def _scores_with(score, X, j, values):
+    """Scores ``(n, m)`` of the rows with column ``j`` set to each of ``values`` ``(n, m)``."""
+    changed = np.repeat(X, values.shape[1], axis=0)
+    changed[:, j] = values.ravel()
+    return score(changed).reshape(values.shape)
+
+
+def explain_rows(score, X, tried, coverage=None):
+    """What each column of each row costs, and what would have been usual.
+
+    Parameters
+    ----------
+    score : callable
+        Log-densities ``(n,)`` of rows.
+    X : ndarray of shape (n, d)
+    tried : ndarray of shape (m, d)
+        Of ``values_to_try``.
+    coverage : float or None
+        Of the intervals; None for none.
+
+    Returns
+    -------
+    nats : ndarray of shape (n, d)
+        Mean score over the conditional distribution of the column, less the row's own score.
+    usual : ndarray of shape (n, d, 2) or None
+        Ends of the central interval of that distribution.
+    """
+    own = score(X)
+    nats, usual = [], []
+    for j in range(X.shape[1]):
+        found = conditional(score, X, j, tried)
+        nats.append(found.mean_score() - own)
+        if coverage is not None:
+            usual.append(found.quantiles([0.5 - coverage / 2, 0.5 + coverage / 2]))
+    # no density whatever the column is: nothing is gained
+    nats = np.nan_to_num(np.transpose(nats), nan=0.0, posinf=np.inf, neginf=-np.inf)
+    return nats, None if coverage is None else np.stack(usual, axis=1)
+
+
+def make_report(table, X, names, nats, usual):
+    """Add the reasons to a table of selected rows: up to three columns of each, as a DataFrame.
+
+    Parameters
+    ----------
+    table : DataFrame of n rows
+    X : ndarray of shape (n, d)
+    names : list of str
+        Of the columns of X.
+    nats, usual
+        Of ``explain_rows``.
+    """
+    order = np.argsort(-nats, axis=1, kind="stable")[:, :N_REASONS]
+    rows = np.arange(len(X))
+    for k, column in enumerate(order.T, start=1):
+        named = nats[rows, column] >= LEAST_NATS
+        other = "no single column" if k == 1 else ""
+        table[f"column_{k}"] = [names[j] if n else other for j, n in zip(column, named)]
+        table[f"value_{k}"] = np.where(named, X[rows, column], np.nan)
+        table[f"usual_from_{k}"] = np.where(named, usual[rows, column, 0], np.nan)
+        table[f"usual_to_{k}"] = np.where(named, usual[rows, column, 1], np.nan)
+        table[f"nats_{k}"] = np.where(named, nats[rows, column], np.nan)
+    return table

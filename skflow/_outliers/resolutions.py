@@ -1,0 +1,195 @@
+"""Several densities of one table, each at a resolution of its own, made comparable and combined.
+
+A row can be unusual in the finest detail (a broken dependence), or only from afar (a cluster of its
+own), and no single density is right for both: a likelihood spends itself on the finest detail, a
+smooth density does not see it. So each has a say, in a common unit: the logarithm of the part of
+ordinary rows that are as unusual to it, or more. Where nothing is left to count, that goes on in
+the slope of the tail. The score of a row is the lowest of these, what it is worth where it is most
+unusual.
+"""
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.neighbors import KernelDensity
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import _safe_indexing
+
+from .._densities.columns import FARTHEST, copied_columns, fit_columns
+from .._estimators.flow_density import CouplingFlowDensity
+from .._estimators.recipe import batch_size
+from .._support.warnings import warn
+from .flow_stacks import fit_side_by_side
+
+#: Each density is fitted to all folds of the rows but one, which it scores, fold by fold.
+N_FOLDS = 4
+#: Optimizer steps of a flow, within bounds on epochs. Detection does not need the last hundredth of
+#: a nat, which takes 5000.
+N_STEPS, MIN_EPOCHS, MAX_EPOCHS = 640, 10, 60
+#: Noise of the flow whose latent space is used, and bandwidth of kernels; standard deviations.
+NOISE, BANDWIDTH = 0.25, 0.3
+#: Distinct values a row of a column that deserves a warning.
+FEW_VALUES = 0.05
+#: The tail of a score that is continued: so many of the lowest, and at least so many rows.
+TAIL_FRACTION, MIN_TAIL = 0.1, 5
+
+
+def default_densities(n_rows):
+    """The detector's densities for a table of so many rows, from the finest to the coarsest.
+
+    The flow's likelihood; a kernel in the latent space of a flow with noise, where columns that
+    depend on each other are disentangled and every direction counts the same; a kernel on the
+    standardised columns, which goes with the distance to the nearest rows.
+    """
+    n_epochs = np.clip(N_STEPS * batch_size(n_rows) // n_rows, MIN_EPOCHS, MAX_EPOCHS)
+    flow = CouplingFlowDensity(4, dequantize=True, tail_weight=0, max_iter=int(n_epochs))
+    smooth = clone(flow).set_params(noise=NOISE)
+    return [
+        ("flow", flow),
+        (
+            "latent",
+            Pipeline([("flow", smooth), ("kernel", KernelDensity(bandwidth=BANDWIDTH))]),
+        ),
+        ("kernel", make_pipeline(StandardScaler(), KernelDensity(bandwidth=BANDWIDTH))),
+    ]
+
+
+def warn_of_columns(X, names):
+    """Say of columns that decide by themselves what is an outlier, and how to avoid it."""
+    columns = fit_columns(X, names=names)
+    few = np.array([len(np.unique(column)) for column in X.T]) <= FEW_VALUES * len(X)
+    copies = copied_columns(X)
+    for selected, what in (
+        (
+            few & ~columns.constant,
+            "of few values, at most one in 20 rows. A row can be an outlier by a rare one alone, "
+            "or by one that does not go with the rest of the row; leave out codes, years and the "
+            "like if that is not what you look for.",
+        ),
+        (
+            columns.constant,
+            "constant: a row with any other value there is an outlier, whatever else it has.",
+        ),
+        (
+            copies & ~columns.constant,
+            "a copy of another column, perhaps in another unit: rows in which the two differ are "
+            "outliers, and others are harder to find. Leave the copies out.",
+        ),
+    ):
+        if selected.any():
+            warn(f"{columns.named(selected)} {what}")
+
+
+def check_pairs(densities):
+    names = [pair[0] for pair in densities if isinstance(pair, tuple) and len(pair) == 2]
+    if not names or len(names) < len(densities) or len({*names}) < len(names):
+        raise ValueError(
+            f"density={densities!r} is not possible. Give one density, or a list of pairs "
+            '("name", density), each name once.'
+        )
+    for name, density in densities:
+        if not (hasattr(density, "fit") and hasattr(density, "score_samples")):
+            raise ValueError(
+                f"The density named {name!r} is {density!r}, but has to have the methods fit and "
+                "score_samples. Give a flow, a mixture, a pipeline that ends with one, ..."
+            )
+
+
+def seeded(density, rng):
+    """The density, its parameters named ``random_state`` that are None drawn from ``rng``."""
+    for name, value in sorted(density.get_params().items(), key=lambda item: item[0]):
+        if name.split("__")[-1] == "random_state" and value is None:
+            density.set_params(**{name: rng.randint(2**31 - 1)})
+    return density
+
+
+def folds(n_rows, rng):
+    """Rows held out in each fold, and the others, as lists of arrays.
+
+    The folds have equal sizes, so that flows of all folds can be members of one stack; where the
+    sizes do not divide, some rows are in two of them.
+    """
+    if n_rows < 2 * N_FOLDS:
+        raise ValueError(
+            f"Several densities are fitted to {N_FOLDS} folds of the rows, which takes at least "
+            f"{2 * N_FOLDS} of them besides those set aside, but there are {n_rows}. Give more "
+            "rows, or a single density."
+        )
+    size = -(-n_rows // N_FOLDS)
+    order = rng.permutation(n_rows)
+    held_out = [order[np.arange(f * size, (f + 1) * size) % n_rows] for f in range(N_FOLDS)]
+    return held_out, [np.setdiff1d(order, rows) for rows in held_out]
+
+
+def cross_fit(densities, X, held_out, others):
+    """Fit every density to the rows outside each fold.
+
+    Parameters
+    ----------
+    densities : list of (str, estimator)
+    X : array-like of shape (n, d)
+    held_out, others : list of ndarray
+        Of ``folds``.
+
+    Returns
+    -------
+    fitted : dict of str to list of estimator
+        One estimator for each fold.
+    """
+    flows = {name: flow for name, density in densities if (flow := _unfitted_flow(density))}
+    members = fit_side_by_side(flows, X, others, held_out)
+    return {
+        name: [
+            _fit(density, flow, _safe_indexing(X, rows))
+            for flow, rows in zip(members.get(name, [None] * len(others)), others)
+        ]
+        for name, density in densities
+    }
+
+
+def _unfitted_flow(density):
+    """A bare flow that the density is, or that its pipeline starts with; otherwise None.
+
+    Components beside a flow take weights of its own, so that one with them is fitted by itself.
+    """
+    first = density.steps[0][1] if isinstance(density, Pipeline) else density
+    bare = isinstance(first, CouplingFlowDensity) and first.tail_weight == 0
+    return first if bare else None
+
+
+def _fit(density, flow, X):
+    """A density fitted to rows; ``flow``, if there is one, is its part that is fitted already."""
+    if flow is None:
+        return clone(density).fit(X, None)
+    if not isinstance(density, Pipeline):
+        return flow
+    rest = clone(density[1:]).fit(flow.transform(X))
+    return Pipeline([(density.steps[0][0], flow), *rest.steps])
+
+
+def log_rarity(scores, reference):
+    """Logarithm of the part of reference scores that are as low, continued below them.
+
+    The lowest tenth of the reference gives the slope, that of an exponential tail (which extreme
+    value theory has for light tails) with the same median; outliers among them hardly move it.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n,)
+    reference : ndarray of shape (m,)
+        Ascending, of rows like those that are ordinary.
+
+    Returns
+    -------
+    log_rarity : ndarray of shape (n,)
+        At most 0. The lower, the more unusual.
+    """
+    values, counts = np.unique(reference, return_counts=True)
+    ranks = np.log(np.cumsum(counts)) - np.log(len(reference) + 1)
+    n_tail = min(len(reference), max(MIN_TAIL, int(TAIL_FRACTION * len(reference))))
+    start = reference[n_tail - 1]
+    slope = np.median(start - reference[:n_tail]) / np.log(2) + 1e-9 * (1 + abs(start))
+    with np.errstate(over="ignore"):
+        below = np.minimum((start - np.minimum(scores, start)) / slope, FARTHEST)
+    at_start = np.interp(start, values, ranks)
+    return np.where(scores < start, at_start - below, np.interp(scores, values, ranks))

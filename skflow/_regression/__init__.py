@@ -1,0 +1,1 @@
+"""The regressor: p(y given x)."""

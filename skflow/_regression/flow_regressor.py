@@ -1,0 +1,335 @@
+"""FlowRegressor: the distribution of one or several targets given the features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Real
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.base import _fit_context
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.validation import validate_data
+
+from .._densities.bounds import check_bounds
+from .._densities.columns import constant_columns, fit_columns
+from .._densities.weights import at, effective_rows, weighted_rows
+from .._estimators.base import BaseFlowDensity
+from .._flows.training_data import split_rows, training_data
+from .._support.callbacks import FitProgress
+from .._support.device import check_device
+from .._support.runtime import atomic, sheltered
+from .._support.streams import RandomStreams
+from .._support.typing import ArrayLike, MaskLayout, RandomState
+from .calibration import Calibration
+from .conditional import ConditionalDensity, fit_context
+from .conditional_fitting import fit_guard_and_weights, fit_out_of_fold, train_members
+from .distribution_regressor import DistributionRegressor
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+_SHARED = (
+    "n_layers n_conditioning coupling n_bins hidden_layer_sizes activation bounds dequantize "
+    "n_estimators solver learning_rate learning_rate_init alpha batch_size max_iter "
+    "n_iter_no_change tol device verbose random_state"
+).split()
+
+
+class FlowRegressor(DistributionRegressor):
+    """Regression that gives the whole distribution of the targets, by conditional flows.
+
+    The density of the targets given the features is that of a flow whose couplings are functions
+    of the features [1]_: it may have any shape, several modes and a spread that changes. Several
+    flows are averaged as densities, as a mixture with a Student-t around a linear regression that
+    gives targets far from all others a low but sane density. From the density come means,
+    quantiles, probabilities and draws; intervals are calibrated, so that they hold as many targets
+    as they promise whatever the density is like.
+
+    Parameters
+    ----------
+    n_layers : int, default=2
+        Layers of the flows. For one target, two splines were measured to be enough.
+    mask_layout : {"parity", "random", "derived", "search"}, array, callable or layout, \
+default="derived"
+        Which targets a layer transforms and which condition, beside the features, as in
+        ``CouplingFlowDensity``. A single target is transformed by every layer.
+    n_conditioning : int, float or None, default=None
+        Number (or fraction) of conditioning targets of a layer, where the layout leaves it open.
+        None is half of the targets, rounded down.
+    coupling : {"spline", "affine"}, default="spline"
+        How a layer transforms a target. A single one stays normal with "affine".
+    n_bins : int, default=8
+        Bins of the spline.
+    hidden_layer_sizes : tuple of int, default=(64, 64)
+        Hidden layers of the networks that make the couplings' parameters of the features.
+    activation : {"relu", "tanh"}, default="relu"
+        Of the hidden layers.
+    bounds : None, pair, list of pairs or dict, default=None
+        Ends of the targets' ranges, ``None`` for an open end, as in ``CouplingFlowDensity``: a pair
+        such as ``(0, None)`` for all targets, or a list of pairs.
+    dequantize : bool, default=False
+        Spread the values of targets that lie on a grid (counts, grades) evenly over their cells.
+        Densities are then those of the spread values; draws and quantiles are values on the grid.
+    noise, context_noise : "auto" or float, default="auto"
+        Standard deviations of normal noise that is added to the targets and to the features of
+        the training rows, anew at every step, as parts of each column's own [2]_. "auto" trains
+        flows without, with (0, 0.02) and with (0.05, 0.05) side by side. Held-out rows say, by EM,
+        which part each has in the density; less than a tenth is none. A number holds for all.
+    n_estimators : int, default=5
+        Number of flows (for every level of noise) whose densities are averaged. They differ in
+        their start, batches and validation rows.
+    mean_estimator : regressor or None, default=None
+        A regressor of scikit-learn whose prediction becomes a further feature: where trees, say,
+        have a better mean than networks. In ``fit`` every row gets a prediction of a regressor
+        that has not seen it (five folds). It is cloned.
+    calibration_fraction : float or None, default=0.1
+        Part of the rows set aside to calibrate ``predict_interval``. None trains on all rows, and
+        intervals are those of the density.
+    solver : {"adam", "sgd"}, default="adam"
+        As in ``CouplingFlowDensity``, as are the following.
+    learning_rate : {"one_cycle", "cyclic", "constant"}, default="one_cycle"
+        Schedule.
+    learning_rate_init : "auto" or float, default="auto"
+        The highest learning rate of the schedule; "auto" is 0.01.
+    alpha : "auto" or float, default="auto"
+        Decoupled weight decay. "auto" is
+        ``0.003 * (n_features + n_targets) * (15000 / n_train) ** 0.75``, at most 3.
+    batch_size : "auto" or int, default="auto"
+        Rows of a batch. "auto" is a power of two near ``n_train / 64``, from 32 to 1024.
+    max_iter : "auto" or float, default="auto"
+        Number of epochs. "auto" makes about 5000 steps, but 10 to 120 epochs.
+    validation_fraction : float, default=0.1
+        Part of the rows that each member sets aside to stop early and, all members together, to
+        choose the noise and the weight of the Student-t.
+    n_iter_no_change : "auto", int or None, default="auto"
+        Patience in epochs. "auto" is 0.6 times ``max_iter``; None always trains to the end.
+    tol : float, default=0.0
+        An improvement by less (nats a row) does not count for ``n_iter_no_change``.
+    device : str, default="cpu"
+        Where to compute, "cpu" or "cuda".
+    verbose : int, default=0
+        1 shows progress.
+    random_state : int, RandomState instance or None, default=None
+        Splits, initial parameters, batches, and a ``mean_estimator``. An integer makes ``fit``
+        reproducible.
+
+    Attributes
+    ----------
+    guard_weight_ : float
+        Part of the Student-t in the density.
+    mean_estimator_ : regressor
+        Fitted to all rows that were not set aside to calibrate, if there is a ``mean_estimator``.
+    n_iter_ : int
+        Number of epochs trained (the most of any flow).
+    n_parameters_ : int
+        Number of trained parameters of the flows in the density.
+    n_features_in_ : int
+        Number of features seen during ``fit``.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Their names, if X had string names.
+
+    See Also
+    --------
+    CouplingFlowDensity : The density of a table, with nothing given.
+    sklearn.gaussian_process.GaussianProcessRegressor : For few rows and normal noise of one size.
+
+    Notes
+    -----
+    The density itself is exact. With one target so are distribution functions and quantiles (to
+    rounding), and means and standard deviations are integrals on a grid; with several, means,
+    standard deviations and intervals are those of 256 fixed quasi-random draws of each flow.
+
+    Features farther than a standard deviation beyond the range of the training rows are taken to
+    lie there.
+
+    References
+    ----------
+    .. [1] Trippe, B. L., Turner, R. E., "Conditional Density Estimation with Bayesian Normalising
+       Flows", arXiv:1802.04908, 2018.
+    .. [2] Rothfuss, J., Ferreira, F., Boehm, S., Walther, S., Ulrich, M., Asfour, T., Krause, A.,
+       "Noise Regularization for Conditional Density Estimation", arXiv:1907.08982, 2019.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from skflow import FlowRegressor
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> regressor = FlowRegressor(n_estimators=2, max_iter=20, random_state=0).fit(X, y)
+    >>> mean, std = regressor.predict(X[:3], return_std=True)
+    >>> regressor.predict_interval(X[:3], coverage=0.9).shape
+    (3, 2)
+    >>> regressor.sample_y(X[:3], n_samples=10).shape
+    (3, 10)
+    """
+
+    _parameter_constraints = {
+        **{name: BaseFlowDensity._parameter_constraints[name] for name in _SHARED},
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "mask_layout": "no_validation",  # masks.resolve says what is allowed
+        "noise": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
+        "context_noise": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
+        "mean_estimator": [HasMethods(["fit", "predict"]), None],
+        "calibration_fraction": [Interval(Real, 0, 1, closed="neither"), None],
+    }
+
+    early_stopping = True  # no parameter: held-out rows also choose the noise and the weights
+
+    def __init__(
+        self,
+        n_layers: int = 2,
+        *,
+        mask_layout: MaskLayout = "derived",
+        n_conditioning: int | float | None = None,
+        coupling: str = "spline",
+        n_bins: int = 8,
+        hidden_layer_sizes: int | Sequence[int] = (64, 64),
+        activation: str = "relu",
+        bounds: Any = None,
+        dequantize: bool = False,
+        noise: float | str = "auto",
+        context_noise: float | str = "auto",
+        n_estimators: int = 5,
+        mean_estimator: Any = None,
+        calibration_fraction: float | None = 0.1,
+        solver: str = "adam",
+        learning_rate: str = "one_cycle",
+        learning_rate_init: float | str = "auto",
+        alpha: float | str = "auto",
+        batch_size: int | str = "auto",
+        max_iter: float | str = "auto",
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int | str | None = "auto",
+        tol: float = 0.0,
+        device: str = "cpu",
+        verbose: int = 0,
+        random_state: RandomState = None,
+    ) -> None:
+        self.n_layers = n_layers
+        self.mask_layout = mask_layout
+        self.n_conditioning = n_conditioning
+        self.coupling = coupling
+        self.n_bins = n_bins
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.bounds = bounds
+        self.dequantize = dequantize
+        self.noise = noise
+        self.context_noise = context_noise
+        self.n_estimators = n_estimators
+        self.mean_estimator = mean_estimator
+        self.calibration_fraction = calibration_fraction
+        self.solver = solver
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.device = device
+        self.verbose = verbose
+        self.random_state = random_state
+
+    # ---- fitting
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    @atomic
+    @sheltered
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Fit the flows by maximum likelihood, and calibrate the intervals.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Features; nothing needs to be scaled.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            Targets, real numbers.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, at least 0; only their ratios matter. Rows of weight 0 are left
+            out.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            If X, y, the weights or an argument cannot be used; the sentence says which value, and
+            what is allowed. A failed or interrupted ``fit`` leaves the estimator as it was before.
+        """
+        X, y = validate_data(
+            self, X, y, dtype=np.float64, multi_output=True, y_numeric=True, ensure_min_samples=2
+        )
+        Y = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
+        rows, weight = weighted_rows(np.hstack([X, Y]), sample_weight)
+        X, Y = rows[:, : X.shape[1]], rows[:, X.shape[1] :]
+        check_targets(Y)
+        device = check_device(self.device)
+        streams = RandomStreams(int(check_random_state(self.random_state).randint(2**31 - 1)))
+        fitted, held_out = self._split(len(X), streams)
+        self._fit_density(X[fitted], Y[fitted], at(weight, fitted), device, streams)
+        self._calibration = None
+        if len(held_out):
+            rng = streams("calibration", 1)
+            cdf = self._density.marginal_cdf(
+                self._contexts(X[held_out]), self._density.columns.spread(Y[held_out], rng)
+            )
+            self._calibration = Calibration.of(np.abs(cdf - 0.5), at(weight, held_out))
+        return self
+
+    def _split(self, n_rows, streams):
+        """Rows to fit to, and rows to calibrate with."""
+        fraction = self.calibration_fraction
+        n_held_out = 0 if fraction is None else int(np.ceil(fraction * n_rows))
+        if n_rows - n_held_out < 3:
+            raise ValueError(
+                f"calibration_fraction={fraction} sets {n_held_out} of n_samples={n_rows} rows (of "
+                "positive weight) aside, which leaves fewer than 3 to fit to. Give more rows, "
+                "lower calibration_fraction, or set it to None."
+            )
+        order = streams("calibration").permutation(n_rows)
+        return order[n_held_out:], order[:n_held_out]
+
+    def _fit_density(self, X, Y, weight, device, streams):
+        names = np.array(["y"] if Y.shape[1] == 1 else [f"y[{j}]" for j in range(Y.shape[1])])
+        bounds = check_bounds(self.bounds, Y.shape[1])
+        columns = fit_columns(Y, weight, dequantize=self.dequantize, bounds=bounds, names=names)
+        U, log_det = columns.training_rows(Y, streams)
+        columns.warn(Y, U)
+        if self.mean_estimator is not None:
+            fitted = fit_out_of_fold(self.mean_estimator, X, Y, weight, streams("mean"))
+            self.mean_estimator_, predicted = fitted
+            X = np.hstack([X, predicted])
+        self._context = fit_context(X, weight)
+        C = self._context.forward(X)
+        splits = split_rows(len(U), self.n_estimators, self.validation_fraction, streams)
+        data = training_data(U, weight, device, splits, context=C)
+        progress = FitProgress(self, X[:, : self.n_features_in_], Y)
+        n_effective = effective_rows(weight, len(U))
+        trained = train_members(self, data, n_effective, streams, progress, log_det)
+        progress.close()
+        flow, guard, weights = fit_guard_and_weights(trained, U, C, weight)
+        self._density = ConditionalDensity(columns, flow, guard, weights, self.device)
+        self.guard_weight_ = float(weights[-1])
+        self.n_iter_ = trained.n_epochs
+        self.n_parameters_ = flow.n_models * flow.n_parameters
+
+
+def check_targets(Y):
+    """Raise for targets that have no density."""
+    n_rows, n_targets = Y.shape
+    constant = np.flatnonzero(constant_columns(Y))
+    if len(constant):
+        raise ValueError(
+            f"y is constant in column {', '.join(map(str, constant))}: there is no distribution "
+            "to learn. Leave such targets out."
+        )
+    if n_targets > n_rows:
+        raise ValueError(
+            f"y has {n_targets} targets in {n_rows} rows (of positive weight), and a distribution "
+            "of as many cannot be learned. Give more rows, or fewer targets."
+        )

@@ -1,0 +1,1 @@
+"""Coupling structures: layouts, search, candidates."""

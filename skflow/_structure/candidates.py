@@ -1,0 +1,125 @@
+"""The short trainings that tell what a candidate structure costs."""
+
+from dataclasses import fields, replace
+
+import numpy as np
+import torch
+from joblib import Parallel, delayed, effective_n_jobs
+
+from .._flows.flow import FlowStack
+from .._flows.training import Trainer, make_generators
+from .journal import fingerprint
+
+
+def train_candidates(data, flow_config, options, parent, n_init, masks, streams):
+    """Costs ``(K,)`` and parameters ``(K, P)``, as arrays, of briefly trained candidates.
+
+    They start from the parameters of the parent, a state of the evaluator, or without one afresh.
+
+    Each is trained `n_init` times, its cost is the mean, and its parameters are those of the first
+    training. A single candidate is trained beside a copy of itself: products of stacks of one
+    matrix round differently from those of more, and a cost should not depend on a candidate's
+    company. (What remains is rounding: the last elements of a vectorised operation may differ in
+    the last bit.)
+    """
+    n_models = len(masks) * n_init
+    masks = np.repeat(masks, n_init, axis=0)
+    streams = [seed for stream in streams for seed in _restarts(stream, n_init)]
+    if n_models == 1:
+        masks, streams = np.repeat(masks, 2, axis=0), streams * 2
+    generators = make_generators(streams)
+    table = data.table
+    flow = FlowStack(masks, **flow_config, dtype=table.dtype, device=table.device)
+    if parent is None:
+        flow.initialize(generators)
+    else:
+        theta = torch.as_tensor(parent["theta"], dtype=table.dtype, device=table.device)
+        flow.inherit(flow.like(theta[None], parent["masks"][None]), 0)
+    result = Trainer(flow, options, data, generators).fit()
+    costs = result.last_loss if data.validation_rows is None else result.score
+    costs = costs[:n_models].reshape(-1, n_init).mean(axis=1)
+    return costs, flow.theta[:n_models:n_init].cpu().numpy()
+
+
+def _restarts(stream, n_init):
+    """Seeds of the trainings of a candidate, from its own."""
+    further = np.random.SeedSequence(stream).generate_state(n_init - 1, np.uint64) >> np.uint64(1)
+    return [stream, *further.tolist()]
+
+
+def stack_bounds(n_init, n_jobs):
+    """Fewest and most candidates of a stack, for `n_init` trainings of each in `n_jobs` processes.
+
+    A process trains from 4 to 16 models at once: 4 take little longer than 1, and beyond 16 a
+    model's share of the time hardly falls (``examples/benchmarks/search.py`` measures both).
+    """
+    return tuple(max(1, n_models // n_init) * n_jobs for n_models in (4, 16))
+
+
+class CandidateEvaluator:
+    """Short trainings of candidate structures: masks ``(K, L, d)`` -> costs ``(K,)``.
+
+    Parameters
+    ----------
+    flow_config : dict
+        Keywords of ``FlowStack``.
+    options : TrainingOptions
+        Their ``n_steps`` is the length of a candidate's training.
+    data : TrainingData
+        Of a single model; all candidates see the same rows.
+    score : {"train_batch", "validation"}
+        The cost: the loss on the last batch (Gonsior et al. 2021), or that on validation rows.
+    start : {"fresh", "inherit"}
+        Whether a candidate's parameters are drawn anew or continue from those of the best
+        structure.
+    n_init : int
+        Trainings of each candidate, from different seeds; the cost is the mean.
+    n_jobs : int or None
+        Processes that a stack is spread over, by the joblib backend in use. The costs are the
+        same for any number, up to rounding.
+
+    Attributes
+    ----------
+    state : dict or None
+        Masks and parameters of the best structure, as arrays, where candidates inherit them. An
+        evaluator that is given it goes on as this one would.
+    """
+
+    def __init__(self, flow_config, options, data, *, score, start, n_init=1, n_jobs=None):
+        self.flow_config, self.options = flow_config, options
+        self.start, self.n_init = start, n_init
+        self.data = data if score == "validation" else replace(data, validation_rows=None)
+        self.n_jobs = n_jobs
+        self.state = None
+
+    def __call__(self, masks, streams, fraction=1.0):
+        options = self.options.shortened(max(1, round(fraction * self.options.n_steps)))
+        task = (self.data, self.flow_config, options, self.state, self.n_init)
+        n_parts = min(effective_n_jobs(self.n_jobs), len(masks))
+        if n_parts == 1:
+            costs, theta = train_candidates(*task, masks, streams)
+        else:
+            parts = np.array_split(np.arange(len(masks)), n_parts)
+            results = Parallel(n_jobs=self.n_jobs)(
+                delayed(train_candidates)(*task, masks[part], [streams[k] for k in part])
+                for part in parts
+            )
+            costs, theta = (np.concatenate(column) for column in zip(*results))
+        self.masks, self.theta = masks, theta
+        return costs
+
+    def accept(self, k):
+        """Candidate k of the last stack is the best structure now: its parameters are inherited."""
+        if self.start == "inherit":
+            self.state = {"masks": self.masks[k].copy(), "theta": self.theta[k].copy()}
+
+    def stack_bounds(self):
+        """Number of candidates which it pays to evaluate at once, at least and at most."""
+        return stack_bounds(self.n_init, effective_n_jobs(self.n_jobs))
+
+    def fingerprint(self):
+        """A name for what the costs depend on: rows, flow and training."""
+        seen = [getattr(self.data, field.name) for field in fields(self.data)]
+        arrays = [part.cpu().numpy() if torch.is_tensor(part) else part for part in seen]
+        config = sorted(self.flow_config.items())
+        return fingerprint(*arrays, config, self.options, self.start, self.n_init)

@@ -1,0 +1,157 @@
+"""What a layout is: it chooses a structure for a shape which is known only in ``fit``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+
+from .._support.typing import ArrayLike, RandomState
+
+
+@dataclass(eq=False)
+class Choice:
+    """What a layout chose for a flow.
+
+    Attributes
+    ----------
+    masks : ndarray of bool, shape (n_layers, n_features)
+        The structure.
+    finalists : ndarray of bool, shape (n_finalists, n_layers, n_features)
+        Structures that the estimator trains in full, side by side, to keep the best. The default
+        is the structure alone.
+    history : list of SearchRecord
+        What was tried, if anything was; the estimator's `search_history_`.
+    stop_reason : str or None
+        Why a search ended; the estimator's `search_stop_reason_`.
+    state : object
+        What the layout needs besides to go on from here another time, for instance `state` of its
+        evaluator: arrays, numbers and strings, as it is saved with the estimator.
+
+    Examples
+    --------
+    >>> from skflow import masks
+    >>> masks.Choice(masks.parity(2, 4)).finalists.shape
+    (1, 2, 4)
+    """
+
+    masks: np.ndarray
+    finalists: np.ndarray | None = None
+    history: list = field(default_factory=list)
+    stop_reason: str | None = None
+    state: Any = None
+
+    def __post_init__(self):
+        if self.finalists is None:
+            self.finalists = np.array(self.masks)[np.newaxis]
+
+
+class Layout(BaseEstimator):
+    """Base of the layouts: what `make` and `choose` take and return.
+
+    A class of one's own that derives from it needs a method `make` or, where masks alone do not
+    say it all, `choose`: a layout can train candidates there.
+
+    Examples
+    --------
+    >>> from skflow import masks
+    >>> class Halves(masks.Layout):
+    ...     def make(self, n_layers, n_features, *, n_conditioning=None, random_state=None):
+    ...         first = [i < n_features // 2 for i in range(n_features)]
+    ...         return masks.alternating(first, n_layers)
+    >>> Halves().make(2, 4).astype(int)
+    array([[1, 1, 0, 0],
+           [0, 0, 1, 1]])
+    """
+
+    #: Whether `make` needs `X`.
+    needs_data = False
+
+    def make(
+        self,
+        n_layers: int,
+        n_features: int,
+        *,
+        n_conditioning: int | float | None = None,
+        random_state: RandomState = None,
+        X: ArrayLike | None = None,
+    ) -> np.ndarray:
+        """Make the masks.
+
+        Parameters
+        ----------
+        n_layers, n_features : int
+            Shape of the structure.
+        n_conditioning : int, float or None, default=None
+            What the estimator was given, see `check_n_conditioning`. Layouts whose sizes follow
+            from a rule, an array or a function ignore it.
+        random_state : int, RandomState, Generator or None, default=None
+            Source of the draws, where there are any.
+        X : ndarray of shape (n_samples, n_features) or None, default=None
+            Training rows, for layouts that are derived from the data; the others ignore them.
+
+        Returns
+        -------
+        masks : ndarray of bool, shape (n_layers, n_features)
+            Checked, and a new array with each call.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no method make.")
+
+    def choose(self, task: Any) -> Choice:
+        """Choose the structure of one member of an estimator, in its `fit`.
+
+        By default that is what `make` makes, and with `warm_start` what was chosen before.
+
+        Parameters
+        ----------
+        task : LayoutTask
+            What the estimator offers:
+
+            - `n_layers`, `n_features`, `n_conditioning` and `random_state`, as in `make`;
+            - `X`: the member's training rows in standardised units, (n_samples, n_features);
+            - `seed`: an integer, for what is drawn besides the masks; `repeatable` is False if
+              another `fit` would have another, as with `random_state=None`;
+            - `n_steps`: optimizer steps of the estimator's own training;
+            - `previous`: with `warm_start` the choice of the last fit, otherwise None;
+            - `make_evaluator(n_steps, score="auto", start="fresh", n_init=1, n_jobs=None)`: an
+              object that trains candidates for that many steps, with the parameters of
+              ``EvolutionarySearch``. Called with masks of shape (K, n_layers, n_features) and K
+              integers, the candidates' seeds, it returns K costs: negative log-likelihoods in nats
+              a row of the standardised data;
+            - `log_det`: what to take off such a cost to have it in the units of the data;
+            - `progress(description, total)`: shows progress as the estimator's `verbose` says. Its
+              method `update(**figures)` counts one of `total`, `close()` ends it.
+
+        Returns
+        -------
+        choice : Choice
+            `task.previous` itself says that nothing is new: the masks stay and the training
+            goes on.
+        """
+        return task.previous or Choice(make_for(self, task))
+
+
+def make_for(layout, task):
+    """Masks by a layout's `make`, for the shape, the randomness and the rows of a task."""
+    rows = {"X": task.X} if getattr(layout, "needs_data", False) else {}
+    return layout.make(
+        task.n_layers,
+        task.n_features,
+        n_conditioning=task.n_conditioning,
+        random_state=task.random_state,
+        **rows,
+    )
+
+
+def choose_for(layout, task):
+    """What a layout chooses; one that has nothing but a method `make` is as good as any."""
+    choose = getattr(layout, "choose", None)
+    choice = Layout.choose(layout, task) if choose is None else choose(task)
+    if not isinstance(choice, Choice):
+        raise TypeError(
+            f"{layout!r}.choose returned an object of type {type(choice).__name__}, but a "
+            "masks.Choice is needed: return masks.Choice(masks)."
+        )
+    return choice

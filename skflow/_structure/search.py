@@ -1,0 +1,375 @@
+"""The evolutionary structure search (Algorithm 1 of the paper), with speculative evaluation.
+
+Nothing here knows about flows: the evaluator, which turns masks into costs, is handed in. Iteration
+t owns its random streams, which depend on the seed and t alone. So the offspring of the next
+iterations can be drawn and evaluated in advance, as one stack, on the assumption that none of them
+is accepted; where one is, those after it are thrown away and drawn again from the new best
+structure. The sequence of accepted structures is the same for any size of stack, and one at a time
+is Algorithm 1 to the letter. Acceptances are rare, so little is thrown away.
+"""
+
+import math
+import time
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .structures import alternating
+
+SEARCH_SPACES = ("free", "alternating")
+
+
+class SearchRecord(NamedTuple):
+    """What happened in one iteration; iteration 0 is the start.
+
+    With several offspring an iteration records the best of them.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skflow import StructureSearchFlow
+    >>> flow = StructureSearchFlow(2, n_search_iter=3, n_candidate_steps=3, max_iter=2)
+    >>> flow = flow.set_params(random_state=0).fit(load_iris().data)
+    >>> flow.search_history_[0].iteration, flow.search_history_[0].accepted
+    (0, True)
+    """
+
+    iteration: int
+    masks: np.ndarray
+    cost: float
+    accepted: bool
+    best_cost: float
+
+    def shifted(self, nats):
+        """The record with its costs moved by so many nats, as to other units of the data."""
+        return self._replace(cost=self.cost + nats, best_cost=self.best_cost + nats)
+
+
+@dataclass(frozen=True, eq=False)
+class SearchResult:
+    """Outcome of a search.
+
+    Attributes
+    ----------
+    masks : ndarray of bool, shape (n_layers, n_features)
+        The best structure.
+    cost : float
+        Its cost.
+    initial_masks : ndarray of bool, shape (n_layers, n_features)
+        Where the search started.
+    history : list of SearchRecord
+        One record for each iteration; `history[t].iteration == t`.
+    n_acceptances : int
+        Number of accepted offspring, ties included, the start not.
+    stop_reason : {"n_iter", "n_iter_no_change", "max_time", "interrupted"}
+        Which limit ended the search, or that it was KeyboardInterrupt.
+    state : object
+        What the evaluator remembers of the best structure: its attribute `state`, if it has one.
+    """
+
+    masks: np.ndarray
+    cost: float
+    initial_masks: np.ndarray
+    history: list
+    n_acceptances: int
+    stop_reason: str
+    state: Any = None
+
+
+def select_layers(n_layers, rng):
+    """Draw the layers which a move changes, their number geometric with p = 0.5.
+
+    The number is at least 1; numbers beyond `n_layers` count as `n_layers`.
+    """
+    n_selected = min(rng.geometric(0.5), n_layers)
+    return rng.choice(n_layers, size=n_selected, replace=False)
+
+
+def shuffle(masks, rng):
+    """Permute the entries of each mask in a random selection of layers (the paper's `modify`).
+
+    Parameters
+    ----------
+    masks : ndarray of bool, shape (n_layers, n_features)
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    masks : ndarray of bool, shape (n_layers, n_features)
+        A new array with as many transformed features in each layer. It may equal the old one.
+    """
+    layers = select_layers(len(masks), rng)
+    offspring = masks.copy()
+    offspring[layers] = rng.permuted(masks[layers], axis=1)
+    return offspring
+
+
+def swap(masks, rng):
+    """Exchange one transformed and one conditioning feature in a random selection of layers.
+
+    Parameters
+    ----------
+    masks : ndarray of bool, shape (n_layers, n_features)
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    masks : ndarray of bool, shape (n_layers, n_features)
+        A new array. A single feature has nothing to be exchanged with and stays.
+    """
+    layers = select_layers(len(masks), rng)
+    offspring = masks.copy()
+    if masks.shape[1] == 1:
+        return offspring
+    for layer in layers:
+        leaving = rng.choice(np.flatnonzero(masks[layer]))
+        entering = rng.choice(np.flatnonzero(~masks[layer]))
+        offspring[layer, [leaving, entering]] = False, True
+    return offspring
+
+
+MOVES = {"shuffle": shuffle, "swap": swap}
+
+
+def candidate_streams(seed, iteration, offspring=0):
+    """Return the random streams of a candidate: a Generator for its move, a seed for its training.
+
+    They depend on the arguments alone, whatever was evaluated before.
+
+    Parameters
+    ----------
+    seed : int or sequence of int
+        The seed of the search.
+    iteration, offspring : int
+        Which candidate.
+
+    Returns
+    -------
+    rng : numpy.random.Generator
+    stream : int
+        From 0 to 2**63 - 1, as both numpy and torch take for a seed.
+    """
+    sequence = np.random.SeedSequence(seed, spawn_key=(iteration, offspring))
+    for_move, for_training = sequence.spawn(2)
+    stream = int(for_training.generate_state(1, np.uint64)[0] >> np.uint64(1))
+    return np.random.default_rng(for_move), stream
+
+
+def propose(masks, rng, move="shuffle", search_space="free"):
+    """Draw one offspring of `masks`.
+
+    In the alternating space the move acts on the first mask, and the layers after it follow.
+    """
+    if search_space == "alternating":
+        return alternating(MOVES[move](masks[:1], rng)[0], len(masks))
+    return MOVES[move](masks, rng)
+
+
+def evolutionary_search(
+    initial_masks,
+    evaluate,
+    *,
+    n_iter,
+    seed,
+    move="shuffle",
+    search_space="free",
+    n_offspring=1,
+    n_halvings=0,
+    n_iter_no_change=None,
+    max_time=None,
+    min_stack=1,
+    max_stack=16,
+    history=None,
+    callback=None,
+):
+    """Search for masks of low cost by a (1 + n_offspring) evolutionary strategy.
+
+    Algorithm 1 of [1]_ with the defaults: in each iteration an offspring of the best structure is
+    evaluated, and replaces it if its cost is not higher.
+
+    Parameters
+    ----------
+    initial_masks : ndarray of bool, shape (n_layers, n_features)
+        The start.
+    evaluate : callable
+        `evaluate(masks, streams)` returns K costs for masks of shape (K, n_layers, n_features), the
+        same as it would one by one. `streams` holds K integers, the candidates' seeds. A cost that
+        is not finite counts as +inf. An evaluator that remembers the best structure has a method
+        `accept`, called with k when candidate k of the last stack becomes the best one, the start
+        (k = 0) included, and an attribute `state`, which a new evaluator goes on from.
+    n_iter : int
+        Last iteration (the paper's T), counted from the start of the search and not of this call.
+    seed : int or sequence of int
+        Together with the evaluator it determines the result.
+    move : {"shuffle", "swap"}, default="shuffle"
+        How an offspring is drawn; the paper shuffles.
+    search_space : {"free", "alternating"}, default="free"
+        Whether layers change independently (the paper), or one mask alternates with its complement.
+    n_offspring : int, default=1
+        Number of offspring of an iteration, the best of which competes.
+    n_halvings : int, default=0
+        Rounds of successive halving [2]_ among the offspring of an iteration. The first round
+        spends ``2**-n_halvings`` of the effort on each, the better half (rounded up) goes on to
+        the next with twice that, and those that remain are evaluated in full.
+    n_iter_no_change : int or None, default=None
+        Stop after that many iterations without a strict decrease of the best cost.
+    max_time : float or None, default=None
+        Begin no further stack after that many seconds.
+    min_stack, max_stack : int, default=1, 16
+        Bounds for the number of candidates of a stack, which doubles when none was accepted and
+        halves when one was. The offspring of an iteration are never split, so `n_offspring` may
+        exceed them. They have no influence on the result.
+    history : list of SearchRecord or None, default=None
+        Of an earlier search from the same start, which goes on where it ended. With the same seed
+        and parameters the result is that of a search without a break, provided that an evaluator
+        with memory has its `state`: `accept` is not called again for what the history holds.
+    callback : callable or None, default=None
+        Called with each new record.
+
+    Returns
+    -------
+    result : SearchResult
+        After KeyboardInterrupt, the best so far. If not even the start had been evaluated, the
+        exception passes.
+
+    References
+    ----------
+    .. [1] Gonsior, F., Mücke, S., Morik, K., "Structure Search for Normalizing Flows", LWDA 2021.
+    .. [2] Jamieson, K., Talwalkar, A., "Non-stochastic Best Arm Identification and Hyperparameter
+       Optimization", AISTATS 2016.
+    """
+    history = list(history or ())
+    accept = getattr(evaluate, "accept", _do_nothing)
+    callback = callback or _do_nothing
+    # In iterations, of which each has n_offspring candidates.
+    fewest, most = (max(1, bound // n_offspring) for bound in (min_stack, max_stack))
+    deadline = time.monotonic() + (math.inf if max_time is None else max_time)
+    resumed = bool(history)
+    if not resumed:
+        record = _evaluate_start(initial_masks, evaluate, seed)
+        accept(0)
+        history.append(record)
+    parent = _best(history)
+    # Of the best structure and of the one before: an interruption may strike between the
+    # evaluator's step and the history's.
+    states = {parent.iteration: _state(evaluate)}
+    try:
+        if not resumed:
+            callback(parent)
+        while (n_left := iterations_left(history, n_iter, n_iter_no_change)) > 0:
+            if time.monotonic() >= deadline:
+                stop_reason = "max_time"
+                break
+            n_ahead = min(_n_ahead(history, fewest, most), n_left)
+            iterations = range(len(history), len(history) + n_ahead)
+            drawn = [candidate_streams(seed, t, j) for t in iterations for j in range(n_offspring)]
+            offspring = [propose(parent.masks, rng, move, search_space) for rng, _ in drawn]
+            streams = [stream for _, stream in drawn]
+            finalists, costs = _race(evaluate, offspring, streams, n_offspring, n_halvings)
+            for siblings, family_costs in zip(finalists, costs):
+                k = siblings[family_costs.argmin()]
+                cost = float(family_costs.min())
+                accepted = cost <= parent.cost
+                best_cost = min(cost, parent.cost)
+                record = SearchRecord(len(history), offspring[k], cost, accepted, best_cost)
+                if accepted:
+                    accept(int(np.flatnonzero(finalists.ravel() == k)[0]))
+                    before = states[parent.iteration]
+                    states = {parent.iteration: before, record.iteration: _state(evaluate)}
+                    parent = record
+                history.append(record)
+                callback(record)
+                if accepted:
+                    # The rest of the stack are offspring of a structure that is no longer the best.
+                    break
+        else:
+            stop_reason = "n_iter" if len(history) > n_iter else "n_iter_no_change"
+    except KeyboardInterrupt:
+        stop_reason = "interrupted"
+    # From the history, which an interruption leaves whole wherever it strikes.
+    best = _best(history)
+    return SearchResult(
+        masks=best.masks.copy(),
+        cost=best.cost,
+        initial_masks=history[0].masks.copy(),
+        history=history,
+        n_acceptances=sum(record.accepted for record in history[1:]),
+        stop_reason=stop_reason,
+        state=states[best.iteration],
+    )
+
+
+def _do_nothing(*args):
+    pass
+
+
+def _state(evaluate):
+    return getattr(evaluate, "state", None)
+
+
+def _n_ahead(history, fewest, most):
+    """Number of iterations to evaluate at once: doubled by a stack without acceptance, else halved.
+
+    It follows from the history alone, so that a search that goes on makes the stacks of one in one
+    go, and costs agree to the last bit.
+    """
+    n_ahead, t = fewest, 1
+    while t < len(history):
+        stack = history[t : t + n_ahead]
+        accepted = next((i for i, record in enumerate(stack) if record.accepted), None)
+        if accepted is None:
+            t, n_ahead = t + n_ahead, min(most, 2 * n_ahead)
+        else:
+            t, n_ahead = t + accepted + 1, max(fewest, n_ahead // 2)
+    return n_ahead
+
+
+def _evaluate_start(initial_masks, evaluate, seed):
+    _, stream = candidate_streams(seed, 0)
+    cost = float(_costs(evaluate, [initial_masks], [stream], np.zeros(1, dtype=int))[0])
+    return SearchRecord(0, np.array(initial_masks), cost, True, cost)
+
+
+def _race(evaluate, offspring, streams, n_offspring, n_halvings):
+    """Numbers and costs, ``(n_iterations, n_left)``, of those left of each iteration's offspring.
+
+    The last evaluation was of all numbers, in this order.
+    """
+    left = np.arange(len(offspring)).reshape(-1, n_offspring)
+    for rung in range(n_halvings, 0, -1):
+        costs = _costs(evaluate, offspring, streams, left, 2.0**-rung)
+        # the order of the offspring breaks ties and is kept
+        better = np.sort(costs.argsort(axis=1, kind="stable")[:, : -(-left.shape[1] // 2)])
+        left = np.take_along_axis(left, better, axis=1)
+    return left, _costs(evaluate, offspring, streams, left)
+
+
+def _costs(evaluate, offspring, streams, chosen, *fraction):
+    """Costs of the offspring whose numbers are ``chosen``, an array, in its shape."""
+    masks = np.stack([offspring[k] for k in chosen.ravel()])
+    streams = [streams[k] for k in chosen.ravel()]
+    costs = np.asarray(evaluate(masks, streams, *fraction), dtype=float)
+    if costs.shape != (len(masks),):
+        raise ValueError(
+            f"evaluate returned costs of shape {costs.shape} for {len(masks)} candidates."
+        )
+    # Neither is -inf a good likelihood: it comes from a model that diverged, and would win forever.
+    return np.where(np.isfinite(costs), costs, np.inf).reshape(chosen.shape)
+
+
+def _best(history):
+    return next(record for record in reversed(history) if record.accepted)
+
+
+def iterations_left(history, n_iter, n_iter_no_change):
+    """Count the iterations that are still to be made if none of them improves."""
+    last = n_iter
+    if n_iter_no_change is not None:
+        improved = next(
+            t
+            for t in reversed(range(len(history)))
+            if t == 0 or history[t].best_cost < history[t - 1].best_cost
+        )
+        last = min(last, improved + n_iter_no_change)
+    return last + 1 - len(history)

@@ -1,0 +1,1 @@
+"""What every room may use: checks, warnings, surroundings, files, random streams."""

@@ -1,0 +1,150 @@
+"""The surroundings in which the package computes, whatever a program has set around it.
+
+Settings of others (PyTorch's default device and dtype, its autocast, NumPy's handling of floating
+point errors) are for their code, not for ours: they would change results, or break them. And
+threads: PyTorch's wait for each other in loops, after every operation on a tensor. On a machine
+that other programs use, too, one waits for another that is not running, and small tensors take
+many times as long as with a single thread. So an operation gets as many threads as its size can
+use, and rows that are independent are shared out among Python's threads instead, which wait for
+each other only once.
+
+Everything is restored on the way out, also by an error.
+"""
+
+import ctypes
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from functools import lru_cache, wraps
+from pathlib import Path
+
+import numpy as np
+import torch
+from threadpoolctl import ThreadpoolController
+
+from .callbacks import SESSION
+
+#: Numbers in the widest tensor for each thread. On a machine with nothing else to do, a training
+#: step is as fast with one thread as with two below twice of this (``docs/benchmarks/speed.md``).
+NUMBERS_A_THREAD = 2**16
+#: Blocks of rows that are computed at once: each needs memory of its own.
+MOST_BLOCKS = 8
+
+_outside = threading.local()  # the count that the user allows, while ours is in force
+
+
+def sheltered(method):
+    """Decorate a method at the border of the package: it runs in the package's surroundings."""
+
+    @wraps(method)
+    def run(*args, **kwargs):
+        with shelter():
+            return method(*args, **kwargs)
+
+    return run
+
+
+def atomic(fit):
+    """Decorate a ``fit``: on any failure or interruption the estimator is as it was before."""
+
+    @wraps(fit)
+    def run(self, *args, **kwargs):
+        before = vars(self).copy()
+        try:
+            return fit(self, *args, **kwargs)
+        except BaseException:
+            # scikit-learn still has to close what callbacks have opened
+            running = {name: vars(self)[name] for name in SESSION if name in vars(self)}
+            vars(self).clear()
+            vars(self).update(before | running)
+            raise
+
+    return run
+
+
+@contextmanager
+def shelter():
+    """The package's surroundings, with a single thread until ``threads_for`` allows more."""
+    with ExitStack() as stack:
+        stack.enter_context(np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"))
+        for device in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(device):
+                stack.enter_context(torch.autocast(device, enabled=False))
+        if torch.get_default_device().type != "cpu":
+            stack.enter_context(torch.device("cpu"))
+        if torch.get_default_dtype() != torch.float32:
+            stack.callback(torch.set_default_dtype, torch.get_default_dtype())
+            torch.set_default_dtype(torch.float32)
+        stack.enter_context(threads_for(0))
+        yield
+
+
+@contextmanager
+def threads_for(n_numbers):
+    """As many threads as tensors of that size can use, never more than the user allows.
+
+    The counts are those of the calling thread alone, so that contexts of several Python threads
+    may overlap. OpenBLAS, which has one count for the whole process, is left alone.
+
+    Parameters
+    ----------
+    n_numbers : int
+        Numbers in the widest tensor.
+    """
+    # in a new thread this sets torch's count, which would otherwise undo ours later
+    allowed = getattr(_outside, "allowed", torch.get_num_threads())
+    usable = max(1, n_numbers // NUMBERS_A_THREAD)
+    with ExitStack() as stack:
+        if not hasattr(_outside, "allowed"):
+            _outside.allowed = allowed
+            stack.callback(delattr, _outside, "allowed")
+        for pool in _pools():
+            before = pool.num_threads
+            stack.callback(pool.set_num_threads, before)
+            pool.set_num_threads(min(allowed, usable))
+        set_mkl = _mkl_setter()
+        if set_mkl is not None:
+            stack.callback(set_mkl, set_mkl(min(allowed, usable)))
+        yield
+
+
+def map_blocks(function, blocks):
+    """Call a function with each of the blocks, several at once where the user's limit allows it.
+
+    Parameters
+    ----------
+    function : callable
+        Of a block alone, whatever the others are.
+    blocks : iterable
+
+    Returns
+    -------
+    results : list
+        In the order of the blocks.
+    """
+    blocks = list(blocks)
+    allowed = getattr(_outside, "allowed", torch.get_num_threads())
+    n_threads = min(len(blocks), MOST_BLOCKS, allowed)
+    if n_threads <= 1:
+        return [function(block) for block in blocks]
+    with ThreadPoolExecutor(n_threads) as pool:
+        return list(pool.map(sheltered(function), blocks))
+
+
+@lru_cache(maxsize=1)
+def _pools():
+    """The pools of threads of OpenMP: found once, as it takes 3 ms."""
+    return ThreadpoolController().select(user_api="openmp").lib_controllers
+
+
+@lru_cache(maxsize=1)
+def _mkl_setter():
+    """What sets the count of the MKL within PyTorch for this thread, and returns the one before.
+
+    MKL follows OpenMP, until a user calls ``torch.set_num_threads``. None where there is no MKL.
+    """
+    try:
+        library = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"))
+        return library.MKL_Set_Num_Threads_Local
+    except (OSError, AttributeError):
+        return None
