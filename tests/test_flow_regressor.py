@@ -1,6 +1,8 @@
 """FlowRegressor: the distribution of targets given features, against truths that are known."""
 
+import inspect
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -300,3 +302,13 @@ def test_saved_and_loaded(target):
     for one in loaded:
         np.testing.assert_array_equal(one.score_samples(X, target), answers[0])
         np.testing.assert_array_equal(one.predict_interval(X[:9]), answers[1])
+
+
+def test_docstring_names_every_parameter_and_fitted_attribute():
+    regressor = FlowRegressor(mean_estimator=LinearRegression(), **QUICK).fit(X, Y1)
+    head, attributes = inspect.getdoc(regressor).split("\nAttributes\n", 1)
+    lines = re.findall(r"^([a-z]\w*(?:, \w+)*) : .*$", head, flags=re.MULTILINE)
+    named = {name for line in lines for name in line.split(", ")}
+    assert named == set(regressor.get_params(deep=False))
+    fitted = {name for name in vars(regressor) if re.fullmatch(r"[a-z]\w*_", name)}
+    assert fitted <= set(re.findall(r"\w+_\b", attributes.split("\n\n", 1)[0]))
