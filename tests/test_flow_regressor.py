@@ -107,6 +107,14 @@ def test_bounds_hold():
     np.testing.assert_array_equal(regressor.cdf(far, [-1, -1]), 0)
 
 
+@pytest.mark.parametrize("row", range(0, 40, 8))
+def test_targets_beyond_bounds_are_an_error_wherever_they_are(row):
+    y = np.abs(Y1[:40]) + 1
+    y[row] = -1
+    with pytest.raises(ValueError, match="1 rows of .* lie beyond the bounds, in column 'y'"):
+        FlowRegressor(bounds=(0, None), calibration_fraction=0.5, **QUICK).fit(X[:40], y)
+
+
 def test_values_on_a_grid():
     grades = np.round(Y1)
     regressor = FlowRegressor(dequantize=True, **QUICK).fit(X, grades)

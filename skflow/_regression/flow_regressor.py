@@ -274,10 +274,10 @@ default="derived"
         self._fit_density(X[fitted], Y[fitted], at(weight, fitted), device, streams)
         self._calibration = None
         if len(held_out):
-            rng = streams("calibration", 1)
-            cdf = self._density.marginal_cdf(
-                self._contexts(X[held_out]), self._density.columns.spread(Y[held_out], rng)
-            )
+            columns, rng = self._density.columns, streams("calibration", 1)
+            columns.bounds.check(Y[held_out], columns.names)
+            spread = columns.spread(Y[held_out], rng)
+            cdf = self._density.marginal_cdf(self._contexts(X[held_out]), spread)
             self._calibration = Calibration.of(np.abs(cdf - 0.5), at(weight, held_out))
         return self
 
