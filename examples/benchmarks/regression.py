@@ -173,7 +173,8 @@ def table(results, measure):
             text = "–" if np.isnan(value) else f"{value:.{digits}f}"
             fewer = counts.loc[name, method] < counts.loc[name].max()
             text += "" if np.isnan(spread) else f" ± {spread:.{digits}f}"
-            text += f" ({counts.loc[name, method]:.0f} splits)" if fewer else ""
+            n_splits = f"{counts.loc[name, method]:.0f}"
+            text += f" ({n_splits} split{'s' * (n_splits != '1')})" if fewer else ""
             cells.append(text)
         if measure == "nll":
             cells += ["–" if np.isnan(c[i]) else f"{c[i]:.2f}" for c in published]
