@@ -19,7 +19,7 @@ def flow(**params):
     ids=["strings", "dates", "bytes", "objects", "dicts"],
 )
 def test_columns_without_numbers_are_named(values):
-    frame = pd.DataFrame(X, columns=list("abc"))
+    frame = pd.DataFrame(X.copy(), columns=list("abc"))
     frame["d"] = (values * 40)[:40]
     with pytest.raises(
         (ValueError, TypeError), match="Column 'd' of X holds no numbers.*leave such columns"
@@ -30,7 +30,7 @@ def test_columns_without_numbers_are_named(values):
 
 
 def test_categories_are_named():
-    frame = pd.DataFrame(X, columns=list("abc"))
+    frame = pd.DataFrame(X.copy(), columns=list("abc"))
     frame["d"] = pd.Categorical(["u", "v"] * 20)
     with pytest.raises(ValueError, match="Column 'd'.*OrdinalEncoder"):
         flow().fit(frame)
@@ -38,7 +38,7 @@ def test_categories_are_named():
 
 @pytest.mark.parametrize(("value", "called"), [(np.nan, "NaN"), (np.inf, "infinity")])
 def test_what_is_not_finite_is_located(value, called):
-    frame = pd.DataFrame(X, columns=list("abc"))
+    frame = pd.DataFrame(X.copy(), columns=list("abc"))
     model = flow().fit(frame)
     frame.loc[[1, 5], "b"] = value
     for call in (flow().fit, model.score_samples):
