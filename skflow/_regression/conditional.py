@@ -258,7 +258,7 @@ def latent_nodes(n_targets, dof):
         middle = np.sqrt(dof) / 2.6  # any: the place is 0
         ratio = np.divide(tails, np.abs(_GRID), out=np.full(len(_GRID), middle), where=_GRID != 0)
         return _GRID[:, None], dof / ratio**2, weight / weight.sum()
-    points = qmc.Sobol(n_targets + 1, scramble=True, rng=0).random(_N_DRAWS // 2)
+    points = qmc.Sobol(n_targets + 1, scramble=True, seed=0).random(_N_DRAWS // 2)
     Z, radius = ndtri(points[:, :-1]), chdtri(dof, points[:, -1])
     # with their mirror images, so that what is linear is exact
     return np.vstack([Z, -Z]), np.tile(radius, 2), np.full(_N_DRAWS, 1 / _N_DRAWS)
