@@ -16,7 +16,7 @@ from sklearn.model_selection import cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skflow import FlowRegressor
+from skflow import FlowRegressor, masks
 from skflow._regression.calibration import Calibration
 
 QUICK = {"n_estimators": 2, "max_iter": 15, "hidden_layer_sizes": (16,), "random_state": 0}
@@ -321,3 +321,11 @@ def test_docstring_names_every_parameter_and_fitted_attribute():
     assert named == set(regressor.get_params(deep=False))
     fitted = {name for name in vars(regressor) if re.fullmatch(r"[a-z]\w*_", name)}
     assert fitted <= set(re.findall(r"\w+_\b", attributes.split("\n\n", 1)[0]))
+
+
+def test_a_search_over_targets_shows_its_progress(capsys):
+    search = masks.EvolutionarySearch(n_iter=2, n_candidate_steps=2)
+    params = {**QUICK, "mask_layout": search, "verbose": 1}
+    FlowRegressor(**params).fit(X, Y2)
+    shown = capsys.readouterr().out
+    assert "search" in shown and "best_cost" in shown

@@ -107,7 +107,7 @@ def _structures(params, data, options, config, streams, progress, log_det):
         [None] * n_members,
         repeatable=params.random_state is not None,
         progress=progress,
-        log_det=log_det,
+        log_det=data.mean(log_det, data.rows),
     )
     return stack_finalists(choices)
 
