@@ -11,7 +11,7 @@ from skflow._support.streams import RandomStreams
 @pytest.mark.parametrize("size", [1e-300, 1e-30, 1.0, 1e30, 1e200])
 def test_location_and_scale_are_mean_and_deviation_at_any_size(size):
     X = np.random.RandomState(0).normal(3, 2, (100, 2))
-    location, scale = location_and_scale(X * size, None)
+    location, scale = location_and_scale(X * size, None, np.zeros(X.shape[1], dtype=bool))
     assert location / size == pytest.approx(X.mean(axis=0))
     assert scale / size == pytest.approx(X.std(axis=0))
 

@@ -96,42 +96,36 @@ class Columns:
         ``X`` are the rows of a fit, and ``U`` what the flow is trained on.
         """
         constant = constant_columns(X)
-        few = np.array([len(np.unique(column)) for column in X.T]) <= len(X) / 20
-        few &= ~constant & (not self.dequantized)
+        few = few_valued_columns(X) & ~constant & (not self.dequantized)
         if few.any():
             warn(
-                f"{self.named(few)} nearly discrete: at most one distinct value in 20 rows. A "
-                "density can grow without bound at values that repeat, so likelihoods compare only "
-                "between models of the same columns at the same resolution. Set dequantize=True to "
-                "spread each value evenly over its cell of the grid, or leave such columns out.",
+                f"{named(few, self.names)} nearly discrete: at most one distinct value in 20 rows. "
+                "A density can grow without bound at values that repeat, so likelihoods compare "
+                "only between models of the same columns at the same resolution. Set "
+                "dequantize=True to spread each value evenly over its cell of the grid, or leave "
+                "such columns out.",
             )
         if constant.any():
             warn(
-                f"{self.named(constant)} constant and has no density. It is modelled as a normal "
-                "distribution of variance 1 around its value; leave it out to avoid this.",
+                f"{named(constant, self.names)} constant and has no density. It is modelled as a "
+                "normal distribution of variance 1 around its value; leave it out to avoid this.",
             )
         copies = copied_columns(U)
         if copies.any():
             warn(
-                f"{self.named(copies)} a copy of another column, perhaps in another unit: the "
-                "density is unbounded there and the likelihood means little. Leave the copies out.",
+                f"{named(copies, self.names)} a copy of another column, perhaps in another unit: "
+                "the density is unbounded there and the likelihood means little. Leave the copies "
+                "out.",
             )
         share = self.bounds.on_bound(X).mean(axis=0)
         many = (share > MANY_ON_BOUND) & ~constant & (self.step == 0)
         if many.any():
             warn(
-                f"{self.named(many)} exactly on a bound in up to {share[many].max():.0%} of the "
-                "rows. Such values are spread over a narrow cell around the bound, and samples "
+                f"{named(many, self.names)} exactly on a bound in up to {share[many].max():.0%} of "
+                "the rows. Such values are spread over a narrow cell around the bound, and samples "
                 "beyond it are put on it, so that their number is right; but the density on the "
                 "bound depends on the width of that cell."
             )
-
-    def named(self, selected):
-        """The selected columns in words, as the beginning of a sentence."""
-        one = selected.sum() == 1
-        return ("Column {} is" if one else "Each of the columns {} is").format(
-            name_columns(selected, self.names)
-        )
 
 
 def fit_columns(X, weight=None, *, standardize=True, dequantize=False, bounds=None, names=None):
@@ -149,13 +143,12 @@ def fit_columns(X, weight=None, *, standardize=True, dequantize=False, bounds=No
     location, scale = np.zeros(X.shape[1]), np.ones(X.shape[1])
     if standardize:
         V, _ = fitted.forward(X)
-        location, scale = location_and_scale(V, weight)
-        location[constant], scale[constant] = V[0, constant], 1
+        location, scale = location_and_scale(V, weight, constant)
     return Columns(location, scale, step, X.min(axis=0), constant, dequantize, fitted, names)
 
 
-def location_and_scale(V, weight):
-    """Mean and standard deviation of the columns."""
+def location_and_scale(V, weight, constant):
+    """Mean and standard deviation of the columns; of those that are constant, the value and 1."""
     # in units of the largest value, so that squares neither overflow nor vanish
     size = np.abs(V).max(axis=0)
     size[size == 0] = 1
@@ -163,12 +156,19 @@ def location_and_scale(V, weight):
     location = np.average(unit, axis=0, weights=weight)
     scale = np.sqrt(np.average((unit - location) ** 2, axis=0, weights=weight))
     # a spread that is too small to divide by counts as the smallest that is not
-    return location * size, np.maximum(scale * size, np.finfo(np.float64).tiny)
+    location, scale = location * size, np.maximum(scale * size, np.finfo(np.float64).tiny)
+    location[constant], scale[constant] = V[0, constant], 1
+    return location, scale
 
 
 def constant_columns(X):
     rounding = 10 * np.finfo(np.float64).eps * np.abs(X).max(axis=0)
     return np.ptp(X, axis=0) <= rounding
+
+
+def few_valued_columns(X):
+    """Which columns have at most one distinct value in 20 rows."""
+    return np.array([len(np.unique(column)) for column in X.T]) <= len(X) / 20
 
 
 def grid_steps(X):
@@ -195,3 +195,9 @@ def copied_columns(table):
     with np.errstate(all="ignore"):  # of what overflows, nothing is said
         correlation = np.atleast_2d(np.corrcoef(table, rowvar=False))
     return (np.triu(np.abs(correlation), 1) > 1 - 1e-12).any(axis=0)
+
+
+def named(selected, names):
+    """The selected columns in words, as the beginning of a sentence."""
+    start = "Column {} is" if selected.sum() == 1 else "Each of the columns {} is"
+    return start.format(name_columns(selected, names))

@@ -31,7 +31,7 @@ very many columns (see ``is_dense``) there is a single ellipse, with a factor mo
 """
 
 import math
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -282,7 +282,7 @@ class Statistics:
         self.n_effective = effective_rows(weight)
         self._labels, self._clusters, self._ellipses = {}, {}, {}
 
-    @property
+    @cached_property
     def spread(self):
         """Standard deviations of the columns ``(d,)``, 1 for constant ones."""
         variance = self.weight @ (self.U - self.weight @ self.U) ** 2
@@ -292,7 +292,7 @@ class Statistics:
         """Weights, centres and factors of that many ellipses; ``widening`` adds to variances."""
         key = n_clusters, ridge, widening
         if key not in self._ellipses and not is_dense(self.n_effective, self.U.shape[1]):
-            centre, loadings, variances = self.factor_model()
+            centre, loadings, variances = self.factor_model
             factor = low_rank_factor(loadings, variances + widening + self.noise**2)
             self._ellipses[key] = np.ones(1), centre[None], factor[None]
         if key not in self._ellipses:
@@ -301,11 +301,10 @@ class Statistics:
             self._ellipses[key] = weights, centres, precision_factors(shapes + wider)
         return self._ellipses[key]
 
+    @cached_property
     def factor_model(self):
         """Centre, loadings and own variances of the single ellipse of very many columns."""
-        if not hasattr(self, "_factor_model"):
-            self._factor_model = fit_factor_model(self.U, self.weight, self.n_effective, self.rng)
-        return self._factor_model
+        return fit_factor_model(self.U, self.weight, self.n_effective, self.rng)
 
     def clusters(self, n_clusters, ridge=_RIDGE):
         """Weights, centres and shapes: mean and shrunk covariance, or a Gaussian mixture's."""
@@ -315,20 +314,20 @@ class Statistics:
                 centre, shape = shrunk_covariance(self.U, self.weight)
                 found = np.ones(1), centre[None], shape[None]
             else:
-                rows, weight = self._few_rows()
+                rows, weight = self._few_rows
                 found = fit_gaussian_mixture(self._start(n_clusters), rows, weight, ridge)
             self._clusters[key] = found
         return self._clusters[key]
 
     def _start(self, n_clusters):
         if n_clusters not in self._labels:
-            self._labels[n_clusters] = cluster_labels(n_clusters, *self._few_rows(), self.rng)
+            self._labels[n_clusters] = cluster_labels(n_clusters, *self._few_rows, self.rng)
         return self._labels[n_clusters]
 
+    @cached_property
     def _few_rows(self):
         if len(self.U) <= _MAX_ROWS:
             return self.U, self.weight
-        if not hasattr(self, "_drawn"):
-            self._drawn = self.rng.choice(len(self.U), _MAX_ROWS, replace=False)
-        weight = self.weight[self._drawn]
-        return self.U[self._drawn], weight / weight.sum()
+        drawn = self.rng.choice(len(self.U), _MAX_ROWS, replace=False)
+        weight = self.weight[drawn]
+        return self.U[drawn], weight / weight.sum()

@@ -20,6 +20,7 @@ from scipy.special import logsumexp
 from .components import FEW_ROWS, fit_components
 from .density import call_in_blocks
 from .factor_model import is_dense
+from .weights import at
 
 #: Members of a small table, each of which holds out one part in as many.
 N_FOLDS = 5
@@ -85,7 +86,7 @@ def fit_components_and_weights(tail_weight, flow, U, weight, data, streams, nois
     else:
         log_probs = _held_out_log_probs(flow, U, weight, data, streams, noise, list(components))
         held_out = np.isfinite(log_probs).any(axis=0)
-        row_weight = None if weight is None else weight[held_out]
+        row_weight = at(weight, held_out)
         weights = estimate_weights(log_probs[:, held_out], least, row_weight)
         scores = _held_out_scores(log_probs[:, held_out], weights, list(components), row_weight)
     served = {name: c for (name, c), w in zip(components.items(), weights[1:]) if w > 0}
@@ -120,9 +121,8 @@ def _held_out_log_probs(flow, U, weight, data, streams, noise, names):
     """
     total, times = np.full((1 + len(names), len(U)), -np.inf), np.zeros(len(U))
     for e, (rows, held_out) in enumerate(zip(data.rows.numpy(), data.validation_rows.numpy())):
-        row_weight = None if weight is None else weight[rows]
         rng, unseen = streams("tails", 1 + e), U[held_out]
-        components = fit_components(U[rows], row_weight, rng, noise, names)
+        components = fit_components(U[rows], at(weight, rows), rng, noise, names)
         others = [component.log_prob(unseen) for component in components.values()]
         log_probs = np.vstack([call_in_blocks(flow.take(e), "log_prob", unseen), *others])
         total[:, held_out] = np.logaddexp(total[:, held_out], log_probs)

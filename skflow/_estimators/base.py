@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from sklearn.base import (
-    _fit_context,
-)
+from sklearn.base import _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 
@@ -240,12 +238,11 @@ class BaseFlowDensity(Summarised, CallbackSupportMixin, FittedDensity):
         self.n_parameters_ = flow.n_models * flow.n_parameters
         self.n_iter_ = int(result.n_epochs[best].max())
         # standardised units -> the data's
-        self.loss_curve_ = [
-            float(c[best].mean() - data.mean(log_det, data.rows))
-            for c in result.loss_curve[: self.n_iter_]
-        ]
-        self.validation_scores_ = [
-            float(data.mean(log_det, data.validation_rows) - c[best].mean())
-            for c in result.validation_curve[: self.n_iter_]
-        ] or None
+        shift, curve = data.mean(log_det, data.rows), result.loss_curve[: self.n_iter_]
+        self.loss_curve_ = [float(loss[best].mean() - shift) for loss in curve]
+        self.validation_scores_ = None
+        if result.validation_curve:
+            shift = data.mean(log_det, data.validation_rows)
+            curve = result.validation_curve[: self.n_iter_]
+            self.validation_scores_ = [float(shift - loss[best].mean()) for loss in curve]
         self._n_features_out = self.n_features_in_

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from numbers import Integral
 
 import numpy as np
 from sklearn.base import (
@@ -15,7 +14,7 @@ from sklearn.base import (
 from sklearn.utils.validation import check_is_fitted
 
 from .._densities.weights import weighted_rows
-from .._support.checks import checked_points, checked_rows, checked_state
+from .._support.checks import check_count, checked_points, checked_rows, checked_state
 from .._support.runtime import sheltered
 from .._support.typing import ArrayLike, RandomState
 from .output import in_configured_container
@@ -135,8 +134,7 @@ class FittedDensity(
             If ``n_samples`` is no integer of at least 1.
         """
         check_is_fitted(self)
-        if not isinstance(n_samples, Integral) or n_samples < 1:
-            raise ValueError(f"n_samples={n_samples!r} is not possible. Give an integer >= 1.")
+        check_count("n_samples", n_samples)
         drawn = self._density.sample(n_samples, checked_state(random_state))
         return in_configured_container(self, drawn)
 

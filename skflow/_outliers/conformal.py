@@ -1,9 +1,9 @@
 """Conformal p-values: what scores and the scores of rows set aside say together."""
 
-from numbers import Real
-
 import numpy as np
 from scipy.stats import false_discovery_control
+
+from .._support.checks import check_part
 
 #: With contamination="auto", part of the ordinary rows that may be called outliers.
 FALSE_ALARM_RATE = 0.05
@@ -17,11 +17,6 @@ def just_below(scores):
 def selected(pvalues, fdr):
     """Which are selected at a false discovery rate (Benjamini and Hochberg 1995)."""
     return false_discovery_control(pvalues, method="bh") <= fdr
-
-
-def check_part(name, value):
-    if not isinstance(value, Real) or not 0 < value < 1:
-        raise ValueError(f"{name}={value!r} is not possible. Give a number between 0 and 1.")
 
 
 class ConformalMixin:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from numbers import Integral, Real
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,9 +15,11 @@ from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._estimators.saving import PlainState
+from .._support.checks import check_count, check_part
 from .._support.runtime import atomic, sheltered
+from .._support.streams import seeded
 from .._support.typing import ArrayLike, RandomState
-from .conformal import ConformalMixin, check_part, selected
+from .conformal import ConformalMixin, selected
 from .reasons import explain_rows, make_report, values_to_try
 from .resolutions import (
     check_pairs,
@@ -25,7 +27,6 @@ from .resolutions import (
     default_densities,
     folds,
     log_rarity,
-    seeded,
     warn_of_columns,
 )
 
@@ -373,8 +374,7 @@ class FlowOutlierDetector(PlainState, ConformalMixin, OutlierMixin, _BaseComposi
             import pandas
         except ImportError as error:
             raise ImportError("report needs pandas: install it, or use explain.") from error
-        if not isinstance(n, Integral) or n < 1:
-            raise ValueError(f"n={n!r} is not possible. Give an integer of at least 1.")
+        check_count("n", n)
         check_part("coverage", coverage)
         if fdr is not None:
             check_part("fdr", fdr)

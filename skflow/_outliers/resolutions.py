@@ -15,7 +15,13 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import _safe_indexing
 
-from .._densities.columns import FARTHEST, copied_columns, fit_columns
+from .._densities.columns import (
+    FARTHEST,
+    constant_columns,
+    copied_columns,
+    few_valued_columns,
+    named,
+)
 from .._estimators.flow_density import CouplingFlowDensity
 from .._estimators.recipe import batch_size
 from .._support.warnings import warn
@@ -28,8 +34,6 @@ N_FOLDS = 4
 N_STEPS, MIN_EPOCHS, MAX_EPOCHS = 640, 10, 60
 #: Noise of the flow whose latent space is used, and bandwidth of kernels; standard deviations.
 NOISE, BANDWIDTH = 0.25, 0.3
-#: Distinct values a row of a column that deserves a warning.
-FEW_VALUES = 0.05
 #: The tail of a score that is continued: so many of the lowest, and at least so many rows.
 TAIL_FRACTION, MIN_TAIL = 0.1, 5
 
@@ -56,28 +60,26 @@ def default_densities(n_rows):
 
 def warn_of_columns(X, names):
     """Say of columns that decide by themselves what is an outlier, and how to avoid it."""
-    columns = fit_columns(X, names=names)
-    few = np.array([len(np.unique(column)) for column in X.T]) <= FEW_VALUES * len(X)
-    copies = copied_columns(X)
+    constant = constant_columns(X)
     for selected, what in (
         (
-            few & ~columns.constant,
+            few_valued_columns(X) & ~constant,
             "of few values, at most one in 20 rows. A row can be an outlier by a rare one alone, "
             "or by one that does not go with the rest of the row; leave out codes, years and the "
             "like if that is not what you look for.",
         ),
         (
-            columns.constant,
+            constant,
             "constant: a row with any other value there is an outlier, whatever else it has.",
         ),
         (
-            copies & ~columns.constant,
+            copied_columns(X) & ~constant,
             "a copy of another column, perhaps in another unit: rows in which the two differ are "
             "outliers, and others are harder to find. Leave the copies out.",
         ),
     ):
         if selected.any():
-            warn(f"{columns.named(selected)} {what}")
+            warn(f"{named(selected, names)} {what}")
 
 
 def check_pairs(densities):
@@ -93,14 +95,6 @@ def check_pairs(densities):
                 f"The density named {name!r} is {density!r}, but has to have the methods fit and "
                 "score_samples. Give a flow, a mixture, a pipeline that ends with one, ..."
             )
-
-
-def seeded(density, rng):
-    """The density, its parameters named ``random_state`` that are None drawn from ``rng``."""
-    for name, value in sorted(density.get_params().items(), key=lambda item: item[0]):
-        if name.split("__")[-1] == "random_state" and value is None:
-            density.set_params(**{name: rng.randint(2**31 - 1)})
-    return density
 
 
 def folds(n_rows, rng):

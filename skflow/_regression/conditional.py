@@ -7,6 +7,7 @@ several, means and marginal distributions are those of fixed quasi-random draws.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy.linalg import solve_triangular
@@ -53,9 +54,8 @@ class Context:
 
 def fit_context(X, weight=None):
     """The ``Context`` of rows ``(n, c)``; a constant column says nothing and becomes 0."""
-    location, scale = location_and_scale(X, weight)
     constant = constant_columns(X)
-    location[constant], scale[constant] = X[0, constant], 1
+    location, scale = location_and_scale(X, weight, constant)
     U = (X - location) / scale
     margin = np.where(constant, 0, _MARGIN)
     return Context(location, scale, U.min(axis=0) - margin, U.max(axis=0) + margin)
@@ -246,6 +246,7 @@ class ConditionalDensity:
         return Y.reshape(n_rows, n_samples, -1).swapaxes(1, 2)
 
 
+@lru_cache
 def latent_nodes(n_targets, dof):
     """Standard normal places ``(m, d)``, chi-square radii ``(m,)`` and weights ``(m,)``.
 

@@ -19,6 +19,7 @@ from .._flows.flow import FlowStack
 from .._flows.training import make_generators
 from .._flows.training_data import TrainingData
 from .._structure.member_masks import choose_masks, stack_finalists
+from .._support.streams import seeded
 from .conditional import LinearGuard
 
 #: Noise on the targets and on the features that "auto" tries, in standard deviations.
@@ -135,11 +136,9 @@ def held_out_log_probs(flow, data):
 
 def _held_out_scores(flow, data):
     """Mean log-density ``(K,)`` of each model's validation rows."""
-    log_probs = held_out_log_probs(flow, data)
-    if data.weight is None:
-        return log_probs.mean(axis=1)
-    weight = data.weight.cpu().numpy()[data.validation_rows.numpy()]
-    return np.average(log_probs, axis=1, weights=weight)
+    weight = at(data.weight, data.validation_rows)
+    weight = None if weight is None else weight.cpu().numpy()
+    return np.average(held_out_log_probs(flow, data), axis=1, weights=weight)
 
 
 def fit_guard_and_weights(trained, U, C, weight):
@@ -171,10 +170,7 @@ def fit_guard_and_weights(trained, U, C, weight):
 
 def fit_out_of_fold(estimator, X, Y, weight, rng):
     """A regressor fitted to all rows, and predictions ``(n, d)`` of ones that had not seen them."""
-    estimator = clone(estimator)
-    for name, value in sorted(estimator.get_params().items(), key=lambda item: item[0]):
-        if name.split("__")[-1] == "random_state" and value is None:
-            estimator.set_params(**{name: rng.randint(2**31 - 1)})
+    estimator = seeded(clone(estimator), rng)
     y = Y[:, 0] if Y.shape[1] == 1 else Y
     weighted = weight is not None and has_fit_parameter(estimator, "sample_weight")
     given = {"sample_weight": weight} if weighted else {}

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._estimators.saving import PlainState
 from .._support.callbacks import CallbackSupportMixin
+from .._support.checks import check_count, check_part, checked_state
 from .._support.runtime import sheltered
 from .._support.typing import ArrayLike, RandomState
 
@@ -133,8 +132,7 @@ class DistributionRegressor(PlainState, CallbackSupportMixin, RegressorMixin, Ba
            PNAS 118 (48), 2021.
         """
         C = self._checked(X)
-        if not isinstance(coverage, Real) or not 0 < coverage < 1:
-            raise ValueError(f"coverage={coverage!r} is not possible. Give a number in (0, 1).")
+        check_part("coverage", coverage)
         half = self._calibration.half_widths(coverage) if self._calibration else coverage / 2
         half = np.broadcast_to(half, self._density.n_targets)
         intervals = self._density.marginal_quantiles(C, 0.5 + np.outer(half, [-1, 1]))
@@ -177,9 +175,8 @@ class DistributionRegressor(PlainState, CallbackSupportMixin, RegressorMixin, Ba
 (n_samples_X, n_targets, n_samples)
         """
         C = self._checked(X)
-        if not isinstance(n_samples, Integral) or n_samples < 1:
-            raise ValueError(f"n_samples={n_samples!r} is not possible. Give an integer >= 1.")
-        return self._shaped(self._density.sample(C, n_samples, check_random_state(random_state)))
+        check_count("n_samples", n_samples)
+        return self._shaped(self._density.sample(C, n_samples, checked_state(random_state)))
 
     @sheltered
     def score_samples(self, X: ArrayLike, y: ArrayLike) -> np.ndarray:

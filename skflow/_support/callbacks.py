@@ -39,9 +39,7 @@ class FitProgress:
         self.told = {"estimator": estimator, "X": X, "y": np.zeros(len(X)) if y is None else y}
         self.verbose = estimator.verbose
         self.context = None
-        if getattr(estimator, "_skl_callbacks", None) and hasattr(
-            estimator, "_init_callback_context"
-        ):
+        if getattr(estimator, "_skl_callbacks", None):
             self.context = estimator._init_callback_context(max_subtasks=None)
             self.context.call_on_fit_task_begin(**self.told)
 

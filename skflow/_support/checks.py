@@ -1,4 +1,6 @@
-"""Checks of rows, with messages that say which columns are meant and what to do with them."""
+"""Checks of rows and arguments, with messages that say what is meant and what to do."""
+
+from numbers import Integral, Real
 
 import numpy as np
 from sklearn.utils import check_random_state
@@ -29,6 +31,18 @@ def checked_state(random_state):
             f"random_state={random_state!r} is not possible. Give None, an integer >= 0 or a "
             "numpy.random.RandomState."
         ) from None
+
+
+def check_count(name, value):
+    """Raise unless an argument is an integer of at least 1."""
+    if not isinstance(value, Integral) or value < 1:
+        raise ValueError(f"{name}={value!r} is not possible. Give an integer >= 1.")
+
+
+def check_part(name, value):
+    """Raise unless an argument is a number between 0 and 1."""
+    if not isinstance(value, Real) or not 0 < value < 1:
+        raise ValueError(f"{name}={value!r} is not possible. Give a number between 0 and 1.")
 
 
 def _finite(rows, names=None):

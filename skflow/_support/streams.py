@@ -1,4 +1,4 @@
-"""Private random streams: one for each purpose, all from a single seed."""
+"""Private random streams: one for each purpose, all from a single seed; seeds of estimators."""
 
 import numpy as np
 
@@ -32,3 +32,11 @@ class RandomStreams:
         return np.random.RandomState(
             np.random.MT19937(np.random.SeedSequence(self.seed, spawn_key=key))
         )
+
+
+def seeded(estimator, rng):
+    """The estimator, its parameters named ``random_state`` that are None drawn from ``rng``."""
+    for name, value in sorted(estimator.get_params().items(), key=lambda item: item[0]):
+        if name.split("__")[-1] == "random_state" and value is None:
+            estimator.set_params(**{name: rng.randint(2**31 - 1)})
+    return estimator
