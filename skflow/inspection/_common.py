@@ -23,12 +23,14 @@ def check_drawable(estimator, attribute, display, advice):
         raise TypeError(f"{display} draws {attribute!r}, which {name} does not have. {advice}.")
 
 
-def new_axes(caller, ax, figsize):
-    """The axes to draw into, new ones if None was given."""
+def new_axes(caller, ax, figsize, n_columns=1):
+    """The axes to draw into, new ones if None was given; several side by side as an array."""
     check_matplotlib_support(caller)
     import matplotlib.pyplot as plt
 
-    return plt.subplots(figsize=figsize, layout="constrained")[1] if ax is None else ax
+    if ax is not None:
+        return ax
+    return plt.subplots(1, n_columns, figsize=figsize, layout="constrained")[1]
 
 
 def column_names(X):

@@ -393,12 +393,7 @@ class CoverageDisplay:
         -------
         display : CoverageDisplay
         """
-        if axes is None:
-            first = new_axes(f"{type(self).__name__}.plot", None, (8, 3.6))
-            figure = first.figure
-            first.remove()
-            axes = figure.subplots(1, 2)
-        left, right = axes
+        left, right = new_axes(f"{type(self).__name__}.plot", axes, (8, 3.6), n_columns=2)
         n_rows, n_bins = len(self.cdf), int(np.clip(len(self.cdf) // 20, 5, 20))
         left.hist(self.cdf, np.linspace(0, 1, n_bins + 1), density=True, color=BLUE, alpha=0.4)
         margin = 1.96 * np.sqrt((n_bins - 1) / n_rows)
