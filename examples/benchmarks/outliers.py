@@ -14,9 +14,9 @@ import os
 import platform
 import sys
 import time
-import traceback
 import warnings
 from functools import lru_cache
+from itertools import product
 from pathlib import Path
 
 import _detectors
@@ -24,7 +24,8 @@ import _outlier_data
 import numpy as np
 import pandas as pd
 import torch
-from likelihood import Progress, processor, version_of
+from _results import ResultsFile
+from likelihood import processor, version_of
 from sklearn.metrics import average_precision_score, roc_auc_score
 from threadpoolctl import threadpool_limits
 
@@ -73,46 +74,24 @@ def measure(fitted, new, method, seed, budget):
     return row
 
 
-def run(args):
+def run(args, results):
     """All combinations that have no result yet, seed by seed."""
-    results = read(args.output)
-    done = set(results[results.error.isna()][KEY].itertuples(index=False, name=None))
-    jobs = [
-        job
-        for seed in args.seeds
-        for protocol in args.protocols
-        for name in args.datasets
-        for method in args.methods
-        if (job := (name, protocol, method, seed)) not in done
-    ]
-    load_once, progress = lru_cache(maxsize=1)(_outlier_data.load), Progress(len(jobs))
-    for name, protocol, method, seed in jobs:
-        progress.start(f"{name}, {protocol}, {method}, seed {seed}")
+    load_once = lru_cache(maxsize=1)(_outlier_data.load)
+
+    def known(name, protocol, method, seed):
         fitted, new = load_once(name, protocol, seed, args.data_home)
-        try:
-            row = measure(fitted, new, method, seed, args.time_budget)
-            said = f"new rows: AUROC {row['auroc_new']:.3f}, AP {row['ap_new']:.3f}"
-        except Exception as error:  # the other methods go on; a later run tries this one again
-            traceback.print_exc()
-            row = {"error": f"{type(error).__name__}: {error}"}
-            said = row["error"]
-        row |= dict(zip(KEY, (name, protocol, method, seed)))
         counts = (size for _, marks in (fitted, new) for size in (len(marks), marks.sum()))
-        row |= dict(zip(SIZES, (fitted[0].shape[1], *counts)))
-        append(args.output, row | {setting: getattr(args, setting) for setting in SETTINGS})
-        progress.finish([said])
+        settings = {setting: getattr(args, setting) for setting in SETTINGS}
+        return dict(zip(SIZES, (fitted[0].shape[1], *counts))) | settings
 
+    def measured(name, protocol, method, seed):
+        fitted, new = load_once(name, protocol, seed, args.data_home)
+        row = measure(fitted, new, method, seed, args.time_budget)
+        return row, f"new rows: AUROC {row['auroc_new']:.3f}, AP {row['ap_new']:.3f}"
 
-def read(path):
-    """The lines of the CSV file, the last one of each combination."""
-    if not Path(path).exists():
-        return pd.DataFrame(columns=FIELDS)
-    return pd.read_csv(path).drop_duplicates(KEY, keep="last")
-
-
-def append(path, row):
-    line = pd.DataFrame([row]).reindex(columns=FIELDS)
-    line.to_csv(path, mode="a", header=not Path(path).exists(), index=False)
+    loops = product(args.seeds, args.protocols, args.datasets, args.methods)
+    jobs = [(name, protocol, method, seed) for seed, protocol, name, method in loops]
+    results.complete(jobs, measured, known)
 
 
 # ------------------------------------------------------------------------------------------------
@@ -299,9 +278,10 @@ def main(argv=None):
     args = parse(argv)
     torch.set_num_threads(args.threads)
     threadpool_limits(args.threads)
-    run(args)
+    results = ResultsFile(args.output, KEY, FIELDS)
+    run(args, results)
     if args.markdown:
-        Path(args.markdown).write_text(page(read(args.output)), encoding="utf-8")
+        Path(args.markdown).write_text(page(results.read()), encoding="utf-8")
     return 0
 
 

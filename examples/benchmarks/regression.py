@@ -16,14 +16,15 @@ import argparse
 import os
 import platform
 import time
-import traceback
 import warnings
+from itertools import product
 from pathlib import Path
 
 import _regressors
 import numpy as np
 import pandas as pd
-from likelihood import Progress, processor, version_of
+from _results import ResultsFile
+from likelihood import processor, version_of
 from threadpoolctl import threadpool_limits
 
 DATASETS = ("yacht", "energy", "concrete", "power-plant", "wine-quality-red", "kin8nm")
@@ -88,41 +89,16 @@ def measure(method, train, test, seed):
     }
 
 
-def run(args):
+def run(args, results):
     """All combinations that have no result yet, split by split."""
-    results = read(args.output)
-    done = set(results[results.error.isna()][KEY].itertuples(index=False, name=None))
-    jobs = [
-        job
-        for split in range(args.splits)
-        for name in args.datasets
-        for method in args.methods
-        if (job := (name, method, split)) not in done
-    ]
-    progress = Progress(len(jobs))
-    for name, method, split in jobs:
-        progress.start(f"{name}, {method}, split {split}")
-        try:
-            row = measure(method, *load(name, split, args.data_home), split)
-            said = f"NLL {row['nll']:.3f}, CRPS {row['crps']:.3f}, covered {row['covered']:.3f}"
-        except Exception as error:  # the other methods go on; a later run tries this one again
-            traceback.print_exc()
-            row = {"error": f"{type(error).__name__}: {error}"}
-            said = row["error"]
-        append(args.output, row | dict(zip(KEY, (name, method, split))))
-        progress.finish([said])
 
+    def measured(name, method, split):
+        row = measure(method, *load(name, split, args.data_home), split)
+        said = f"NLL {row['nll']:.3f}, CRPS {row['crps']:.3f}, covered {row['covered']:.3f}"
+        return row, said
 
-def read(path):
-    """The lines of the CSV file, the last one of each combination."""
-    if not Path(path).exists():
-        return pd.DataFrame(columns=FIELDS)
-    return pd.read_csv(path).drop_duplicates(KEY, keep="last")
-
-
-def append(path, row):
-    line = pd.DataFrame([row]).reindex(columns=FIELDS)
-    line.to_csv(path, mode="a", header=not Path(path).exists(), index=False)
+    loops = product(range(args.splits), args.datasets, args.methods)
+    results.complete([(name, method, split) for split, name, method in loops], measured)
 
 
 # ------------------------------------------------------------------------------------------------
@@ -219,10 +195,11 @@ def parse(argv=None):
 
 def main():
     args = parse()
+    results = ResultsFile(args.output, KEY, FIELDS)
     with threadpool_limits(1):
-        run(args)
+        run(args, results)
     if args.markdown:
-        Path(args.markdown).write_text(page(read(args.output)), encoding="utf-8")
+        Path(args.markdown).write_text(page(results.read()), encoding="utf-8")
 
 
 if __name__ == "__main__":
