@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from small_trainings import correlated_rows, options
 
 from skflow import masks
-from skflow._flows.training import TrainingOptions
 from skflow._flows.training_data import TrainingData
 from skflow._structure import candidates as _candidates
 from skflow._structure.candidates import CandidateEvaluator, stack_bounds
@@ -13,14 +13,7 @@ from skflow._structure.candidates import CandidateEvaluator, stack_bounds
 
 @pytest.fixture
 def table():
-    rng = np.random.RandomState(0)
-    mix = rng.normal(size=(4, 4))
-    return torch.as_tensor(rng.normal(size=(300, 4)) @ mix, dtype=torch.float32)
-
-
-def options(**changed):
-    given = {"n_steps": 40, "steps_per_epoch": 8, "batch_size": 30, "learning_rate_init": 0.01}
-    return TrainingOptions(**{**given, **changed})
+    return correlated_rows()
 
 
 def split():

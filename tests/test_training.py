@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
+from small_trainings import correlated_rows, options
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from skflow import masks
@@ -12,7 +13,6 @@ from skflow._flows.flow import FlowStack
 from skflow._flows.training import (
     Noise,
     Trainer,
-    TrainingOptions,
     draw_batches,
     make_generators,
     validation_loss,
@@ -22,14 +22,7 @@ from skflow._flows.training_data import TrainingData
 
 @pytest.fixture
 def table():
-    rng = np.random.RandomState(0)
-    mix = rng.normal(size=(4, 4))
-    return torch.as_tensor(rng.normal(size=(300, 4)) @ mix, dtype=torch.float32)
-
-
-def options(**changed):
-    given = {"n_steps": 40, "steps_per_epoch": 8, "batch_size": 30, "learning_rate_init": 0.01}
-    return TrainingOptions(**{**given, **changed})
+    return correlated_rows()
 
 
 def stack(n_models, seeds=None, coupling="affine", hidden=(8,)):

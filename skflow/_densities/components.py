@@ -50,9 +50,7 @@ FEW_ROWS = 2000
 
 _MAX_KERNELS = 1000  # rows of a kernel density: beyond, it would cost more than the flows
 _MAX_ROWS = 10_000  # for the mixtures; so few clusters need no more
-_MAX_PRODUCTS = (
-    10**6
-)  # for each row that a mixture scores: beyond, it would cost more than the flows
+_MAX_PRODUCTS = 10**6  # of a mixture for each row: beyond, it would cost more than the flows
 _ROWS_PER_CLUSTER = 4  # at least, of the mixtures for small tables
 _WIDENING = 0.1  # added to the variances, which are about 1 in standardised units
 _RIDGE = 1e-3  # added to the variances of clusters, so that none collapses
