@@ -35,7 +35,7 @@ display = PredictiveDensityDisplay.from_estimator(
 )
 widths = [f"{width} cm" for width in rows["sepal width (cm)"]]
 _ = display.ax_.set_yticklabels(widths[::-1])
-display.ax_.set(xlabel="petal length (cm)", ylabel="sepal width")
+_ = display.ax_.set(xlabel="petal length (cm)", ylabel="sepal width")
 
 # %%
 # Probabilities and draws come from the same density. That the petals of a flower with sepals of
@@ -55,7 +55,7 @@ print("ten draws", np.sort(regressor.sample_y(flower, 10)[0]).round(1))
 X, y = load_diabetes(return_X_y=True, as_frame=True)
 train = np.arange(len(X)) % 3 > 0
 regressor = FlowRegressor(random_state=0).fit(X[train], y[train])
-QuantileFanDisplay.from_estimator(
+display = QuantileFanDisplay.from_estimator(
     regressor, X[train], "bmi", name="progression of diabetes"
 )
 
@@ -65,6 +65,6 @@ QuantileFanDisplay.from_estimator(
 # On the rows that were left out. Intervals are calibrated with rows that ``fit`` set aside; the
 # histogram is that of the density itself, which is not.
 
-CoverageDisplay.from_estimator(regressor, X[~train], y[~train])
+display = CoverageDisplay.from_estimator(regressor, X[~train], y[~train])
 
 plt.show()
