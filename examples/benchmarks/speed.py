@@ -17,6 +17,7 @@ import os
 import platform
 import time
 from importlib.metadata import version
+from importlib.util import find_spec
 
 import pandas as pd
 import torch
@@ -66,7 +67,7 @@ def growth_rows(frame):
 
 def page(results, seconds):
     packages = ["torch", "numpy", "zuko", "nflows", "normflows", "FrEIA"]
-    versions = ", ".join(f"{name} {version(name)}" for name in packages)
+    versions = ", ".join(f"{name} {version(name)}" for name in packages if find_spec(name))
     machine = f"{processor()}, {os.cpu_count()} cores, {platform.system()}"
     load = f"{os.getloadavg()[0]:.1f}"
     yield (
