@@ -108,6 +108,9 @@ def test_bad_rows_after_fit(X):
     for method in (model.score_samples, model.score, model.transform, model.inverse_transform):
         with pytest.raises(ValueError, match="features"):
             method(X[:, :2])
+        with pytest.raises(ValueError, match="infinity"):
+            method(np.full((2, 3), np.inf))
+    for method in (model.transform, model.inverse_transform):
         with pytest.raises(ValueError, match="NaN"):
             method(np.full((2, 3), np.nan))
 

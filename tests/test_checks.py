@@ -41,7 +41,7 @@ def test_what_is_not_finite_is_located(value, called):
     frame = pd.DataFrame(X.copy(), columns=list("abc"))
     model = flow().fit(frame)
     frame.loc[[1, 5], "b"] = value
-    for call in (flow().fit, model.score_samples):
+    for call in (flow().fit, model.transform):
         with pytest.raises(ValueError, match=f"X contains {called} in 2 of 40 rows, in column 'b'"):
             call(frame)
     with pytest.raises(ValueError, match=f"X contains {called} in 2 of 40 rows, in column 1"):

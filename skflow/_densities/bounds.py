@@ -105,6 +105,14 @@ class Bounds:
         self.start, self.stop = self.lower - self.cells[0], self.upper + self.cells[1]
         return self
 
+    def take(self, columns):
+        """The bounds of some of the columns."""
+        taken = Bounds(self.lower[columns], self.upper[columns])
+        taken.cells, taken.nearest = self.cells[:, columns], self.nearest[:, columns]
+        taken.width = self.width[columns]
+        taken.start, taken.stop = self.start[columns], self.stop[columns]
+        return taken
+
     def _fit_end(self, j, side, distance, step):
         """What follows from the distances of rows to one end of column j."""
         inside = distance[distance > 0]

@@ -46,6 +46,13 @@ class Columns:
     bounds: Bounds
     names: np.ndarray | None = None
 
+    def take(self, columns):
+        """Some of the columns, which a mask ``(d,)`` or indices select."""
+        arrays = (self.location, self.scale, self.step, self.origin, self.constant)
+        names = None if self.names is None else self.names[columns]
+        taken = [array[columns] for array in arrays]
+        return Columns(*taken, self.dequantized, self.bounds.take(columns), names)
+
     def forward(self, X):
         """Standardised rows ``(n, d)`` and log-determinants ``(n,)``.
 

@@ -20,6 +20,9 @@ A component is an object with
     Log-densities ``(n,)`` in nats of rows ``(n, d)``, by matrix products only.
 ``sample(n_samples, rng)``
     Exact draws ``(n_samples, d)``.
+``conditionals(known)``
+    Its ``Conditionals``: the marginal of the columns that a mask ``(d,)`` selects, and the others
+    given them. What has to be decomposed for that is decomposed here.
 
 What is set is arrays and numbers, so ``vars(component)`` is its whole state. To add one, write a
 class and enter it in ``COMPONENTS``; one with parameters is entered as often as there are values
@@ -35,6 +38,7 @@ from functools import cached_property, partial
 
 import numpy as np
 
+from .conditionals import Conditionals
 from .ellipses import (
     cluster_labels,
     fit_gaussian_mixture,
@@ -42,7 +46,7 @@ from .ellipses import (
     precision_factors,
     shrunk_covariance,
 )
-from .factor_model import fit_factor_model, is_dense, low_rank_factor, unwhiten
+from .factor_model import fit_factor_model, is_dense, low_rank_factor, square_factor, unwhiten
 from .weights import effective_rows
 
 #: Up to so many rows a table is small: it gets all components, and cross-fitted weights.
@@ -101,6 +105,10 @@ class EllipticalMixture:
                 normal *= np.sqrt(self.dof / rng.chisquare(self.dof, (counts[k], 1)))
             parts.append(self.centres[k] + unwhiten(normal, self.factors[k]))
         return np.concatenate(parts)
+
+    def conditionals(self, known):
+        factors = np.stack([square_factor(factor) for factor in self.factors])
+        return Conditionals(self.weights, self.centres, factors, self.dof, known)
 
 
 class Gaussian(EllipticalMixture):
@@ -210,6 +218,10 @@ class KernelDensity(EllipticalMixture):
         """As of any mixture, a view of a single one."""
         shape = (len(self.centres), *2 * self.inverse_sizes.shape)
         return np.broadcast_to(np.diag(self.inverse_sizes), shape)
+
+    def conditionals(self, known):
+        factors = np.diag(self.inverse_sizes)[None]  # one for all
+        return Conditionals(self.weights, self.centres, factors, self.dof, known)
 
     def _joint(self, U):
         # squared distances by one product, in place: it is the exponentials that cost

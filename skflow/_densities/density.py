@@ -12,6 +12,7 @@ from .._flows.flow import FlowStack
 from .._support.device import is_available
 from .._support.runtime import map_blocks
 from .columns import FARTHEST, Columns
+from .components import EllipticalMixture
 
 #: The log-density of a finite row (within its bounds) is at least about this.
 LOWEST = -1e300
@@ -33,6 +34,8 @@ class Density:
         Parts in the mixture, that of the flows first.
     device : str
         Where to compute; the CPU where it is not available.
+    proposal : Proposal or None
+        Made when conditional densities are first asked for.
     """
 
     columns: Columns
@@ -40,16 +43,18 @@ class Density:
     components: dict = field(default_factory=dict)
     weights: np.ndarray = field(default_factory=lambda: np.ones(1))
     device: str = "cpu"
+    proposal: EllipticalMixture | None = field(default=None, init=False)
 
     def log_prob(self, X):
         """Log-density ``(n,)`` in nats, in the data's units; minus infinity beyond bounds."""
         U, log_det = self.columns.forward(X)
-        log_prob = self._flow_log_prob(U) if self.weights[0] > 0 else np.full(len(U), LOWEST)
+        log_prob = self.flow_log_prob(U) if self.weights[0] > 0 else np.full(len(U), LOWEST)
         chosen = blocks(len(U), self.flow.numbers_per_row)
         mixed = map_blocks(lambda block: self.mix(log_prob[block], U[block]), chosen)
         return np.concatenate(mixed) + log_det
 
-    def _flow_log_prob(self, U):
+    def flow_log_prob(self, U):
+        """Log-density ``(n,)`` of the flows alone, in standardised units."""
         # members are averaged as densities: the log of a mean, never the mean of logs
         log_prob = logsumexp(self.member_log_probs(U), axis=0) - math.log(self.flow.n_models)
         # far away a member's log-density may exceed the range of numbers: the lowest there is

@@ -65,6 +65,11 @@ def unwhiten(normal, factor):
     return (normal + (normal @ common) / remaining @ common.T) / factor[:, 0]
 
 
+def square_factor(factor):
+    """The same ``whiten`` as a single matrix ``(d, d)``."""
+    return factor if _is_square(factor) else whiten(np.eye(len(factor)), factor)
+
+
 def log_det(factor):
     """Log-determinant of ``whiten``."""
     if _is_square(factor):

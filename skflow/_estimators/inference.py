@@ -14,6 +14,7 @@ from sklearn.base import (
 from sklearn.utils.validation import check_is_fitted
 
 from .._densities.weights import weighted_rows
+from .._gaps.questions import log_prob_known, sample_given
 from .._support.checks import check_count, checked_points, checked_rows, checked_state
 from .._support.runtime import sheltered
 from .._support.typing import ArrayLike, RandomState
@@ -26,31 +27,47 @@ class FittedDensity(
 ):
     """Base of estimators whose ``fit`` sets ``_density`` and ``_n_folds``."""
 
-    def _checked(self, X):
+    def _checked(self, X, allow_nan=False):
         check_is_fitted(self)
-        return checked_rows(self, X, reset=False)
+        return checked_rows(self, X, allow_nan, reset=False)
 
     @sheltered
     def score_samples(self, X: ArrayLike) -> np.ndarray:
         """Log-density of each row, in the data's own units.
 
+        Of a row with gaps it is that of the known columns, the marginal of the density of whole
+        rows.
+
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+            NaN means unknown.
 
         Returns
         -------
         log_density : ndarray of shape (n_samples,)
-            In nats. May be positive: a density, unlike a probability, can exceed 1.
+            In nats. May be positive: a density, unlike a probability, can exceed 1. It is 0 for a
+            row of which nothing is known. Those of rows with different gaps are densities of
+            different columns and do not compare.
 
         Raises
         ------
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If X is no table of finite numbers with the columns of ``fit``.
+            If X is no table of numbers, finite or NaN, with the columns of ``fit``.
+
+        Notes
+        -----
+        The marginals of the components are known; that of the flow is an integral over the unknown
+        columns, by importance sampling with fixed quasi-random points, so that a score does not
+        change from call to call, nor with the other rows. A warning says where it is rough.
         """
-        X = self._checked(X)
+        return self._log_prob(self._checked(X, allow_nan=True))
+
+    def _log_prob(self, X):
+        if np.isnan(X).any():
+            return log_prob_known(self._density, X)
         return self._density.log_prob(X)
 
     @sheltered
@@ -59,9 +76,12 @@ class FittedDensity(
     ) -> float:
         """Mean log-density of the rows.
 
+        Scores of tables compare if the same cells are unknown, as every other one adds to them.
+
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+            NaN means unknown, as in ``score_samples``.
         y : None
             Ignored.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -79,8 +99,9 @@ class FittedDensity(
         ValueError
             If X is no table of finite numbers with the columns of ``fit``.
         """
-        X, weight = weighted_rows(self._checked(X), sample_weight, n_least=1)
-        return float(np.average(self._density.log_prob(X), weights=weight))
+        X = self._checked(X, allow_nan=True)
+        X, weight = weighted_rows(X, sample_weight, n_least=1)
+        return float(np.average(self._log_prob(X), weights=weight))
 
     def bits_per_dim(
         self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None
@@ -137,6 +158,65 @@ class FittedDensity(
         check_count("n_samples", n_samples)
         drawn = self._density.sample(n_samples, checked_state(random_state))
         return in_configured_container(self, drawn)
+
+    @sheltered
+    def sample_given(
+        self,
+        X: ArrayLike,
+        n_samples: int = 1,
+        random_state: RandomState = None,
+        *,
+        return_ess: bool = False,
+    ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
+        """Draw the unknown cells of rows, given the known ones.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            NaN means unknown: those cells are drawn, together.
+        n_samples : int, default=1
+            Number of draws for each row, at least 1.
+        random_state : int, RandomState instance or None, default=None
+            An integer makes the draws reproducible.
+        return_ess : bool, default=False
+            Also return how good the draws are.
+
+        Returns
+        -------
+        drawn : ndarray of shape (n_samples, n_features, n_draws)
+            The rows, draw by draw, as they were where they are known; in the data's units, within
+            ``bounds``, and on the grid of columns that have one.
+        ess : ndarray of shape (n_samples,)
+            Only with ``return_ess``. Draws of the flow are chosen from many, by weights that make
+            them draws from its conditional distribution; this is the effective number of those
+            that they are chosen from (Kish 1965). It is infinite where nothing was to be chosen.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If X is no table of numbers, finite or NaN, with the columns of ``fit``, if values lie
+            beyond the bounds, or if ``n_samples`` is no integer of at least 1.
+
+        Examples
+        --------
+        What is the length of a petal that is 2 cm wide?
+
+        >>> import numpy as np
+        >>> from sklearn.datasets import load_iris
+        >>> from skflow import CouplingFlowDensity
+        >>> flow = CouplingFlowDensity(max_iter=30, random_state=0).fit(load_iris().data)
+        >>> drawn = flow.sample_given([[np.nan, np.nan, np.nan, 2.0]], 100, random_state=0)
+        >>> drawn.shape
+        (1, 4, 100)
+        >>> bool(5 < drawn[0, 2].mean() < 6.5)
+        True
+        """
+        X = self._checked(X, allow_nan=True)
+        check_count("n_samples", n_samples)
+        drawn, ess = sample_given(self._density, X, n_samples, checked_state(random_state))
+        return (drawn, ess) if return_ess else drawn
 
     @sheltered
     def transform(self, X: ArrayLike) -> np.ndarray:

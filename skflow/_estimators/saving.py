@@ -16,6 +16,7 @@ from .._densities.bounds import Bounds
 from .._densities.columns import Columns
 from .._densities.density import Density
 from .._flows.flow import FlowStack
+from .._gaps.proposal import Proposal
 from .._regression.calibration import Calibration
 from .._regression.conditional import ConditionalDensity, Context, LinearGuard
 from .._structure.layout import Choice
@@ -43,6 +44,7 @@ KINDS = {
     "context": Context,
     "linear guard": LinearGuard,
     "calibration": Calibration,
+    "proposal": Proposal,
 }
 _LABELS = {cls: label for label, cls in KINDS.items()}
 _LABEL = "__kind__"  # the key of a label

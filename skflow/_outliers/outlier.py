@@ -15,7 +15,7 @@ from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._estimators.saving import PlainState
-from .._support.checks import check_count, check_part
+from .._support.checks import check_count, check_finite, check_part
 from .._support.runtime import atomic, sheltered
 from .._support.streams import seeded
 from .._support.typing import ArrayLike, RandomState
@@ -234,7 +234,11 @@ class FlowOutlierDetector(PlainState, ConformalMixin, OutlierMixin, _BaseComposi
     def _checked(self, X):
         check_is_fitted(self)
         with np.errstate(invalid="ignore"):
-            return validate_data(self, X, dtype=np.float64, ensure_all_finite=False, reset=False)
+            X = validate_data(self, X, dtype=np.float64, ensure_all_finite=False, reset=False)
+        first = next(iter(self.densities_.values()))[0]
+        if self.density is None or hasattr(first, "sample_given"):
+            check_finite(X, getattr(self, "feature_names_in_", None))
+        return X
 
     def _named(self, X):
         """The rows as the density sees them: with the names of the columns, if there are any."""

@@ -7,19 +7,22 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array, validate_data
 
 
-def checked_rows(estimator, X, **options):
-    """The rows as an array ``(n, d)`` of finite float64; ``options`` as of ``validate_data``."""
+def checked_rows(estimator, X, allow_nan=False, **options):
+    """The rows as an array ``(n, d)`` of finite float64; ``options`` as of ``validate_data``.
+
+    With ``allow_nan`` cells may be NaN, which means unknown.
+    """
     try:
         rows = validate_data(estimator, X, dtype=np.float64, ensure_all_finite=False, **options)
     except (ValueError, TypeError) as error:
         _check_numeric(X, error)
         raise
-    return _finite(rows, getattr(estimator, "feature_names_in_", None))
+    return check_finite(rows, getattr(estimator, "feature_names_in_", None), allow_nan)
 
 
 def checked_points(Z):
     """Points of the latent space as an array ``(n, d)`` of finite float64."""
-    return _finite(check_array(Z, dtype=np.float64, ensure_all_finite=False, input_name="X"))
+    return check_finite(check_array(Z, dtype=np.float64, ensure_all_finite=False, input_name="X"))
 
 
 def checked_state(random_state):
@@ -45,11 +48,12 @@ def check_part(name, value):
         raise ValueError(f"{name}={value!r} is not possible. Give a number between 0 and 1.")
 
 
-def _finite(rows, names=None):
-    bad = ~np.isfinite(rows)
+def check_finite(rows, names=None, allow_nan=False):
+    """The rows, unless a cell is infinite or, without ``allow_nan``, NaN: that is an error."""
+    bad = np.isinf(rows) if allow_nan else ~np.isfinite(rows)
     if bad.any():
         what, how = "infinity", "Leave these rows or columns out, or replace the values."
-        if np.isnan(rows).any():
+        if np.isnan(rows[bad]).any():
             what = "NaN"
             how = "Leave these rows or columns out, or fill the gaps in before."
         raise ValueError(
