@@ -8,13 +8,39 @@ import pytest
 os.environ.setdefault("MPLBACKEND", "agg")  # before anything imports pyplot
 
 
+#: Files of which most tests fit estimators as users would; elsewhere single tests are marked.
+SLOW_FILES = {
+    "README.md",
+    "test_base.py",
+    "test_bounds.py",
+    "test_callbacks.py",
+    "test_candidates.py",
+    "test_common.py",
+    "test_components.py",
+    "test_density.py",
+    "test_factor_model.py",
+    "test_flow_regressor.py",
+    "test_fuzz.py",
+    "test_inference.py",
+    "test_inspection.py",
+    "test_journal.py",
+    "test_outlier.py",
+    "test_properties.py",
+    "test_runtime.py",
+    "test_saving.py",
+    "test_stacking.py",
+    "test_structure_search.py",
+    "test_summary.py",
+}
+
+
 def pytest_configure(config):
     config.addinivalue_line("markers", "slow: takes seconds; -m 'not slow' leaves it out")
 
 
 def pytest_collection_modifyitems(items):
     for item in items:
-        if item.path.name == "README.md":  # its examples train flows as users would
+        if item.path.name in SLOW_FILES:
             item.add_marker("slow")
 
 

@@ -55,7 +55,6 @@ def test_only_ratios_of_weights_matter(X):
     )
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("early_stopping", [True, False])
 def test_weights_act_as_repetitions_do(early_stopping):
     rng = np.random.RandomState(0)
@@ -185,7 +184,6 @@ def test_fitted_state_holds_no_reference_to_the_data(X):
     assert abs(large - small) < 200
 
 
-@pytest.mark.slow
 def test_integer_seeds_reproduce_exactly(estimator, X):
     expected = clone(estimator).fit(X).score_samples(X)
     np.testing.assert_array_equal(estimator.fit(X).score_samples(X), expected)

@@ -57,7 +57,6 @@ def test_they_are_proper_in_any_units(name):
     assert near > far + 10
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", COMPONENTS)
 def test_samples_are_of_their_component(table, name):
     component = fitted(name, table)

@@ -51,7 +51,6 @@ def test_an_ensemble_is_at_least_as_good_as_its_average_member(ensemble, X):
     assert (logsumexp(members, axis=0) - np.log(3) >= members.mean(axis=0) - 1e-12).all()
 
 
-@pytest.mark.slow
 def test_samples_are_of_the_whole_mixture(ensemble):
     drawn = ensemble.sample(4000, random_state=0)
     again = ensemble.sample(4000, random_state=1)
@@ -77,7 +76,6 @@ def test_draws_come_from_members_and_components_by_their_weights(X):
     assert (spans[0] > 1.5 * spans[1]).all()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("n_rows", [1, 7, 600])
 def test_blocks_do_not_matter(ensemble, X, monkeypatch, n_rows):
     expected = ensemble.score_samples(X)

@@ -72,7 +72,6 @@ def test_curves_are_in_the_units_of_the_data(X):
 # ---- densities
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("tail_weight", [0, 0.2, "auto"])
 @pytest.mark.parametrize("coupling", ["spline", "affine"])
 @pytest.mark.parametrize("n_features", [1, 2])
@@ -89,7 +88,6 @@ def test_density_integrates_to_one(n_features, coupling, tail_weight):
     assert mass == pytest.approx(1, abs=2e-3)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("coupling", ["spline", "affine"])
 def test_gaussian_with_known_covariance(coupling):
     mean = np.array([1.0, -20.0, 300.0])

@@ -79,7 +79,6 @@ FROM_ESTIMATOR = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("label", FROM_ESTIMATOR)
 def test_draws_into_given_axes_or_a_figure_of_its_own(label, flow, table):
     figure, axes = plt.subplots(1, 2)
@@ -410,7 +409,6 @@ def test_values_that_are_given():
         PITDisplay.from_estimator(GaussianMixture().fit(u[:, None]), u[:, None], values="rank")
 
 
-@pytest.mark.slow
 def test_the_band_holds_calibrated_curves_and_no_other():
     rng = np.random.RandomState(0)
     _, ax = plt.subplots()

@@ -66,7 +66,6 @@ def flow_detector():
 # ---- p-values
 
 
-@pytest.mark.slow
 def test_pvalues_of_a_flow_on_new_rows(flow_detector):
     pvalues = flow_detector.pvalue(correlated(20_000, seed=1))
     n = len(flow_detector.calibration_scores_)
@@ -99,7 +98,6 @@ def test_explanation_of_a_gaussian_is_half_its_squared_residuals():
     np.testing.assert_allclose(found, (z[rows] ** 2 - 1) / 2, rtol=0.1, atol=0.25)
 
 
-@pytest.mark.slow
 def test_explanation_has_mean_zero(flow_detector):
     X = flow_detector.density_.sample(400, random_state=0)
     contributions = flow_detector.explain(X)

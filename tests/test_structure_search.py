@@ -110,7 +110,6 @@ def test_costs_do_not_depend_on_how_candidates_are_stacked(X):
     assert_same_history(shorter.search_history_, longer.search_history_[:6])
 
 
-@pytest.mark.slow
 def test_search_on_a_dask_cluster_is_the_same(X):
     distributed = pytest.importorskip(
         "distributed", reason="needs dask.distributed: pip install 'dask[distributed]'"
