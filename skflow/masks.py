@@ -2,18 +2,22 @@
 
 A structure is a boolean array of shape `(n_layers, n_features)`. `True` marks a feature that the
 layer transforms (the paper's part A, xi = 1), `False` one that passes unchanged and conditions the
-others (part B, xi = 0).
+others (part B, xi = 0). A structure with a third role is an array of the numbers 1 (transformed),
+0 (conditions) and `IDLE`, -1: an idle feature passes unchanged and conditions nothing, and the
+layer has no parameters for it.
 
 The functions make such arrays. The layout classes say how to choose one for a shape that is known
 only in `fit`; they are what the argument `mask_layout` of the estimators takes, and their own
 parameters can be searched in a grid (`mask_layout__n_iter`).
 """
 
+from ._structure.confidence_set import StructureTest
 from ._structure.layout import Choice, Layout
 from ._structure.layouts import Custom, Derived, Fixed, Parity, Random, Repeat, resolve
 from ._structure.search import SearchRecord
 from ._structure.search_layout import EvolutionarySearch
 from ._structure.structures import (
+    IDLE,
     alternating,
     check_masks,
     check_n_conditioning,
@@ -22,8 +26,10 @@ from ._structure.structures import (
     random,
     repeat,
 )
+from ._structure.triangular import Triangular
 
 __all__ = [
+    "IDLE",
     "Choice",
     "Custom",
     "Derived",
@@ -34,6 +40,8 @@ __all__ = [
     "Random",
     "Repeat",
     "SearchRecord",
+    "StructureTest",
+    "Triangular",
     "alternating",
     "check_masks",
     "check_n_conditioning",

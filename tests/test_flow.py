@@ -8,6 +8,7 @@ import pytest
 import torch
 from test_couplings import plain
 
+from skflow import masks as M
 from skflow._flows.flow import FlowStack
 
 
@@ -22,6 +23,16 @@ def random_masks(n_models, n_layers, n_features, n_transformed, seed=0):
     return masks
 
 
+def with_idle(masks, n_idle, seed=0):
+    """Some of the conditioning features are idle instead; ``n_idle`` may differ between layers."""
+    rng, roles = np.random.default_rng(seed), masks.astype(np.int8)
+    sizes = np.broadcast_to(n_idle, masks.shape[1])
+    for k in range(len(masks)):
+        for layer, size in zip(roles[k], sizes):
+            layer[rng.permutation(np.flatnonzero(layer == 0))[:size]] = -1
+    return roles
+
+
 CONDITIONERS = {
     "single-layer": {"hidden_layer_sizes": ()},
     "relu": {"hidden_layer_sizes": (6, 5), "activation": "relu"},
@@ -34,6 +45,10 @@ LAYOUTS = {
     "alone": random_masks(1, 2, 4, 2),
     "one-feature": np.ones((3, 2, 1), dtype=bool),
     "all-transformed": np.ones((1, 2, 3), dtype=bool),
+    "idle": with_idle(random_masks(3, 3, 5, [1, 2, 2]), [2, 1, 0]),
+    "triangular": np.array(
+        [[[0, 0, 1], [0, 1, -1], [1, -1, -1]], [[1, 0, 0], [-1, 0, 1], [-1, 1, -1]]]
+    ),
 }
 COUPLINGS = {
     "affine": {"coupling": "affine"},
@@ -98,7 +113,7 @@ def plain_model(flow, parameters, k, x, context):
     log_prob = 0
     for i, layer in enumerate(flow.layers):
         log_s, t = parameters[i].log_scale[k], parameters[i].shift[k]
-        a, b = np.flatnonzero(flow.masks[k, i]), np.flatnonzero(~flow.masks[k, i])
+        a, b, idle = (np.flatnonzero(flow.masks[k, i] == role) for role in (1, 0, -1))
         h = x[:, b] if context is None else torch.cat([x[:, b], context], 1)
         for j, linear in enumerate(parameters[i].conditioner):
             h = h if j == 0 else getattr(torch, flow.config["activation"])(h)
@@ -106,9 +121,9 @@ def plain_model(flow, parameters, k, x, context):
         raw = h.T.view(1, layer.coupling.n_parameters, len(a), len(x))
         y, log_slope = plain(layer.coupling, x[:, a].T.unsqueeze(0), raw)
         log_prob = log_prob + log_slope[0].sum(0) + log_s.sum()
-        place = np.argsort(np.r_[a, b])  # constants stand with the transformed features' first
-        x = torch.cat([y[0].T, x[:, b]], 1)[:, place]
-        x = x * log_s[place, 0].exp() + t[place, 0]
+        # constants stand with the transformed features' first, and idle ones have none
+        active = torch.cat([y[0].T, x[:, b]], 1) * log_s[:, 0].exp() + t[:, 0]
+        x = torch.cat([active, x[:, idle]], 1)[:, np.argsort(np.r_[a, b, idle])]
     normal = torch.distributions.Normal(torch.zeros((), dtype=x.dtype), 1.0)
     return x, log_prob + normal.log_prob(x).sum(1)
 
@@ -234,14 +249,14 @@ def test_context_changes_the_density_and_only_of_its_row(name):
 
 
 def test_untouched_features_pass_unchanged(flow):
-    """With a layer's constants at the identity its conditioning features stay as they are."""
+    """With a layer's constants at the identity its other features stay as they are."""
     first = randomize(FlowStack(flow.masks[:, :1], **flow.config, dtype=torch.float64))
     first.parameters.layers[0].log_scale.zero_()
     first.parameters.layers[0].shift.zero_()
     x, context = rows_for(first)
     z = first.forward(x, context)[0]
     for k in range(first.n_models):
-        kept = ~first.masks[k, 0]
+        kept = first.masks[k, 0] != 1
         assert torch.equal(z[k][:, kept], x[k][:, kept])
         assert (z[k][:, ~kept] != x[k][:, ~kept]).any(0).all()
 
@@ -322,7 +337,8 @@ def test_weight_mask_and_number_of_parameters(flow):
     weights = sum(a * b for layer in flow.layers for a, b in _weight_shapes(layer))
     biases = sum(b for layer in flow.layers for _, b in _weight_shapes(layer))
     assert mask.sum() == weights
-    assert flow.n_parameters == weights + biases + 2 * flow.n_layers * flow.n_features
+    n_active = (flow.masks[0] != -1).sum()
+    assert flow.n_parameters == weights + biases + 2 * n_active
 
 
 def _weight_shapes(layer):
@@ -347,6 +363,37 @@ def test_papers_layer_against_the_literal_formula():
     z, log_det = flow.forward(x)
     torch.testing.assert_close(z[0], expected)
     torch.testing.assert_close(log_det[0], s.sum(1) + log_s.sum())
+
+
+def test_idle_features_have_no_influence_on_a_layer():
+    masks = np.array([[[1, 0, -1, 1]]])
+    flow = randomize(FlowStack(masks, n_bins=4, coupling="spline", dtype=torch.float64))
+    x, _ = rows_for(flow)
+    z, log_det = flow.forward(x)
+    assert torch.equal(z[0, :, 2], x[0, :, 2])
+    x[0, :, 2] += 1
+    moved, same_log_det = flow.forward(x)
+    assert torch.equal(same_log_det, log_det)
+    assert torch.equal(moved[0][:, [0, 1, 3]], z[0][:, [0, 1, 3]])
+
+
+def test_layers_of_a_stack_have_equal_sizes():
+    masks = np.array([[[1, 0, 0]], [[1, 0, -1]]])
+    with pytest.raises(ValueError, match=r"features in layer 1, but these numbers have to be"):
+        FlowStack(masks)
+
+
+def test_triangular_flow_is_the_product_of_conditionals():
+    """Its Jacobian is triangular in the order, whatever the number of passes."""
+    order = [2, 0, 3, 1]
+    masks = np.tile(M.Triangular(order=order).make(1, 4), (2, 1))[None]
+    flow = randomize(FlowStack(masks, hidden_layer_sizes=(5,), dtype=torch.float64), 0.5)
+    x = torch.randn(1, 4, dtype=torch.float64)
+    jacobian = torch.autograd.functional.jacobian(
+        lambda x: plain_log_prob(flow, flow.theta, x, None)[0].sum((0, 1)), x[None]
+    )[:, 0, 0][np.ix_(order, order)]
+    assert (torch.triu(jacobian, 1) == 0).all()
+    assert (torch.tril(jacobian) != 0).sum() == 10
 
 
 def one_context(flow, x):

@@ -211,6 +211,8 @@ def test_paper_search_is_algorithm_1():
         "candidate_start": "fresh",
         "candidate_score": "train_batch",
         "search_space": "free",
+        "parameter_price": 0.0,
+        "test_fraction": None,
         "n_finalists": 1,
         "n_iter_no_change": None,
         "max_time": None,

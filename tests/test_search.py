@@ -5,15 +5,8 @@ import pytest
 from scipy import stats
 
 from skflow import masks as M
-from skflow._structure.search import (
-    MOVES,
-    candidate_streams,
-    evolutionary_search,
-    propose,
-    select_layers,
-    shuffle,
-    swap,
-)
+from skflow._structure.moves import MOVES, propose, select_layers, shuffle, swap
+from skflow._structure.search import candidate_streams, evolutionary_search
 
 
 def make_evaluator(n_layers, n_features, noise=0.5, digits=None):

@@ -68,6 +68,7 @@ def test_the_evaluator_is_that_of_the_parameters():
         "n_init": 3,
         "start": "inherit",
         "score": "validation",
+        "parameter_price": 0.0,
         "n_jobs": None,
     }
 

@@ -236,7 +236,7 @@ def test_far_rows_get_low_but_sane_scores(clusters):
 
 def test_very_many_columns_are_one_fold():
     flow = CouplingFlowDensity()
-    assert fold_sizes(flow, 500, 300) == fold_sizes(flow, 20, 30) == (5, 0.2)
-    assert fold_sizes(flow, 500, 600) == (1, 0.2)
-    assert fold_sizes(CouplingFlowDensity(n_estimators=3), 500, 300) == (2, 0.2)
-    assert fold_sizes(CouplingFlowDensity(early_stopping=False), 500, 600) == (1, None)
+    assert fold_sizes(flow, 500, 300, 1) == fold_sizes(flow, 20, 30, 1) == (5, 0.2)
+    assert fold_sizes(flow, 500, 600, 1) == (1, 0.2)
+    assert fold_sizes(flow, 500, 300, 3) == (2, 0.2)
+    assert fold_sizes(CouplingFlowDensity(early_stopping=False), 500, 600, 1) == (1, None)

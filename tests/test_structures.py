@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from skflow import masks as M
+from skflow._structure.structures import equal_sizes
 
 
 def bools(*rows):
@@ -154,13 +155,36 @@ def test_check_masks_returns_a_copy():
         ([[True, False], [True]], r"mask_layout cannot be made an array.*shape .*\(2, 3\)"),
         (bools("110", "011").astype(int), r"mask_layout has dtype int64.*\.astype\(bool\)"),
         (bools("110", "011").astype(object), r"mask_layout has dtype object.*\.astype\(bool\)"),
-        (bools("110", "000"), r"mask_layout transforms nothing in layer 2 of 2 \(row 1"),
+        (
+            bools("110", "000"),
+            r"mask_layout transforms nothing in layer 2 .*no entry of row 1",
+        ),
         (bools("111", "011"), r"mask_layout transforms everything in layer 1 of 2 \(row 0"),
     ],
 )
 def test_check_masks_errors(masks, message):
     with pytest.raises(ValueError, match=message):
         M.check_masks(masks, 2, 3)
+
+
+def test_roles_are_checked():
+    roles = [[1, 0, M.IDLE], [0, 1, 1]]
+    checked = M.check_masks(roles, 2, 3)
+    assert checked.dtype == np.int8 and (checked == roles).all()
+    assert (M.repeat(roles, 3) == [*roles, roles[0]]).all()
+    assert not M.is_alternating(roles)
+    with pytest.raises(ValueError, match="values from -1 to 2, but roles are 1"):
+        M.check_masks([[2, 0, -1]], 1, 3)
+    with pytest.raises(ValueError, match="transforms nothing in layer 1"):
+        M.check_masks([[0, 0, -1]], 1, 3)
+    with pytest.raises(ValueError, match="mask has idle features"):
+        M.alternating([1, 0, -1], 2)
+
+
+def test_groups_of_equal_sizes():
+    masks = np.array([[[1, 0, -1]], [[1, 0, 0]], [[-1, 1, 0]], [[1, 1, 0]]])
+    groups = [group.tolist() for group in equal_sizes(masks)]
+    assert sorted(groups) == [[0, 2], [1], [3]]
 
 
 def test_one_feature_must_be_transformed():

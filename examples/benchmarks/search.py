@@ -33,7 +33,8 @@ from skflow._flows.optimizers import learning_rates
 from skflow._flows.training import TrainingOptions
 from skflow._flows.training_data import TrainingData
 from skflow._structure.candidates import CandidateEvaluator, stack_bounds
-from skflow._structure.search import candidate_streams, evolutionary_search, shuffle
+from skflow._structure.moves import shuffle
+from skflow._structure.search import candidate_streams, evolutionary_search
 from skflow.datasets import fetch_magic
 
 N_FEATURES, N_LAYERS, BATCH, N_STEPS = 10, 8, 380, 50

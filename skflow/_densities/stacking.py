@@ -30,10 +30,11 @@ VALIDATION_FRACTION = 0.1
 _LEAST_WEIGHT = 0.01  # of a component that is no guard
 
 
-def fold_sizes(params, n_effective, n_features):
+def fold_sizes(params, n_effective, n_features, n_flows):
     """Members that a flow of an estimator is averaged over, and the part each holds out, or None.
 
-    ``params`` are the parameters of the estimator, ``n_effective`` the (effective) number of rows.
+    ``params`` are the parameters of the estimator, which trains ``n_flows``, and ``n_effective`` is
+    the (effective) number of rows.
     Folds are for weights that are to be found, on tables of few rows; otherwise a flow is one
     member. Where there are more columns than such rows, beyond 300, log-densities differ so much
     that one fold finds the weights.
@@ -45,7 +46,7 @@ def fold_sizes(params, n_effective, n_features):
     if params.tail_weight != "auto" or n_effective > FEW_ROWS:
         return 1, VALIDATION_FRACTION
     n_folds = N_FOLDS if is_dense(n_effective, n_features) else 1
-    return math.ceil(n_folds / params.n_estimators), 1 / N_FOLDS
+    return math.ceil(n_folds / n_flows), 1 / N_FOLDS
 
 
 def fit_components_and_weights(tail_weight, flow, U, weight, data, streams, noise=0.0):

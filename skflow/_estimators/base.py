@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from numbers import Integral, Real
 from typing import TYPE_CHECKING
 
@@ -16,14 +17,16 @@ from .._densities.bounds import check_bounds
 from .._densities.columns import fit_columns
 from .._densities.density import Density
 from .._densities.stacking import fit_components_and_weights, fold_sizes
-from .._densities.weights import effective_rows, weighted_rows
+from .._densities.weights import at, effective_rows, weighted_rows
 from .._flows.conditioners import ACTIVATIONS
 from .._flows.couplings import COUPLINGS
 from .._flows.flow import FlowStack
 from .._flows.optimizers import SCHEDULES, SOLVERS
 from .._flows.training import make_generators
-from .._flows.training_data import split_rows, training_data
+from .._flows.training_data import rows_among, set_aside, split_rows, training_data
+from .._structure.confidence_set import judge
 from .._structure.member_masks import choose_masks, describe_search, stack_finalists, stack_starts
+from .._structure.structures import equal_sizes
 from .._support.callbacks import CallbackSupportMixin, FitProgress
 from .._support.checks import checked_rows
 from .._support.device import check_device
@@ -31,9 +34,10 @@ from .._support.runtime import atomic, sheltered
 from .._support.streams import RandomStreams
 from .._support.typing import ArrayLike
 from .continuation import check_unchanged, fixed_parameters
-from .fitting import best_starts, train
+from .fitting import TrainedStack, all_scores, best_starts, holder, train
 from .inference import FittedDensity
 from .recipe import flow_config, training_options
+from .structure_test import models_in_set, rank_structures, test_log_probs
 from .summary import Summarised, account_for
 
 if TYPE_CHECKING:
@@ -45,6 +49,8 @@ class BaseFlowDensity(Summarised, CallbackSupportMixin, FittedDensity):
 
     A subclass defines the constructor and ``_layout()``, which returns the layout object.
     """
+
+    _tests_structures = True
 
     _parameter_constraints = {
         "n_layers": [Interval(Integral, 1, None, closed="left")],
@@ -129,17 +135,26 @@ class BaseFlowDensity(Summarised, CallbackSupportMixin, FittedDensity):
         streams = RandomStreams(self._seed)
         U, log_det = self._columns.training_rows(X, streams)
         self._warn(X, U)
-        n_effective = effective_rows(weight, len(U))
-        n_folds, fraction = fold_sizes(self, n_effective, X.shape[1])
+        fitted, tested = set_aside(len(U), self._test_fraction(), streams)
+        self._n_flows = self.n_estimators if tested is None else 1
+        n_effective = effective_rows(at(weight, fitted), len(fitted))
+        n_folds, fraction = fold_sizes(self, n_effective, X.shape[1], self._n_flows)
         self._n_folds = self._n_folds if continued else n_folds
-        data = training_data(U, weight, device, self._split(len(U), fraction, streams))
+        split = self._split(len(fitted), fraction, streams)
+        data = training_data(U, weight, device, [rows_among(fitted, part) for part in split])
         n_rows = data.rows.shape[1]
-        n_effective *= n_rows / len(U)
+        n_effective *= n_rows / len(fitted)
         options = training_options(self, n_rows, X.shape[1], n_effective, self._n_folds)
         structures = self._structures(data, options, streams, continued, progress, log_det)
         kept = continued and np.array_equal(structures, self._masks_in_use())
         previous = self._density.flow if kept else None
-        flow = self._train(structures, previous, options, data, streams, progress, log_det)
+        stacks = self._train(structures, previous, options, data, streams, progress, log_det)
+        served = self._served(stacks, structures, tested, U, log_det, weight, streams)
+        stack = holder(stacks, served)
+        flow = stack.take(served)
+        data = data.take(np.arange(len(served)) % len(data.rows))
+        places = np.searchsorted(stack.models, served)
+        self._describe(flow, stack.result, places, data, log_det)
         components, weights, held_out = fit_components_and_weights(
             self.tail_weight, flow, U, weight, data, streams, self.noise
         )
@@ -167,9 +182,14 @@ class BaseFlowDensity(Summarised, CallbackSupportMixin, FittedDensity):
     def _warn(self, X, U):
         self._columns.warn(X, U)
 
+    def _test_fraction(self):
+        """Part of the rows that test what a search finds, or None."""
+        may_test = self._tests_structures and not self.warm_start
+        return getattr(self._layout(), "test_fraction", None) if may_test else None
+
     def _split(self, n_rows, fraction, streams):
         """Training and validation rows of the members, the folds of a flow side by side."""
-        return split_rows(n_rows, self.n_estimators * self._n_folds, fraction, streams)
+        return split_rows(n_rows, self._n_flows * self._n_folds, fraction, streams)
 
     def _masks_in_use(self):
         """Those of the flows ``(n_estimators, 1, L, d)``."""
@@ -181,7 +201,7 @@ class BaseFlowDensity(Summarised, CallbackSupportMixin, FittedDensity):
         Chosen from what the first fold of each may see; those in use, if a warm start has nothing
         new to choose.
         """
-        previous = self._choices if continued else [None] * self.n_estimators
+        previous = self._choices if continued else [None] * self._n_flows
         mean_log_det = data.mean(log_det, data.rows)
         choices = choose_masks(
             self._layout(),
@@ -195,6 +215,7 @@ class BaseFlowDensity(Summarised, CallbackSupportMixin, FittedDensity):
             repeatable=self.random_state is not None,
             log_det=mean_log_det,
             progress=progress,
+            tested=self._test_fraction() is not None,
         )
         if all(new is old for new, old in zip(choices, previous)):
             return self._masks_in_use()
@@ -203,33 +224,58 @@ class BaseFlowDensity(Summarised, CallbackSupportMixin, FittedDensity):
         return stack_finalists(choices)
 
     def _train(self, structures, previous, options, data, streams, progress, log_det):
-        """Train the members from several starts, or on from a previous stack; the best of each.
+        """Train the members from several starts, or on from a previous stack: ``TrainedStack``s.
 
-        A start is one of a flow's structures, with parameters of its own for each fold. What there
-        is to tell of the training becomes fitted attributes.
+        A start is one of a flow's structures, with parameters of its own for each fold. The starts
+        of a member stand side by side.
         """
         n_members, n_starts = len(data.rows), structures.shape[1]
         n_starts *= self.n_init if previous is None else 1
         seeds = streams("training", self._n_fits).randint(2**31 - 1, size=n_members * n_starts)
-        generators = make_generators(seeds)
-        device = data.table.device
+        generators, device = make_generators(seeds), data.table.device
         if previous is None:
-            stacked = stack_starts(structures, self._n_folds, self.n_init)
-            flow = FlowStack(stacked, **flow_config(self), device=device).initialize(generators)
+            masks = stack_starts(structures, self._n_folds, self.n_init)
         else:
-            flow = previous.to(dtype=torch.float32, device=device)
+            masks = previous.masks
+        starts, stacks = data.repeated(n_starts), []
+        for models in equal_sizes(masks):
+            own = [generators[k] for k in models]
+            if previous is None:
+                flow = FlowStack(masks[models], **flow_config(self), device=device).initialize(own)
+            else:
+                flow = previous.to(dtype=torch.float32, device=device)
+            served = partial(self._as_served, flow)
+            result = train(flow, options, starts.take(models), own, progress, log_det, served)
+            stacks.append(TrainedStack(models, flow, result))
+        return stacks
 
-        def served(scores):
-            best = best_starts(scores, n_starts, self._n_folds)
-            members = flow.take(best).to(dtype=torch.float64, device="cpu")
-            return {"_density": Density(self._columns, members, device=self.device)}
+    def _as_served(self, flow, scores):
+        """Attributes that make the estimator one that was fitted so far, for callbacks."""
+        best = best_starts(scores, len(scores) // (self._n_flows * self._n_folds), self._n_folds)
+        members = flow.take(best).to(dtype=torch.float64, device="cpu")
+        return {"_density": Density(self._columns, members, device=self.device)}
 
-        starts = data.repeated(n_starts)
-        result = train(flow, options, starts, generators, progress, log_det, served)
-        best = best_starts(result.score, n_starts, self._n_folds)
-        flow = flow.take(best).to(dtype=torch.float64, device="cpu")
-        self._describe(flow, result, best, data, log_det)
-        return flow
+    def _served(self, stacks, structures, tested, U, log_det, weight, streams):
+        """Numbers of the trained models that are served: the best start of each flow.
+
+        Where a search is tested, also the next best structures that may be the best.
+        """
+        vars(self).pop("structure_test_", None)
+        scores = all_scores(stacks)
+        n_starts = len(scores) // (self._n_flows * self._n_folds)
+        if tested is None:
+            return best_starts(scores, n_starts, self._n_folds)
+        ranked, models = rank_structures(scores, self._n_folds, structures.shape[1])
+        sources = self._choices[0].sources
+        log_probs = test_log_probs(stacks, models, U[tested]) + log_det[tested, None]
+        self.structure_test_ = judge(
+            log_probs,
+            structures[0, ranked],
+            [sources[k] for k in ranked],
+            weight=at(weight, tested),
+            random_state=streams("test", 1),
+        )
+        return models_in_set(stacks, models, self.structure_test_.in_set, self.n_estimators)
 
     def _describe(self, flow, result, best, data, log_det):
         """Set the fitted attributes that tell of the members and their training."""

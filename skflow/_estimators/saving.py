@@ -19,6 +19,7 @@ from .._flows.flow import FlowStack
 from .._gaps.proposal import Proposal
 from .._regression.calibration import Calibration
 from .._regression.conditional import ConditionalDensity, Context, LinearGuard
+from .._structure.confidence_set import StructureTest
 from .._structure.layout import Choice
 from .._structure.search import SearchRecord
 from .._support.callbacks import SESSION
@@ -33,6 +34,7 @@ KINDS = {
     "flows": FlowStack,
     "choice": Choice,
     "record": SearchRecord,
+    "structure test": StructureTest,
     "gaussian": _components.Gaussian,
     "gaussian mixture": _components.GaussianMixture,
     "t": _components.StudentT,

@@ -43,7 +43,8 @@ class StructureSearchFlow(BaseFlowDensity):
         ``n_iter`` and ``n_iter_no_change`` of ``masks.EvolutionarySearch``: the number of
         iterations, the paper's T, and after how many without a lower cost the search ends early.
     n_candidate_steps, n_offspring, n_halvings, n_candidate_init, move, initial_layout, \
-candidate_start, candidate_score, search_space, n_finalists, max_time, checkpoint, n_jobs
+candidate_start, candidate_score, search_space, parameter_price, test_fraction, n_finalists, \
+max_time, checkpoint, n_jobs
         As in ``masks.EvolutionarySearch``.
     n_conditioning, coupling, n_bins, hidden_layer_sizes, activation, standardize, dequantize, \
 bounds, noise, tail_weight, n_init, n_estimators, solver, learning_rate, learning_rate_init, \
@@ -69,6 +70,9 @@ verbose, random_state
         Why the search ended: at which limit, or by Ctrl-C.
     masks_ : ndarray of bool, shape (n_layers, n_features)
         The best of the finalists, in use.
+    structure_test_ : StructureTest
+        Only with ``test_fraction``: which of the finalists, random structures of equal budget,
+        parity and the derived masks may be the best, and whether the search beat chance.
     location_, scale_, grid_steps_, weights_, component_names_, tail_weight_, n_iter_, \
 loss_curve_, validation_scores_, n_parameters_, n_features_in_, feature_names_in_
         As in ``CouplingFlowDensity``.
@@ -113,6 +117,8 @@ loss_curve_, validation_scores_, n_parameters_, n_features_in_, feature_names_in
         candidate_start: str = "fresh",
         candidate_score: str = "auto",
         search_space: str = "alternating",
+        parameter_price: float = 0.0,
+        test_fraction: float | None = None,
         n_finalists: int | str = "auto",
         n_search_iter_no_change: int | None = None,
         max_time: float | None = None,
@@ -156,6 +162,8 @@ loss_curve_, validation_scores_, n_parameters_, n_features_in_, feature_names_in
         self.candidate_start = candidate_start
         self.candidate_score = candidate_score
         self.search_space = search_space
+        self.parameter_price = parameter_price
+        self.test_fraction = test_fraction
         self.n_finalists = n_finalists
         self.n_search_iter_no_change = n_search_iter_no_change
         self.max_time = max_time

@@ -6,117 +6,36 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from .._structure.structures import layer_sizes, tidy
 from .conditioners import Conditioner
 from .couplings import make_coupling
-
-
-class LayerParameters(NamedTuple):
-    """Parameters of one layer of K flows, or their gradients."""
-
-    log_scale: torch.Tensor  # of the constants, (K, d, 1)
-    shift: torch.Tensor
-    conditioner: list  # of ``Linear``
-
-
-class _LayerCache(NamedTuple):
-    """What the reverse pass of a layer needs of the forward pass."""
-
-    x: torch.Tensor  # between coupling and constants
-    scale: torch.Tensor  # of the constants
-    inputs: list  # of the conditioner's linear maps
-    coupling: object
-
-
-class _Layer:
-    """One layer of K flows: a coupling, then a constant affine map.
-
-    Inside the layer the features of model k stand in the order [transformed, conditioning], so the
-    two parts are slices; ``rows`` brings them from the previous layer's order into this one's.
-    A context stands behind the conditioning features in the conditioner's input.
-    """
-
-    def __init__(self, masks, previous, coupling, make_conditioner):
-        n_models, n_features = masks.shape
-        self.n_transformed = int(masks[0].sum())
-        # a stable sort keeps the features of each part in ascending order
-        self.order = np.argsort(~masks, axis=1, kind="stable")
-        position = np.argsort(previous, axis=1)  # feature -> place in the previous layer's order
-        local = np.take_along_axis(position, self.order, axis=1)
-        rows = (local + n_features * np.arange(n_models)[:, None]).ravel()
-        self.rows = torch.from_numpy(rows)
-        self.rows_back = torch.from_numpy(np.argsort(rows))
-        self.coupling = coupling
-        self.conditioner = make_conditioner(
-            n_features - self.n_transformed, self.n_transformed * coupling.n_parameters
-        )
-
-    def to(self, device):
-        self.rows, self.rows_back = self.rows.to(device), self.rows_back.to(device)
-
-    def _split(self, x, context):
-        """The transformed features and what they are conditioned on."""
-        x_a, x_b = x[:, : self.n_transformed], x[:, self.n_transformed :]
-        return x_a, x_b if context is None else torch.cat([x_b, context], 1)
-
-    def forward(self, parameters, x, context):
-        x = _select(x, self.rows)  # a copy: the coupling works in place
-        x_a, conditions = self._split(x, context)
-        raw, inputs = self.conditioner.forward(parameters.conditioner, conditions)
-        log_det, cache = self.coupling.forward(x_a, raw)
-        scale = torch.exp(parameters.log_scale)
-        z = torch.addcmul(parameters.shift, x, scale)
-        return z, log_det, _LayerCache(x, scale, inputs, cache)
-
-    def backward(self, parameters, gradients, cache, grad, grad_log_det):
-        """Write the gradients of the parameters, return that of the input.
-
-        What the constants add to the log-determinant is left to the caller.
-        """
-        torch.sum(grad, 2, keepdim=True, out=gradients.shift)
-        grad = grad * cache.scale
-        torch.sum(cache.x * grad, 2, keepdim=True, out=gradients.log_scale)
-        grad_a, grad_b = grad[:, : self.n_transformed], grad[:, self.n_transformed :]
-        grad_raw = self.coupling.backward(cache.coupling, grad_a, grad_log_det)
-        self.conditioner.backward(
-            parameters.conditioner, gradients.conditioner, cache.inputs, grad_raw, grad_b
-        )
-        return _select(grad, self.rows_back)
-
-    def inverse(self, parameters, y, context):
-        scale = torch.exp(-parameters.log_scale)
-        x = torch.addcmul(-parameters.shift * scale, y, scale)
-        x_a, conditions = self._split(x, context)
-        raw, _ = self.conditioner.forward(parameters.conditioner, conditions)
-        log_det = self.coupling.inverse(x_a, raw)
-        return _select(x, self.rows_back), log_det
-
-
-def _select(x, rows):
-    return x.reshape(-1, x.shape[2]).index_select(0, rows).view(x.shape)
+from .layer import Layer, LayerParameters, select
 
 
 class FlowParameters(NamedTuple):
     """Views into a flat ``(K, P)``: parameters of a ``FlowStack``, or their gradients."""
 
-    log_scales: torch.Tensor  # of the constants of all layers, (K, L d)
+    log_scales: torch.Tensor  # of the constants of all layers, (K, n), L d without idle features
     layers: list  # of ``LayerParameters``
 
 
 class FlowStack:
     """K flows of L layers side by side, with the standard normal as base distribution.
 
-    A layer is a coupling, which transforms the features where its mask is True conditioned on the
-    others, followed by a constant affine map ``x * s + t`` (``log s`` is learned, so that ``s``
-    is positive). This is the formula of Gonsior et al. (2021), F_l = c_l o f_l; their text has the
-    two the other way round, which fits worse: on standardised data the first constant is then
-    idle, and nothing widens the last coupling. The parameters of model k are row k
-    of ``theta``: whatever treats models apart (clipping, best states, optimizers) is an operation
-    on rows.
+    A layer is a coupling, which transforms the features where its mask is True conditioned on those
+    where it is False, followed by a constant affine map ``x * s + t`` of both (``log s`` is
+    learned, so that ``s`` is positive). Idle features pass it unchanged, without parameters.
+
+    This is the formula of Gonsior et al. (2021), F_l = c_l o f_l; their text has the two the other
+    way round, which fits worse: on standardised data the first constant then does nothing, and
+    nothing widens the last coupling. The parameters of model k are row k of ``theta``: whatever
+    treats models apart (clipping, best states, optimizers) is an operation on rows.
 
     Parameters
     ----------
-    masks : bool array of shape (K, L, n_features)
-        Within a layer the number of transformed features is the same in all models.
+    masks : array of shape (K, L, n_features)
+        Boolean, or roles, see ``skflow.masks``. Within a layer the numbers of transformed and of
+        conditioning features are the same in all models.
     n_context : int
         Columns of a context, on which the density is conditional: p(x given context). It enters
         every conditioner, also of layers that transform all features, and nothing else: masks,
@@ -145,7 +64,8 @@ class FlowStack:
         device="cpu",
         **hyperparameters,
     ):
-        self.masks = np.array(masks, dtype=bool)
+        self.masks = tidy(masks)
+        _check_equal_sizes(self.masks)
         self.n_context = n_context
         self.config = {
             "n_context": n_context,
@@ -166,15 +86,14 @@ class FlowStack:
             device=self.device,
         )
         for layer_masks in self.masks.transpose(1, 0, 2):
-            self.layers.append(_Layer(layer_masks, order, coupling, self._conditioner))
+            self.layers.append(Layer(layer_masks, order, coupling, self._conditioner))
             order = self.layers[-1].order
         rows = np.argsort(order, axis=1) + self.n_features * np.arange(self.n_models)[:, None]
         self._last_rows = torch.from_numpy(rows.ravel()).to(self.device)
         self._first_rows = torch.from_numpy(np.argsort(rows.ravel())).to(self.device)
         for layer in self.layers:
             layer.to(self.device)
-        n_constants = 2 * self.n_layers * self.n_features
-        size = n_constants + sum(layer.conditioner.n_parameters for layer in self.layers)
+        size = sum(2 * layer.n_active + layer.conditioner.n_parameters for layer in self.layers)
         self._bind(torch.zeros(self.n_models, size, dtype=dtype, device=self.device))
 
     def _conditioner(self, n_conditioning, n_outputs):
@@ -192,13 +111,17 @@ class FlowStack:
         The log-scales of all layers come first, then all shifts, then layer by layer the
         conditioners.
         """
-        n_constants = self.n_layers * self.n_features
-        constants = flat[:, : 2 * n_constants].view(self.n_models, 2, self.n_layers, -1, 1)
+        sizes = [layer.n_active for layer in self.layers]
+        n_constants = sum(sizes)
+        log_scales, shifts = (
+            flat[:, start : start + n_constants].unsqueeze(2).split(sizes, 1)
+            for start in (0, n_constants)
+        )
         start, layers = 2 * n_constants, []
-        for i, layer in enumerate(self.layers):
+        for layer, log_scale, shift in zip(self.layers, log_scales, shifts):
             stop = start + layer.conditioner.n_parameters
             conditioner = layer.conditioner.views(flat[:, start:stop])
-            layers.append(LayerParameters(constants[:, 0, i], constants[:, 1, i], conditioner))
+            layers.append(LayerParameters(log_scale, shift, conditioner))
             start = stop
         return FlowParameters(flat[:, :n_constants], layers)
 
@@ -267,13 +190,13 @@ class FlowStack:
         A context ``(B, c)`` or ``(K, B, c)`` belongs to the rows.
         """
         z, log_det = self._to_base(x, context)
-        return _select(z, self._last_rows).transpose(1, 2), log_det
+        return select(z, self._last_rows).transpose(1, 2), log_det
 
     @torch.inference_mode()
     def inverse(self, z, context=None):
         """Latent to data, with the log-determinant of this direction."""
         x, context = self._rows_first(z), self._context_first(context)
-        x = _select(x, self._first_rows)
+        x = select(x, self._first_rows)
         log_det = -self.parameters.log_scales.sum(1, keepdim=True)
         for layer, parameters in zip(reversed(self.layers), reversed(self.parameters.layers)):
             x, layer_log_det = layer.inverse(parameters, x, context)
@@ -353,18 +276,19 @@ class FlowStack:
     def inherit(self, parent, k):
         """Start every model from the parameters of model k of ``parent``, whose masks may differ.
 
-        Constants stay with their feature; the conditioners' weights stay where they are.
+        The layers of the two have equal sizes. Constants stay with their feature; the conditioners'
+        weights stay where they are.
         """
         self.theta.copy_(parent.theta[k])
         for i, layer in enumerate(self.layers):
             place = np.argsort(parent.layers[i].order[k])
-            source = torch.from_numpy(place[layer.order]).to(self.device).unsqueeze(2)
+            source = place[layer.order[:, : layer.n_active]]
+            source = torch.from_numpy(source).to(self.device).unsqueeze(2)
             mine, theirs = self.parameters.layers[i], parent.parameters.layers[i]
-            for constant, inherited in (
-                (mine.log_scale, theirs.log_scale),
-                (mine.shift, theirs.shift),
-            ):
-                constant.copy_(inherited[k].expand_as(constant).gather(1, source))
+            theirs = parent.layers[i].constants(theirs)
+            for constant, inherited in zip((mine.log_scale, mine.shift), theirs):
+                expanded = inherited[k].expand(self.n_models, -1, -1)
+                constant.copy_(expanded.gather(1, source))
         return self
 
     def __getstate__(self):
@@ -376,3 +300,14 @@ class FlowStack:
         config = {key: value for key, value in state.items() if key not in ("masks", "theta")}
         self.__init__(state["masks"], **config, dtype=theta.dtype)
         self._bind(theta)
+
+
+def _check_equal_sizes(masks):
+    sizes = layer_sizes(masks)
+    if (sizes != sizes[:1]).any():
+        layer = np.flatnonzero((sizes != sizes[:1]).any(axis=(0, 2)))[0]
+        raise ValueError(
+            f"The models of a stack transform and condition {np.unique(sizes[:, layer], axis=0)} "
+            f"features in layer {layer + 1}, but these numbers have to be the same in all. Train "
+            "them apart."
+        )

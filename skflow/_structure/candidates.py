@@ -9,12 +9,14 @@ from joblib import Parallel, delayed, effective_n_jobs
 from .._flows.flow import FlowStack
 from .._flows.training import Trainer, make_generators
 from .journal import fingerprint
+from .structures import equal_sizes
 
 
-def train_candidates(data, flow_config, options, parent, n_init, masks, streams):
+def train_candidates(data, flow_config, options, parent, n_init, price, masks, streams):
     """Costs ``(K,)`` and parameters ``(K, P)``, as arrays, of briefly trained candidates.
 
     They start from the parameters of the parent, a state of the evaluator, or without one afresh.
+    Their layers have equal sizes, and each parameter adds its price to the cost.
 
     Each is trained `n_init` times, its cost is the mean, and its parameters are those of the first
     training. A single candidate is trained beside a copy of itself: products of stacks of one
@@ -37,7 +39,7 @@ def train_candidates(data, flow_config, options, parent, n_init, masks, streams)
         flow.inherit(flow.like(theta[None], parent["masks"][None]), 0)
     result = Trainer(flow, options, data, generators).fit()
     costs = result.last_loss if data.validation_rows is None else result.score
-    costs = costs[:n_models].reshape(-1, n_init).mean(axis=1)
+    costs = costs[:n_models].reshape(-1, n_init).mean(axis=1) + price * flow.n_parameters
     return costs, flow.theta[:n_models:n_init].cpu().numpy()
 
 
@@ -74,6 +76,8 @@ class CandidateEvaluator:
         structure.
     n_init : int
         Trainings of each candidate, from different seeds; the cost is the mean.
+    parameter_price : float
+        Nats a row that each parameter of a candidate adds to its cost.
     n_jobs : int or None
         Processes that a stack is spread over, by the joblib backend in use. The costs are the
         same for any number, up to rounding.
@@ -85,26 +89,43 @@ class CandidateEvaluator:
         evaluator that is given it goes on as this one would.
     """
 
-    def __init__(self, flow_config, options, data, *, score, start, n_init=1, n_jobs=None):
+    def __init__(
+        self,
+        flow_config,
+        options,
+        data,
+        *,
+        score,
+        start,
+        n_init=1,
+        parameter_price=0.0,
+        n_jobs=None,
+    ):
         self.flow_config, self.options = flow_config, options
-        self.start, self.n_init = start, n_init
+        self.start, self.n_init, self.parameter_price = start, n_init, parameter_price
         self.data = data if score == "validation" else replace(data, validation_rows=None)
         self.n_jobs = n_jobs
         self.state = None
 
     def __call__(self, masks, streams, fraction=1.0):
         options = self.options.shortened(max(1, round(fraction * self.options.n_steps)))
-        task = (self.data, self.flow_config, options, self.state, self.n_init)
-        n_parts = min(effective_n_jobs(self.n_jobs), len(masks))
-        if n_parts == 1:
-            costs, theta = train_candidates(*task, masks, streams)
+        task = (self.data, self.flow_config, options, self.state, self.n_init, self.parameter_price)
+        n_jobs = effective_n_jobs(self.n_jobs)
+        parts = [
+            part
+            for group in equal_sizes(masks)
+            for part in np.array_split(group, min(n_jobs, len(group)))
+        ]
+        jobs = [(*task, masks[part], [streams[k] for k in part]) for part in parts]
+        if n_jobs == 1:
+            results = [train_candidates(*job) for job in jobs]
         else:
-            parts = np.array_split(np.arange(len(masks)), n_parts)
-            results = Parallel(n_jobs=self.n_jobs)(
-                delayed(train_candidates)(*task, masks[part], [streams[k] for k in part])
-                for part in parts
-            )
-            costs, theta = (np.concatenate(column) for column in zip(*results))
+            run = Parallel(n_jobs=self.n_jobs)
+            results = run(delayed(train_candidates)(*job) for job in jobs)
+        costs, theta = np.empty(len(masks)), {}
+        for part, (part_costs, part_theta) in zip(parts, results):
+            costs[part] = part_costs
+            theta.update(zip(part.tolist(), part_theta))
         self.masks, self.theta = masks, theta
         return costs
 
@@ -122,4 +143,5 @@ class CandidateEvaluator:
         seen = [getattr(self.data, field.name) for field in fields(self.data)]
         arrays = [part.cpu().numpy() if torch.is_tensor(part) else part for part in seen]
         config = sorted(self.flow_config.items())
-        return fingerprint(*arrays, config, self.options, self.start, self.n_init)
+        rules = (self.options, self.start, self.n_init, self.parameter_price)
+        return fingerprint(*arrays, config, *rules)

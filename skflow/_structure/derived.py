@@ -55,14 +55,14 @@ def linear_flow(X, mask, n_layers=2):
         What the flow makes of the rows, standardised.
     """
     remains = X.copy()
-    length, remains[:, mask] = _linear_coupling(X[:, mask], X[:, ~mask])
+    length, remains[:, mask] = linear_coupling(X[:, mask], X[:, ~mask])
     if n_layers > 1:
-        second, remains[:, ~mask] = _linear_coupling(X[:, ~mask], remains[:, mask])
+        second, remains[:, ~mask] = linear_coupling(X[:, ~mask], remains[:, mask])
         length += second
     return length, remains
 
 
-def _linear_coupling(A, B):
+def linear_coupling(A, B):
     """Code length of A given B in nats a row, and the standardised remains of A."""
     n, m = B.shape
     fitted = _ridge_regression(B)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from .search import SearchRecord
+from .structures import tidy
 
 # Part of every name, so that a later version that writes otherwise looks for other files.
 _FORMAT = 1
@@ -89,7 +90,7 @@ def _decode(line):
         state = entry.pop("state", None)
         if state is not None:
             state = {name: _decode_array(*packed) for name, packed in state.items()}
-        entry["masks"] = np.array(entry["masks"], dtype=bool)
+        entry["masks"] = tidy(entry["masks"])
         return SearchRecord(**entry), state
     except (ValueError, TypeError, AttributeError, KeyError):
         return None

@@ -17,11 +17,13 @@ class Choice:
 
     Attributes
     ----------
-    masks : ndarray of bool, shape (n_layers, n_features)
+    masks : ndarray of shape (n_layers, n_features)
         The structure.
-    finalists : ndarray of bool, shape (n_finalists, n_layers, n_features)
+    finalists : ndarray of shape (n_finalists, n_layers, n_features)
         Structures that the estimator trains in full, side by side, to keep the best. The default
         is the structure alone.
+    sources : list of str or None
+        Where each finalist comes from, for a test of the search; None without one.
     history : list of SearchRecord
         What was tried, if anything was; the estimator's `search_history_`.
     stop_reason : str or None
@@ -39,6 +41,7 @@ class Choice:
 
     masks: np.ndarray
     finalists: np.ndarray | None = None
+    sources: list | None = None
     history: list = field(default_factory=list)
     stop_reason: str | None = None
     state: Any = None
@@ -94,10 +97,25 @@ class Layout(BaseEstimator):
 
         Returns
         -------
-        masks : ndarray of bool, shape (n_layers, n_features)
+        masks : ndarray of shape (n_layers, n_features)
             Checked, and a new array with each call.
         """
         raise NotImplementedError(f"{type(self).__name__} has no method make.")
+
+    def n_masks(self, n_layers: int, n_features: int) -> int:
+        """Number of layers of the structures, where it is not `n_layers`.
+
+        Parameters
+        ----------
+        n_layers, n_features : int
+            As in `make`.
+
+        Returns
+        -------
+        n_masks : int
+            `n_layers`, unless the layout counts something else.
+        """
+        return n_layers
 
     def choose(self, task: Any) -> Choice:
         """Choose the structure of one member of an estimator, in its `fit`.
@@ -115,11 +133,13 @@ class Layout(BaseEstimator):
               another `fit` would have another, as with `random_state=None`;
             - `n_steps`: optimizer steps of the estimator's own training;
             - `previous`: with `warm_start` the choice of the last fit, otherwise None;
-            - `make_evaluator(n_steps, score="auto", start="fresh", n_init=1, n_jobs=None)`: an
-              object that trains candidates for that many steps, with the parameters of
-              ``EvolutionarySearch``. Called with masks of shape (K, n_layers, n_features) and K
-              integers, the candidates' seeds, it returns K costs: negative log-likelihoods in nats
-              a row of the standardised data;
+            - `make_evaluator(n_steps, score="auto", start="fresh", n_init=1, parameter_price=0.0,
+              n_jobs=None)`: an object that trains candidates for that many steps, with the
+              parameters of ``EvolutionarySearch``. Called with masks of shape (K, n_layers,
+              n_features) and K integers, the candidates' seeds, it returns K costs: negative
+              log-likelihoods in nats a row of the standardised data, and the price of the
+              parameters;
+            - `tested`: whether the estimator sets rows aside to test the finalists on;
             - `log_det`: what to take off such a cost to have it in the units of the data;
             - `progress(description, total)`: shows progress as the estimator's `verbose` says. Its
               method `update(**figures)` counts one of `total`, `close()` ends it.
@@ -143,6 +163,12 @@ def make_for(layout, task):
         random_state=task.random_state,
         **rows,
     )
+
+
+def n_masks_for(layout, n_layers, n_features):
+    """Number of layers of what a layout makes; one with nothing but `make` counts layers."""
+    count = getattr(layout, "n_masks", Layout().n_masks)
+    return count(n_layers, n_features)
 
 
 def choose_for(layout, task):

@@ -7,8 +7,8 @@ import numpy as np
 from .._support.progress import Progress
 from .._support.warnings import warn
 from .candidates import CandidateEvaluator
-from .layout import choose_for
-from .structures import check_masks, check_n_conditioning
+from .layout import choose_for, n_masks_for
+from .structures import IDLE, check_masks, check_n_conditioning, equal_sizes, tidy
 
 _SILENT = partial(Progress, 0)
 
@@ -35,6 +35,8 @@ class LayoutTask:
         Makes the progress of a loop, from a description and the number of its steps.
     log_det : float
         Of the standardisation, the mean: costs less it are in the units of the data.
+    tested : bool
+        Whether rows are set aside to test the finalists on.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class LayoutTask:
         repeatable=True,
         progress=_SILENT,
         log_det=0.0,
+        tested=False,
     ):
         self.n_layers, self.n_features = n_layers, data.table.shape[1]
         self.n_conditioning = n_conditioning
@@ -58,14 +61,16 @@ class LayoutTask:
         self.n_steps = options.n_steps
         self.previous, self.repeatable = previous, repeatable
         self._data, self._options, self._flow_config = data, options, flow_config
-        self.progress, self.log_det = progress, log_det
+        self.progress, self.log_det, self.tested = progress, log_det, tested
 
     @cached_property
     def X(self):
         rows = self._data.rows[0].to(self._data.table.device)
         return self._data.table[rows].cpu().numpy()
 
-    def make_evaluator(self, n_steps, score="auto", start="fresh", n_init=1, n_jobs=None):
+    def make_evaluator(
+        self, n_steps, score="auto", start="fresh", n_init=1, parameter_price=0.0, n_jobs=None
+    ):
         return CandidateEvaluator(
             self._flow_config,
             self._options.shortened(n_steps),
@@ -73,6 +78,7 @@ class LayoutTask:
             score=self._resolved_score(score),
             start=start,
             n_init=n_init,
+            parameter_price=parameter_price,
             n_jobs=n_jobs,
         )
 
@@ -128,8 +134,9 @@ def choose_masks(
             **given,
         )
         choice = choose_for(layout, task)
-        for masks in choice.finalists:
-            check_masks(masks, n_layers, task.n_features, name=f"What {layout!r} chose")
+        n_masks = n_masks_for(layout, n_layers, task.n_features)
+        for masks in _each(choice.finalists):
+            check_masks(masks, n_masks, task.n_features, name=f"What {layout!r} chose")
         if choice.stop_reason == "interrupted" and choice is not previous[e]:
             warn(
                 f"The structure search was interrupted after {len(choice.history) - 1} iterations. "
@@ -140,11 +147,17 @@ def choose_masks(
     return choices
 
 
+def _each(finalists):
+    """The single structures; in a stack with idle features some may have none."""
+    return [tidy(masks) for masks in finalists] if (finalists == IDLE).any() else finalists
+
+
 def _check_sizes(members):
-    if (np.sum(members, axis=2) != members[0].sum(axis=1)).any():
+    if len(equal_sizes(members)) > 1:
         raise ValueError(
-            "mask_layout gave the members of the ensemble layers that transform different "
-            "numbers of features. Let it fix the number in each layer, or set n_estimators=1."
+            "mask_layout gave the members of the ensemble layers that transform, or condition on, "
+            "different numbers of features. Let it fix the numbers in each layer, or set "
+            "n_estimators=1."
         )
 
 

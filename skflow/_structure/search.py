@@ -15,9 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .structures import alternating
-
-SEARCH_SPACES = ("free", "alternating")
+from .moves import propose
 
 
 class SearchRecord(NamedTuple):
@@ -77,61 +75,6 @@ class SearchResult:
     state: Any = None
 
 
-def select_layers(n_layers, rng):
-    """Draw the layers which a move changes, their number geometric with p = 0.5.
-
-    The number is at least 1; numbers beyond `n_layers` count as `n_layers`.
-    """
-    n_selected = min(rng.geometric(0.5), n_layers)
-    return rng.choice(n_layers, size=n_selected, replace=False)
-
-
-def shuffle(masks, rng):
-    """Permute the entries of each mask in a random selection of layers (the paper's `modify`).
-
-    Parameters
-    ----------
-    masks : ndarray of bool, shape (n_layers, n_features)
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    masks : ndarray of bool, shape (n_layers, n_features)
-        A new array with as many transformed features in each layer. It may equal the old one.
-    """
-    layers = select_layers(len(masks), rng)
-    offspring = masks.copy()
-    offspring[layers] = rng.permuted(masks[layers], axis=1)
-    return offspring
-
-
-def swap(masks, rng):
-    """Exchange one transformed and one conditioning feature in a random selection of layers.
-
-    Parameters
-    ----------
-    masks : ndarray of bool, shape (n_layers, n_features)
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    masks : ndarray of bool, shape (n_layers, n_features)
-        A new array. A single feature has nothing to be exchanged with and stays.
-    """
-    layers = select_layers(len(masks), rng)
-    offspring = masks.copy()
-    if masks.shape[1] == 1:
-        return offspring
-    for layer in layers:
-        leaving = rng.choice(np.flatnonzero(masks[layer]))
-        entering = rng.choice(np.flatnonzero(~masks[layer]))
-        offspring[layer, [leaving, entering]] = False, True
-    return offspring
-
-
-MOVES = {"shuffle": shuffle, "swap": swap}
-
-
 def candidate_streams(seed, iteration, offspring=0):
     """Return the random streams of a candidate: a Generator for its move, a seed for its training.
 
@@ -154,16 +97,6 @@ def candidate_streams(seed, iteration, offspring=0):
     for_move, for_training = sequence.spawn(2)
     stream = int(for_training.generate_state(1, np.uint64)[0] >> np.uint64(1))
     return np.random.default_rng(for_move), stream
-
-
-def propose(masks, rng, move="shuffle", search_space="free"):
-    """Draw one offspring of `masks`.
-
-    In the alternating space the move acts on the first mask, and the layers after it follow.
-    """
-    if search_space == "alternating":
-        return alternating(MOVES[move](masks[:1], rng)[0], len(masks))
-    return MOVES[move](masks, rng)
 
 
 def evolutionary_search(
@@ -204,8 +137,10 @@ def evolutionary_search(
         Together with the evaluator it determines the result.
     move : {"shuffle", "swap"}, default="shuffle"
         How an offspring is drawn; the paper shuffles.
-    search_space : {"free", "alternating"}, default="free"
-        Whether layers change independently (the paper), or one mask alternates with its complement.
+    search_space : {"free", "alternating", "sparse", "columns"}, default="free"
+        Whether layers change independently (the paper), or one mask alternates with its complement;
+        "sparse" also changes how many features are idle, and "columns" exchanges features in all
+        layers at once.
     n_offspring : int, default=1
         Number of offspring of an iteration, the best of which competes.
     n_halvings : int, default=0

@@ -11,10 +11,12 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from .._support.typing import ArrayLike, MaskLayout, RandomState
 from .journal import SearchJournal, fingerprint
-from .layout import Choice, Layout, make_for
+from .layout import Choice, Layout, make_for, n_masks_for
 from .layouts import SHORTHANDS, Derived, Fixed, Random, resolve_maker
-from .search import MOVES, SEARCH_SPACES, evolutionary_search, iterations_left
-from .structures import alternating, check_masks, is_alternating
+from .moves import MOVES, SEARCH_SPACES
+from .rivals import best_random, by_rule, gather
+from .search import evolutionary_search, iterations_left
+from .structures import alternating, check_masks, equal_sizes, is_alternating
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -53,7 +55,7 @@ class EvolutionarySearch(Layout):
         Trainings of each candidate, from different seeds; its cost is their mean.
     move : {"shuffle", "swap"}, default="shuffle"
         What an offspring changes in a selected layer: all entries of its mask are shuffled (the
-        paper), or one transformed and one conditioning feature are exchanged.
+        paper), or one transformed feature and another are exchanged.
     initial_layout : layout or what stands for one, default="derived"
         Makes the structure from which the search starts, see `resolve`; the paper starts at
         random. In the alternating space "random" gives a random mask and its complement and
@@ -65,14 +67,28 @@ class EvolutionarySearch(Layout):
     candidate_score : {"auto", "train_batch", "validation"}, default="auto"
         Whether the cost of a candidate is its loss on the last training batch (the paper) or on
         validation rows, which is less noisy. "auto" takes validation rows where there are any.
-    search_space : {"free", "alternating"}, default="alternating"
+    search_space : {"free", "alternating", "sparse", "columns"}, default="alternating"
         "free": the layers' masks change independently (the paper). "alternating": one mask and its
-        complement take turns, a far smaller space.
+        complement take turns, a far smaller space. "sparse": as free, and half of the offspring
+        have a quarter fewer (or more) transformed or conditioning features in every layer, the
+        others being idle; give a `parameter_price`, as otherwise nothing speaks for smaller models.
+        "columns": features exchange their roles in all layers at once, which keeps the pattern of
+        the start and, from ``masks.Triangular()`` with ``move="swap"``, searches for an order.
+    parameter_price : float, default=0.0
+        Nats a row that each parameter of a flow adds to its cost, as ``log(n) / (2 * n)`` does in
+        the Bayesian information criterion and ``1 / n`` in Akaike's, for n rows.
     n_finalists : int or "auto", default="auto"
         Number of structures, those of the lowest costs, that are trained side by side as the final
         flow is; the best of them, on validation rows where there are any, is kept, as what costs
         least after few steps need not be the best after all. "auto" spends as many steps on them
         as on the candidates, with at most 8; the paper trains one.
+    test_fraction : float or None, default=None
+        Part of the rows that are set aside to test what is found, by the model confidence set
+        [2]_: the finalists, as many of the best random structures that had as many short trainings,
+        parity and the derived masks are trained side by side, the best on validation rows is kept,
+        and the estimator's `structure_test_` tells which of them may be the best. With
+        `n_estimators` there is one search, and as many of the structures in the set are averaged.
+        It takes about twice the time, and rows from the training. None: no test.
     n_iter_no_change : int or None, default=None
         Stop after that many iterations without a lower cost. None: never.
     max_time : float or None, default=None
@@ -91,6 +107,8 @@ class EvolutionarySearch(Layout):
     References
     ----------
     .. [1] Gonsior, F., Mücke, S., Morik, K., "Structure Search for Normalizing Flows", LWDA 2021.
+    .. [2] Hansen, P. R., Lunde, A., Nason, J. M., "The Model Confidence Set", Econometrica 79,
+       2011.
 
     Examples
     --------
@@ -113,6 +131,8 @@ class EvolutionarySearch(Layout):
         "candidate_start": [StrOptions({"fresh", "inherit"})],
         "candidate_score": [StrOptions({"auto", "train_batch", "validation"})],
         "search_space": [StrOptions(set(SEARCH_SPACES))],
+        "parameter_price": [Interval(Real, 0, None, closed="left")],
+        "test_fraction": [Interval(Real, 0, 1, closed="neither"), None],
         "n_finalists": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), None],
         "max_time": [Interval(Real, 0, None, closed="neither"), None],
@@ -137,6 +157,8 @@ class EvolutionarySearch(Layout):
         candidate_start: str = "fresh",
         candidate_score: str = "auto",
         search_space: str = "alternating",
+        parameter_price: float = 0.0,
+        test_fraction: float | None = None,
         n_finalists: int | str = "auto",
         n_iter_no_change: int | str | None = None,
         max_time: float | None = None,
@@ -153,6 +175,8 @@ class EvolutionarySearch(Layout):
         self.candidate_start = candidate_start
         self.candidate_score = candidate_score
         self.search_space = search_space
+        self.parameter_price = parameter_price
+        self.test_fraction = test_fraction
         self.n_finalists = n_finalists
         self.n_iter_no_change = n_iter_no_change
         self.max_time = max_time
@@ -200,7 +224,17 @@ class EvolutionarySearch(Layout):
                 f"n_offspring={self.n_offspring}, which can be halved {most} times. Give an "
                 "integer from 0 to that, or raise n_offspring."
             )
+        if self.search_space == "sparse" and self.candidate_start == "inherit":
+            raise ValueError(
+                "search_space='sparse' is not possible with candidate_start='inherit': offspring "
+                "have other numbers of parameters. Use candidate_start='fresh'."
+            )
         resolve_maker(self.initial_layout, "initial_layout")
+
+    def n_masks(self, n_layers: int, n_features: int) -> int:
+        """Number of layers of the structures, as the initial layout has it."""
+        start = resolve_maker(self.initial_layout, "initial_layout")
+        return n_masks_for(start, n_layers, n_features)
 
     def make(
         self,
@@ -218,7 +252,7 @@ class EvolutionarySearch(Layout):
         masks = layout.make(
             n_layers, n_features, n_conditioning=n_conditioning, random_state=random_state, X=X
         )
-        if self.search_space == "free" or is_alternating(masks):
+        if self.search_space != "alternating" or is_alternating(masks):
             return masks
         # Only a structure that nobody chose may be replaced silently.
         if isinstance(layout, Random | Derived):
@@ -249,8 +283,14 @@ class EvolutionarySearch(Layout):
             score=self.candidate_score,
             start=self.candidate_start,
             n_init=self.n_candidate_init,
+            parameter_price=self.parameter_price,
             n_jobs=self.n_jobs,
         )
+        if self.test_fraction is not None and not task.tested:
+            raise ValueError(
+                f"test_fraction={self.test_fraction!r} is for estimators of a density, and not "
+                "with warm_start=True. Set test_fraction=None."
+            )
         history = []
         if task.previous is not None:
             history, evaluate.state = list(task.previous.history), task.previous.state
@@ -259,13 +299,34 @@ class EvolutionarySearch(Layout):
         start = history[0].masks if history else make_for(self, task)
         journal = self._read_journal(start, history, evaluate, task)
         result = self._search(start, history, evaluate, journal, task)
+        finalists, sources = self._finalists(result, task.n_steps), None
+        if self.test_fraction is not None:
+            finalists, sources = self._with_rivals(finalists, evaluate, task)
         return Choice(
             result.masks,
-            self._finalists(result, task.n_steps),
-            result.history,
-            result.stop_reason,
-            result.state,
+            finalists,
+            sources,
+            history=result.history,
+            stop_reason=result.stop_reason,
+            state=result.state,
         )
+
+    def _with_rivals(self, finalists, evaluate, task):
+        """Finalists and what they are tested against ``(n, L, d)``, and where each comes from."""
+        evaluate.state = None  # random structures descend from nothing
+        at_once = evaluate.stack_bounds()[1]
+        random = best_random(
+            finalists[0],
+            evaluate,
+            self.n_iter,
+            len(finalists),
+            task.seed,
+            self.search_space,
+            at_once,
+        )
+        named = [("searched", masks) for masks in finalists]
+        named += [("random", masks) for masks in random]
+        return gather([*named, *by_rule(task).items()])
 
     def _read_journal(self, start, history, evaluate, task):
         """The journal of this search, or None; history and evaluator go on to where it ends."""
@@ -330,7 +391,10 @@ class EvolutionarySearch(Layout):
         # of equal costs the search accepted the last
         ordered = [result.masks, *(record.masks for record in by_cost)]
         unique = {masks.tobytes(): masks for masks in ordered}  # in the order of the first ones
-        return np.stack(list(unique.values())[:n_wanted])
+        distinct = list(unique.values())
+        # they are trained as one stack, with layers of equal sizes
+        alike = next(group for group in equal_sizes(np.stack(distinct)) if 0 in group)
+        return np.stack([distinct[k] for k in alike[:n_wanted]])
 
 
 SHORTHANDS["search"] = EvolutionarySearch

@@ -1,6 +1,6 @@
-"""Structures as arrays: boolean masks of shape ``(n_layers, n_features)``, made and checked.
+"""Structures as arrays: masks of shape ``(n_layers, n_features)``, made and checked.
 
-``skflow.masks``, where these functions are public, says what True and False mean.
+``skflow.masks``, where these functions are public, says what the entries mean.
 """
 
 from __future__ import annotations
@@ -11,6 +11,9 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from .._support.typing import ArrayLike, RandomState
+
+#: The third role of a feature in a layer: it passes unchanged and conditions nothing.
+IDLE = -1
 
 
 def parity(n_layers: int, n_features: int) -> np.ndarray:
@@ -105,6 +108,11 @@ def alternating(mask: ArrayLike, n_layers: int) -> np.ndarray:
             "needed. To repeat several layers use masks.repeat."
         )
     mask = check_masks(mask[np.newaxis], 1, len(mask), name="mask")[0]
+    if mask.dtype != bool:
+        raise ValueError(
+            "mask has idle features, which alternating layers would never transform. Give a "
+            "boolean mask, or layers of your own with masks.Fixed."
+        )
     if len(mask) == 1:
         return np.ones((n_layers, 1), dtype=bool)
     return mask ^ (np.arange(n_layers) % 2 == 1)[:, np.newaxis]
@@ -117,7 +125,7 @@ def repeat(masks: ArrayLike, n_layers: int) -> np.ndarray:
 
     Parameters
     ----------
-    masks : array of bool, shape (n_block, n_features)
+    masks : array of shape (n_block, n_features)
         The block.
     n_layers : int
         Depth of the structure. It need not be a multiple of `n_block`: the last block is cut short.
@@ -204,13 +212,14 @@ def check_n_conditioning(n_conditioning: int | float | None, n_features: int) ->
 def check_masks(
     masks: ArrayLike, n_layers: int, n_features: int, *, name: str = "mask_layout"
 ) -> np.ndarray:
-    """Check that an array is a structure of the given shape.
+    """Check a structure and return a copy of it.
 
     Parameters
     ----------
-    masks : array of bool, shape (n_layers, n_features)
-        The array to check. It is never coerced from another dtype: 0/1 arrays with the opposite
-        meaning are common, and the difference would pass unnoticed.
+    masks : array of shape (n_layers, n_features)
+        The array to check: boolean, or 1, 0 and `IDLE` where features are idle. It is never coerced
+        from another dtype: 0/1 arrays with the opposite meaning are common, and the difference
+        would pass unnoticed.
     n_layers, n_features : int
         The shape that is needed.
     name : str, default="mask_layout"
@@ -218,7 +227,7 @@ def check_masks(
 
     Returns
     -------
-    masks : ndarray of bool, shape (n_layers, n_features)
+    masks : ndarray of bool, or of int8 with idle features, shape (n_layers, n_features)
         A copy.
 
     Raises
@@ -232,10 +241,12 @@ def check_masks(
     >>> from skflow import masks
     >>> masks.check_masks([[True, False, True]], 1, 3)
     array([[ True, False,  True]])
+    >>> masks.check_masks([[1, 0, masks.IDLE]], 1, 3)
+    array([[ 1,  0, -1]], dtype=int8)
     >>> masks.check_masks([[1, 0, 1]], 1, 3)
     Traceback (most recent call last):
         ...
-    ValueError: mask_layout has dtype int64, but masks are boolean: ...
+    ValueError: mask_layout has dtype int64 and no idle feature, but such masks are boolean: ...
     """
     needed = f"(n_layers, n_features) = ({n_layers}, {n_features})"
     try:
@@ -253,16 +264,13 @@ def check_masks(
         else:
             advice = "Set n_layers to its number of rows, or use masks.repeat(masks, n_layers)."
         raise ValueError(f"{name} has shape {masks.shape}, but {needed} is needed. {advice}")
-    if masks.dtype != bool:
-        raise ValueError(
-            f"{name} has dtype {masks.dtype}, but masks are boolean: True is transformed, False "
-            "conditions. If nonzero means transformed, convert it with .astype(bool)."
-        )
-    n_transformed = masks.sum(axis=1)
+    masks = _checked_roles(masks, name)
+    n_transformed = (masks == 1).sum(axis=1)
     for layer in np.flatnonzero(n_transformed == 0):
         raise ValueError(
-            f"{name} transforms nothing in layer {layer + 1} of {n_layers} (row {layer} is all "
-            "False). Set at least one feature of this layer to True, or leave the layer out."
+            f"{name} transforms nothing in layer {layer + 1} of {n_layers} (no entry of row "
+            f"{layer} is True). Set at least one feature of this layer to True, or leave the layer "
+            "out."
         )
     for layer in np.flatnonzero(n_transformed == n_features) if n_features > 1 else ():
         raise ValueError(
@@ -272,12 +280,51 @@ def check_masks(
     return masks
 
 
+def _checked_roles(masks, name):
+    if masks.dtype == bool:
+        return masks
+    integers = np.issubdtype(masks.dtype, np.integer)
+    if not integers or not (masks == IDLE).any():
+        raise ValueError(
+            f"{name} has dtype {masks.dtype} and no idle feature, but such masks are boolean: True "
+            "is transformed, False conditions. If nonzero means transformed, convert it with "
+            ".astype(bool)."
+        )
+    if not np.isin(masks, (1, 0, IDLE)).all():
+        raise ValueError(
+            f"{name} has values from {masks.min()} to {masks.max()}, but roles are 1 (transformed),"
+            f" 0 (conditions) and masks.IDLE = {IDLE}."
+        )
+    return masks.astype(np.int8)
+
+
+def tidy(roles):
+    """Roles, 1, 0 and `IDLE`, as masks are kept: boolean where nothing is idle, otherwise int8."""
+    roles = np.array(roles, dtype=np.int8)
+    return roles if (roles == IDLE).any() else roles == 1
+
+
+def layer_sizes(masks):
+    """Numbers of transformed and of conditioning features, ``(..., L, d)`` -> ``(..., L, 2)``."""
+    return np.stack([(masks == role).sum(axis=-1) for role in (1, 0)], axis=-1)
+
+
+def equal_sizes(masks):
+    """Which of the structures ``(K, L, d)`` have layers of equal sizes: a list of index arrays.
+
+    Only such flows can be trained as one stack.
+    """
+    sizes = layer_sizes(np.asarray(masks)).reshape(len(masks), -1)
+    _, group = np.unique(sizes, axis=0, return_inverse=True)
+    return [np.flatnonzero(group.ravel() == g) for g in range(group.max() + 1)]
+
+
 def is_alternating(masks: ArrayLike) -> bool:
     """Tell whether the odd layers are equal and the even ones their complement.
 
     Parameters
     ----------
-    masks : ndarray of bool, shape (n_layers, n_features)
+    masks : ndarray of shape (n_layers, n_features)
 
     Returns
     -------
@@ -290,7 +337,7 @@ def is_alternating(masks: ArrayLike) -> bool:
     True
     """
     masks = np.asarray(masks)
-    return np.array_equal(masks, alternating(masks[0], len(masks)))
+    return masks.dtype == bool and np.array_equal(masks, alternating(masks[0], len(masks)))
 
 
 def is_integer(value):

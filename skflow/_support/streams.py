@@ -13,6 +13,7 @@ _PURPOSES = (
     "grid",
     "calibration",
     "mean",
+    "test",
 )
 
 

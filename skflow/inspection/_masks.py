@@ -18,13 +18,13 @@ class MaskDisplay:
     """Masks as a grid: a row for each layer, a column for each feature.
 
     Dark features are transformed by the layer, light ones condition the coupling and pass
-    unchanged. Data enter at the top. It is recommended to make a display by ``from_estimator`` or
+    unchanged, white ones are idle. Data enter at the top. It is recommended to make a display by ``from_estimator`` or
     ``from_masks``.
 
     Parameters
     ----------
-    masks : ndarray of bool, shape (n_layers, n_features)
-        True is transformed, False conditions.
+    masks : ndarray of shape (n_layers, n_features)
+        Boolean, True is transformed and False conditions; or 1, 0 and -1, which is idle.
     feature_names : list of str or None, default=None
         Names of the features; None numbers them from 0.
     name : str or None, default=None
@@ -127,8 +127,8 @@ class MaskDisplay:
 
         Parameters
         ----------
-        masks : array of bool, shape (n_layers, n_features)
-            True is transformed, False conditions.
+        masks : array of shape (n_layers, n_features)
+            Boolean, True is transformed and False conditions; or 1, 0 and -1, which is idle.
         feature_names : sequence of str or None, default=None
             Names of the features; None numbers them from 0.
         name : str or None, default=None
@@ -143,15 +143,16 @@ class MaskDisplay:
         Raises
         ------
         ValueError
-            If the masks are not two-dimensional or not boolean, or the names are not as many as
-            the features.
+            If the masks are not two-dimensional, neither boolean nor 1, 0 and -1, or the names are
+            not as many as the features.
         """
         masks = np.asarray(masks)
-        if masks.ndim != 2 or masks.dtype != bool:
+        roles = masks.dtype == bool or (masks.dtype.kind == "i" and (masks == -1).any())
+        if masks.ndim != 2 or not roles or not np.isin(masks, (-1, 0, 1)).all():
             raise ValueError(
                 f"masks has shape {masks.shape} and dtype {masks.dtype}, but a boolean array of "
-                "shape (n_layers, n_features) is needed. For masks of several members give one "
-                "at a time."
+                "shape (n_layers, n_features), or one of the roles 1, 0 and -1, is needed. For "
+                "masks of several members give one at a time."
             )
         if feature_names is not None and len(feature_names) != masks.shape[1]:
             raise ValueError(
@@ -188,9 +189,9 @@ class MaskDisplay:
 
         self.ax_, self.figure_ = ax, ax.figure
         self.mesh_ = ax.pcolormesh(
-            self.masks,
-            cmap=ListedColormap([LIGHT, BLUE]),
-            vmin=0,
+            np.asarray(self.masks, dtype=int),
+            cmap=ListedColormap(["white", LIGHT, BLUE]),
+            vmin=-1,
             vmax=1,
             edgecolors="white",
             linewidth=2 if n_features <= 25 else 0.7,
@@ -202,14 +203,16 @@ class MaskDisplay:
         if self.name is not None:
             ax.set_title(self.name, loc="left")
         if legend:
+            shades = [
+                Patch(color=BLUE, label="transformed"),
+                Patch(color=LIGHT, label="conditions"),
+                Patch(facecolor="white", edgecolor=LIGHT, label="idle"),
+            ]
             ax.legend(
-                handles=[
-                    Patch(color=BLUE, label="transformed"),
-                    Patch(color=LIGHT, label="conditions"),
-                ],
+                handles=shades if (np.asarray(self.masks) == -1).any() else shades[:2],
                 loc="lower right",
                 bbox_to_anchor=(1, 1),
-                ncols=2,
+                ncols=3,
                 frameon=False,
                 borderaxespad=0.2,
             )

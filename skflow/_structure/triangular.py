@@ -1,0 +1,122 @@
+"""The triangular layout: one feature a layer, conditioned on those before it in an order."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .._support.typing import ArrayLike, RandomState
+from .derived_order import derive_order, derive_parents
+from .layout import Layout
+from .structures import IDLE, check_integer, check_rng, tidy
+
+ORDERS = ("derived", "random", "given")
+PARENTS = ("all", "derived")
+
+
+class Triangular(Layout):
+    """Layout: each layer transforms one feature, conditioned on those before it in an order.
+
+    This is the autoregressive flow as a structure: the density is the product of those of each
+    feature given the ones before it. A pass over the features begins with the last of the order,
+    so that every feature is conditioned on values that no layer has changed yet; features behind it
+    are idle. Where a table comes from a mechanism, an order can be right or wrong: given its
+    causes, the density of a feature is simple, and given its effects it need not be.
+
+    The estimator's `n_layers` counts passes, so a flow has ``n_layers * n_features`` layers, each
+    with a conditioner of its own. Time and parameters grow with the square of the number of
+    features: with 10 features and the default flow, a pass has about the parameters of three
+    coupling layers and takes the time of ten; beyond 40 or so, couplings are the better choice.
+
+    Parameters
+    ----------
+    order : {"derived", "random", "given"} or array of int, shape (n_features,), default="derived"
+        Numbers of the features, causes first. "derived": from the data, without training, the
+        order in which each feature given those before it has the shortest code, by regressions of
+        its values and of the log-size of what remains. "random": drawn. "given": as the columns
+        stand.
+    parents : {"all", "derived"}, default="all"
+        Whether all features before one condition it, or those that shorten its code by more than
+        they cost (their slopes, as in the Bayesian information criterion).
+
+    Examples
+    --------
+    >>> from skflow import masks
+    >>> masks.Triangular(order=[1, 0, 2]).make(1, 3)
+    array([[ 0,  0,  1],
+           [ 1,  0, -1],
+           [-1,  1, -1]], dtype=int8)
+    """
+
+    def __init__(self, order: str | ArrayLike = "derived", parents: str = "all") -> None:
+        self.order = order
+        self.parents = parents
+
+    @property
+    def needs_data(self):
+        derived = isinstance(self.order, str) and self.order == "derived"
+        return derived or self.parents == "derived"
+
+    def n_masks(self, n_layers: int, n_features: int) -> int:
+        """Number of layers, ``n_layers * n_features``."""
+        return n_layers * n_features
+
+    def make(
+        self,
+        n_layers: int,
+        n_features: int,
+        *,
+        n_conditioning: int | float | None = None,
+        random_state: RandomState = None,
+        X: ArrayLike | None = None,
+    ) -> np.ndarray:
+        check_integer(n_layers, "n_layers")
+        if self.parents not in PARENTS:
+            raise ValueError(f"parents={self.parents!r} is not known. Use one of {PARENTS}.")
+        if self.needs_data and X is None:
+            raise ValueError(
+                f"{self!r} is derived from the data: pass X, the training rows, as fit does."
+            )
+        rng = check_rng(random_state)
+        X = None if X is None else np.asarray(X)
+        order = self._order(n_features, rng, X)
+        given = [order[:i] for i in range(n_features)]
+        if self.parents == "derived":
+            given = derive_parents(X, order, rng)
+        return tidy(np.tile(triangle(order, given), (n_layers, 1)))
+
+    def _order(self, n_features, rng, X):
+        if isinstance(self.order, str):
+            if self.order not in ORDERS:
+                raise ValueError(
+                    f"order={self.order!r} is not known. Use one of {', '.join(map(repr, ORDERS))} "
+                    "or the numbers of the features, causes first."
+                )
+            if self.order == "derived":
+                return derive_order(X, rng)
+            return rng.permutation(n_features) if self.order == "random" else np.arange(n_features)
+        order = np.asarray(self.order)
+        if order.shape != (n_features,) or (np.sort(order) != np.arange(n_features)).any():
+            raise ValueError(
+                f"order={self.order!r} is no order of {n_features} features. Give each number from "
+                f"0 to {n_features - 1} once."
+            )
+        return order
+
+
+def triangle(order, given):
+    """Roles ``(d, d)`` of one pass: the features of an order, each given some of those before it.
+
+    The last feature comes first, while those before it are as the data have them.
+    """
+    roles = np.full((len(order), len(order)), IDLE)
+    for layer, (feature, causes) in zip(roles[::-1], zip(order, given)):
+        layer[feature], layer[causes] = 1, 0
+    return roles
+
+
+def parents_of(masks):
+    """Which features condition which: boolean ``(d, d)``, row i those that condition feature i."""
+    parents = np.zeros((masks.shape[1], masks.shape[1]), dtype=bool)
+    for layer in masks:
+        parents[np.ix_(layer == 1, layer == 0)] = True
+    return parents
