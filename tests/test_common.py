@@ -172,7 +172,7 @@ PUBLIC = {
     f"{module.__name__}.{name}": getattr(module, name)
     for module in (skflow, masks, datasets, inspection, metrics)
     for name in module.__all__
-    if not inspect.ismodule(getattr(module, name))
+    if callable(getattr(module, name))
 }
 
 

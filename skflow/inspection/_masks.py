@@ -18,8 +18,8 @@ class MaskDisplay:
     """Masks as a grid: a row for each layer, a column for each feature.
 
     Dark features are transformed by the layer, light ones condition the coupling and pass
-    unchanged, white ones are idle. Data enter at the top. It is recommended to make a display by ``from_estimator`` or
-    ``from_masks``.
+    unchanged, white ones are idle. Data enter at the top. It is recommended to make a display by
+    ``from_estimator`` or ``from_masks``.
 
     Parameters
     ----------
