@@ -10,6 +10,7 @@ from sklearn.covariance import LedoitWolf
 from skflow import CouplingFlowDensity, StructureSearchFlow, masks
 from skflow._densities.components import FEW_ROWS, fit_components
 from skflow._densities.stacking import (
+    _held_out_scores,
     estimate_weights,
     fit_components_and_weights,
     floors,
@@ -57,6 +58,11 @@ def test_weights_have_floors_and_count_rows_by_weight():
     log_probs[:2, :25] = [[-50.0], [0.0]]
     row_weight = np.repeat([1.0, 3.0], 25)
     assert estimate_weights(log_probs, least, row_weight)[1] == pytest.approx(0.25, abs=0.02)
+
+
+def test_a_vanishing_weight_is_no_overflow():
+    log_probs, weights = np.array([[0.0, 0.0], [-1.0, -3.0]]), np.array([1e-310, 1.0])
+    assert _held_out_scores(log_probs, weights, ["gaussian"], None) == (-2.0, -2.0)
 
 
 def test_the_price_of_the_guards_does_not_depend_on_the_number_of_columns(X):

@@ -95,7 +95,8 @@ def fit_components_and_weights(tail_weight, flow, U, weight, data, streams, nois
 
 
 def _held_out_scores(log_probs, weights, names, row_weight):
-    whole = logsumexp(log_probs, axis=0, b=weights[:, None])
+    some = weights > 0
+    whole = logsumexp(log_probs[some] + np.log(weights[some])[:, None], axis=0)
     gaussian = log_probs[1 + names.index("gaussian")]
     return tuple(np.average(values, weights=row_weight) for values in (whole, gaussian))
 
