@@ -156,7 +156,10 @@ class Bounds:
         return low & high, np.where(low == high, 0, np.where(low, 1, -1))
 
     def forward(self, X):
-        """Points of the line ``(n, d)`` and, row by row, the log of the map's slope ``(n,)``."""
+        """Points of the line ``(n, d)`` and, row by row, the log of the map's slope ``(n,)``.
+
+        Where a value is NaN its point is, too, and nothing is added for it.
+        """
         both, sign = self._ends()
         V, log_slope = X.copy(), np.zeros(len(X))
         low = np.maximum(X - self.start, self.nearest[0])
@@ -167,12 +170,13 @@ class Bounds:
             distance = np.maximum(np.where(sign > 0, low, high)[:, half] / c, TINY)
             log_share = np.log(-np.expm1(-distance))
             V[:, half] = end + sign[half] * c * (distance + log_share)
-            log_slope -= log_share.sum(axis=1)
+            log_slope -= np.nansum(log_share, axis=1)
         if both.any():
             low, high, length = low[:, both], high[:, both], (self.stop - self.start)[both]
             middle = self.start[both] + length / 2
             V[:, both] = middle + length / 4 * (np.log(low) - np.log(high))
-            log_slope += (2 * np.log(length) - np.log(low) - np.log(high) - np.log(4)).sum(axis=1)
+            slopes = 2 * np.log(length) - np.log(low) - np.log(high) - np.log(4)
+            log_slope += np.nansum(slopes, axis=1)
         return V, log_slope
 
     def inverse(self, V):

@@ -56,11 +56,18 @@ class Columns:
     def forward(self, X):
         """Standardised rows ``(n, d)`` and log-determinants ``(n,)``.
 
-        A row beyond a bound is taken to lie on it, with a log-determinant of minus infinity.
+        A row beyond a bound is taken to lie on it, with a log-determinant of minus infinity. What
+        is NaN stays so, and the log-determinant is that of the other columns.
         """
         V, log_det = self.bounds.forward(np.clip(X, self.bounds.lower, self.bounds.upper))
         log_det[self.bounds.outside(X).any(axis=1)] = -np.inf
-        return self._standardised(V), log_det - np.log(self.scale).sum()
+        return self._standardised(V), log_det - self._log_scale(X)
+
+    def _log_scale(self, X):
+        """Sum of the logarithms of the scales of the columns that a row has."""
+        log_scale = np.log(self.scale)
+        absent = np.isnan(X)
+        return log_scale.sum() - absent @ log_scale if absent.any() else log_scale.sum()
 
     def _standardised(self, V):
         with np.errstate(over="ignore"):
@@ -90,7 +97,7 @@ class Columns:
         V, log_det = self.bounds.forward(self.spread(X, streams("grid")))
         U, constant = self._standardised(V), self.constant | constant_columns(X)
         U[:, constant] += streams("constant columns").standard_normal((len(U), constant.sum()))
-        return U, log_det - np.log(self.scale).sum()
+        return U, log_det - self._log_scale(X)
 
     def spread(self, X, rng):
         """The rows with values on a grid or a bound somewhere in their cells."""

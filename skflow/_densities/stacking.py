@@ -49,7 +49,9 @@ def fold_sizes(params, n_effective, n_features, n_flows):
     return math.ceil(n_folds / n_flows), 1 / N_FOLDS
 
 
-def fit_components_and_weights(tail_weight, flow, U, weight, data, streams, noise=0.0):
+def fit_components_and_weights(
+    tail_weight, flow, U, weight, data, streams, noise=0.0, fit=fit_components, given=()
+):
     """Components beside the flow, those with a weight, and the weights, the flow's first.
 
     Parameters
@@ -66,6 +68,11 @@ def fit_components_and_weights(tail_weight, flow, U, weight, data, streams, nois
     streams : RandomStreams
     noise : float
         As in ``fit_components``.
+    fit : callable
+        What fits components, with the arguments of ``fit_components`` and then ``given``.
+    given : tuple
+        Empty, or with what the densities of the rows are conditional on: an object with
+        ``context`` and ``at(rows)``, as ``Given``.
 
     Returns
     -------
@@ -78,14 +85,15 @@ def fit_components_and_weights(tail_weight, flow, U, weight, data, streams, nois
     if tail_weight == 0:
         return {}, np.ones(1), None
     scores = None
-    components = fit_components(U, weight, streams("tails"), noise)
+    components = fit(U, weight, streams("tails"), noise, None, *given)
     least = floors(components, U.shape[1])
     if tail_weight != "auto":
         weights = _with_rest(least * (tail_weight / least.sum()))
     elif data.validation_rows is None:
         weights = _with_rest(least)
     else:
-        log_probs = _held_out_log_probs(flow, U, weight, data, streams, noise, list(components))
+        names = list(components)
+        log_probs = _held_out_log_probs(flow, U, weight, data, streams, noise, names, fit, given)
         held_out = np.isfinite(log_probs).any(axis=0)
         row_weight = at(weight, held_out)
         weights = estimate_weights(log_probs[:, held_out], least, row_weight)
@@ -115,7 +123,7 @@ def _with_rest(weights):
     return weights
 
 
-def _held_out_log_probs(flow, U, weight, data, streams, noise, names):
+def _held_out_log_probs(flow, U, weight, data, streams, noise, names, fit, given):
     """Log-densities ``(1 + J, n)``, of flows first, from what was not fitted to a row.
 
     Of rows that several members hold out, the log of the mean density; of those that none does,
@@ -124,12 +132,19 @@ def _held_out_log_probs(flow, U, weight, data, streams, noise, names):
     total, times = np.full((1 + len(names), len(U)), -np.inf), np.zeros(len(U))
     for e, (rows, held_out) in enumerate(zip(data.rows.numpy(), data.validation_rows.numpy())):
         rng, unseen = streams("tails", 1 + e), U[held_out]
-        components = fit_components(U[rows], at(weight, rows), rng, noise, names)
-        others = [component.log_prob(unseen) for component in components.values()]
-        log_probs = np.vstack([call_in_blocks(flow.take(e), "log_prob", unseen), *others])
+        components = fit(U[rows], at(weight, rows), rng, noise, names, *_at(given, rows))
+        conditions = _at(given, held_out)
+        context = conditions[0].context if given else None
+        flows = call_in_blocks(flow.take(e), "log_prob", unseen, context=context)
+        others = [c.log_prob(unseen, *conditions) for c in components.values()]
+        log_probs = np.vstack([flows, *others])
         total[:, held_out] = np.logaddexp(total[:, held_out], log_probs)
         times[held_out] += 1
     return total - np.log(np.maximum(times, 1))
+
+
+def _at(given, rows):
+    return tuple(conditions.at(rows) for conditions in given)
 
 
 def estimate_weights(log_probs, least, weight=None, n_iter=300):

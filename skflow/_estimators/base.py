@@ -14,8 +14,6 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 
 from .._densities.bounds import check_bounds
-from .._densities.columns import fit_columns
-from .._densities.density import Density
 from .._densities.stacking import fit_components_and_weights, fold_sizes
 from .._densities.weights import at, effective_rows, weighted_rows
 from .._flows.conditioners import ACTIVATIONS
@@ -24,11 +22,13 @@ from .._flows.flow import FlowStack
 from .._flows.optimizers import SCHEDULES, SOLVERS
 from .._flows.training import make_generators
 from .._flows.training_data import rows_among, set_aside, split_rows, training_data
+from .._kinds.categories import find_categories
+from .._kinds.kinds import fit_kinds
+from .._kinds.parts import GivenDiscrete, NumbersAlone, fit_real_columns
 from .._structure.confidence_set import judge
 from .._structure.member_masks import choose_masks, describe_search, stack_finalists, stack_starts
 from .._structure.structures import equal_sizes
 from .._support.callbacks import CallbackSupportMixin, FitProgress
-from .._support.checks import checked_rows
 from .._support.device import check_device
 from .._support.runtime import atomic, sheltered
 from .._support.streams import RandomStreams
@@ -64,6 +64,9 @@ class BaseFlowDensity(Summarised, CallbackSupportMixin, FittedDensity):
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions(ACTIVATIONS.keys())],
         "standardize": ["boolean"],
+        "categorical_features": "no_validation",  # find_categories says what is allowed
+        "handle_unknown": [StrOptions({"rare", "error"})],
+        "spikes": ["boolean"],
         "bounds": "no_validation",  # check_bounds says what is allowed
         "dequantize": ["boolean"],
         "noise": [Interval(Real, 0, None, closed="left")],
@@ -98,8 +101,8 @@ class BaseFlowDensity(Summarised, CallbackSupportMixin, FittedDensity):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Training data; nothing needs to be scaled.
+        X : array-like or data frame of shape (n_samples, n_features)
+            Training data; nothing needs to be scaled or encoded.
         y : None
             Ignored.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -123,61 +126,79 @@ class BaseFlowDensity(Summarised, CallbackSupportMixin, FittedDensity):
     def _fit(self, X, sample_weight):
         started = time.perf_counter()
         continued = self.warm_start and hasattr(self, "_density")
-        X, weight = weighted_rows(checked_rows(self, X, ensure_min_samples=2), sample_weight)
+        if not continued:
+            self._kinds, categories = None, find_categories(X, self.categorical_features)
+        else:
+            categories = self._categories()
+        X = self._read(X, categories, ensure_min_samples=2)
+        X, weight = weighted_rows(X, sample_weight)
         device = check_device(self.device)
         if continued:
             check_unchanged(self._fixed, fixed_parameters(self, self._layout()))
-            self._columns.bounds.check(X, self._columns.names)
         else:
-            self._start(X, weight)
+            self._start(X, weight, categories)
         self._n_fits += 1
-        progress = FitProgress(self, X)
+        progress = FitProgress(self, self._written(X))
         streams = RandomStreams(self._seed)
-        U, log_det = self._columns.training_rows(X, streams)
-        self._warn(X, U)
+        parts = self._parts(X, weight, streams)
+        if continued:
+            self._columns.bounds.check(parts.real, self._columns.names)
+        U, log_det = self._columns.training_rows(parts.real, streams)
+        self._warn(parts.real, U)
         fitted, tested = set_aside(len(U), self._test_fraction(), streams)
         self._n_flows = self.n_estimators if tested is None else 1
         n_effective = effective_rows(at(weight, fitted), len(fitted))
-        n_folds, fraction = fold_sizes(self, n_effective, X.shape[1], self._n_flows)
+        n_folds, fraction = fold_sizes(self, n_effective, U.shape[1], self._n_flows)
         self._n_folds = self._n_folds if continued else n_folds
         split = self._split(len(fitted), fraction, streams)
-        data = training_data(U, weight, device, [rows_among(fitted, part) for part in split])
+        split = [rows_among(fitted, part) for part in split]
+        data = training_data(U, weight, device, split, context=parts.context)
         n_rows = data.rows.shape[1]
         n_effective *= n_rows / len(fitted)
-        options = training_options(self, n_rows, X.shape[1], n_effective, self._n_folds)
-        structures = self._structures(data, options, streams, continued, progress, log_det)
+        n_columns = U.shape[1] + parts.n_given
+        options = training_options(self, n_rows, n_columns, n_effective, self._n_folds)
+        structures = self._structures(data, options, parts, streams, continued, progress, log_det)
         kept = continued and np.array_equal(structures, self._masks_in_use())
         previous = self._density.flow if kept else None
-        stacks = self._train(structures, previous, options, data, streams, progress, log_det)
-        served = self._served(stacks, structures, tested, U, log_det, weight, streams)
+        stacks = self._train(structures, previous, options, parts, data, streams, progress, log_det)
+        served = self._served(stacks, structures, tested, parts, U, log_det, weight, streams)
         stack = holder(stacks, served)
         flow = stack.take(served)
         data = data.take(np.arange(len(served)) % len(data.rows))
         places = np.searchsorted(stack.models, served)
         self._describe(flow, stack.result, places, data, log_det)
+        U, options_of_parts = parts.complete(U), (self.noise, parts.fit, parts.given)
         components, weights, held_out = fit_components_and_weights(
-            self.tail_weight, flow, U, weight, data, streams, self.noise
+            self.tail_weight, flow, U, weight, data, streams, *options_of_parts
         )
         self.weights_, self.component_names_ = weights, np.array(["flow", *components])
         self.tail_weight_ = float(weights[1:].sum())
-        self._density = Density(self._columns, flow, components, weights, device=self.device)
+        self._density = parts.density(self._columns, flow, components, weights, self.device)
         self._account = account_for(options, data, log_det, held_out, started)
         progress.close()
 
-    def _start(self, X, weight):
+    def _start(self, X, weight, categories):
         """What a first fit fixes for those that a warm start adds to it."""
         self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         self._n_fits = 0
         self._fixed = fixed_parameters(self, self._layout())
         names = getattr(self, "feature_names_in_", None)
-        self._columns = fit_columns(
+        self._kinds = fit_kinds(X, categories, self.spikes)
+        self._columns = fit_real_columns(
             X,
+            self._kinds,
             weight,
             standardize=self.standardize,
             dequantize=self.dequantize,
             bounds=check_bounds(self.bounds, X.shape[1], names),
             names=names,
         )
+
+    def _parts(self, X, weight, streams):
+        """The table in two parts, where it has a discrete one."""
+        if self._kinds is None:
+            return NumbersAlone(X)
+        return GivenDiscrete(X, self._kinds, weight, streams)
 
     def _warn(self, X, U):
         self._columns.warn(X, U)
@@ -195,7 +216,7 @@ class BaseFlowDensity(Summarised, CallbackSupportMixin, FittedDensity):
         """Those of the flows ``(n_estimators, 1, L, d)``."""
         return self._density.flow.masks[:: self._n_folds, None]
 
-    def _structures(self, data, options, streams, continued, progress, log_det):
+    def _structures(self, data, options, parts, streams, continued, progress, log_det):
         """What the flows may have for masks ``(n_estimators, n_finalists, L, d)``.
 
         Chosen from what the first fold of each may see; those in use, if a warm start has nothing
@@ -209,7 +230,7 @@ class BaseFlowDensity(Summarised, CallbackSupportMixin, FittedDensity):
             self.n_conditioning,
             data.first_of_each(self._n_folds),
             options,
-            flow_config(self),
+            flow_config(self) | parts.flow_config,
             streams,
             previous,
             repeatable=self.random_state is not None,
@@ -223,7 +244,7 @@ class BaseFlowDensity(Summarised, CallbackSupportMixin, FittedDensity):
         describe_search(self, choices, mean_log_det)
         return stack_finalists(choices)
 
-    def _train(self, structures, previous, options, data, streams, progress, log_det):
+    def _train(self, structures, previous, options, parts, data, streams, progress, log_det):
         """Train the members from several starts, or on from a previous stack: ``TrainedStack``s.
 
         A start is one of a flow's structures, with parameters of its own for each fold. The starts
@@ -237,25 +258,26 @@ class BaseFlowDensity(Summarised, CallbackSupportMixin, FittedDensity):
             masks = stack_starts(structures, self._n_folds, self.n_init)
         else:
             masks = previous.masks
+        config = flow_config(self) | parts.flow_config
         starts, stacks = data.repeated(n_starts), []
         for models in equal_sizes(masks):
             own = [generators[k] for k in models]
             if previous is None:
-                flow = FlowStack(masks[models], **flow_config(self), device=device).initialize(own)
+                flow = FlowStack(masks[models], **config, device=device).initialize(own)
             else:
                 flow = previous.to(dtype=torch.float32, device=device)
-            served = partial(self._as_served, flow)
+            served = partial(self._as_served, flow, parts)
             result = train(flow, options, starts.take(models), own, progress, log_det, served)
             stacks.append(TrainedStack(models, flow, result))
         return stacks
 
-    def _as_served(self, flow, scores):
+    def _as_served(self, flow, parts, scores):
         """Attributes that make the estimator one that was fitted so far, for callbacks."""
         best = best_starts(scores, len(scores) // (self._n_flows * self._n_folds), self._n_folds)
         members = flow.take(best).to(dtype=torch.float64, device="cpu")
-        return {"_density": Density(self._columns, members, device=self.device)}
+        return {"_density": parts.density(self._columns, members, {}, np.ones(1), self.device)}
 
-    def _served(self, stacks, structures, tested, U, log_det, weight, streams):
+    def _served(self, stacks, structures, tested, parts, U, log_det, weight, streams):
         """Numbers of the trained models that are served: the best start of each flow.
 
         Where a search is tested, also the next best structures that may be the best.
@@ -267,7 +289,8 @@ class BaseFlowDensity(Summarised, CallbackSupportMixin, FittedDensity):
             return best_starts(scores, n_starts, self._n_folds)
         ranked, models = rank_structures(scores, self._n_folds, structures.shape[1])
         sources = self._choices[0].sources
-        log_probs = test_log_probs(stacks, models, U[tested]) + log_det[tested, None]
+        rows = parts.complete(U)[tested], parts.context_at(tested)
+        log_probs = test_log_probs(stacks, models, *rows) + log_det[tested, None]
         self.structure_test_ = judge(
             log_probs,
             structures[0, ranked],
@@ -291,4 +314,4 @@ class BaseFlowDensity(Summarised, CallbackSupportMixin, FittedDensity):
             shift = data.mean(log_det, data.validation_rows)
             curve = result.validation_curve[: self.n_iter_]
             self.validation_scores_ = [float(shift - loss[best].mean()) for loss in curve]
-        self._n_features_out = self.n_features_in_
+        self._n_features_out = flow.n_features

@@ -7,7 +7,10 @@ import numpy as np
 from .recipe import flow_config
 
 #: Parameters that are about the columns and the stack.
-_FIXED = ("n_layers", "n_conditioning", "standardize", "dequantize", "bounds", "n_estimators")
+_FIXED = (
+    *("n_layers", "n_conditioning", "standardize", "dequantize", "bounds", "n_estimators"),
+    *("categorical_features", "handle_unknown", "spikes"),
+)
 #: Those of a search that may change while it goes on: how long, where, what is made of it.
 _FREE = {"n_iter", "n_iter_no_change", "n_finalists", "n_jobs", "max_time", "checkpoint"}
 

@@ -59,6 +59,17 @@ default="derived"
         and samples stay inside. ``fit`` raises where rows lie beyond. A bounded column is mapped
         onto the line by a smooth increasing map: the inverse of softplus for one bound, which is
         linear far from it, a logit for two.
+    categorical_features : "from_dtype", None or array-like, default="from_dtype"
+        Columns with categories. "from_dtype" are those of a data frame with a dtype of categories,
+        text or truth values; or names of columns, their numbers, or True and False for each; None
+        for none.
+    handle_unknown : {"rare", "error"}, default="rare"
+        What is said of a category that ``fit`` has not seen: it is as rare as the first of its
+        kind, by the rows of ``fit`` (Good and Turing), or an error.
+    spikes : bool, default=True
+        Whether a value that many rows share among real numbers gets a probability of its own: the
+        zeros of an income, the limit of an instrument. It is one of at least a twentieth of the
+        rows, ten times as frequent as any other, in a column that has more than 50 other values.
     noise : float, default=0.0
         Standard deviation of normal noise added to the training rows, anew at every step, as a
         part of each column's own (in the data's units with ``standardize=False``) [5]_. The
@@ -214,6 +225,9 @@ default="derived"
         standardize: bool = True,
         dequantize: bool = False,
         bounds: Any = None,
+        categorical_features: Any = "from_dtype",
+        handle_unknown: str = "rare",
+        spikes: bool = True,
         noise: float | str = 0.0,
         tail_weight: float | str = "auto",
         n_init: int = 1,
@@ -243,6 +257,9 @@ default="derived"
         self.standardize = standardize
         self.dequantize = dequantize
         self.bounds = bounds
+        self.categorical_features = categorical_features
+        self.handle_unknown = handle_unknown
+        self.spikes = spikes
         self.noise = noise
         self.tail_weight = tail_weight
         self.n_init = n_init

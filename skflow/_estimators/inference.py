@@ -27,9 +27,26 @@ class FittedDensity(
 ):
     """Base of estimators whose ``fit`` sets ``_density`` and ``_n_folds``."""
 
+    _kinds = None  # of a table whose columns are all real
+
     def _checked(self, X, allow_nan=False):
         check_is_fitted(self)
-        return checked_rows(self, X, allow_nan, reset=False)
+        allow_nan = allow_nan and self._kinds is None
+        return self._read(X, self._categories(), allow_nan, reset=False)
+
+    def _categories(self):
+        return None if self._kinds is None else self._kinds.categories
+
+    def _read(self, X, categories, allow_nan=False, **options):
+        """A table as an array ``(n, d)`` of numbers, with codes for categories."""
+        if categories is not None:
+            X = categories.encode(X, self.handle_unknown)
+        return checked_rows(self, X, allow_nan, **options)
+
+    def _written(self, X):
+        """The table of which ``_read`` makes the array, as far as it has categories."""
+        categories = self._categories()
+        return X if categories is None else categories.decode(X)
 
     @sheltered
     def score_samples(self, X: ArrayLike) -> np.ndarray:
@@ -157,6 +174,8 @@ class FittedDensity(
         check_is_fitted(self)
         check_count("n_samples", n_samples)
         drawn = self._density.sample(n_samples, checked_state(random_state))
+        if self._categories() is not None:
+            return self._written(drawn)
         return in_configured_container(self, drawn)
 
     @sheltered
@@ -268,6 +287,12 @@ class FittedDensity(
             several members, each with a latent space of its own.
         """
         check_is_fitted(self)
+        if self._kinds is not None:
+            raise ValueError(
+                "inverse_transform needs a table whose columns are all real: points of the latent "
+                "space do not say which categories, or which values that many rows share, a row "
+                "has. Use sample, or leave such columns out (or set spikes=False)."
+            )
         X = checked_points(X)
         if X.shape[1] != self.n_features_in_:
             raise ValueError(

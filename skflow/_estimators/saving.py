@@ -17,6 +17,12 @@ from .._densities.columns import Columns
 from .._densities.density import Density
 from .._flows.flow import FlowStack
 from .._gaps.proposal import Proposal
+from .._kinds import chain as _chain
+from .._kinds.categories import Categories
+from .._kinds.frequencies import Frequencies
+from .._kinds.groups import GroupedComponent, Groups
+from .._kinds.kinds import Kinds
+from .._kinds.mixed import MixedDensity
 from .._regression.calibration import Calibration
 from .._regression.conditional import ConditionalDensity, Context, LinearGuard
 from .._structure.confidence_set import StructureTest
@@ -47,6 +53,15 @@ KINDS = {
     "linear guard": LinearGuard,
     "calibration": Calibration,
     "proposal": Proposal,
+    "mixed density": MixedDensity,
+    "kinds": Kinds,
+    "categories": Categories,
+    "chain": _chain.Chain,
+    "factor": _chain.Factor,
+    "frequencies": Frequencies,
+    "logistic": _chain.Logistic,
+    "groups": Groups,
+    "grouped component": GroupedComponent,
 }
 _LABELS = {cls: label for label, cls in KINDS.items()}
 _LABEL = "__kind__"  # the key of a label

@@ -47,9 +47,9 @@ candidate_start, candidate_score, search_space, parameter_price, test_fraction, 
 max_time, checkpoint, n_jobs
         As in ``masks.EvolutionarySearch``.
     n_conditioning, coupling, n_bins, hidden_layer_sizes, activation, standardize, dequantize, \
-bounds, noise, tail_weight, n_init, n_estimators, solver, learning_rate, learning_rate_init, \
-alpha, batch_size, max_iter, early_stopping, validation_fraction, n_iter_no_change, tol, device, \
-verbose, random_state
+bounds, categorical_features, handle_unknown, spikes, noise, tail_weight, n_init, n_estimators, \
+solver, learning_rate, learning_rate_init, alpha, batch_size, max_iter, early_stopping, \
+validation_fraction, n_iter_no_change, tol, device, verbose, random_state
         As in ``CouplingFlowDensity``. Candidates are trained in the same way, with the schedule
         compressed to ``n_candidate_steps``.
     warm_start : bool, default=False
@@ -132,6 +132,9 @@ loss_curve_, validation_scores_, n_parameters_, n_features_in_, feature_names_in
         standardize: bool = True,
         dequantize: bool = False,
         bounds: Any = None,
+        categorical_features: Any = "from_dtype",
+        handle_unknown: str = "rare",
+        spikes: bool = True,
         noise: float | str = 0.0,
         tail_weight: float | str = "auto",
         n_init: int = 1,
@@ -177,6 +180,9 @@ loss_curve_, validation_scores_, n_parameters_, n_features_in_, feature_names_in
         self.standardize = standardize
         self.dequantize = dequantize
         self.bounds = bounds
+        self.categorical_features = categorical_features
+        self.handle_unknown = handle_unknown
+        self.spikes = spikes
         self.noise = noise
         self.tail_weight = tail_weight
         self.n_init = n_init

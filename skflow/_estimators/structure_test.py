@@ -32,11 +32,12 @@ def rank_structures(scores, n_folds, n_structures):
     return ranked, first[:, None] + n_structures * n_init * np.arange(n_folds)
 
 
-def test_log_probs(stacks, models, U):
+def test_log_probs(stacks, models, U, context=None):
     """Log-densities of rows ``(n, n_structures)``, each the average over a structure's folds."""
     columns = []
     for folds in models:
-        log_probs = call_in_blocks(holder(stacks, folds).take(folds), "log_prob", U)
+        flow = holder(stacks, folds).take(folds)
+        log_probs = call_in_blocks(flow, "log_prob", U, context=context)
         averaged = logsumexp(log_probs, axis=0) - math.log(len(folds))
         columns.append(np.nan_to_num(averaged, nan=LOWEST, neginf=LOWEST))
     return np.stack(columns, axis=1)

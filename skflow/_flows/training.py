@@ -112,11 +112,22 @@ def add_noise(rows, sizes, generators):
             rows[k].add_(noise.to(rows.device), alpha=size)
 
 
+def fill_absent(rows, generators):
+    """Put normal noise where rows ``(K, B, d)`` are NaN, in place, each model's own."""
+    for own, generator in zip(rows, generators):
+        noise = torch.randn(own.shape, generator=generator, dtype=own.dtype).to(own.device)
+        own.copy_(torch.where(own.isnan(), noise, own))
+
+
 class Noise(NamedTuple):
-    """What is added to rows ``(K, B, d)`` and to their context ``(K, B, c)``, or None."""
+    """What is added to rows ``(K, B, d)`` and to their context ``(K, B, c)``, or None.
+
+    ``absent`` stands where rows are NaN.
+    """
 
     rows: torch.Tensor | None = None
     context: torch.Tensor | None = None
+    absent: torch.Tensor | None = None
 
 
 NO_NOISE = Noise()
@@ -131,6 +142,8 @@ def validation_loss(flow, data, noise=NO_NOISE):
     total, mass = 0.0, 0.0
     for block in blocks(rows.shape[1], flow.numbers_per_row):
         x, weight, context = data.at(rows[:, block])
+        if noise.absent is not None:
+            x = torch.where(x.isnan(), noise.absent[:, block], x)
         if noise.rows is not None:
             x = x + noise.rows[:, block]
         if noise.context is not None:
@@ -174,6 +187,7 @@ class Trainer:
                 f"context_noise={options.context_noise!r} needs a context. Give one in the "
                 "TrainingData, or context_noise=0."
             )
+        self.has_absent = bool(torch.isnan(data.table).any())
         self.validation_noise = self._draw_validation_noise()
         self.n_stale = np.zeros(flow.n_models, dtype=int)
         self.stopped = np.zeros(flow.n_models, dtype=bool)
@@ -217,8 +231,11 @@ class Trainer:
         rows = self.data.validation_rows
         if rows is None:
             return NO_NOISE
+        n_features = self.flow.n_features
         return Noise(
-            draw(self.noise, self.flow.n_features), draw(self.context_noise, self.flow.n_context)
+            draw(self.noise, n_features),
+            draw(self.context_noise, self.flow.n_context),
+            draw([1.0] * self.flow.n_models, n_features) if self.has_absent else None,
         )
 
     def _epoch(self, rates):
@@ -234,6 +251,8 @@ class Trainer:
         losses = []
         for rate, batch in zip(rates.tolist(), batches):
             x, weight, context = self.data.at(batch)
+            if self.has_absent:
+                fill_absent(x, self.generators)
             add_noise(x, self.noise, self.generators)
             if context is not None:
                 add_noise(context, self.context_noise, self.generators)

@@ -14,7 +14,7 @@ class TrainingData:
     Attributes
     ----------
     table : tensor of shape (n, d)
-        All rows, in the dtype and on the device of the flow.
+        All rows, in the dtype and on the device of the flow; NaN where a number is absent.
     rows, validation_rows : LongTensor of shape (K or 1, m), on the CPU
         Which rows each model trains and is validated on; the latter may be None.
     weight : tensor of shape (n,) or None
@@ -79,10 +79,10 @@ def training_data(U, weight, device, splits, context=None):
 
     weight = None if weight is None else tensor(weight / weight.mean())
     table = tensor(U)
-    if not torch.isfinite(table).all():
+    if torch.isinf(table).any():
         raise ValueError(
-            f"X has values of {np.abs(U).max():.3g}, and a flow is trained in single precision, up "
-            "to 3e38. Set standardize=True, or give the rows in other units."
+            f"X has values of {np.nanmax(np.abs(U)):.3g}, and a flow is trained in single "
+            "precision, up to 3e38. Set standardize=True, or give the rows in other units."
         )
     context = None if context is None else tensor(context)
     return TrainingData(table, *splits, weight=weight, context=context)

@@ -66,7 +66,10 @@ class LayoutTask:
     @cached_property
     def X(self):
         rows = self._data.rows[0].to(self._data.table.device)
-        return self._data.table[rows].cpu().numpy()
+        X = self._data.table[rows].cpu().numpy()
+        absent = np.isnan(X)  # independent noise, as in the trainings
+        X[absent] = np.random.RandomState(0).standard_normal(absent.sum())
+        return X
 
     def make_evaluator(
         self, n_steps, score="auto", start="fresh", n_init=1, parameter_price=0.0, n_jobs=None

@@ -80,9 +80,10 @@ def _check_numeric(X, error):
         kind, why = (TypeError, f" ({error})") if type(error) is TypeError else (ValueError, "")
         raise kind(
             f"Column {name_columns(wrong, names)} of X holds no numbers, but for instance "
-            f"{examples[wrong.argmax()]}. A density needs numbers: leave such columns out, or "
-            "encode them, for instance with sklearn.preprocessing.OrdinalEncoder (and "
-            f"dequantize=True), and dates as numbers of days.{why}"
+            f"{examples[wrong.argmax()]}. A density needs numbers or categories: leave such "
+            "columns out, name those with categories in categorical_features (in a data frame, "
+            "text is one by itself), or give numbers in their place, for dates the days since "
+            f"one of them.{why}"
         ) from None
 
 

@@ -14,6 +14,8 @@ _PURPOSES = (
     "calibration",
     "mean",
     "test",
+    "discrete",
+    "absent",
 )
 
 

@@ -1,0 +1,143 @@
+"""A fitted density of a table with a discrete part, in the data's units.
+
+``p(row) = P(discrete part) p(real part | discrete part)``. The real part is that of flows with the
+discrete part as context, mixed with components of groups of rows.
+
+Where a real number is absent, at a spike, the flows see independent normal noise in its place, and
+the context says so. The density of the numbers that are there is the marginal over the noise,
+
+    p(there | discrete) = E[p(there, noise | discrete) / N(noise)],    noise ~ N(0, I),
+
+whose integrand hardly varies, as the flows have learned that the noise is independent: the mean
+over a few fixed quasi-random places is nearly exact.
+"""
+
+import math
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+from scipy.special import logsumexp, ndtri
+from scipy.stats import qmc
+
+from .._densities.columns import Columns
+from .._densities.density import LOWEST, call_in_blocks
+from .._flows.flow import FlowStack
+from .chain import Chain
+from .groups import Given
+from .kinds import Kinds
+
+#: Places of the noise where a number is absent, a power of 2.
+N_PLACES = 16
+
+
+@dataclass
+class MixedDensity:
+    """The density of a table with categories or spikes.
+
+    Attributes
+    ----------
+    kinds : Kinds
+    chain : Chain
+        The discrete part.
+    columns : Columns
+        Of the real part: from the data's units to standardised ones.
+    flow : FlowStack
+        The members, in float64 on the CPU, with the discrete part as context.
+    components : dict
+        From names to components given the discrete part.
+    weights : ndarray of shape (1 + len(components),)
+        Parts in the mixture, that of the flows first.
+    device : str
+    """
+
+    kinds: Kinds
+    chain: Chain
+    columns: Columns
+    flow: FlowStack
+    components: dict
+    weights: np.ndarray
+    device: str = "cpu"
+
+    def log_prob(self, X):
+        """Log-density ``(n,)`` in nats: log P(discrete part) + log p(real part), in its units."""
+        discrete, real = self.kinds.split(X)
+        return self.chain.log_prob(discrete) + self.real_log_prob(discrete, real)
+
+    def real_log_prob(self, discrete, real):
+        """Log-density ``(n,)`` of the numbers that are there given the discrete part."""
+        U, log_det = self.columns.forward(real)
+        given = given_of(self.kinds, discrete, np.isnan(U))
+        log_prob = np.empty(len(U))
+        whole = ~given.absent.any(axis=1)
+        for rows, evaluate in ((whole, self._log_prob), (~whole, self._marginal)):
+            if rows.any():
+                log_prob[rows] = evaluate(U[rows], given.at(rows))
+        return log_prob + log_det
+
+    def _marginal(self, U, given):
+        places = normal_places(U.shape[1])
+        terms = np.empty((len(places), len(U)))
+        for k, place in enumerate(places):
+            filled = np.where(given.absent, place, U)
+            log_noise = -0.5 * (place**2 + math.log(2 * math.pi))
+            terms[k] = self._log_prob(filled, given) - given.absent @ log_noise
+        return logsumexp(terms, axis=0) - math.log(len(places))
+
+    def _log_prob(self, U, given):
+        """Log-density ``(n,)`` in standardised units."""
+        terms = [np.full(len(U), LOWEST)]
+        if self.weights[0] > 0:
+            members = self.member_log_probs(U, given)
+            flows = logsumexp(members, axis=0) - math.log(self.flow.n_models)
+            # far away it may exceed the range of numbers: the lowest there is
+            terms = [np.nan_to_num(flows, nan=LOWEST, neginf=LOWEST) + np.log(self.weights[0])]
+        for component, weight in zip(self.components.values(), self.weights[1:]):
+            terms.append(component.log_prob(U, given) + np.log(weight))
+        return logsumexp(terms, axis=0)
+
+    def member_log_probs(self, U, given):
+        """Log-densities ``(K, n)`` of the members alone, in standardised units."""
+        return call_in_blocks(self.flow, "log_prob", U, self.device, given.context)
+
+    def member(self, k):
+        """The density of one member alone."""
+        alone = {"flow": self.flow.take(k), "components": {}, "weights": np.ones(1)}
+        return replace(self, **alone)
+
+    def to_latent(self, X):
+        """Latent points ``(K, n, r)`` of the real part given the discrete one; 0 where absent."""
+        discrete, real = self.kinds.split(X)
+        U, _ = self.columns.forward(real)
+        context = self.kinds.context(discrete)
+        Z = call_in_blocks(self.flow, "forward", np.nan_to_num(U), self.device, context)
+        return np.nan_to_num(Z)
+
+    def sample(self, n_samples, rng):
+        """Draw rows ``(n_samples, d)`` in the data's units, with codes for categories."""
+        discrete = self.chain.sample(n_samples, rng)
+        given = given_of(self.kinds, discrete, self.kinds.absent(discrete))
+        n_models = self.flow.n_models
+        parts = np.append(np.full(n_models, self.weights[0] / n_models), self.weights[1:])
+        part = rng.choice(len(parts), n_samples, p=parts)
+        U = rng.standard_normal((n_samples, self.flow.n_features))
+        for k in np.unique(part):
+            rows = part == k
+            if k < n_models:
+                member, context = self.flow.take(k), given.context[rows]
+                U[rows] = call_in_blocks(member, "inverse", U[rows], self.device, context)[0]
+            else:
+                component = list(self.components.values())[k - n_models]
+                U[rows] = component.sample(given.at(rows), rng)
+        return self.kinds.join(discrete, self.columns.to_grid(self.columns.inverse(U)))
+
+
+def given_of(kinds, discrete, absent):
+    """What the real part is conditional on."""
+    return Given(kinds.context(discrete), discrete, absent)
+
+
+@lru_cache
+def normal_places(n_columns):
+    """Fixed quasi-random standard normal places ``(N_PLACES, n_columns)``."""
+    return ndtri(qmc.Sobol(n_columns, scramble=True, seed=0).random(N_PLACES))

@@ -1,0 +1,137 @@
+"""Tables with categories and spikes: the density of both parts, and what comes out."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import polars
+import pytest
+from scipy.stats import norm
+from small_flows import flow
+
+from skflow import CouplingFlowDensity
+
+
+def mixed_table(n_rows=600, seed=0):
+    """Two real columns (one is 0 in two fifths of the rows), a category and a truth value."""
+    rng = np.random.RandomState(seed)
+    kind = rng.choice(3, n_rows, p=[0.5, 0.3, 0.2])
+    return pd.DataFrame(
+        {
+            "length": rng.normal(size=n_rows) + 2 * kind,
+            "kind": pd.Categorical(np.array(["a", "b", "c"])[kind]),
+            "income": np.where(rng.uniform(size=n_rows) < 0.4, 0, np.exp(rng.normal(size=n_rows))),
+            "member": rng.uniform(size=n_rows) < 0.2 + 0.3 * (kind == 2),
+        }
+    )
+
+
+FRAME = mixed_table()
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return flow(max_iter=20, tail_weight="auto").fit(FRAME)
+
+
+def test_samples_look_like_the_table(fitted):
+    drawn = fitted.sample(4000, random_state=0)
+    assert list(drawn.dtypes) == list(FRAME.dtypes)
+    assert (drawn.income == 0).mean() == pytest.approx((FRAME.income == 0).mean(), abs=0.04)
+    shares = drawn.kind.value_counts(normalize=True, sort=False)
+    np.testing.assert_allclose(
+        shares, FRAME.kind.value_counts(normalize=True, sort=False), atol=0.04
+    )
+    for kind, part in FRAME.groupby("kind", observed=True):
+        assert drawn.length[drawn.kind == kind].mean() == pytest.approx(
+            part.length.mean(), abs=0.25
+        )
+
+
+def test_the_density_sums_and_integrates_to_one(fitted):
+    """Over both real columns and all values of the others, at the spike and beside it."""
+    x, step = np.linspace(-6, 12, 91, retstep=True)
+    total = 0.0
+    for kind in "abc":
+        for member in (False, True):
+            z = np.linspace(-9, 4, 131)
+            # the income is bounded below only by the density: both sides in logarithmic steps
+            y = np.concatenate([-np.exp(z[::-1]), np.exp(z)])
+            grid = np.array([(a, b) for a in x for b in y])
+            frame = pd.DataFrame({"length": grid[:, 0], "kind": kind, "income": grid[:, 1]})
+            frame["member"] = member
+            density = np.exp(fitted.score_samples(frame)).reshape(len(x), len(y))
+            total += step * np.trapezoid(density, y, axis=1).sum()
+            line = pd.DataFrame({"length": x, "kind": kind, "income": 0.0, "member": member})
+            total += step * np.exp(fitted.score_samples(line)).sum()
+    assert total == pytest.approx(1, abs=0.03)
+
+
+def test_a_category_that_was_not_seen_is_rare(fitted):
+    new = FRAME[:5].assign(kind="d")
+    assert (fitted.score_samples(new) < fitted.score_samples(FRAME[:5]) - 2).all()
+    strict = flow(handle_unknown="error").fit(FRAME)
+    with pytest.raises(ValueError, match="Column 'kind' of X has the category 'd'"):
+        strict.score_samples(new)
+
+
+def test_other_frames_and_arrays_are_the_same_table(fitted):
+    scores = fitted.score_samples(FRAME)
+    as_polars = polars.DataFrame({name: FRAME[name].to_list() for name in FRAME})
+    model = flow(max_iter=20, tail_weight="auto").fit(as_polars)
+    np.testing.assert_allclose(model.score_samples(as_polars), scores)
+    assert model.sample(5, random_state=0).schema == as_polars.schema
+    array = FRAME.to_numpy(dtype=object)
+    model = flow(max_iter=20, tail_weight="auto", categorical_features=[1, 3]).fit(array)
+    np.testing.assert_allclose(model.score_samples(array), scores)
+    assert set(model.sample(50, random_state=0)[:, 1]) == set("abc")
+
+
+def test_saved_and_loaded(fitted):
+    again = pickle.loads(pickle.dumps(fitted))
+    np.testing.assert_array_equal(again.score_samples(FRAME), fitted.score_samples(FRAME))
+
+
+def test_weights_of_rows():
+    twice = flow(max_iter=20).fit(FRAME, sample_weight=np.where(FRAME.kind == "a", 3.0, 1.0))
+    share = (twice.sample(4000, random_state=0).kind == "a").mean()
+    weight = (FRAME.kind == "a") * 2 + 1
+    assert share == pytest.approx(weight[FRAME.kind == "a"].sum() / weight.sum(), abs=0.04)
+
+
+def test_a_spike_in_an_array():
+    rng = np.random.RandomState(0)
+    X = rng.normal(size=(800, 2))
+    X[::4, 1] = 5.0
+    model = flow(max_iter=40).fit(X)
+    drawn = model.sample(4000, random_state=0)
+    assert isinstance(drawn, np.ndarray)
+    assert (drawn[:, 1] == 5).mean() == pytest.approx(0.25, abs=0.03)
+    truth = np.log(0.25) + norm.logpdf(X[::4, 0])
+    assert np.mean(model.score_samples(X[::4]) - truth) == pytest.approx(0, abs=0.1)
+    assert not hasattr(flow(spikes=False).fit(X)._density, "chain")
+
+
+def test_the_latent_space_is_that_of_the_real_part(fitted):
+    assert fitted.transform(FRAME).shape == (600, 2)
+    assert len(fitted.get_feature_names_out()) == 2
+    with pytest.raises(ValueError, match="inverse_transform needs a table"):
+        fitted.inverse_transform(np.zeros((1, 2)))
+
+
+@pytest.mark.parametrize(
+    ("params", "frame", "match"),
+    [
+        ({"categorical_features": ["color"]}, FRAME, r"categorical_features=\['color'\]"),
+        ({"bounds": {"kind": (0, 1)}}, FRAME, "bounds gives ends to column 'kind'"),
+        ({}, FRAME[["kind", "member"]], "All columns of X hold categories"),
+        (
+            {},
+            FRAME.assign(name=[f"row {i}" for i in range(len(FRAME))]),
+            "Column 'name' of X has more categories than a fifth",
+        ),
+    ],
+)
+def test_what_cannot_be_is_said(params, frame, match):
+    with pytest.raises(ValueError, match=match):
+        CouplingFlowDensity(**params).fit(frame)
