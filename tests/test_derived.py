@@ -12,9 +12,11 @@ from skflow._structure.derived import (
     _ridge_regression,
     code_length,
     derive,
+    importances,
     linear_flow,
     linear_optimum,
 )
+from skflow._structure.structures import layer_sizes
 
 
 @pytest.fixture
@@ -120,7 +122,7 @@ def test_of_very_many_features_only_the_starts_are_scored(rng, monkeypatch, d, n
         "skflow._structure.derived.code_length",
         lambda X, mask, depth: scored.append(mask) or len(scored),
     )
-    (chosen,) = derive(rng.standard_normal((30, d)), d // 2, 2, rng, max_evaluations=40)
+    chosen, _ = derive(rng.standard_normal((30, d)), d // 2, 2, rng, max_evaluations=40)
     assert len(scored) == n_scored and (chosen == scored[0]).all()
     assert (~chosen).sum() == d // 2
 
@@ -130,7 +132,7 @@ def test_few_masks_are_all_scored(gaussian, rng):
     X = np.sinh(X)
     X = (X - X.mean(axis=0)) / X.std(axis=0)
     X = X[:2000]
-    (chosen,) = derive(X, 3, 2, rng, max_evaluations=20)
+    chosen, _ = derive(X, 3, 2, rng, max_evaluations=20)
     X = (X - X.mean(axis=0)) / X.std(axis=0)
     shortest = min(code_length(X, mask) for mask in masks_of(6, 3))
     assert code_length(X, chosen) == pytest.approx(shortest, abs=1e-9)
@@ -140,7 +142,7 @@ def test_swaps_come_close_to_the_best_of_many_masks(rng):
     X = np.sinh(rng.standard_normal((500, 10)) @ rng.standard_normal((10, 10)) / 3)
     X = (X - X.mean(axis=0)) / X.std(axis=0)
     lengths = np.array([code_length(X, mask) for mask in masks_of(10, 5)])
-    (chosen,) = derive(X, 5, 2, rng, max_evaluations=60)
+    chosen, _ = derive(X, 5, 2, rng, max_evaluations=60)
     assert chosen.sum() == 5
     assert (lengths < code_length(X, chosen) - 1e-9).mean() < 0.02
 
@@ -172,7 +174,7 @@ def test_every_pair_is_chosen_for_what_the_previous_ones_leave(rng):
     X = rng.standard_normal((1000, 1)) + 0.5 * rng.standard_normal((1000, 3))
     X = np.hstack([X, rng.standard_normal((1000, 1))])
     X = (X - X.mean(axis=0)) / X.std(axis=0)
-    first, second, third = derive(X, 2, 5, rng, max_evaluations=6)
+    first, second, third = derive(X, 2, 5, rng, max_evaluations=6)[::2]
     remains = linear_flow(X, first)[1]
     shortest = min(code_length(remains, mask) for mask in masks_of(4, 2))
     assert code_length(remains, second) == pytest.approx(shortest, abs=1e-6)
@@ -276,3 +278,28 @@ def test_errors_say_what_is_missing():
         masks.Derived().make(2, 3, X=np.zeros((5, 2)))
     with pytest.raises(ValueError, match="max_evaluations=0 is not possible"):
         masks.Derived(0).make(2, 3, X=np.zeros((5, 3)))
+
+
+def test_importances_are_what_leaving_a_column_out_costs():
+    rng = np.random.default_rng(0)
+    B = rng.standard_normal((4000, 4))
+    A = np.column_stack([B[:, 0] + rng.standard_normal(4000), rng.standard_normal(4000)])
+    A[:, 1] *= np.exp(0.5 * B[:, 2])
+    found = importances(A, B)
+    # half the logarithm of 2 for the shift; a quarter of the variance of the log-square
+    assert found == pytest.approx([0.5 * np.log(2), 0, 0.25, 0], abs=0.05)
+
+
+def test_the_least_important_features_are_idle():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((1000, 8))
+    X[:, 4:6] = X[:, :2] + 0.1 * X[:, 4:6]
+    made = masks.Derived(conditioning_share=0.5).make(2, 8, X=X, random_state=0)
+    assert layer_sizes(made).tolist() == [[4, 2], [4, 2]]
+    whole = masks.Derived().make(2, 8, X=X, random_state=0)
+    assert ((made == 1) == whole).all()
+    for layer in made[:1]:
+        for i in range(2):  # a pair is divided, and the one conditions the other
+            assert sorted(layer[[i, i + 4]]) == [0, 1]
+    with pytest.raises(ValueError, match="conditioning_share=0 is not possible"):
+        masks.Derived(conditioning_share=0).make(2, 8, X=X)

@@ -199,7 +199,7 @@ def test_optional_packages_are_imported_lazily(name):
         ),
         ("_structure.layout", {"numpy", "sklearn"}),
         ("_structure.structures", {"numpy", "sklearn"}),
-        ("_structure.derived", {"numpy", "sklearn", "math", "itertools"}),
+        ("_structure.derived", {"numpy", "sklearn", "math", "itertools", "_structure.structures"}),
     ],
 )
 def test_numpy_is_enough_for_masks_and_their_search(name, allowed):

@@ -85,7 +85,7 @@ class Given:
     """Layout that hands out structures, the next one to each model."""
 
     def __init__(self, structures):
-        self.structures = iter(np.asarray(structures, dtype=bool))
+        self.structures = iter(structures)
 
     def make(self, n_layers, n_features, *, n_conditioning=None, random_state=None):
         return next(self.structures)

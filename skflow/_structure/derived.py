@@ -14,6 +14,8 @@ import math
 import numpy as np
 from sklearn.covariance import ledoit_wolf
 
+from .structures import IDLE, tidy
+
 #: Rows, and numbers in them, that a score looks at.
 MAX_ROWS, MAX_NUMBERS = 2000, 200_000
 #: Masks from which the linear part of the code is optimised.
@@ -81,6 +83,33 @@ def linear_coupling(A, B):
     length = 0.5 * np.log(np.minimum(with_scale, without) + 1e-12).sum()
     scaled -= scaled.mean(axis=0)
     return length, scaled / (scaled.std(axis=0) + 1e-6)
+
+
+def importances(A, B):
+    """By how many nats a row each column of B ``(n, m)`` shortens the code of A, given the others.
+
+    Those of the shift follow from the increase of the squares when a column is left out, those of
+    the scale from the part of the variance of the log-sizes that it explains.
+
+    Returns
+    -------
+    importances : ndarray of shape (m,)
+    """
+    n, m = B.shape
+    gram, gains = B.T @ B / n, np.zeros(m)
+    for ridge, is_scale in ((m / n, False), (LOG_SQUARE_VARIANCE * m / n, True)):
+        inverse = np.linalg.inv(gram + ridge * np.eye(m))
+        slopes = inverse @ (B.T @ A / n)
+        increase = slopes**2 / np.diag(inverse)[:, None]
+        remains = A - B @ slopes
+        square = remains**2
+        if is_scale:
+            gains += increase.sum(axis=1) / 4
+        else:
+            gains += 0.5 * np.log1p(increase / (square.mean(axis=0) + 1e-12)).sum(axis=1)
+            A = np.log(square + 1e-4 * square.mean(axis=0) + np.finfo(float).tiny)
+            A = A - A.mean(axis=0)
+    return gains
 
 
 def _ridge_regression(B):
@@ -167,8 +196,8 @@ def _without(covariance, i):
     return covariance[np.ix_(rest, rest)] - np.outer(column, column / covariance[i, i])
 
 
-def derive(X, n_conditioning, n_layers, rng, max_evaluations):
-    """Choose the masks of the odd layers, whose complements are those of the even ones.
+def derive(X, n_conditioning, n_layers, rng, max_evaluations, share=1.0):
+    """Choose the masks of all layers, those of the even ones complements of the odd ones.
 
     Parameters
     ----------
@@ -180,11 +209,13 @@ def derive(X, n_conditioning, n_layers, rng, max_evaluations):
         Draws the rows that are looked at, starts and swaps.
     max_evaluations : int
         Masks that are scored at most for each pair.
+    share : float
+        Part of the conditioning features that condition, the most important ones; the others are
+        idle.
 
     Returns
     -------
-    masks : list of ndarray of bool, shape (d,)
-        One for each pair of layers, the last of which may be a single layer.
+    masks : ndarray of shape (n_layers, d)
     """
     n, d = X.shape
     n_looked_at = min(MAX_ROWS, MAX_NUMBERS // d)
@@ -194,9 +225,25 @@ def derive(X, n_conditioning, n_layers, rng, max_evaluations):
     masks = []
     for first in range(0, n_layers, 2):
         depth = min(n_layers - first, 2)
-        masks.append(_shortest(X, n_conditioning, depth, rng, max_evaluations))
-        X = linear_flow(X, masks[-1], depth)[1]
-    return masks
+        mask = _shortest(X, n_conditioning, depth, rng, max_evaluations)
+        remains = linear_flow(X, mask, depth)[1]
+        # the second layer predicts from the remains of what the first has transformed
+        between = np.where(mask, remains, X)
+        masks.append(_thinned(mask, X, share))
+        masks.append(_thinned(~mask, between, share))
+        X = remains
+    return tidy(masks[:n_layers])
+
+
+def _thinned(mask, X, share):
+    """A mask as roles: of its conditioning features the least important ones are idle."""
+    roles = mask.astype(np.int8)
+    conditioning = np.flatnonzero(~mask)
+    n_idle = len(conditioning) - max(1, round(share * len(conditioning)))
+    if n_idle > 0:
+        order = importances(X[:, mask], X[:, conditioning]).argsort(kind="stable")
+        roles[conditioning[order[:n_idle]]] = IDLE
+    return roles
 
 
 def _shortest(X, n_conditioning, n_layers, rng, max_evaluations):

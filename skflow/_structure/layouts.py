@@ -173,6 +173,9 @@ class Derived(Layout):
     max_evaluations : int, default=100
         Masks that are scored at most for each pair. A score of 2000 rows takes about 1 ms with 10
         features, one of 1000 rows 10 ms with 200.
+    conditioning_share : float, default=1.0
+        Part of a layer's conditioning features, above 0, that condition it: those that shorten the
+        code most. The others are idle, for smaller flows of many features.
 
     References
     ----------
@@ -195,8 +198,9 @@ class Derived(Layout):
 
     needs_data = True
 
-    def __init__(self, max_evaluations: int = 100) -> None:
+    def __init__(self, max_evaluations: int = 100, conditioning_share: float = 1.0) -> None:
         self.max_evaluations = max_evaluations
+        self.conditioning_share = conditioning_share
 
     def make(
         self,
@@ -209,6 +213,11 @@ class Derived(Layout):
     ) -> np.ndarray:
         check_integer(n_layers, "n_layers")
         check_integer(self.max_evaluations, "max_evaluations")
+        if not 0 < self.conditioning_share <= 1:
+            raise ValueError(
+                f"conditioning_share={self.conditioning_share!r} is not possible. Give a number "
+                "above 0 and at most 1."
+            )
         n_conditioning = check_n_conditioning(n_conditioning, n_features)
         if X is None:
             raise ValueError(
@@ -222,8 +231,8 @@ class Derived(Layout):
         if n_features == 1:
             return alternating([True], n_layers)
         rng = check_rng(random_state)
-        chosen = derive(np.asarray(X), n_conditioning, n_layers, rng, self.max_evaluations)
-        return np.concatenate([alternating(mask, 2) for mask in chosen])[:n_layers]
+        share = self.conditioning_share
+        return derive(np.asarray(X), n_conditioning, n_layers, rng, self.max_evaluations, share)
 
 
 class Repeat(Layout):
