@@ -144,6 +144,16 @@ def test_masks_are_the_cells(flow):
     assert texts(display.ax_.get_xticklabels()) == NAMES
 
 
+def test_idle_features_are_white():
+    roles = masks.Triangular(order="given").make(1, 3)
+    display = MaskDisplay.from_masks(roles)
+    display.figure_.canvas.draw()
+    colors = display.mesh_.get_facecolors()[:, :3].reshape(3, 3, 3)
+    assert np.array_equal((colors == 1).all(axis=2), roles == masks.IDLE)
+    labels = texts(display.ax_.get_legend().get_texts())
+    assert labels == ["transformed", "conditions", "idle"]
+
+
 def test_members_one_at_a_time(ensemble):
     display = MaskDisplay.from_estimator(ensemble, member=1)
     assert np.array_equal(display.masks, ensemble.masks_[1])
