@@ -9,7 +9,8 @@ import pytest
 from scipy.stats import norm
 from small_flows import flow
 
-from skflow import CouplingFlowDensity
+from skflow import CouplingFlowDensity, FlowOutlierDetector
+from skflow._outliers.reasons import explain_rows
 
 
 def mixed_table(n_rows=600, seed=0):
@@ -135,3 +136,46 @@ def test_the_latent_space_is_that_of_the_real_part(fitted):
 def test_what_cannot_be_is_said(params, frame, match):
     with pytest.raises(ValueError, match=match):
         CouplingFlowDensity(**params).fit(frame)
+
+
+# ---- outliers
+
+
+@pytest.fixture(scope="module")
+def detector():
+    small = flow(max_iter=25, n_layers=3, random_state=None)
+    return FlowOutlierDetector(small, random_state=0).fit(FRAME)
+
+
+def test_a_category_that_does_not_go_with_the_rest_is_named(detector):
+    swapped = FRAME[FRAME.kind == "a"].sort_values("length")[:20].assign(kind="c")
+    assert (detector.pvalue(swapped) < 0.05).mean() > 0.9
+    report = detector.report(swapped)
+    assert report.column_1.isin(["kind", "length"]).all()
+    assert (report.column_1 == "kind").mean() > 0.4
+    named = report[report.column_1 == "kind"]
+    assert (named.value_1 == "c").all() and (named.usual_from_1 == "a").all()
+
+
+def test_reasons_do_not_depend_on_units(detector):
+    """Also of a column in which some values have a probability, others a density."""
+    score = lambda X: norm.logpdf(X[:, 0]) + np.where(X[:, 1] == 0, np.log(0.4), -1.0)  # noqa: E731
+    X = np.array([[0.0, 0.0], [0.0, 2.0]])
+    tried = np.column_stack([np.linspace(-5, 5, 41), np.linspace(0, 6, 41)])
+    nats = explain_rows(score, X, tried, spikes={1: 0.0})[0]
+    metres = explain_rows(
+        lambda X: score(X / 1000) - np.log(1000) * (X[:, 1] != 0),
+        X * 1000,
+        tried * 1000,
+        spikes={1: 0.0},
+    )[0]
+    np.testing.assert_allclose(nats[:, 1], metres[:, 1], atol=1e-6)
+
+
+def test_the_default_detector_takes_a_frame_with_categories():
+    frame = mixed_table(200)
+    detector = FlowOutlierDetector(random_state=0).fit(frame)
+    assert set(detector.densities_) == {"flow", "latent", "kernel"}
+    strange = frame[:3].assign(kind="none of them", length=[9.0, 20.0, -9.0])
+    assert (detector.pvalue(strange) < 0.1).all()
+    assert detector.report(strange).stack().isin(["(unknown)"]).any()

@@ -90,10 +90,10 @@ class Categories:
     def _decoded(self, column, j):
         """One column as the frame had it."""
         if j in self.values:
-            # the last one is for -1
-            labels = np.append(self.values[j].astype(object), UNKNOWN_LABEL)
-            known = not (column == UNKNOWN).any()
-            column = labels[column.astype(int)]
+            # the last ones are for unknown and for missing categories, -1 and -2
+            labels = np.concatenate([self.values[j].astype(object), [None, UNKNOWN_LABEL]])
+            known = (column >= 0).all()
+            column = labels[np.nan_to_num(column, nan=-2).astype(int)]
         else:
             known = np.isfinite(column).all()
         if self.container is None or not known:

@@ -79,6 +79,12 @@ class Kinds:
             parts.append(column[:, None] == np.array(shown))
         return np.hstack(parts).astype(np.float64)
 
+    def atoms(self):
+        """Values that have a probability of their own: of categories, and spikes, by column."""
+        categories = {} if self.categories is None else self.categories.values
+        spikes = dict(zip(self.spike_columns.tolist(), self.spike_values.tolist()))
+        return {"categories": categories, "spikes": spikes}
+
     def spread(self, values, fill=np.nan):
         """Values ``(r,)`` of the real part as those of all columns ``(d,)``."""
         spread = np.full(self.n_columns, fill, dtype=np.asarray(values).dtype)

@@ -28,7 +28,7 @@ from .groups import Given
 from .kinds import Kinds
 
 #: Places of the noise where a number is absent, a power of 2.
-N_PLACES = 16
+N_PLACES = 32
 
 
 @dataclass

@@ -12,7 +12,6 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils import check_random_state, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import _BaseComposition
-from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._estimators.saving import PlainState
 from .._support.checks import check_count, check_finite, check_part
@@ -29,12 +28,13 @@ from .resolutions import (
     log_rarity,
     warn_of_columns,
 )
+from .rows import RowsMixin
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class FlowOutlierDetector(PlainState, ConformalMixin, OutlierMixin, _BaseComposition):
+class FlowOutlierDetector(PlainState, RowsMixin, ConformalMixin, OutlierMixin, _BaseComposition):
     """Detection of outliers as rows that are unusual, with p-values and reasons.
 
     ``fit`` sets a part of the rows aside, fits densities to the others, and scores those set aside.
@@ -175,15 +175,13 @@ class FlowOutlierDetector(PlainState, ConformalMixin, OutlierMixin, _BaseComposi
             if the density has scores that are not numbers. A failed or interrupted ``fit`` leaves
             the detector as it was before.
         """
-        with np.errstate(invalid="ignore"):  # a sum of infinities of both signs
-            X = validate_data(
-                self, X, dtype=np.float64, ensure_all_finite=False, ensure_min_samples=2
-            )
+        X = self._read(X)
         rng = check_random_state(self.random_state)
         fitted, held_out = self._split(len(X), rng)
         self._fit_trimmed(X[fitted], rng)
         if self.density is None:
-            warn_of_columns(X, getattr(self, "feature_names_in_", None))
+            real, names = self._real_columns()
+            warn_of_columns(X[:, real], names)
         scores = self._scores(X)
         calibration_scores = np.sort(scores[held_out])
         self.offset_ = self._threshold(scores, calibration_scores)
@@ -220,7 +218,9 @@ class FlowOutlierDetector(PlainState, ConformalMixin, OutlierMixin, _BaseComposi
             self.density_ = density
             return
         vars(self).pop("density_", None)
-        given = default_densities(len(X)) if self.density is None else self.density
+        given = self.density
+        if given is None:
+            given = default_densities(len(X), self._categories(), X.shape[1])
         check_pairs(given)
         densities = [(name, seeded(clone(density), rng)) for name, density in given]
         held_out, others = folds(len(X), rng)
@@ -232,21 +232,11 @@ class FlowOutlierDetector(PlainState, ConformalMixin, OutlierMixin, _BaseComposi
     # ---- inference
 
     def _checked(self, X):
-        check_is_fitted(self)
-        with np.errstate(invalid="ignore"):
-            X = validate_data(self, X, dtype=np.float64, ensure_all_finite=False, reset=False)
+        X = super()._checked(X)
         first = next(iter(self.densities_.values()))[0]
         if self.density is None or hasattr(first, "sample_given"):
             check_finite(X, getattr(self, "feature_names_in_", None))
         return X
-
-    def _named(self, X):
-        """The rows as the density sees them: with the names of the columns, if there are any."""
-        if not hasattr(self, "feature_names_in_"):
-            return X
-        import pandas
-
-        return pandas.DataFrame(X, columns=self.feature_names_in_)
 
     def _score(self, density, X):
         """Scores of rows by a single fitted density, which have to be numbers."""
@@ -333,7 +323,8 @@ class FlowOutlierDetector(PlainState, ConformalMixin, OutlierMixin, _BaseComposi
     def _reasons(self, X, coverage=None):
         """Contributions and intervals of usual values, by the first density."""
         score = partial(self._score_by, next(iter(self.densities_)))
-        return explain_rows(score, X, self._tried, coverage)
+        kinds = {} if self._kinds is None else self._kinds.atoms()
+        return explain_rows(score, X, self._tried, coverage, **kinds)
 
     @sheltered
     def report(
@@ -363,7 +354,8 @@ class FlowOutlierDetector(PlainState, ConformalMixin, OutlierMixin, _BaseComposi
               ``score_<name>``: what each of them says, of which ``score`` is the lowest;
             - for k = 1, 2, 3: ``column_k``, the column with the k-th largest contribution;
               ``value_k``; ``usual_from_k`` and ``usual_to_k``, a central interval of the
-              conditional distribution of the column given all the others of the row; ``nats_k``,
+              conditional distribution of the column given all the others of the row (of a category
+              the likeliest and, from there down, the last that is needed for it); ``nats_k``,
               the contribution as of ``explain``. Contributions below 3 nats are left out; where
               none is larger, ``column_1`` says "no single column".
 
@@ -396,7 +388,8 @@ class FlowOutlierDetector(PlainState, ConformalMixin, OutlierMixin, _BaseComposi
             columns |= {f"score_{name}": rarity for name, rarity in by_density.items()}
         table = pandas.DataFrame(columns, index=rows if index is None else index[rows])
         names = getattr(self, "feature_names_in_", [f"x{j}" for j in range(X.shape[1])])
-        return make_report(table, X[rows], names, *self._reasons(X[rows], coverage))
+        values = {} if self._categories() is None else self._categories().values
+        return make_report(table, X[rows], names, *self._reasons(X[rows], coverage), values)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Parameters, with those of the densities as ``density__...`` or ``<name>__...``.

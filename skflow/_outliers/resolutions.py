@@ -10,9 +10,10 @@ unusual.
 
 import numpy as np
 from sklearn.base import clone
+from sklearn.compose import make_column_transformer
 from sklearn.neighbors import KernelDensity
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils import _safe_indexing
 
 from .._densities.columns import (
@@ -38,12 +39,14 @@ NOISE, BANDWIDTH = 0.25, 0.3
 TAIL_FRACTION, MIN_TAIL = 0.1, 5
 
 
-def default_densities(n_rows):
+def default_densities(n_rows, categories=None, n_columns=None):
     """The detector's densities for a table of so many rows, from the finest to the coarsest.
 
     The flow's likelihood; a kernel in the latent space of a flow with noise, where columns that
     depend on each other are disentangled and every direction counts the same; a kernel on the
-    standardised columns, which goes with the distance to the nearest rows.
+    standardised columns, which goes with the distance to the nearest rows. In a table with
+    categories, the latent space is that of the real columns given them, and the kernel on the
+    columns has a column for each category.
     """
     n_epochs = np.clip(N_STEPS * batch_size(n_rows) // n_rows, MIN_EPOCHS, MAX_EPOCHS)
     flow = CouplingFlowDensity(4, dequantize=True, tail_weight=0, max_iter=int(n_epochs))
@@ -54,8 +57,19 @@ def default_densities(n_rows):
             "latent",
             Pipeline([("flow", smooth), ("kernel", KernelDensity(bandwidth=BANDWIDTH))]),
         ),
-        ("kernel", make_pipeline(StandardScaler(), KernelDensity(bandwidth=BANDWIDTH))),
+        (
+            "kernel",
+            make_pipeline(_scaler(categories, n_columns), KernelDensity(bandwidth=BANDWIDTH)),
+        ),
     ]
+
+
+def _scaler(categories, n_columns):
+    if categories is None:
+        return StandardScaler()
+    columns = [j for j in range(n_columns) if j not in categories.values]
+    encoder = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+    return make_column_transformer((StandardScaler(), columns), (encoder, list(categories.values)))
 
 
 def warn_of_columns(X, names):

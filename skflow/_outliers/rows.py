@@ -1,0 +1,47 @@
+"""Rows of a detector: tables of any kind as numbers, and as its densities see them."""
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from .._kinds.categories import find_categories
+from .._kinds.kinds import fit_kinds
+
+
+class RowsMixin:
+    """Reads tables: inside the detector a category is its code."""
+
+    def _read(self, X):
+        """The table of a fit as an array ``(n, d)``; sets ``_kinds``."""
+        categories = find_categories(X, "from_dtype")
+        X = self._numbers(X, categories, ensure_min_samples=2)
+        self._kinds = fit_kinds(X, categories)
+        return X
+
+    def _numbers(self, X, categories, **options):
+        X = X if categories is None else categories.encode(X)
+        with np.errstate(invalid="ignore"):  # a sum of infinities of both signs
+            return validate_data(self, X, dtype=np.float64, ensure_all_finite=False, **options)
+
+    def _categories(self):
+        """The ``Categories`` of the table, or None."""
+        return None if self._kinds is None else self._kinds.categories
+
+    def _checked(self, X):
+        check_is_fitted(self)
+        return self._numbers(X, self._categories(), reset=False)
+
+    def _named(self, X):
+        """The rows as the density sees them: with names of columns and categories, if any."""
+        if self._categories() is not None:
+            return self._categories().decode(X)
+        if not hasattr(self, "feature_names_in_"):
+            return X
+        import pandas
+
+        return pandas.DataFrame(X, columns=self.feature_names_in_)
+
+    def _real_columns(self):
+        """Those that are real, as an index, and their names or None."""
+        real = slice(None) if self._kinds is None else self._kinds.real_columns
+        names = getattr(self, "feature_names_in_", None)
+        return real, names if names is None else names[real]
