@@ -3,17 +3,25 @@
 from . import masks
 from ._estimators.flow_density import CouplingFlowDensity
 from ._estimators.structure_search import StructureSearchFlow
+from ._gaps.imputer import FlowImputer
 from ._outliers.outlier import FlowOutlierDetector
 from ._regression.flow_regressor import FlowRegressor
 
 __all__ = [
     "CouplingFlowDensity",
+    "FlowImputer",
     "FlowOutlierDetector",
     "FlowRegressor",
     "StructureSearchFlow",
     "masks",
 ]
-for _public in (CouplingFlowDensity, FlowOutlierDetector, FlowRegressor, StructureSearchFlow):
+for _public in (
+    CouplingFlowDensity,
+    FlowImputer,
+    FlowOutlierDetector,
+    FlowRegressor,
+    StructureSearchFlow,
+):
     _public.__module__ = __name__  # the name that files keep, wherever the class lives
 
 __version__ = "0.1.0.dev0"

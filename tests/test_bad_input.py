@@ -21,7 +21,6 @@ def with_value(value, dtype=np.float64):
 
 
 BAD_TABLES = {
-    "NaN": (with_value(np.nan), ValueError, "X contains NaN"),
     "infinity": (with_value(np.inf), ValueError, "X contains infinity"),
     "strings": (with_value("a", dtype=object), ValueError, "'a'"),
     "complex": (with_value(1j, dtype=complex), ValueError, "Complex"),
@@ -110,9 +109,8 @@ def test_bad_rows_after_fit(X):
             method(X[:, :2])
         with pytest.raises(ValueError, match="infinity"):
             method(np.full((2, 3), np.inf))
-    for method in (model.transform, model.inverse_transform):
-        with pytest.raises(ValueError, match="NaN"):
-            method(np.full((2, 3), np.nan))
+    with pytest.raises(ValueError, match="NaN"):
+        model.inverse_transform(np.full((2, 3), np.nan))
 
 
 @pytest.mark.parametrize("value", [0.0, 5.0, 1e30])

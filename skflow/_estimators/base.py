@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from sklearn.base import _fit_context
+from sklearn.base import _fit_context, clone
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 
@@ -22,6 +22,8 @@ from .._flows.flow import FlowStack
 from .._flows.optimizers import SCHEDULES, SOLVERS
 from .._flows.training import make_generators
 from .._flows.training_data import rows_among, set_aside, split_rows, training_data
+from .._gaps.fitting import LEAST_EPOCHS, PART_OF_EPOCHS, fill_gaps, rows_with_values
+from .._gaps.questions import sample_given
 from .._kinds.categories import find_categories
 from .._kinds.kinds import fit_kinds
 from .._kinds.parts import GivenDiscrete, NumbersAlone, fit_real_columns
@@ -51,6 +53,12 @@ class BaseFlowDensity(Summarised, CallbackSupportMixin, FittedDensity):
     """
 
     _tests_structures = True
+
+    #: What makes a quick flow of this one, to draw gaps from.
+    _quick = {
+        **{"n_init": 1, "n_estimators": 1, "validation_fraction": 0.1},
+        **{"warm_start": False, "verbose": 0, "spikes": False},
+    }
 
     _parameter_constraints = {
         "n_layers": [Interval(Integral, 1, None, closed="left")],
@@ -102,7 +110,10 @@ class BaseFlowDensity(Summarised, CallbackSupportMixin, FittedDensity):
         Parameters
         ----------
         X : array-like or data frame of shape (n_samples, n_features)
-            Training data; nothing needs to be scaled or encoded.
+            Training data; nothing needs to be scaled or encoded. In a table without categories NaN
+            means unknown: gaps are drawn from one density after another, each fitted to the rows
+            that the last one has filled (stochastic EM); rows of which nothing is known are left
+            out, and spikes are not looked for.
         y : None
             Ignored.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -130,13 +141,15 @@ class BaseFlowDensity(Summarised, CallbackSupportMixin, FittedDensity):
             self._kinds, categories = None, find_categories(X, self.categorical_features)
         else:
             categories = self._categories()
-        X = self._read(X, categories, ensure_min_samples=2)
-        X, weight = weighted_rows(X, sample_weight)
+        allow_nan = self._kinds is None and categories is None
+        X = self._read(X, categories, allow_nan, ensure_min_samples=2)
+        X, weight = rows_with_values(*weighted_rows(X, sample_weight))
         device = check_device(self.device)
         if continued:
             check_unchanged(self._fixed, fixed_parameters(self, self._layout()))
+            X = self._without_gaps(X, weight)
         else:
-            self._start(X, weight, categories)
+            X = self._start(X, weight, categories)
         self._n_fits += 1
         progress = FitProgress(self, self._written(X))
         streams = RandomStreams(self._seed)
@@ -178,21 +191,36 @@ class BaseFlowDensity(Summarised, CallbackSupportMixin, FittedDensity):
         progress.close()
 
     def _start(self, X, weight, categories):
-        """What a first fit fixes for those that a warm start adds to it."""
+        """What a first fit fixes for those that a warm start adds to it; the rows, filled."""
         self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         self._n_fits = 0
         self._fixed = fixed_parameters(self, self._layout())
         names = getattr(self, "feature_names_in_", None)
-        self._kinds = fit_kinds(X, categories, self.spikes)
-        self._columns = fit_real_columns(
-            X,
-            self._kinds,
-            weight,
-            standardize=self.standardize,
-            dequantize=self.dequantize,
-            bounds=check_bounds(self.bounds, X.shape[1], names),
-            names=names,
-        )
+        options = {
+            "standardize": self.standardize,
+            "dequantize": self.dequantize,
+            "bounds": check_bounds(self.bounds, X.shape[1], names),
+            "names": names,
+        }
+        # cells that are filled in would hide a spike
+        spikes = self.spikes and not np.isnan(X).any()
+        X = self._without_gaps(X, weight, options)
+        self._kinds = fit_kinds(X, categories, spikes)
+        self._columns = fit_real_columns(X, self._kinds, weight, **options)
+        return X
+
+    def _without_gaps(self, X, weight, column_options=None):
+        """The rows with gaps filled by draws from the density that there is, or from new ones."""
+        if not np.isnan(X).any():
+            return X
+        rng = RandomStreams(self._seed)("gaps", self._n_fits)
+        if column_options is None:
+            return sample_given(self._density, X, 1, rng)[0][:, :, 0]
+        options = training_options(self, *X.shape)
+        n_epochs = max(LEAST_EPOCHS, PART_OF_EPOCHS * options.n_steps / options.steps_per_epoch)
+        ends = None if self.bounds is None else list(zip(*column_options["bounds"]))
+        flow = clone(self).set_params(**self._quick, bounds=ends, max_iter=n_epochs)
+        return fill_gaps(X, weight, rng, flow, column_options)
 
     def _parts(self, X, weight, streams):
         """The table in two parts, where it has a discrete one."""

@@ -207,6 +207,8 @@ default="derived"
     (3, 4)
     """
 
+    _quick = {**BaseFlowDensity._quick, "mask_layout": "derived"}
+
     _parameter_constraints = {
         **BaseFlowDensity._parameter_constraints,
         "mask_layout": "no_validation",  # masks.resolve says what is allowed

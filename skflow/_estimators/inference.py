@@ -247,10 +247,12 @@ class FittedDensity(
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+            A row with gaps, which are NaN, has no point of its own there.
 
         Returns
         -------
         Z : ndarray of shape (n_samples, n_features)
+            NaN for rows with gaps; fill them before (``FlowImputer``).
 
         Raises
         ------
@@ -260,9 +262,13 @@ class FittedDensity(
             If X is no table of finite numbers with the columns of ``fit``, or if there are
             several members, each with a latent space of its own.
         """
-        X = self._checked(X)
+        X = self._checked(X, allow_nan=True)
         self._check_single("transform")
-        return self._density.member(0).to_latent(X)[0]
+        gaps = np.isnan(X).any(axis=1)
+        Z = np.full(X.shape, np.nan)
+        if not gaps.all():
+            Z[~gaps] = self._density.member(0).to_latent(X[~gaps])[0]
+        return Z
 
     @sheltered
     def inverse_transform(self, X: ArrayLike) -> np.ndarray:
@@ -310,5 +316,6 @@ class FittedDensity(
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
         tags.transformer_tags.preserves_dtype = []  # float64 in any case
         return tags

@@ -9,6 +9,7 @@ says how good that is. Where it is small, it is done again with four times as ma
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import logsumexp, ndtri
@@ -19,10 +20,18 @@ from .._support.runtime import map_blocks
 from .patterns import patterns
 from .proposal import proposal_of
 
-#: Numbers of weighted draws for a row, tried one after another.
-N_POINTS = (2**8, 2**10, 2**12, 2**14)
-#: The effective number that is wanted, and the least that goes without a warning.
-WANTED, LEAST = 100, 30
+
+class Effort(NamedTuple):
+    """Numbers of weighted draws for a row, tried one after another until enough of them count."""
+
+    n_points: tuple
+    wanted: int  # effective number
+
+
+#: For answers to users; for draws that a density is fitted to, soon to be replaced by better ones.
+CAREFUL, QUICK = Effort((2**8, 2**10, 2**12, 2**14), 100), Effort((2**6, 2**8, 2**10), 15)
+#: The least effective number that goes without a warning.
+LEAST = 30
 
 
 @dataclass
@@ -44,7 +53,7 @@ class Weighted:
     draws: np.ndarray
 
 
-def weighted_draws(density, U, known, choices, seed=0):
+def weighted_draws(density, U, known, choices, seed=0, effort=CAREFUL):
     """Log-densities of known columns, and draws of the others.
 
     Nothing depends on which rows are computed at once.
@@ -60,13 +69,14 @@ def weighted_draws(density, U, known, choices, seed=0):
         Uniform numbers in [0, 1), which choose among the weighted draws.
     seed : int
         Of the quasi-random points.
+    effort : Effort
     """
     n_rows, n_draws = choices.shape
     found = Weighted(np.empty(n_rows), np.empty(n_rows), np.empty((n_rows, n_draws, U.shape[1])))
     proposal = proposal_of(density)
     pending = np.concatenate([rows for _, rows in patterns(known)])  # those of a pattern together
-    for n_points in N_POINTS:
-        if n_points < min(2 * n_draws, N_POINTS[-1]):
+    for n_points in effort.n_points:
+        if n_points < min(2 * n_draws, effort.n_points[-1]):
             continue
 
         def answer(batch, n_points=n_points):
@@ -76,7 +86,7 @@ def weighted_draws(density, U, known, choices, seed=0):
 
         size = max(1, BLOCK_SIZE // (n_points * density.flow.numbers_per_row))
         map_blocks(answer, [pending[i : i + size] for i in range(0, len(pending), size)])
-        pending = pending[found.ess[pending] < max(WANTED, n_draws)]
+        pending = pending[found.ess[pending] < max(effort.wanted, n_draws)]
     return found
 
 

@@ -12,7 +12,7 @@ from .._densities.density import call_in_blocks
 from .._densities.ellipses import cluster_labels, fit_gaussian_mixture, precision_factors
 
 #: Draws that the mixture is fitted to; clusters, fewer where there are many columns.
-N_DRAWS, N_CLUSTERS, CLUSTERS_TIMES_COLUMNS = 10_000, 16, 400
+N_DRAWS, N_CLUSTERS, CLUSTERS_TIMES_COLUMNS = 5000, 16, 400
 _RIDGE = 1e-5  # added to the variances of clusters, so that none collapses
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import logsumexp
 
 from .._support.warnings import warn
-from .importance import LEAST, N_POINTS, weighted_draws
+from .importance import CAREFUL, LEAST, weighted_draws
 from .patterns import patterns
 
 #: Of the flows, given what is known: below, nothing is said of how good their draws are.
@@ -52,7 +52,7 @@ def log_prob_known(density, X):
     return result
 
 
-def sample_given(density, X, n_samples, rng):
+def sample_given(density, X, n_samples, rng, effort=CAREFUL):
     """Rows with their unknown cells drawn given the known ones, and how good the draws are.
 
     Returns
@@ -72,7 +72,7 @@ def sample_given(density, X, n_samples, rng):
         drawn[empty] = rows.reshape(-1, n_samples, X.shape[1]).transpose(0, 2, 1)
     if partly.any():
         rows = _standardised(density.columns, X[partly])
-        U, ess[partly] = _draw(density, rows, n_samples, rng)
+        U, ess[partly] = _draw(density, rows, n_samples, rng, effort)
         found = density.columns.to_grid(density.columns.inverse(U.reshape(-1, X.shape[1])))
         found = found.reshape(U.shape).transpose(0, 2, 1)
         drawn[partly] = np.where(missing[partly, :, None], found, drawn[partly])
@@ -87,7 +87,7 @@ def _standardised(columns, X):
     return _Known(U, log_det, known)
 
 
-def _log_probs(density, rows, choices, seed=0):
+def _log_probs(density, rows, choices, seed=0, effort=CAREFUL):
     """Log of weight times density ``(1 + J, n)`` of the known columns under flows and components.
 
     And of the flows the effective numbers and the draws, as of ``weighted_draws``.
@@ -97,7 +97,7 @@ def _log_probs(density, rows, choices, seed=0):
     log_probs = np.repeat(log_weights, len(rows.U), axis=1)
     ess, draws = np.full(len(rows.U), np.inf), None
     if density.weights[0] > 0:
-        found = weighted_draws(density, rows.U, rows.known, choices, seed)
+        found = weighted_draws(density, rows.U, rows.known, choices, seed, effort)
         log_probs[0] += found.log_prob
         ess, draws = found.ess, found.draws
     for pattern, places in patterns(rows.known):
@@ -107,12 +107,14 @@ def _log_probs(density, rows, choices, seed=0):
     return log_probs, ess, draws
 
 
-def _draw(density, rows, n_samples, rng):
+def _draw(density, rows, n_samples, rng, effort):
     """Draws ``(n, n_samples, d)`` in standardised units, and their effective numbers ``(n,)``."""
     choices = rng.uniform(size=(2, len(rows.U), n_samples))
-    log_probs, ess, draws = _log_probs(density, rows, choices[0], rng.randint(2**31 - 1))
+    seed = rng.randint(2**31 - 1)
+    log_probs, ess, draws = _log_probs(density, rows, choices[0], seed, effort)
     shares = np.exp(log_probs - logsumexp(log_probs, axis=0))
-    _warn_of_few(ess, np.log(shares[0]))
+    if effort is CAREFUL:
+        _warn_of_few(ess, np.log(shares[0]))
     if draws is None:
         draws = np.repeat(rows.U[:, None], n_samples, axis=1)
     # which part of the mixture a draw is from; the flows are the first
@@ -131,8 +133,8 @@ def _warn_of_few(ess, log_share):
     few = (ess < LEAST) & (log_share > np.log(_LEAST_SHARE))
     if few.any():
         warn(
-            f"Of {few.sum()} rows with gaps, what is known hardly tells where the unknown cells "
-            f"may lie: of {N_POINTS[-1]} weighted draws fewer than {LEAST} count (in the worst row "
-            f"{ess[few].min():.0f}). Their densities and draws are rough. Such rows are unusual, "
-            "or have very many gaps: look at them, or leave columns out that you do not need."
+            f"The unknown cells of {few.sum()} rows are drawn roughly, and so are the densities of "
+            f"what is known there: of {CAREFUL.n_points[-1]} weighted draws fewer than {LEAST} "
+            f"count (in the worst row {ess[few].min():.0f}). Such rows are unusual, or have very "
+            "many gaps: look at them, or leave out columns that you do not need."
         )

@@ -176,6 +176,7 @@ class FlowOutlierDetector(PlainState, RowsMixin, ConformalMixin, OutlierMixin, _
             the detector as it was before.
         """
         X = self._read(X)
+        self._check_gaps(X)
         rng = check_random_state(self.random_state)
         fitted, held_out = self._split(len(X), rng)
         self._fit_trimmed(X[fitted], rng)
@@ -229,13 +230,25 @@ class FlowOutlierDetector(PlainState, RowsMixin, ConformalMixin, OutlierMixin, _
             scores = [self._score(density, X[rows]) for density, rows in zip(fitted, held_out)]
             self.reference_scores_[name] = np.sort(np.concatenate(scores))
 
+    def _given(self):
+        """The densities as they were given; none for the default."""
+        if isinstance(self.density, list):
+            return [pair[-1] for pair in self.density if isinstance(pair, tuple)]
+        return [] if self.density is None else [self.density]
+
+    def _takes_gaps(self):
+        flows = any(hasattr(density, "sample_given") for density in self._given())
+        return self.density is not None and not flows
+
+    def _check_gaps(self, X):
+        if not self._takes_gaps():
+            check_finite(X, getattr(self, "feature_names_in_", None))
+
     # ---- inference
 
     def _checked(self, X):
         X = super()._checked(X)
-        first = next(iter(self.densities_.values()))[0]
-        if self.density is None or hasattr(first, "sample_given"):
-            check_finite(X, getattr(self, "feature_names_in_", None))
+        self._check_gaps(X)
         return X
 
     def _score(self, density, X):
@@ -424,9 +437,6 @@ class FlowOutlierDetector(PlainState, RowsMixin, ConformalMixin, OutlierMixin, _
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        if isinstance(self.density, list):
-            pairs = [pair for pair in self.density if isinstance(pair, tuple)]  # fit refuses others
-            tags.input_tags.allow_nan = all(get_tags(p[-1]).input_tags.allow_nan for p in pairs)
-        elif self.density is not None:
-            tags.input_tags.allow_nan = get_tags(self.density).input_tags.allow_nan
+        allowed = [get_tags(density).input_tags.allow_nan for density in self._given()]
+        tags.input_tags.allow_nan = self._takes_gaps() and all(allowed)
         return tags

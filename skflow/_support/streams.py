@@ -16,6 +16,7 @@ _PURPOSES = (
     "test",
     "discrete",
     "absent",
+    "gaps",
 )
 
 

@@ -1,0 +1,302 @@
+"""FlowImputer: tables with missing values, filled from a density that is fitted to them."""
+
+from __future__ import annotations
+
+from numbers import Integral
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin, _fit_context, clone
+from sklearn.impute import MissingIndicator
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
+
+from .._estimators.flow_density import CouplingFlowDensity
+from .._estimators.saving import PlainState
+from .._support.checks import check_count, checked_rows, checked_state
+from .._support.runtime import atomic, sheltered
+from .._support.streams import seeded
+from .._support.typing import ArrayLike, RandomState
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class FlowImputer(PlainState, TransformerMixin, BaseEstimator):
+    """Imputation of missing values from the density of the rows.
+
+    A flow is fitted to the table, gaps and all, and every gap is filled from its conditional
+    distribution given what is known of the row: by its mean, by its median, or by a draw. Draws
+    keep dependences and spreads as they are; several of them (``sample``) tell what is not known
+    [1]_. A mean is nearest to the truth on average, but a table of means has less spread than the
+    data.
+
+    Parameters
+    ----------
+    density : estimator or None, default=None
+        With ``fit`` for rows with gaps, ``sample_given`` and ``score_samples``: a
+        ``CouplingFlowDensity`` or a ``StructureSearchFlow``, which says also bounds and grids of
+        columns. It is cloned. None is ``CouplingFlowDensity()``.
+    strategy : {"mean", "median", "draw"}, default="mean"
+        What ``transform`` puts into a gap: the mean or the median, column by column, of
+        ``n_draws`` draws, or one draw for the whole row. Means and medians of columns on a grid are
+        rounded to it.
+    n_draws : int, default=100
+        Draws that means and medians are taken of.
+    add_indicator : bool, default=False
+        Add a column for each one that had gaps in ``fit``: 1 where its value was missing.
+    keep_empty_features : bool, default=False
+        Whether columns of which nothing is known in ``fit`` are kept, filled with 0, or dropped.
+    random_state : int, RandomState instance or None, default=None
+        Of the density, where its own is None, and of all draws. An integer makes ``transform``
+        reproducible.
+
+    Attributes
+    ----------
+    density_ : estimator
+        The fitted density, of the columns of which anything is known.
+    indicator_ : MissingIndicator or None
+        If ``add_indicator``, the indicator of missing values.
+    n_features_in_ : int
+        Number of features seen during ``fit``.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Their names, if X had string names.
+
+    See Also
+    --------
+    CouplingFlowDensity : Its ``sample_given`` draws any columns given any others.
+    sklearn.impute.IterativeImputer : Faster, with one regression for each column.
+
+    Notes
+    -----
+    Values are taken to be missing at random: whether one is missing may depend on what is known of
+    the row, but not, beyond that, on the value itself. No imputer can find out whether that is so.
+
+    References
+    ----------
+    .. [1] Rubin, D. B., "Multiple Imputation for Nonresponse in Surveys", Wiley, 1987.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_iris
+    >>> from skflow import CouplingFlowDensity, FlowImputer
+    >>> X = load_iris().data
+    >>> X[::3, 2] = np.nan
+    >>> quick = CouplingFlowDensity(n_layers=2, max_iter=20)
+    >>> imputer = FlowImputer(quick, random_state=0).fit(X)
+    >>> filled = imputer.transform(X)
+    >>> error = filled[::3, 2] - load_iris().data[::3, 2]
+    >>> bool(np.abs(error).mean() < 0.5)
+    True
+    >>> imputer.sample(X, 5).shape
+    (150, 4, 5)
+    """
+
+    _parameter_constraints = {
+        "density": [HasMethods(["fit", "sample_given", "score_samples"]), None],
+        "strategy": [StrOptions({"mean", "median", "draw"})],
+        "n_draws": [Interval(Integral, 1, None, closed="left")],
+        "add_indicator": ["boolean"],
+        "keep_empty_features": ["boolean"],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        density: Any = None,
+        *,
+        strategy: str = "mean",
+        n_draws: int = 100,
+        add_indicator: bool = False,
+        keep_empty_features: bool = False,
+        random_state: RandomState = None,
+    ) -> None:
+        self.density = density
+        self.strategy = strategy
+        self.n_draws = n_draws
+        self.add_indicator = add_indicator
+        self.keep_empty_features = keep_empty_features
+        self.random_state = random_state
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    @atomic
+    @sheltered
+    def fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
+        """Fit the density to rows with gaps.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            NaN means missing.
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, as in ``CouplingFlowDensity.fit``.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            If X, the weights or an argument cannot be used; the sentence says which value, and what
+            is allowed. A failed or interrupted ``fit`` leaves the imputer as it was before.
+        """
+        X = checked_rows(self, X, allow_nan=True, ensure_min_samples=2)
+        self._empty = np.isnan(X).all(axis=0)
+        if self._empty.all():
+            raise ValueError(
+                f"X holds nothing but NaN in {len(X)} rows: there is nothing to fill gaps from."
+            )
+        self.indicator_ = None
+        if self.add_indicator:
+            self.indicator_ = MissingIndicator(error_on_new=False).fit(X)
+        rng = check_random_state(self.random_state)
+        density = CouplingFlowDensity() if self.density is None else clone(self.density)
+        # weights are for densities that take them
+        weights = {} if sample_weight is None else {"sample_weight": sample_weight}
+        self.density_ = seeded(density, rng).fit(self._named(X[:, ~self._empty]), **weights)
+        self._seed = int(rng.randint(2**31 - 1))
+        return self
+
+    def _named(self, X):
+        """Rows of the columns that are not empty as the density sees them: with their names."""
+        if not hasattr(self, "feature_names_in_"):
+            return X
+        import pandas
+
+        return pandas.DataFrame(X, columns=self.feature_names_in_[~self._empty])
+
+    def _checked(self, X):
+        check_is_fitted(self)
+        return checked_rows(self, X, allow_nan=True, reset=False)
+
+    @sheltered
+    def transform(self, X: ArrayLike) -> np.ndarray:
+        """Fill the gaps.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            NaN means missing.
+
+        Returns
+        -------
+        X_filled : ndarray or DataFrame of shape (n_samples, n_features_out)
+            Known values as they are. Columns that were empty in ``fit`` are dropped, or 0 with
+            ``keep_empty_features``; indicators stand at the end.
+
+        Raises
+        ------
+        NotFittedError
+            If the imputer is not fitted.
+        ValueError
+            If X is no table of numbers, finite or NaN, with the columns of ``fit``, or if values
+            lie beyond the bounds of the density.
+        """
+        X = self._checked(X)
+        filled = X[:, ~self._empty].copy()
+        gaps = np.isnan(filled)
+        rows = gaps.any(axis=1)
+        if rows.any():
+            n_draws = 1 if self.strategy == "draw" else self.n_draws
+            drawn = self._draw(filled[rows], n_draws, np.random.RandomState(self._seed))
+            point = {"mean": np.mean, "median": np.median, "draw": np.mean}[self.strategy]
+            filled[rows] = np.where(gaps[rows], self._to_grid(point(drawn, axis=2)), filled[rows])
+        return self._with_indicator(self._with_empty(filled), X)
+
+    @sheltered
+    def sample(
+        self, X: ArrayLike, n_samples: int = 1, random_state: RandomState = None
+    ) -> np.ndarray:
+        """Fill the gaps several times by draws: multiple imputations.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            NaN means missing.
+        n_samples : int, default=1
+            Number of imputations, at least 1.
+        random_state : int, RandomState instance or None, default=None
+            An integer makes the draws reproducible; None goes on from the imputer's own.
+
+        Returns
+        -------
+        X_filled : ndarray of shape (n_samples, n_features, n_imputations)
+            ``X_filled[:, :, k]`` is the table as filled for the k-th time; without indicators.
+
+        Raises
+        ------
+        NotFittedError
+            If the imputer is not fitted.
+        ValueError
+            As ``transform``, or if ``n_samples`` is no integer of at least 1.
+        """
+        X = self._checked(X)
+        check_count("n_samples", n_samples)
+        rng = checked_state(self._seed if random_state is None else random_state)
+        return self._with_empty(self._draw(X[:, ~self._empty], n_samples, rng))
+
+    @sheltered
+    def score_samples(self, X: ArrayLike) -> np.ndarray:
+        """Log-density of what is known of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            NaN means missing.
+
+        Returns
+        -------
+        log_density : ndarray of shape (n_samples,)
+            In nats, as ``CouplingFlowDensity.score_samples``.
+        """
+        return self.density_.score_samples(self._named(self._checked(X)[:, ~self._empty]))
+
+    def _draw(self, X, n_samples, rng):
+        return self.density_.sample_given(self._named(X), n_samples, rng)
+
+    def _to_grid(self, X):
+        columns = getattr(self.density_, "_columns", None)
+        return X if columns is None else columns.to_grid(X)
+
+    def _with_empty(self, filled):
+        """The table (or tables) with columns of zeros where nothing was known in ``fit``."""
+        if not self.keep_empty_features:
+            return filled
+        whole = np.zeros((len(filled), len(self._empty), *filled.shape[2:]))
+        whole[:, ~self._empty] = filled
+        return whole
+
+    def _with_indicator(self, filled, X):
+        if self.indicator_ is None:
+            return filled
+        return np.hstack([filled, self.indicator_.transform(X)])
+
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> np.ndarray:
+        """Names of the columns that ``transform`` returns.
+
+        Parameters
+        ----------
+        input_features : array-like of str or None, default=None
+            Names of the columns of X; those of ``fit``, if it was given any, or "x0", "x1", ...
+
+        Returns
+        -------
+        names : ndarray of str
+        """
+        check_is_fitted(self)
+        names = _check_feature_names_in(self, input_features)
+        kept = names if self.keep_empty_features else names[~self._empty]
+        if self.indicator_ is None:
+            return kept
+        return np.hstack([kept, self.indicator_.get_feature_names_out(names)])
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.transformer_tags.preserves_dtype = []  # float64 in any case
+        return tags

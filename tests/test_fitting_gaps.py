@@ -1,0 +1,98 @@
+"""Fits to rows with gaps: draw and refit."""
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from small_flows import ESTIMATORS
+
+from skflow import CouplingFlowDensity
+from skflow._gaps.fitting import fill_with_mixtures
+from skflow._support.runtime import shelter
+
+OPTIONS = {"standardize": True, "dequantize": False, "bounds": None, "names": None}
+
+
+def with_gaps(X, part, seed=0):
+    gaps = np.random.RandomState(seed).uniform(size=X.shape) < part
+    return np.where(gaps, np.nan, X)
+
+
+def dependent_rows(n_rows):
+    X = np.random.RandomState(0).standard_normal((n_rows, 3))
+    X[:, 1] = X[:, 0] ** 2 + 0.3 * X[:, 1]
+    X[:, 2] = 10 - X[:, 0] + 0.3 * X[:, 2]
+    return X
+
+
+def test_mixtures_fill_in_what_depends_on_each_other():
+    X = dependent_rows(2000)
+    gappy = with_gaps(X, 0.3)
+    with shelter():
+        filled = fill_with_mixtures(gappy, None, np.random.RandomState(0), OPTIONS)
+    known = ~np.isnan(gappy)
+    assert np.array_equal(filled[known], X[known])
+    residual = filled[:, 2] + filled[:, 0] - 10
+    assert residual[~known[:, 2]].std() == pytest.approx(0.3, rel=0.3)
+    residual = filled[:, 1] - filled[:, 0] ** 2
+    assert residual[~known[:, 1]].std() < 0.8
+
+
+@pytest.mark.slow
+def test_a_fit_to_rows_with_gaps_is_nearly_as_good_as_to_whole_rows():
+    X, held_out = np.split(dependent_rows(2400), [800])
+    gappy = with_gaps(X, 0.3)
+    flow = CouplingFlowDensity(3, hidden_layer_sizes=(16,), max_iter=30, random_state=0)
+    whole = clone(flow).fit(X).score(held_out)
+    dropped = clone(flow).fit(X[~np.isnan(gappy).any(axis=1)]).score(held_out)
+    filled = flow.fit(gappy).score(held_out)
+    assert filled > whole - 0.2
+    assert filled > dropped - 0.02
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_every_estimator_is_fitted_to_rows_with_gaps(name):
+    X = with_gaps(dependent_rows(80), 0.2)
+    X[3] = np.nan  # nothing is known
+    weight = np.random.RandomState(1).uniform(size=80)
+    flow = clone(ESTIMATORS[name]).fit(X, sample_weight=weight)
+    scores = flow.score_samples(X)
+    assert np.isfinite(scores).all()
+    known = np.arange(80) != 3
+    again = clone(flow).fit(X[known], sample_weight=weight[known])
+    assert np.array_equal(again.score_samples(X), scores)
+
+
+def test_a_warm_start_draws_gaps_from_its_density():
+    X = dependent_rows(80)
+    flow = clone(ESTIMATORS["spline"]).set_params(warm_start=True).fit(X)
+    before = flow.location_
+    flow.fit(with_gaps(X, 0.2))
+    assert np.array_equal(flow.location_, before)
+    assert np.isfinite(flow.score(X))
+
+
+def test_filled_cells_are_on_grids_within_bounds_and_constant_where_columns_are():
+    X = dependent_rows(300)
+    X[:, 1] = np.maximum(np.round(2 * X[:, 1]) / 2, 0)
+    X[:, 2] = 7
+    flow = clone(ESTIMATORS["spline"]).set_params(dequantize=True, bounds={1: (0, None)})
+    with pytest.warns(UserWarning, match="Column 2 is constant"):
+        flow.fit(with_gaps(X, 0.3))
+    assert flow.grid_steps_[1] == 0.5
+    assert flow.location_[2] == 7
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda X: X[:, 1].fill(np.nan), "Nothing is known of column 1 of X"),
+        (lambda X: X[1:].fill(np.nan), "Something is known of 1 of 30 rows"),
+        (lambda X: X[0].fill(np.inf), "Input X contains infinity in 1 of 30 rows"),
+        (lambda X: X[:5, 0].fill(-50), "5 rows of X lie beyond the bounds, in column 0"),
+    ],
+)
+def test_what_cannot_be_fitted_is_said(change, message):
+    X = with_gaps(dependent_rows(30), 0.2)
+    change(X)
+    with pytest.raises(ValueError, match=message):
+        clone(ESTIMATORS["spline"]).set_params(bounds={0: (-10, None)}).fit(X)
