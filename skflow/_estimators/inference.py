@@ -265,10 +265,8 @@ class FittedDensity(
         X = self._checked(X, allow_nan=True)
         self._check_single("transform")
         gaps = np.isnan(X).any(axis=1)
-        Z = np.full(X.shape, np.nan)
-        if not gaps.all():
-            Z[~gaps] = self._density.member(0).to_latent(X[~gaps])[0]
-        return Z
+        Z = self._density.member(0).to_latent(np.where(gaps[:, None], 0.0, X))[0]
+        return np.where(gaps[:, None], np.nan, Z)
 
     @sheltered
     def inverse_transform(self, X: ArrayLike) -> np.ndarray:
