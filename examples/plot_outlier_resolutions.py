@@ -4,8 +4,8 @@ Unusual at which resolution?
 ============================
 
 A row can be unusual in the finest detail or only from afar. :class:`~skflow.FlowOutlierDetector`
-scores rows by three densities, from fine to coarse, and a row is as unusual as it is to the one
-that finds it most unusual. Errors of four kinds show what each of them sees.
+scores rows by four densities, from fine to coarse, and a row is about as unusual as it is to the
+one that finds it most unusual. Errors of four kinds show what each of them sees.
 """
 
 # %%
@@ -53,28 +53,29 @@ errors = pd.DataFrame(
 # -------------------------
 #
 # A score is the logarithm of the part of ordinary rows that are as unusual to a density: at -7 one
-# row in 1100 is. The lowest of the three is the score of the row.
+# row in 1100 is. The score of the row is the logarithm of the harmonic mean of the four parts, near
+# the lowest.
 
 from skflow import FlowOutlierDetector
 
 detector = FlowOutlierDetector(random_state=0).fit(X)
 report = detector.report(errors).loc[errors.index]
-scores = ["score_flow", "score_latent", "score_kernel"]
-print(report[[*scores, "density", "pvalue"]].round(3).to_string())
+scores = [f"score_{name}" for name in detector.densities_]
+print(report[["score", *scores, "density", "pvalue"]].round(3).to_string())
 
 # %%
 # The flow's likelihood sees the broken dependence at once; the kernel, in which rows a third of a
 # standard deviation apart are neighbours, sees nothing. Between the two states a flow leaves a
 # bridge, since it maps one connected cloud to another: there the kernel is the one to ask. What is
-# far from all rows is seen by all three, best by the kernel in a flow's latent space.
+# far from all rows is seen by all, best by the kernel in a flow's latent space.
 
 import matplotlib.pyplot as plt
 
 figure, axes = plt.subplots(1, 4, figsize=(10, 2.6), layout="constrained")
 for axis, (name, row) in zip(axes, report.iterrows()):
-    lowest = row[scores].astype(float) == row["score"]
+    lowest = np.array(list(detector.densities_)) == row["density"]
     axis.barh(
-        ["flow", "latent", "kernel"],
+        list(detector.densities_),
         -row[scores].astype(float),
         color=np.where(lowest, "#d55e00", "#888888"),
     )

@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pandas
 import pytest
+from scipy import stats
 from scipy.stats import beta, binomtest
 from sklearn.base import BaseEstimator, clone
 from sklearn.compose import make_column_transformer
@@ -276,13 +277,13 @@ def several():
     return FlowOutlierDetector(random_state=0).fit(correlated(600))
 
 
-def test_default_is_three_resolutions(several):
-    assert list(several.densities_) == ["flow", "latent", "kernel"]
+def test_default_is_four_resolutions(several):
+    assert list(several.densities_) == ["flow", "latent", "kernel", "mixture"]
     assert not hasattr(several, "density_")
     rows = correlated(200, seed=1)
     scores = several.score_samples(rows)
     rarities = several._rarities(rows)
-    np.testing.assert_array_equal(scores, rarities.min(axis=0))
+    np.testing.assert_allclose(np.exp(scores), stats.hmean(np.exp(rarities), axis=0))
     # in nats: about one ordinary row in e is as unusual to one density as one of score -1
     for rarity in rarities:
         assert np.mean(rarity <= -1) == pytest.approx(np.exp(-1), abs=0.12)

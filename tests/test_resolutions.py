@@ -78,7 +78,7 @@ def test_every_density_is_fitted_outside_each_fold():
 
 @pytest.mark.parametrize("n_rows", [8, 100, 3000, 100_000])
 def test_the_flows_of_the_default_train_side_by_side(n_rows):
-    densities = dict(default_densities(n_rows))
+    densities = dict(default_densities(n_rows, 5))
     fine, coarse = densities["flow"], densities["latent"][0]
     assert fine.noise == 0 < coarse.noise
     assert coarse.set_params(noise=0.0).get_params() == fine.get_params()

@@ -34,7 +34,7 @@ ESTIMATORS = {
     "search as a layout": CouplingFlowDensity(
         2, mask_layout=masks.EvolutionarySearch(5, n_candidate_steps=2), **QUICK
     ),
-    "three resolutions": FlowOutlierDetector(random_state=0),
+    "several resolutions": FlowOutlierDetector(random_state=0),
     "detector": FlowOutlierDetector(CouplingFlowDensity(2, **QUICK), random_state=0),
 }
 

@@ -25,6 +25,7 @@ from .resolutions import (
     cross_fit,
     default_densities,
     folds,
+    harmonic_mean,
     log_rarity,
     warn_of_columns,
 )
@@ -44,10 +45,10 @@ class FlowOutlierDetector(PlainState, RowsMixin, ConformalMixin, OutlierMixin, _
     Better densities find more outliers.
 
     A row can be unusual in the finest detail (a dependence is broken) or only from afar (it lies in
-    a cluster of its own), and no single density is right for both. So the default has three, from
-    fine to coarse, and a row is as unusual as it is to the one that it is most unusual to: a flow;
-    a kernel in the latent space of a flow that is trained with noise; a kernel on the standardised
-    columns.
+    a cluster of its own), and no single density is right for both. So the default has four, from
+    fine to coarse: a flow; a kernel in the latent space of a flow that is trained with noise; a
+    kernel and a smooth Gaussian mixture on the standardised columns. A row is about as unusual as
+    it is to the one that it is most unusual to.
 
     Parameters
     ----------
@@ -55,7 +56,7 @@ class FlowOutlierDetector(PlainState, RowsMixin, ConformalMixin, OutlierMixin, _
         Anything with ``fit`` and ``score_samples``: a flow, a ``GaussianMixture``, a
         ``KernelDensity``, a pipeline that ends with one of these; or several with their names, the
         finest first, as it gives the reasons. They are cloned; parameters named ``random_state``
-        that are None follow the detector's. None means the three above. Several are fitted to four
+        that are None follow the detector's. None means the four above. Several are fitted to four
         folds of the rows each; flows with ``tail_weight=0`` that differ in their noise only (also
         at the beginning of pipelines) are trained in one program. In a
         ``sklearn.frozen.FrozenEstimator``, a density that is fitted already is not fitted again.
@@ -110,6 +111,8 @@ class FlowOutlierDetector(PlainState, RowsMixin, ConformalMixin, OutlierMixin, _
     ----------
     .. [1] Bates, S., Candès, E., Lei, L., Romano, Y., Sesia, M., "Testing for outliers with
        conformal p-values", The Annals of Statistics 51 (1), 149-178, 2023.
+    .. [2] Wilson, D. J., "The harmonic mean p-value for combining dependent tests", Proceedings of
+       the National Academy of Sciences 116 (4), 1195-1200, 2019.
 
     Examples
     --------
@@ -221,7 +224,7 @@ class FlowOutlierDetector(PlainState, RowsMixin, ConformalMixin, OutlierMixin, _
         vars(self).pop("density_", None)
         given = self.density
         if given is None:
-            given = default_densities(len(X), self._categories(), X.shape[1])
+            given = default_densities(*X.shape, self._categories())
         check_pairs(given)
         densities = [(name, seeded(clone(density), rng)) for name, density in given]
         held_out, others = folds(len(X), rng)
@@ -276,7 +279,7 @@ class FlowOutlierDetector(PlainState, RowsMixin, ConformalMixin, OutlierMixin, _
     def _scores(self, X):
         if not self.reference_scores_:
             return self._score_by("density", X)
-        return self._rarities(X).min(axis=0)
+        return harmonic_mean(self._rarities(X))
 
     @sheltered
     def score_samples(self, X: ArrayLike) -> np.ndarray:
@@ -290,10 +293,11 @@ class FlowOutlierDetector(PlainState, RowsMixin, ConformalMixin, OutlierMixin, _
         -------
         scores : ndarray of shape (n_samples,)
             In nats. Of a single density its log-densities, in the data's units (or what its
-            ``score_samples`` says). Of several the lowest of their logarithms of the part of
-            ordinary rows that are as unusual to a density: at -3 about one row in 20 is, to the
-            density that finds it most unusual. Below the lowest tenth of the rows the logarithm
-            goes on in the slope of the tail, so that outliers have an order, too.
+            ``score_samples`` says). Of several, each gives the part of
+            ordinary rows that are as unusual to it, and the score is the logarithm of the harmonic
+            mean of these parts [2]_. It is near the lowest of the logarithms: at most that of their
+            number above it. Below the lowest tenth of the rows they go on in the slope of the tail,
+            so that outliers have an order, too.
         """
         X = self._checked(X)
         return self._scores(X)
@@ -364,7 +368,7 @@ class FlowOutlierDetector(PlainState, RowsMixin, ConformalMixin, OutlierMixin, _
 
             - ``score`` and ``pvalue``;
             - of several densities, ``density``: to which the row is the most unusual; and
-              ``score_<name>``: what each of them says, of which ``score`` is the lowest;
+              ``score_<name>``: what each of them says, the logarithm of a part;
             - for k = 1, 2, 3: ``column_k``, the column with the k-th largest contribution;
               ``value_k``; ``usual_from_k`` and ``usual_to_k``, a central interval of the
               conditional distribution of the column given all the others of the row (of a category

@@ -4,13 +4,16 @@ A row can be unusual in the finest detail (a broken dependence), or only from af
 own), and no single density is right for both: a likelihood spends itself on the finest detail, a
 smooth density does not see it. So each has a say, in a common unit: the logarithm of the part of
 ordinary rows that are as unusual to it, or more. Where nothing is left to count, that goes on in
-the slope of the tail. The score of a row is the lowest of these, what it is worth where it is most
-unusual.
+the slope of the tail. The score of a row is the logarithm of the harmonic mean of these parts, the
+rule of Wilson (2019) for p-values that depend on each other: it is near the lowest of them, where
+the row is most unusual, and lower if several agree.
 """
 
 import numpy as np
+from scipy.special import logsumexp
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
+from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import KernelDensity
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
@@ -23,6 +26,7 @@ from .._densities.columns import (
     few_valued_columns,
     named,
 )
+from .._densities.factor_model import is_dense
 from .._estimators.flow_density import CouplingFlowDensity
 from .._estimators.recipe import batch_size
 from .._support.warnings import warn
@@ -35,33 +39,46 @@ N_FOLDS = 4
 N_STEPS, MIN_EPOCHS, MAX_EPOCHS = 640, 10, 60
 #: Noise of the flow whose latent space is used, and bandwidth of kernels; standard deviations.
 NOISE, BANDWIDTH = 0.25, 0.3
+#: Of the mixture: most clusters, least rows of one, and what is added to all variances. A wide ridge
+#: makes it smooth.
+MAX_CLUSTERS, CLUSTER_ROWS, RIDGE = 16, 20, 0.1
 #: The tail of a score that is continued: so many of the lowest, and at least so many rows.
 TAIL_FRACTION, MIN_TAIL = 0.1, 5
 
 
-def default_densities(n_rows, categories=None, n_columns=None):
-    """The detector's densities for a table of so many rows, from the finest to the coarsest.
+def default_densities(n_rows, n_columns, categories=None):
+    """The detector's densities for a table of such a shape, from the finest to the coarsest.
 
     The flow's likelihood; a kernel in the latent space of a flow with noise, where columns that
     depend on each other are disentangled and every direction counts the same; a kernel on the
-    standardised columns, which goes with the distance to the nearest rows. In a table with
-    categories, the latent space is that of the real columns given them, and the kernel on the
-    columns has a column for each category.
+    standardised columns, which goes with the distance to the nearest rows; a smooth Gaussian
+    mixture, to which a few rows are no cluster. In a table with categories, the latent space is
+    that of the real columns given them, and for the last two there is a column for each category.
     """
     n_epochs = np.clip(N_STEPS * batch_size(n_rows) // n_rows, MIN_EPOCHS, MAX_EPOCHS)
     flow = CouplingFlowDensity(4, dequantize=True, tail_weight=0, max_iter=int(n_epochs))
     smooth = clone(flow).set_params(noise=NOISE)
+    kernel = KernelDensity(bandwidth=BANDWIDTH)
+    scaler = _scaler(categories, n_columns)
     return [
         ("flow", flow),
-        (
-            "latent",
-            Pipeline([("flow", smooth), ("kernel", KernelDensity(bandwidth=BANDWIDTH))]),
-        ),
-        (
-            "kernel",
-            make_pipeline(_scaler(categories, n_columns), KernelDensity(bandwidth=BANDWIDTH)),
-        ),
+        ("latent", Pipeline([("flow", smooth), ("kernel", kernel)])),
+        ("kernel", make_pipeline(scaler, kernel)),
+        ("mixture", make_pipeline(scaler, _smooth_mixture(n_rows, n_columns))),
     ]
+
+
+def _smooth_mixture(n_rows, n_columns):
+    n_clusters = n_rows // max(CLUSTER_ROWS, 2 * n_columns)
+    return GaussianMixture(
+        int(np.clip(n_clusters, 1, MAX_CLUSTERS)),
+        covariance_type="full" if is_dense(n_rows, n_columns) else "diag",
+        reg_covar=RIDGE,
+        # neither few distinct rows nor slow ends of EM are worth a warning
+        init_params="k-means++",
+        tol=1e-2,
+        max_iter=1000,
+    )
 
 
 def _scaler(categories, n_columns):
@@ -201,3 +218,8 @@ def log_rarity(scores, reference):
         below = np.minimum((start - np.minimum(scores, start)) / slope, FARTHEST)
     at_start = np.interp(start, values, ranks)
     return np.where(scores < start, at_start - below, np.interp(scores, values, ranks))
+
+
+def harmonic_mean(log_parts):
+    """Logarithms ``(n,)`` of the harmonic mean of parts, from their logarithms ``(k, n)``."""
+    return np.log(len(log_parts)) - logsumexp(-log_parts, axis=0)
