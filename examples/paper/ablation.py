@@ -28,6 +28,11 @@ derived pair, repeated
 pair of the search, repeated
     The first two layers that the search found at two layers, repeated to the depth.
 
+search, a third: ...
+    A third of the search's steps: as many candidates of 17 steps ("shorter"), 67 of 50 steps
+    ("fewer"), the same with swaps for moves ("swaps"), or 22 iterations with four offspring that
+    race in two halvings ("races"). As many finalists, eight.
+
 In what is in the JSON file nothing is run again.
 """
 
@@ -62,6 +67,12 @@ ALL_ARMS = (
     "best of 200 random",
     "parity, best of 16",
 )
+THIRDS = {
+    "search, a third: shorter": {"n_candidate_steps": 17},
+    "search, a third: fewer": {"n_iter": 67},
+    "search, a third: swaps": {"n_iter": 67, "move": "swap"},
+    "search, a third: races": {"n_iter": 22, "n_offspring": 4, "n_halvings": 2},
+}
 REPEATED = ("derived pair, repeated", "pair of the search, repeated")
 PLAN = [
     *[("single-layer", table, depth, ALL_ARMS, 20)
@@ -72,6 +83,7 @@ PLAN = [
       for table in ("turbine", "magic", "yeast")],
     *[("single-layer", table, depth, ("parity", "random", "derived"), 20)
       for depth in (2, 4, 6, 8) for table in ("breast-cancer", "diabetes", "wine")],
+    *[("single-layer", table, 2, tuple(THIRDS), 20) for table in ("turbine", "magic")],
     *[(conditioner, table, depth, ARMS, 6)
       for conditioner, depth in (("affine (64, 64)", 2), ("affine (64, 64)", 4),
                                  ("spline (64, 64)", 2))
@@ -137,6 +149,8 @@ def layout_of(arm, X, depth, batch_size, n_models, pairs):
         return masks.Repeat("derived")
     if arm == "search":
         return masks.EvolutionarySearch()
+    if arm in THIRDS:
+        return masks.EvolutionarySearch(n_finalists=8, **THIRDS[arm])
     if arm == "search, one finalist":
         return masks.EvolutionarySearch(n_finalists=1)
     if arm == "search of the paper":
@@ -207,7 +221,7 @@ def comparison(found):
     """
     depths = sorted({depth for depth, _ in found})
     present = {arm for _, arm in found}
-    arms = [arm for arm in (*ALL_ARMS, *REPEATED) if arm in present]
+    arms = [arm for arm in (*ALL_ARMS, *THIRDS, *REPEATED) if arm in present]
     lines = [
         "| | " + " | ".join(f"{depth} layers" for depth in depths) + " |",
         "|---|" + "---:|" * len(depths),

@@ -214,7 +214,7 @@ def draw(results, path):
     shown = {
         "parity": "#9a9a9a", "derived": "#4a4a4a", "random order": "#d98032",
         "derived order": "#1f5fa8", "derived parents": "#5aa0d8", "oracle order": "#3a8a4a",
-        "zuko": "#b04a8a",
+        "oracle parents": "#8fc79a", "zuko": "#b04a8a",
     }  # fmt: skip
     figure, axes = plt.subplots(1, len(GRAPHS), figsize=(11, 3.4))
     for ax, name in zip(axes, GRAPHS):
@@ -224,11 +224,13 @@ def draw(results, path):
             points = [(n, np.mean(values)) for n, values in points if values]
             if points:
                 ax.plot(*zip(*points), "o-", color=colour, label=arm, markersize=4)
-        ax.set(xscale="log", yscale="log", xlabel="rows")
+        ax.set(xscale="log", ylim=(0, None), xlabel="rows")
+        ax.set_xticks(sizes, sizes)
+        ax.minorticks_off()
         ax.set_title(name, loc="left", fontsize=10)
         ax.spines[["top", "right"]].set_visible(False)
     axes[0].set_ylabel("nats a row behind the truth")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="lower center", ncols=7, frameon=False)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="lower center", ncols=8, frameon=False)
     figure.tight_layout(rect=(0, 0.08, 1, 1))
     figure.savefig(path)
 
