@@ -39,8 +39,8 @@ N_FOLDS = 4
 N_STEPS, MIN_EPOCHS, MAX_EPOCHS = 640, 10, 60
 #: Noise of the flow whose latent space is used, and bandwidth of kernels; standard deviations.
 NOISE, BANDWIDTH = 0.25, 0.3
-#: Of the mixture: most clusters, least rows of one, and what is added to all variances. A wide ridge
-#: makes it smooth.
+#: Of the mixture: most clusters, least rows of one, and the wide ridge on all variances that makes
+#: it smooth.
 MAX_CLUSTERS, CLUSTER_ROWS, RIDGE = 16, 20, 0.1
 #: The tail of a score that is continued: so many of the lowest, and at least so many rows.
 TAIL_FRACTION, MIN_TAIL = 0.1, 5
