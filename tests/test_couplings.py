@@ -163,6 +163,14 @@ def test_round_trip_in_float32(coupling, dtype):
     torch.testing.assert_close(log_det_back, -log_det, rtol=1e-3, atol=1e-3)
 
 
+def test_parameters_of_one_feature_are_those_of_all_values(coupling):
+    x, raw = draw(coupling, (3, 4, 50))
+    one = raw[:, :, :1].contiguous()
+    for direction in (forward, inverse):
+        shared, repeated = (direction(coupling, x, r)[0] for r in (one, one.expand_as(raw)))
+        torch.testing.assert_close(shared, repeated, rtol=1e-13, atol=1e-13)
+
+
 @pytest.mark.parametrize("scale", [0.3, 1.0, 2.0])
 def test_forward_is_the_plain_formula(coupling, scale):
     x, raw = draw(coupling, scale=scale)

@@ -19,7 +19,13 @@ from sklearn.preprocessing import StandardScaler
 from skflow import FlowRegressor, masks
 from skflow._regression.calibration import Calibration
 
-QUICK = {"n_estimators": 2, "max_iter": 15, "hidden_layer_sizes": (16,), "random_state": 0}
+QUICK = {
+    "n_estimators": 2,
+    "max_iter": 15,
+    "hidden_layer_sizes": (16,),
+    "mean_estimator": None,
+    "random_state": 0,
+}
 
 
 def table(n_rows, seed=0):
@@ -37,18 +43,19 @@ def two_targets(n_rows, seed=0):
 X, Y1 = table(400)
 _, Y2 = two_targets(400)
 VARIANTS = {
-    "default": {},
+    "plain": {},
+    "default mean": {"mean_estimator": "auto"},
     "affine": {"coupling": "affine"},
     "bounds": {"bounds": (-5, None)},
     "mean": {"mean_estimator": LinearRegression()},
-    "not calibrated": {"calibration_fraction": None},
+    "not calibrated": {"calibrate": False},
     "noise": {"noise": 0.1, "context_noise": 0.1},
 }
 
 
 @pytest.fixture(scope="module", params=VARIANTS)
 def one(request):
-    return FlowRegressor(**QUICK, **VARIANTS[request.param]).fit(X, Y1)
+    return FlowRegressor(**{**QUICK, **VARIANTS[request.param]}).fit(X, Y1)
 
 
 @pytest.fixture(scope="module", params=["parity", "derived"])
@@ -58,7 +65,7 @@ def two(request):
 
 @pytest.fixture(scope="module")
 def good():
-    return FlowRegressor(n_estimators=2, max_iter=40, noise=0, random_state=0).fit(*table(800))
+    return FlowRegressor(**{**QUICK, "max_iter": 40}, noise=0).fit(*table(800))
 
 
 # ---- one target: everything follows from the density
@@ -113,7 +120,7 @@ def test_targets_beyond_bounds_are_an_error_wherever_they_are(row):
     y = np.abs(Y1[:40]) + 1
     y[row] = -1
     with pytest.raises(ValueError, match="1 rows of .* lie beyond the bounds, in column 'y'"):
-        FlowRegressor(bounds=(0, None), calibration_fraction=0.5, **QUICK).fit(X[:40], y)
+        FlowRegressor(bounds=(0, None), validation_fraction=0.5, **QUICK).fit(X[:40], y)
 
 
 def test_values_on_a_grid():
@@ -146,7 +153,7 @@ def test_two_modes():
     rng = np.random.default_rng(0)
     X = rng.uniform(-1, 1, (600, 1))
     y = np.where(rng.random(600) < 0.5, 2, -2) * (1 + X[:, 0]) + 0.2 * rng.standard_normal(600)
-    quiet = {"noise": 0, "context_noise": 0}
+    quiet = {"noise": 0, "context_noise": 0, "mean_estimator": None}
     regressor = FlowRegressor(n_estimators=1, max_iter=60, random_state=0, **quiet).fit(X, y)
     density = regressor.score_samples(np.full((3, 1), 0.8), [-3.6, 0, 3.6])
     assert density[[0, 2]].min() > density[1] + 3
@@ -158,7 +165,9 @@ def test_mean_estimator_helps_where_it_is_better():
     y = np.floor(8 * X[:, 0]) % 2 + np.floor(8 * X[:, 1]) % 2 + 0.05 * rng.standard_normal(600)
     trees = HistGradientBoostingRegressor(max_iter=50)
     scores = [
-        FlowRegressor(mean_estimator=mean, **QUICK).fit(X[:500], y[:500]).score(X[500:], y[500:])
+        FlowRegressor(**{**QUICK, "mean_estimator": mean})
+        .fit(X[:500], y[:500])
+        .score(X[500:], y[500:])
         for mean in (None, trees)
     ]
     assert scores[1] > scores[0] + 0.1
@@ -170,11 +179,11 @@ def test_mean_estimator_helps_where_it_is_better():
 @pytest.mark.parametrize("coverage", [0.5, 0.9])
 def test_intervals_cover_what_they_promise(coverage):
     """Also where the density is bad: over 20 tables, within four standard errors."""
-    bad = FlowRegressor(n_estimators=1, max_iter=1, noise=0, context_noise=0)
+    bad = FlowRegressor(n_estimators=1, max_iter=1, noise=0, context_noise=0, mean_estimator=None)
     shares = []
     for seed in range(20):
         X, y = table(120, seed)
-        regressor = clone(bad).set_params(calibration_fraction=0.4, random_state=seed).fit(X, y)
+        regressor = clone(bad).set_params(validation_fraction=0.4, random_state=seed).fit(X, y)
         new, truth = table(400, 100 + seed)
         low, high = regressor.predict_interval(new, coverage).T
         shares.append(np.mean((low <= truth) & (truth <= high)))
@@ -183,7 +192,7 @@ def test_intervals_cover_what_they_promise(coverage):
 
 
 def test_intervals_without_calibration_are_quantiles():
-    regressor = FlowRegressor(calibration_fraction=None, **QUICK).fit(X, Y1)
+    regressor = FlowRegressor(calibrate=False, **QUICK).fit(X, Y1)
     intervals = regressor.predict_interval(X, 0.8)
     np.testing.assert_allclose(intervals, regressor.predict_quantiles(X, [0.1, 0.9]))
 
@@ -299,7 +308,7 @@ def test_same_seed_same_answers():
 
 @pytest.mark.parametrize("target", [Y1, Y2], ids=["one target", "two"])
 def test_saved_and_loaded(target):
-    regressor = FlowRegressor(mean_estimator=LinearRegression(), **QUICK).fit(X, target)
+    regressor = FlowRegressor(**{**QUICK, "mean_estimator": LinearRegression()}).fit(X, target)
     answers = regressor.score_samples(X, target), regressor.predict_interval(X[:9])
     skops = pytest.importorskip("skops.io")
     data = skops.dumps(regressor)
@@ -314,7 +323,7 @@ def test_saved_and_loaded(target):
 
 
 def test_docstring_names_every_parameter_and_fitted_attribute():
-    regressor = FlowRegressor(mean_estimator=LinearRegression(), **QUICK).fit(X, Y1)
+    regressor = FlowRegressor(**{**QUICK, "mean_estimator": LinearRegression()}).fit(X, Y1)
     head, attributes = inspect.getdoc(regressor).split("\nAttributes\n", 1)
     lines = re.findall(r"^([a-z]\w*(?:, \w+)*) : .*$", head, flags=re.MULTILINE)
     named = {name for line in lines for name in line.split(", ")}

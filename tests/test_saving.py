@@ -58,10 +58,11 @@ def through_skops(estimator):
     public = {"skflow.CouplingFlowDensity", "skflow.StructureSearchFlow"}
     public |= {"skflow.FlowOutlierDetector", "skflow.masks.Repeat"}
     public |= {"skflow.FlowRegressor"}
-    # the tree of a kernel density, which is scikit-learn's
+    # the trees of a kernel density and of boosting, which are those of scikit-learn
     public |= {
         "sklearn.neighbors._kd_tree.KDTree",
         "sklearn.metrics._dist_metrics.EuclideanDistance64",
+        "sklearn.tree._tree.Tree",
     }
     public |= {"skflow.masks.EvolutionarySearch"}
     assert set(wanted) <= public

@@ -24,7 +24,9 @@ from .._kinds.groups import GroupedComponent, Groups
 from .._kinds.kinds import Kinds
 from .._kinds.mixed import MixedDensity
 from .._regression.calibration import Calibration
-from .._regression.conditional import ConditionalDensity, Context, LinearGuard
+from .._regression.conditional import ConditionalDensity
+from .._regression.context import Context
+from .._regression.linear_guard import LinearGuard
 from .._structure.confidence_set import StructureTest
 from .._structure.layout import Choice
 from .._structure.search import SearchRecord

@@ -21,7 +21,9 @@ class Coupling:
 
     A coupling changes features ``x`` ``(K, A, B)`` (model, feature, row) *in place*, with
     unconstrained parameters ``raw`` ``(K, n_parameters * A, B)``, whose memory it may use up. All
-    parameters zero is the identity. It works in one dtype, on one device.
+    parameters zero is the identity. It works in one dtype, on one device. Parameters of a single
+    feature, ``(K, n_parameters, B)``, stand for all features of ``x``: then many values of a row
+    share their map (log-determinants and ``backward`` are not asked for).
     """
 
     n_parameters: int
@@ -77,8 +79,8 @@ class Affine(Coupling):
         self.steepness, self.log2_e = number(2 / max_log_scale), number(_LOG2_E)
         self.curvature = -1 / max_log_scale**2
 
-    def _parameters(self, raw, shape):
-        log_scale, shift = raw.view(shape[0], 2, *shape[1:]).unbind(1)
+    def _parameters(self, raw):
+        log_scale, shift = raw.view(len(raw), 2, -1, raw.shape[2]).unbind(1)
         bounded = raw if self.bounded_shift else log_scale
         # m tanh(r / m) goes from -m to m as sigmoid(2 r / m) from 0 to 1, which is much faster
         bounded.mul_(self.steepness).sigmoid_()
@@ -90,7 +92,7 @@ class Affine(Coupling):
         return (log_scale * self.log2_e).exp2_()
 
     def forward(self, x, raw):
-        log_scale, shift, bounded = self._parameters(raw, x.shape)
+        log_scale, shift, bounded = self._parameters(raw)
         scale = self._exp(log_scale)
         scaled = x * scale
         torch.add(scaled, shift, out=x)
@@ -107,7 +109,7 @@ class Affine(Coupling):
         return grad_raw
 
     def inverse(self, y, raw):
-        log_scale, shift, _ = self._parameters(raw, y.shape)
+        log_scale, shift, _ = self._parameters(raw)
         y.sub_(shift).div_(self._exp(log_scale))
         return log_scale.sum(1).neg_()
 
@@ -194,8 +196,9 @@ class Spline(Coupling):
         are not divided by their sum: only the edges that the value is compared with and the numbers
         of its bin are brought to scale. The ends of ``reached`` are left to ``backward``.
         """
-        n, (n_models, n_features, n_rows) = self.n_bins, value.shape
-        raw = raw.view(n_models, self.n_parameters, n_features, n_rows)
+        n, (n_models, n_values, n_rows) = self.n_bins, value.shape
+        raw = raw.view(n_models, self.n_parameters, -1, n_rows)
+        n_features = raw.shape[2]  # as many as values, or 1
         powers = raw[:, : 2 * n].view(n_models, 2, n, n_features, n_rows)
         powers.sub_(powers.amax(2, keepdim=True)).mul_(self.log2_e).exp2_()
         sums = raw.new_empty(n_models, 2, n + 1, n_features, n_rows)
@@ -206,22 +209,22 @@ class Spline(Coupling):
             torch.add(before, power, out=after)
         scale = self.free_length / partial[n]
         edges = torch.addcmul(self.least_edges, sums[:, axis, 1:n], scale[:, axis].unsqueeze(1))
-        reached = raw.new_empty(n_models, n + 1, n_features, n_rows)
+        reached = raw.new_empty(n_models, n + 1, n_values, n_rows)
         # comparing into a float tensor is several times faster than into a boolean one on a CPU
         inner = torch.gt(value.unsqueeze(1), edges, out=reached[:, 1:n])
         n_passed = inner.sum(1, keepdim=True)
         ends = (n_passed + self.ends).long()
         here = ends[:, None, :1].expand(-1, 2, -1, -1, -1)
-        left = sums.gather(2, here).squeeze(2).mul_(scale)
-        size = powers.gather(2, here).squeeze(2).mul_(scale)
-        numbers = raw.new_empty(n_models, 6, n_features, n_rows)
+        left = _gather(sums, 2, here).squeeze(2).mul_(scale)
+        size = _gather(powers, 2, here).squeeze(2).mul_(scale)
+        numbers = raw.new_empty(n_models, 6, n_values, n_rows)
         torch.add(left, n_passed.mul_(self.min_length).sub_(self.bound), out=numbers[:, :2])
         torch.add(size, self.min_length, out=numbers[:, 2:4])
         # At the boundary nothing is added: raw 0 is the derivative 1.
         raw_derivative = raw.new_empty(n_models, n + 1, n_features, n_rows)
         raw_derivative[:, ::n].zero_()
         raw_derivative[:, 1:n].copy_(raw[:, 2 * n :])
-        level = raw_derivative.gather(1, ends).add_(self.offset).sigmoid_()
+        level = _gather(raw_derivative, 1, ends).add_(self.offset).sigmoid_()
         torch.mul(level, self.derivative_range, out=numbers[:, 4:]).add_(self.low)
         return _Bin(*numbers.unbind(1)), _Lookup(powers, scale, left, size, reached, level)
 
@@ -329,6 +332,11 @@ class Spline(Coupling):
         y.sub_(clipped).add_(x0).addcmul_(theta, w)
         ratio = s.div_(terms.denominator)
         return (ratio * ratio).mul_(terms.m).log_().sum(1).neg_()
+
+
+def _gather(table, dim, index):
+    """``table.gather(dim, index)``, where the table of a single feature is that of all."""
+    return table.expand(*table.shape[:-2], *index.shape[-2:]).gather(dim, index)
 
 
 def _rational(theta, s, d0, d1):

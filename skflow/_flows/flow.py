@@ -40,6 +40,8 @@ class FlowStack:
         Columns of a context, on which the density is conditional: p(x given context). It enters
         every conditioner, also of layers that transform all features, and nothing else: masks,
         constants and base distribution are those of the features alone.
+    context_masks : bool array of shape (K, n_context), optional
+        Which columns of the context a model sees; all by default. The others are 0 to it.
     coupling : str
         A name in ``COUPLINGS``.
     hidden_layer_sizes : tuple of int
@@ -57,6 +59,7 @@ class FlowStack:
         masks,
         *,
         n_context=0,
+        context_masks=None,
         coupling="affine",
         hidden_layer_sizes=(),
         activation="relu",
@@ -67,6 +70,8 @@ class FlowStack:
         self.masks = tidy(masks)
         _check_equal_sizes(self.masks)
         self.n_context = n_context
+        everything = np.ones((len(self.masks), n_context), dtype=bool)
+        self.context_masks = everything if context_masks is None else context_masks
         self.config = {
             "n_context": n_context,
             "coupling": coupling,
@@ -76,6 +81,8 @@ class FlowStack:
         }
         self.n_models, self.n_layers, self.n_features = self.masks.shape
         self.device = torch.device(device)
+        seen = torch.as_tensor(self.context_masks, dtype=dtype, device=self.device)
+        self._seen = None if self.context_masks.all() else seen.unsqueeze(2)
         order = np.tile(np.arange(self.n_features), (self.n_models, 1))
         self.layers = []
         coupling = make_coupling(
@@ -150,28 +157,35 @@ class FlowStack:
         for layer, parameters in zip(self.layers, self.parameters.layers):
             for k, generator in enumerate(generators):
                 layer.conditioner.initialize(parameters.conditioner, k, generator)
+            if self._seen is not None:
+                # weights of what is not seen get no gradient: decay would make them subnormal
+                # numbers, which are slow
+                parameters.conditioner[0].weight[:, :, -self.n_context :].mul_(self._seen.mT)
         return self
 
     def _rows_first(self, x):
         """``(B, d)``, ``(1, B, d)`` or ``(K, B, d)`` -> feature-major ``(K, d, B)``."""
         return x.expand(self.n_models, -1, -1).transpose(1, 2)
 
-    def _context_first(self, context):
-        """The same for a context, or None for a flow that has none."""
+    def context_first(self, context):
+        """The same for a context, as each model sees it, or None for a flow that has none."""
         found = 0 if context is None else context.shape[-1]
         if found != self.n_context:
             raise ValueError(
                 f"context has {found} columns, but the flow has n_context={self.n_context}. Give "
                 "one of shape (B, n_context) or (K, B, n_context), and None for n_context=0."
             )
-        return None if context is None else self._rows_first(context)
+        if context is None:
+            return None
+        context = self._rows_first(context)
+        return context if self._seen is None else context * self._seen
 
     def _to_base(self, x, context, caches=None):
         """The base's features (in the last layer's order) and the log-determinant.
 
         A list given as ``caches`` collects what the reverse pass needs.
         """
-        x, context = self._rows_first(x), self._context_first(context)
+        x, context = self._rows_first(x), self.context_first(context)
         log_det = self.parameters.log_scales.sum(1, keepdim=True)
         for layer, parameters in zip(self.layers, self.parameters.layers):
             x, layer_log_det, cache = layer.forward(parameters, x, context)
@@ -195,7 +209,7 @@ class FlowStack:
     @torch.inference_mode()
     def inverse(self, z, context=None):
         """Latent to data, with the log-determinant of this direction."""
-        x, context = self._rows_first(z), self._context_first(context)
+        x, context = self._rows_first(z), self.context_first(context)
         x = select(x, self._first_rows)
         log_det = -self.parameters.log_scales.sum(1, keepdim=True)
         for layer, parameters in zip(reversed(self.layers), reversed(self.parameters.layers)):
@@ -255,23 +269,28 @@ class FlowStack:
         flat = torch.zeros_like(self.theta)
         return flat, self._views(flat)
 
-    def like(self, theta, masks=None):
+    def like(self, theta, masks=None, context_masks=None):
         """A stack of the same configuration with the given rows of parameters."""
-        masks = self.masks if masks is None else masks
-        flow = FlowStack(masks, **self.config, dtype=theta.dtype, device=theta.device)
+        flow = FlowStack(
+            self.masks if masks is None else masks,
+            context_masks=context_masks,
+            **self.config,
+            dtype=theta.dtype,
+            device=theta.device,
+        )
         flow._bind(theta)
         return flow
 
     def take(self, models):
         """The sub-stack of the given models (an index or a list of indices)."""
         models = np.atleast_1d(models)
-        return self.like(
-            self.theta[torch.from_numpy(models).to(self.device)].clone(), self.masks[models]
-        )
+        theta = self.theta[torch.from_numpy(models).to(self.device)].clone()
+        return self.like(theta, self.masks[models], self.context_masks[models])
 
     def to(self, dtype=None, device=None):
         """A copy with parameters of another dtype or on another device."""
-        return self.like(self.theta.to(dtype=dtype, device=device, copy=True))
+        theta = self.theta.to(dtype=dtype, device=device, copy=True)
+        return self.like(theta, context_masks=self.context_masks)
 
     def inherit(self, parent, k):
         """Start every model from the parameters of model k of ``parent``, whose masks may differ.
@@ -293,7 +312,12 @@ class FlowStack:
 
     def __getstate__(self):
         """Configuration, masks and parameters, as plain Python and numpy objects."""
-        return {**self.config, "masks": self.masks, "theta": self.theta.cpu().numpy().copy()}
+        return {
+            **self.config,
+            "masks": self.masks,
+            "context_masks": self.context_masks,
+            "theta": self.theta.cpu().numpy().copy(),
+        }
 
     def __setstate__(self, state):
         theta = torch.from_numpy(state["theta"].copy())

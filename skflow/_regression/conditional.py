@@ -10,105 +10,23 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from scipy.linalg import solve_triangular
-from scipy.special import chdtri, logsumexp, ndtr, ndtri, stdtr, stdtrit
+from scipy.special import chdtri, logsumexp, ndtr, ndtri, stdtrit
 from scipy.stats import qmc
 
-from .._densities.columns import Columns, constant_columns, location_and_scale
+from .._densities.columns import Columns
 from .._densities.density import LOWEST, call_in_blocks
-from .._densities.ellipses import log_ellipses, precision_factors, shrunk_covariance
 from .._flows.blocks import blocks
 from .._flows.flow import FlowStack
+from .._flows.row_maps import NUMBERS_PER_VALUE, RowMaps
 from .._support.runtime import map_blocks
+from .linear_guard import LinearGuard
+from .one_target import OneTarget
 
 #: Latent places of the integrals over one target: the trapezoidal rule, which is exact to many
 #: digits for smooth functions times the normal density.
 _GRID = np.linspace(-8, 8, 41)
 #: Quasi-random draws of each member for several targets, a power of 2.
 _N_DRAWS = 256
-#: So many standard deviations may a context leave the range of the training rows; farther away it
-#: is taken to lie there.
-_MARGIN = 1.0
-
-
-@dataclass
-class Context:
-    """What a density is conditional on: standardised, and kept near the range of the training rows.
-
-    Attributes
-    ----------
-    location, scale : ndarray of shape (c,)
-    lower, upper : ndarray of shape (c,)
-        Ends of the range in standardised units: networks are not trusted far beyond.
-    """
-
-    location: np.ndarray
-    scale: np.ndarray
-    lower: np.ndarray
-    upper: np.ndarray
-
-    def forward(self, X):
-        with np.errstate(over="ignore"):
-            return np.clip((X - self.location) / self.scale, self.lower, self.upper)
-
-
-def fit_context(X, weight=None):
-    """The ``Context`` of rows ``(n, c)``; a constant column says nothing and becomes 0."""
-    constant = constant_columns(X)
-    location, scale = location_and_scale(X, weight, constant)
-    U = (X - location) / scale
-    margin = np.where(constant, 0, _MARGIN)
-    return Context(location, scale, U.min(axis=0) - margin, U.max(axis=0) + margin)
-
-
-class LinearGuard:
-    """A Student-t with 5 degrees of freedom around a ridge regression on the context.
-
-    Its location is bounded as the context is, its mean and variance are finite.
-    """
-
-    dof = 5.0
-
-    def fit(self, U, C, weight=None):
-        """Fit to targets ``(n, d)`` and context ``(n, c)``, in standardised units."""
-        weight = np.ones(len(U)) if weight is None else weight
-        weight = weight / weight.sum()
-        design = self._design(C)
-        gram = (design * weight[:, None]).T @ design
-        ridge = np.diag(np.append(np.full(C.shape[1], 1 / len(U)), 0.0))
-        # of collinear columns, too
-        self.coefficients = np.linalg.lstsq(
-            gram + ridge, (design * weight[:, None]).T @ U, rcond=None
-        )[0]
-        residuals = U - design @ self.coefficients
-        self.offset, shape = shrunk_covariance(residuals, weight)
-        least = np.eye(U.shape[1]) * 1e-6  # where y is linear in x
-        self.factor = precision_factors(((1 - 2 / self.dof) * shape + least)[None])[0]
-        return self
-
-    @staticmethod
-    def _design(C):
-        return np.column_stack([C, np.ones(len(C))])
-
-    def location(self, C):
-        return self._design(C) @ self.coefficients + self.offset
-
-    def log_prob(self, U, C):
-        zero = np.zeros((1, U.shape[1]))
-        return log_ellipses(U - self.location(C), zero, self.factor[None], self.dof)[0]
-
-    def cdf(self, U, C):
-        """Of one target, ``(n,)``."""
-        return stdtr(self.dof, ((U - self.location(C)) * self.factor[0, 0])[:, 0])
-
-    def quantile(self, levels, C):
-        """Of one target: levels ``(n,)`` to values ``(n,)``."""
-        return self.location(C)[:, 0] + stdtrit(self.dof, levels) / self.factor[0, 0]
-
-    def from_normal(self, Z, radius):
-        """Deviations from the location ``(m, d)``, of standard normal ``Z`` and chi-square."""
-        scaled = Z * np.sqrt(self.dof / radius)[:, None]
-        return solve_triangular(self.factor, scaled.T, trans="T").T
 
 
 @dataclass
@@ -160,31 +78,29 @@ class ConditionalDensity:
 
     def spread_cdf(self, C, Y):
         """The same, where values on a grid are places within their cells."""
-        return self._cdf(self.columns.forward(Y)[0], C)
-
-    def _cdf(self, U, C):
-        flows = ndtr(self._call("forward", U, C)[..., 0])
-        return self.weights @ np.vstack([flows, self.guard.cdf(U, C)])
+        U, _ = self.columns.forward(Y)
+        return self._of_one_target(C, lambda block, one: one.cdf(U[block])[:, 0])
 
     def quantiles(self, C, levels):
         """Values ``(n, m)`` of one target at levels ``(n, m)``."""
-        n_rows, n_levels = levels.shape
-        chosen = blocks(n_rows, n_levels * self.flow.numbers_per_row)
-        parts = [self._quantiles(C[block], levels[block]) for block in chosen]
-        return np.concatenate(parts)
+        U = self._of_one_target(C, lambda block, one: one.quantiles(levels[block]), levels.shape[1])
+        return self.columns.to_grid(self.columns.inverse(U.reshape(-1, 1))).reshape(U.shape)
 
-    def _quantiles(self, C, levels):
-        shape = levels.shape
-        C, levels = np.repeat(C, shape[1], axis=0), levels.ravel()
-        own = self._call("inverse", ndtri(levels)[:, None], C)[..., 0]
-        own = np.vstack([own, self.guard.quantile(levels, C)])
-        # the mixture's quantile lies between those of its parts
-        U = find_root(
-            lambda u, rows: self._cdf(u[:, None], C[rows]) - levels[rows],
-            own.min(axis=0),
-            own.max(axis=0),
-        )
-        return self.columns.to_grid(self.columns.inverse(U[:, None])).reshape(shape)
+    def _of_one_target(self, C, function, n_values=1):
+        """What ``function(block, one_target)`` says of all rows, with ``n_values`` of each."""
+
+        def call(block):
+            one = OneTarget(self.flow, self.guard, self.weights, C[block], self.device)
+            return function(block, one)
+
+        return np.concatenate(map_blocks(call, self._blocks(len(C), n_values)))
+
+    def _blocks(self, n_rows, n_values):
+        """Blocks of rows, with ``n_values`` of each: conditioners of one target are asked once."""
+        flow = self.flow
+        if self.n_targets > 1:
+            return blocks(n_rows, n_values * flow.numbers_per_row)
+        return blocks(n_rows, flow.numbers_per_row + n_values * flow.n_models * NUMBERS_PER_VALUE)
 
     # ---- any number of targets
 
@@ -192,7 +108,10 @@ class ConditionalDensity:
         """Values ``(n, m, d)`` of the targets that stand for their distribution, and weights."""
         Z, radius, weight = latent_nodes(self.n_targets, self.guard.dof)
         n_rows, n_nodes = len(C), len(Z)
-        U = self._call("inverse", np.tile(Z, (n_rows, 1)), np.repeat(C, n_nodes, axis=0))
+        if self.n_targets == 1:
+            U = RowMaps(self.flow, C, self.device).inverse(np.tile(Z.T, (n_rows, 1)))
+        else:
+            U = self._call("inverse", np.tile(Z, (n_rows, 1)), np.repeat(C, n_nodes, axis=0))
         U = U.reshape(self.flow.n_models, n_rows, n_nodes, -1).swapaxes(0, 1)
         guard = self.guard.location(C)[:, None] + self.guard.from_normal(Z, radius)
         U = np.concatenate([U.reshape(n_rows, -1, self.n_targets), guard], axis=1)
@@ -205,13 +124,12 @@ class ConditionalDensity:
         ``rows`` are the context and what else there is for each row.
         """
         n_nodes = len(latent_nodes(self.n_targets, self.guard.dof)[0])
-        chosen = blocks(len(rows[0]), n_nodes * self.flow.numbers_per_row)
 
         def call(block):
             C, *others = (part[block] for part in rows)
             return function(*self.nodes(C), *others)
 
-        return np.concatenate(map_blocks(call, chosen))
+        return np.concatenate(map_blocks(call, self._blocks(len(rows[0]), n_nodes)))
 
     def moments(self, C):
         """Means and standard deviations ``(n, 2, d)`` of the targets."""
@@ -281,35 +199,3 @@ def _marginal_quantiles(nodes, weight, levels):
     place = (reached[..., None] < levels).sum(axis=1).clip(max=len(weight) - 1)
     ordered = np.take_along_axis(nodes, order, axis=1)
     return np.take_along_axis(ordered.swapaxes(1, 2), place, axis=2)
-
-
-def find_root(function, low, high, n_iter=100, tol=1e-9):
-    """Where an increasing function is 0, for many at once, between ``low`` and ``high`` ``(n,)``.
-
-    The Illinois method: secants between ends of different signs, with half of the value at an end
-    that stays, and the middle where that does not help. ``function(u, rows)`` is given the rows
-    that are still open.
-    """
-    low, high = low.copy(), high.copy()
-    rows = np.arange(len(low))
-    f_low, f_high = function(low, rows), function(high, rows)
-    root = np.where(np.abs(f_low) < np.abs(f_high), low, high)
-    last = np.zeros(len(low))  # the side that moved last
-    for i in range(n_iter):
-        size = tol * (1 + np.abs(low[rows]))
-        rows = rows[(high[rows] - low[rows] > size) & (f_low[rows] < 0) & (f_high[rows] > 0)]
-        if not len(rows):
-            break
-        a, b, fa, fb = low[rows], high[rows], f_low[rows], f_high[rows]
-        u = (a + b) / 2 if i % 4 == 3 else b - fb * (b - a) / (fb - fa)
-        value = function(u, rows)
-        root[rows] = u
-        below = value < 0
-        moved = np.where(below, -1, 1)
-        again = moved == last[rows]
-        low[rows], f_low[rows] = np.where(below, u, a), np.where(below, value, fa / (1 + again))
-        high[rows], f_high[rows] = np.where(below, b, u), np.where(below, fb / (1 + again), value)
-        last[rows] = moved
-        exact = value == 0
-        low[rows[exact]] = high[rows[exact]] = u[exact]
-    return root

@@ -5,9 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from sklearn.base import clone
-from sklearn.model_selection import KFold, cross_val_predict
-from sklearn.utils.validation import has_fit_parameter
+from scipy.special import logsumexp
 
 from .. import masks
 from .._densities.density import LOWEST, call_in_blocks
@@ -19,39 +17,49 @@ from .._flows.flow import FlowStack
 from .._flows.training import make_generators
 from .._flows.training_data import TrainingData
 from .._structure.member_masks import choose_masks, stack_finalists
-from .._support.streams import seeded
-from .conditional import LinearGuard
+from .conditional import ConditionalDensity
+from .linear_guard import LinearGuard
 
-#: Noise on the targets and on the features that "auto" tries, in standard deviations.
-NOISE_LEVELS = ((0.0, 0.0), (0.0, 0.02), (0.05, 0.05))
-#: The least part of a level of noise in the density; what has less is left out.
-LEAST_LEVEL = 0.1
+
+class Variant(NamedTuple):
+    """What members differ in: noise on targets and features, in standard deviations, and context.
+
+    Without ``sees_mean`` a flow does not see the predictions of the ``mean_estimator``.
+    """
+
+    noise: float
+    context_noise: float
+    sees_mean: bool = False
+
+
+#: What is tried: without a ``mean_estimator``, and with one.
+VARIANTS = (Variant(0, 0), Variant(0, 0.02), Variant(0.05, 0.05))
+VARIANTS_OF_MEAN = (Variant(0, 0), Variant(0.05, 0.05), Variant(0, 0, True), Variant(0, 0.02, True))
+#: The least part of a variant in the density; what has less is left out.
+LEAST_PART = 0.1
 #: The least weight of the guard: a price of as many nats.
 LEAST_GUARD = 0.003
-#: Folds of the predictions of a ``mean_estimator``.
-N_FOLDS = 5
 
 
 class Trained(NamedTuple):
-    """Flows in float64 that were trained on the rows of ``data``, and what they differ in.
+    """Flows in float64 that were trained on the rows of ``data``, variant by variant.
 
-    ``level`` ``(K,)`` numbers their levels of noise, which are in ``levels``.
+    ``variant`` ``(K,)`` are numbers.
     """
 
     flow: FlowStack
     data: TrainingData
-    level: np.ndarray
-    levels: list
+    variant: np.ndarray
     n_epochs: int
 
     def take(self, models):
-        return self._replace(
-            flow=self.flow.take(models), data=self.data.take(models), level=self.level[models]
+        return Trained(
+            self.flow.take(models), self.data.take(models), self.variant[models], self.n_epochs
         )
 
 
-def train_members(params, data, n_effective, streams, progress, log_det):
-    """Train every member at every level of noise, side by side, as ``Trained``.
+def train_members(params, data, n_effective, streams, progress, log_det, n_mean=0):
+    """Train every variant of every member, side by side, as ``Trained``.
 
     Parameters
     ----------
@@ -64,6 +72,8 @@ def train_members(params, data, n_effective, streams, progress, log_det):
     progress : FitProgress
     log_det : ndarray of shape (n,)
         Of the standardisation of the targets.
+    n_mean : int
+        Columns of the context, the last, that are predictions of a ``mean_estimator``.
     """
     n_rows, n_context = data.rows.shape[1], data.context.shape[1]
     n_effective *= n_rows / len(data.table)
@@ -74,22 +84,25 @@ def train_members(params, data, n_effective, streams, progress, log_det):
         options = replace(options, alpha=alpha)
     config = flow_config(params) | {"n_context": n_context}
     structures = _structures(params, data, options, config, streams, progress, log_det)
-    levels = noise_levels(params.noise, params.context_noise)
+    variants = variants_of(params.noise, params.context_noise, n_mean > 0)
     n_members, n_finalists = structures.shape[:2]
-    level = np.tile(np.arange(len(levels)), n_members * n_finalists)
-    noise, context_noise = np.array(levels)[level].T
+    n_variants = len(variants)
+    variant = np.tile(np.arange(n_variants), n_members * n_finalists)
+    noise, context_noise, sees_mean = np.array(variants).T[:, variant]
     options = replace(options, noise=tuple(noise), context_noise=tuple(context_noise))
-    stacked = np.repeat(structures, len(levels), axis=1).reshape(-1, *structures.shape[2:])
+    stacked = np.repeat(structures, n_variants, axis=1).reshape(-1, *structures.shape[2:])
+    seen = np.ones((len(stacked), n_context), dtype=bool)
+    seen[sees_mean == 0, n_context - n_mean :] = False
     generators = make_generators(streams("training").randint(2**31 - 1, size=len(stacked)))
-    flow = FlowStack(stacked, **config, device=data.table.device).initialize(generators)
-    data = data.repeated(n_finalists * len(levels))
+    flow = FlowStack(stacked, **config, context_masks=seen, device=data.table.device)
+    flow.initialize(generators)
+    data = data.repeated(n_finalists * n_variants)
     result = train(flow, options, data, generators, progress, log_det)
     flow = flow.to(dtype=torch.float64, device="cpu")
-    scores = _held_out_scores(flow, data).reshape(n_members, n_finalists, len(levels))
+    scores = _held_out_scores(flow, data).reshape(n_members, n_finalists, n_variants)
     best = np.arange(n_members)[:, None] * n_finalists + scores.argmax(axis=1)
-    chosen = (best * len(levels) + np.arange(len(levels))).ravel()
-    trained = Trained(flow, data, level, levels, int(result.n_epochs[chosen].max()))
-    return trained.take(chosen)
+    chosen = (best * n_variants + np.arange(n_variants)).ravel()
+    return Trained(flow, data, variant, int(result.n_epochs[chosen].max())).take(chosen)
 
 
 def _structures(params, data, options, config, streams, progress, log_det):
@@ -113,15 +126,16 @@ def _structures(params, data, options, config, streams, progress, log_det):
     return stack_finalists(choices)
 
 
-def noise_levels(noise, context_noise):
-    """Pairs of noise on the targets and on the features to try; a number holds for all."""
-    levels = []
-    for level in NOISE_LEVELS:
-        given = (noise, context_noise)
-        level = tuple(b if a == "auto" else float(a) for a, b in zip(given, level))
-        if level not in levels:
-            levels.append(level)
-    return levels
+def variants_of(noise, context_noise, has_mean):
+    """The variants to try; a number given as noise holds for all."""
+    variants = []
+    for variant in VARIANTS_OF_MEAN if has_mean else VARIANTS:
+        given = {"noise": noise, "context_noise": context_noise}
+        given = {name: float(size) for name, size in given.items() if size != "auto"}
+        variant = variant._replace(**given)
+        if variant not in variants:
+            variants.append(variant)
+    return variants
 
 
 def held_out_log_probs(flow, data):
@@ -141,39 +155,24 @@ def _held_out_scores(flow, data):
     return np.average(held_out_log_probs(flow, data), axis=1, weights=weight)
 
 
-def fit_guard_and_weights(trained, U, C, weight):
-    """The flows that are kept, a guard, and the parts of all in the density ``(K + 1,)``.
+def fit_mixture(trained, columns, weight, device="cpu"):
+    """The flows that are kept and a guard, mixed by EM on the held-out rows, as a density.
 
-    EM chooses the parts of the levels of noise and of the guard, on the validation rows of each
-    member, which neither its flows nor a guard fitted to its training rows has seen. Members share
-    evenly what their level has. A level with a small part is left out.
+    Members share evenly what a variant has, and it is their mean that is judged, as it is a mean
+    that is served. A variant with a small part is left out.
     """
-    data, n_levels = trained.data, len(trained.levels)
-    held_out = data.validation_rows.numpy()[::n_levels]
-    guards = []
-    for rows, others in zip(data.rows.numpy()[::n_levels], held_out):
-        guard = LinearGuard().fit(U[rows], C[rows], at(weight, rows))
-        guards.append(guard.log_prob(U[others], C[others]))
-    log_probs = held_out_log_probs(trained.flow, data)
-    log_probs = log_probs.reshape(len(held_out), n_levels, -1).swapaxes(0, 1)
-    log_probs = np.vstack([log_probs.reshape(n_levels, -1), np.concatenate(guards)])
-    row_weight = at(weight, held_out.ravel())
-    floors = np.append(np.zeros(n_levels), LEAST_GUARD)
-    parts = estimate_weights(log_probs, floors, row_weight)
-    kept = parts[:-1] >= min(LEAST_LEVEL, parts[:-1].max())
+    data, n_variants = trained.data, trained.variant.max() + 1
+    rows, held_out = data.rows[0].numpy(), data.validation_rows[0].numpy()
+    U, C = (part.cpu().numpy().astype(np.float64) for part in (data.table, data.context))
+    guard = LinearGuard().fit(U[rows], C[rows], at(weight, rows))
+    members = held_out_log_probs(trained.flow, data).reshape(-1, n_variants, len(held_out))
+    flows = logsumexp(members, axis=0) - np.log(len(members))
+    log_probs = np.vstack([flows, guard.log_prob(U[held_out], C[held_out])])
+    floors = np.append(np.zeros(n_variants), LEAST_GUARD)
+    parts = estimate_weights(log_probs, floors, at(weight, held_out))
+    kept = parts[:-1] >= min(LEAST_PART, parts[:-1].max())
     parts[:-1][~kept] = 0
     parts /= parts.sum()
-    models = np.flatnonzero(kept[trained.level])
-    weights = np.append(parts[trained.level[models]] / len(held_out), parts[-1])
-    return trained.take(models).flow, LinearGuard().fit(U, C, weight), weights
-
-
-def fit_out_of_fold(estimator, X, Y, weight, rng):
-    """A regressor fitted to all rows, and predictions ``(n, d)`` of ones that had not seen them."""
-    estimator = seeded(clone(estimator), rng)
-    y = Y[:, 0] if Y.shape[1] == 1 else Y
-    weighted = weight is not None and has_fit_parameter(estimator, "sample_weight")
-    given = {"sample_weight": weight} if weighted else {}
-    folds = KFold(min(N_FOLDS, len(X)), shuffle=True, random_state=rng)
-    predicted = cross_val_predict(estimator, X, y, cv=folds, params=given)
-    return estimator.fit(X, y, **given), np.reshape(predicted, Y.shape)
+    models = np.flatnonzero(kept[trained.variant])
+    weights = np.append(parts[trained.variant[models]] / len(members), parts[-1])
+    return ConditionalDensity(columns, trained.flow.take(models), guard, weights, device)

@@ -23,9 +23,10 @@ from .._support.runtime import atomic, sheltered
 from .._support.streams import RandomStreams
 from .._support.typing import ArrayLike, MaskLayout, RandomState
 from .calibration import Calibration
-from .conditional import ConditionalDensity, fit_context
-from .conditional_fitting import fit_guard_and_weights, fit_out_of_fold, train_members
+from .conditional_fitting import fit_mixture, train_members
+from .context import fit_context
 from .distribution_regressor import DistributionRegressor
+from .mean import fit_out_of_fold
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -75,18 +76,20 @@ default="derived"
     noise, context_noise : "auto" or float, default="auto"
         Standard deviations of normal noise that is added to the targets and to the features of
         the training rows, anew at every step, as parts of each column's own [2]_. "auto" trains
-        flows without, with (0, 0.02) and with (0.05, 0.05) side by side. Held-out rows say, by EM,
-        which part each has in the density; less than a tenth is none. A number holds for all.
+        flows without and with (0.05, 0.05) side by side, and with (0, 0.02), which are those that
+        see the ``mean_estimator`` where there is one. Held-out rows say, by EM, which part each has
+        in the density; less than a tenth is none. A number holds for all.
     n_estimators : int, default=5
-        Number of flows (for every level of noise) whose densities are averaged. They differ in
-        their start, batches and validation rows.
-    mean_estimator : regressor or None, default=None
-        A regressor of scikit-learn whose prediction becomes a further feature: where trees, say,
-        have a better mean than networks. In ``fit`` every row gets a prediction of a regressor
-        that has not seen it (five folds). It is cloned.
-    calibration_fraction : float or None, default=0.1
-        Part of the rows set aside to calibrate ``predict_interval``. None trains on all rows, and
-        intervals are those of the density.
+        Number of flows (of each kind) whose densities are averaged. They differ in their start and
+        their batches.
+    mean_estimator : "auto", regressor or None, default="auto"
+        A regressor of scikit-learn whose prediction becomes a further feature of a half of the
+        flows: where trees, say, have a better mean than networks. "auto" is gradient boosting, 300
+        trees of depth 4. In ``fit`` every row gets a prediction of a regressor that has not seen it
+        (five folds). A regressor is cloned, and sees features and targets in standardised units.
+    calibrate : bool, default=True
+        Whether ``predict_interval`` goes by the rows that were held out. Otherwise intervals are
+        those of the density.
     solver : {"adam", "sgd"}, default="adam"
         As in ``CouplingFlowDensity``, as are the following.
     learning_rate : {"one_cycle", "cyclic", "constant"}, default="one_cycle"
@@ -101,8 +104,8 @@ default="derived"
     max_iter : "auto" or float, default="auto"
         Number of epochs. "auto" makes about 5000 steps, but 10 to 120 epochs.
     validation_fraction : float, default=0.1
-        Part of the rows that each member sets aside to stop early and, all members together, to
-        choose the noise and the weight of the Student-t.
+        Part of the rows that is held out. They stop the trainings, choose what the density is mixed
+        of and calibrate its intervals.
     n_iter_no_change : "auto", int or None, default="auto"
         Patience in epochs. "auto" is 0.6 times ``max_iter``; None always trains to the end.
     tol : float, default=0.0
@@ -120,7 +123,8 @@ default="derived"
     guard_weight_ : float
         Part of the Student-t in the density.
     mean_estimator_ : regressor
-        Fitted to all rows that were not set aside to calibrate, if there is a ``mean_estimator``.
+        Fitted, in standardised units, to all rows that were not held out, if there is a
+        ``mean_estimator``.
     n_iter_ : int
         Number of epochs trained (the most of any flow).
     n_parameters_ : int
@@ -170,8 +174,8 @@ default="derived"
         "mask_layout": "no_validation",  # masks.resolve says what is allowed
         "noise": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "context_noise": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
-        "mean_estimator": [HasMethods(["fit", "predict"]), None],
-        "calibration_fraction": [Interval(Real, 0, 1, closed="neither"), None],
+        "mean_estimator": [HasMethods(["fit", "predict"]), StrOptions({"auto"}), None],
+        "calibrate": ["boolean"],
     }
 
     early_stopping = True  # no parameter: held-out rows also choose the noise and the weights
@@ -191,8 +195,8 @@ default="derived"
         noise: float | str = "auto",
         context_noise: float | str = "auto",
         n_estimators: int = 5,
-        mean_estimator: Any = None,
-        calibration_fraction: float | None = 0.1,
+        mean_estimator: Any = "auto",
+        calibrate: bool = True,
         solver: str = "adam",
         learning_rate: str = "one_cycle",
         learning_rate_init: float | str = "auto",
@@ -219,7 +223,7 @@ default="derived"
         self.context_noise = context_noise
         self.n_estimators = n_estimators
         self.mean_estimator = mean_estimator
-        self.calibration_fraction = calibration_fraction
+        self.calibrate = calibrate
         self.solver = solver
         self.learning_rate = learning_rate
         self.learning_rate_init = learning_rate_init
@@ -270,53 +274,49 @@ default="derived"
         check_targets(Y)
         device = check_device(self.device)
         streams = RandomStreams(int(check_random_state(self.random_state).randint(2**31 - 1)))
-        fitted, held_out = self._split(len(X), streams)
-        self._fit_density(X[fitted], Y[fitted], at(weight, fitted), device, streams)
-        self._calibration = None
-        if len(held_out):
-            columns, rng = self._density.columns, streams("calibration", 1)
-            columns.bounds.check(Y[held_out], columns.names)
-            spread = columns.spread(Y[held_out], rng)
-            cdf = self._density.marginal_cdf(self._contexts(X[held_out]), spread)
-            self._calibration = Calibration.of(np.abs(cdf - 0.5), at(weight, held_out))
-        return self
-
-    def _split(self, n_rows, streams):
-        """Rows to fit to, and rows to calibrate with."""
-        fraction = self.calibration_fraction
-        n_held_out = 0 if fraction is None else int(np.ceil(fraction * n_rows))
-        if n_rows - n_held_out < 3:
-            raise ValueError(
-                f"calibration_fraction={fraction} sets {n_held_out} of n_samples={n_rows} rows (of "
-                "positive weight) aside, which leaves fewer than 3 to fit to. Give more rows, "
-                "lower calibration_fraction, or set it to None."
-            )
-        order = streams("calibration").permutation(n_rows)
-        return order[n_held_out:], order[:n_held_out]
-
-    def _fit_density(self, X, Y, weight, device, streams):
         names = np.array(["y"] if Y.shape[1] == 1 else [f"y[{j}]" for j in range(Y.shape[1])])
         bounds = check_bounds(self.bounds, Y.shape[1])
         columns = fit_columns(Y, weight, dequantize=self.dequantize, bounds=bounds, names=names)
         U, log_det = columns.training_rows(Y, streams)
         columns.warn(Y, U)
-        if self.mean_estimator is not None:
-            fitted = fit_out_of_fold(self.mean_estimator, X, Y, weight, streams("mean"))
-            self.mean_estimator_, predicted = fitted
-            X = np.hstack([X, predicted])
         self._context = fit_context(X, weight)
-        C = self._context.forward(X)
-        splits = split_rows(len(U), self.n_estimators, self.validation_fraction, streams)
+        C, n_mean = self._context.forward(X), 0
+        rows, held_out = self._split(len(U), streams)
+        if self.mean_estimator is not None:
+            self.mean_estimator_, predicted = fit_out_of_fold(
+                self.mean_estimator, C, U, weight, streams("mean"), rows[0].numpy()
+            )
+            C, n_mean = np.hstack([C, predicted]), Y.shape[1]
+        splits = (part.repeat(self.n_estimators, 1) for part in (rows, held_out))
         data = training_data(U, weight, device, splits, context=C)
-        progress = FitProgress(self, X[:, : self.n_features_in_], Y)
+        progress = FitProgress(self, X, Y)
         n_effective = effective_rows(weight, len(U))
-        trained = train_members(self, data, n_effective, streams, progress, log_det)
+        trained = train_members(self, data, n_effective, streams, progress, log_det, n_mean)
         progress.close()
-        flow, guard, weights = fit_guard_and_weights(trained, U, C, weight)
-        self._density = ConditionalDensity(columns, flow, guard, weights, self.device)
-        self.guard_weight_ = float(weights[-1])
+        self._density = density = fit_mixture(trained, columns, weight, self.device)
+        self._calibration = None
+        if self.calibrate:
+            held_out = held_out[0].numpy()
+            cdf = density.marginal_cdf(C[held_out], columns.inverse(U[held_out]))
+            self._calibration = Calibration.of(np.abs(cdf - 0.5), at(weight, held_out))
+        self.guard_weight_ = float(density.weights[-1])
         self.n_iter_ = trained.n_epochs
-        self.n_parameters_ = flow.n_models * flow.n_parameters
+        self.n_parameters_ = density.flow.n_models * density.flow.n_parameters
+        return self
+
+    def _split(self, n_rows, streams):
+        """Rows to train on and rows to hold out, each ``(1, m)``; for all members the same.
+
+        They are judged together, as they are served.
+        """
+        n_held_out = int(np.ceil(self.validation_fraction * n_rows))
+        if n_rows - n_held_out < 3:
+            raise ValueError(
+                f"validation_fraction={self.validation_fraction} holds {n_held_out} of "
+                f"n_samples={n_rows} rows (of positive weight) out, which leaves fewer than 3 to "
+                "fit to. Give more rows, or lower validation_fraction."
+            )
+        return split_rows(n_rows, 1, self.validation_fraction, streams)
 
 
 def check_targets(Y):
