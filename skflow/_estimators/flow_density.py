@@ -145,8 +145,11 @@ default="derived"
     ----------
     masks_ : ndarray of bool, shape (n_layers, n_features)
         The masks in use; (n_estimators, n_layers, n_features) for more than one member.
+    columns_ : dict
+        The kind of each column in words, by its name (or number): real, bounded, on a grid,
+        constant, category; with a spike.
     location_, scale_ : ndarray of shape (n_features,)
-        Of the standardisation; for bounded columns, of their mapped values.
+        Of the standardisation; for bounded columns, of their mapped values; NaN for categories.
     grid_steps_ : ndarray of shape (n_features,)
         Steps of the grids of dequantised columns, 0 for the others.
     weights_ : ndarray of shape (n_components,)

@@ -73,7 +73,7 @@ validation_fraction, n_iter_no_change, tol, device, verbose, random_state
     structure_test_ : StructureTest
         Only with ``test_fraction``: which of the finalists, random structures of equal budget,
         parity and the derived masks may be the best, and whether the search beat chance.
-    location_, scale_, grid_steps_, weights_, component_names_, tail_weight_, n_iter_, \
+    columns_, location_, scale_, grid_steps_, weights_, component_names_, tail_weight_, n_iter_, \
 loss_curve_, validation_scores_, n_parameters_, n_features_in_, feature_names_in_
         As in ``CouplingFlowDensity``.
 

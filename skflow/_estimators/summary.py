@@ -19,15 +19,27 @@ class Summarised:
 
     @property
     def location_(self):
-        return self._columns.location
+        return self._of_all_columns(self._columns.location)
 
     @property
     def scale_(self):
-        return self._columns.scale
+        return self._of_all_columns(self._columns.scale)
 
     @property
     def grid_steps_(self):
-        return self._columns.step
+        return self._of_all_columns(self._columns.step)
+
+    def _of_all_columns(self, values):
+        """Values of the real columns as those of all; NaN for columns with categories."""
+        return values if self._kinds is None else self._kinds.spread(values)
+
+    @property
+    def columns_(self):
+        real, kinds = _kinds_of(self._columns), self._kinds
+        if kinds is not None:
+            real = kinds.described(real)
+        names = getattr(self, "feature_names_in_", range(len(real)))
+        return dict(zip(names, real))
 
     def summary(self) -> str:
         """What was fitted, how, and how good it is, in words.
@@ -62,7 +74,7 @@ class Summarised:
         check_is_fitted(self)
         account = self._account
         parts = {
-            "columns": _columns(self._columns),
+            "columns": _counted(self.columns_.values()),
             "layout": _layout(self),
             "test": str(getattr(self, "structure_test_", "")),
             "flow": _flow(self, account),
@@ -98,16 +110,20 @@ def account_for(options, data, log_det, held_out, started):
     return account
 
 
-def _columns(columns):
+def _kinds_of(columns):
+    """The kind of each real column in a word."""
     bounded = np.isfinite(columns.bounds.lower) | np.isfinite(columns.bounds.upper)
-    grid = columns.step > 0
-    kinds = {
-        "real": ~bounded & ~grid & ~columns.constant,
-        "bounded": bounded,
-        "on a grid": grid,
-        "constant": columns.constant,
-    }
-    return ", ".join(f"{kind.sum()} {name}" for name, kind in kinds.items() if kind.any())
+    chosen = [columns.constant, columns.step > 0, bounded]
+    return np.select(chosen, ["constant", "on a grid", "bounded"], "real").astype(object)
+
+
+def _counted(kinds):
+    """How many columns are of each kind, in words."""
+    first_words = [kind.split(" (")[0] for kind in kinds]
+    order = ["real", "bounded", "on a grid", "constant"]
+    order += [kind for kind in dict.fromkeys(first_words) if kind not in order]
+    counts = {kind: first_words.count(kind) for kind in order}
+    return ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
 
 
 def _layout(estimator):

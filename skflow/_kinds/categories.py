@@ -72,6 +72,12 @@ class Categories:
             )
         return np.array(codes, dtype=np.float64)
 
+    def indicators(self, X):
+        """Rows ``(n, d)`` with a column of 0 and 1 for each category in place of the codes."""
+        columns = [np.delete(X, list(self.values), axis=1)]
+        columns += [X[:, [j]] == np.arange(len(found)) for j, found in self.values.items()]
+        return np.hstack(columns).astype(np.float64)
+
     def decode(self, X):
         """A frame (or an array) with the categories, names and dtypes, from an array of codes."""
         columns = [self._decoded(X[:, j], j) for j in range(X.shape[1])]

@@ -79,6 +79,16 @@ class Kinds:
             parts.append(column[:, None] == np.array(shown))
         return np.hstack(parts).astype(np.float64)
 
+    def described(self, real):
+        """The kinds of all columns in words, from those of the real ones ``(r,)``."""
+        kinds = self.spread(real, "")
+        categories = {} if self.categories is None else self.categories.values
+        for j, values in categories.items():
+            kinds[j] = f"category ({len(values)})"
+        for j, value in zip(self.spike_columns, self.spike_values):
+            kinds[j] += f" with a spike (at {value:.6g})"
+        return kinds
+
     def atoms(self):
         """Values that have a probability of their own: of categories, and spikes, by column."""
         categories = {} if self.categories is None else self.categories.values

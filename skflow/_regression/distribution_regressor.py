@@ -22,18 +22,34 @@ class DistributionRegressor(PlainState, CallbackSupportMixin, RegressorMixin, Ba
     there is a ``mean_estimator``, ``mean_estimator_``.
     """
 
+    _categories = None  # of features that are all numbers
+
+    def _encoded(self, X):
+        """The table with codes for categories."""
+        return X if self._categories is None else self._categories.encode(X)
+
+    def _written(self, X):
+        """The table of an array of codes."""
+        return X if self._categories is None else self._categories.decode(X)
+
+    def _numbers(self, X):
+        """Rows of which all columns are numbers: 0 and 1 for each category."""
+        return X if self._categories is None else self._categories.indicators(X)
+
     def _contexts(self, X):
-        C = self._context.forward(X)
+        C = self._context.forward(self._numbers(X))
         if self.mean_estimator is None:
             return C
         return np.hstack([C, np.reshape(self.mean_estimator_.predict(C), (len(C), -1))])
 
     def _checked(self, X):
         check_is_fitted(self)
-        return self._contexts(validate_data(self, X, dtype=np.float64, reset=False))
+        X = validate_data(self, self._encoded(X), dtype=np.float64, reset=False)
+        return self._contexts(X)
 
     def _checked_pair(self, X, y):
         check_is_fitted(self)
+        X = self._encoded(X)
         X, y = validate_data(
             self, X, y, dtype=np.float64, multi_output=True, y_numeric=True, reset=False
         )

@@ -17,6 +17,7 @@ from .._densities.columns import constant_columns, fit_columns
 from .._densities.weights import at, effective_rows, weighted_rows
 from .._estimators.base import BaseFlowDensity
 from .._flows.training_data import split_rows, training_data
+from .._kinds.categories import find_categories
 from .._support.callbacks import FitProgress
 from .._support.device import check_device
 from .._support.runtime import atomic, sheltered
@@ -247,8 +248,10 @@ default="derived"
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Features; nothing needs to be scaled.
+        X : array-like or data frame of shape (n_samples, n_features)
+            Features; nothing needs to be scaled. Columns of a data frame with a dtype of
+            categories, text or truth values are categories; one that is not among those of
+            ``fit`` says nothing.
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
             Targets, real numbers.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -265,6 +268,8 @@ default="derived"
             If X, y, the weights or an argument cannot be used; the sentence says which value, and
             what is allowed. A failed or interrupted ``fit`` leaves the estimator as it was before.
         """
+        self._categories = find_categories(X, "from_dtype")
+        X = self._encoded(X)
         X, y = validate_data(
             self, X, y, dtype=np.float64, multi_output=True, y_numeric=True, ensure_min_samples=2
         )
@@ -279,6 +284,7 @@ default="derived"
         columns = fit_columns(Y, weight, dequantize=self.dequantize, bounds=bounds, names=names)
         U, log_det = columns.training_rows(Y, streams)
         columns.warn(Y, U)
+        table, X = X, self._numbers(X)
         self._context = fit_context(X, weight)
         C, n_mean = self._context.forward(X), 0
         rows, held_out = self._split(len(U), streams)
@@ -289,7 +295,7 @@ default="derived"
             C, n_mean = np.hstack([C, predicted]), Y.shape[1]
         splits = (part.repeat(self.n_estimators, 1) for part in (rows, held_out))
         data = training_data(U, weight, device, splits, context=C)
-        progress = FitProgress(self, X, Y)
+        progress = FitProgress(self, self._written(table), Y)
         n_effective = effective_rows(weight, len(U))
         trained = train_members(self, data, n_effective, streams, progress, log_det, n_mean)
         progress.close()
