@@ -25,7 +25,7 @@ ORDER = [
     "_estimators.flow_density",
     "_estimators.base",
     "_estimators.inference",
-    "_estimators.structure_test",
+    "_estimators.tested",
     "_estimators.fitting",
     "_estimators.summary",
     "_structure.member_masks",

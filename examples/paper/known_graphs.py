@@ -199,8 +199,8 @@ def page(results):
         shares = [share for cell in cells for share in _closed(found[cell], ours, best)]
         if shares:
             verb = "closes" if name.startswith("The") else "close"
-            lines += ["", f"{name} {verb} **{np.median(shares):.0%}** of the gap between random order "
-                      f"and {best}, in the median of {len(shares)} tables."]  # fmt: skip
+            told = f"**{np.median(shares):.0%}** of the gap between random order and {best}"
+            lines += ["", f"{name} {verb} {told}, in the median of {len(shares)} tables."]
     return "\n".join(lines) + "\n"
 
 

@@ -39,8 +39,8 @@ from .continuation import check_unchanged, fixed_parameters
 from .fitting import TrainedStack, all_scores, best_starts, holder, train
 from .inference import FittedDensity
 from .recipe import flow_config, training_options
-from .structure_test import models_in_set, rank_structures, test_log_probs
 from .summary import Summarised, account_for
+from .tested import models_in_set, rank_structures, structure_log_probs
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -318,7 +318,7 @@ class BaseFlowDensity(Summarised, CallbackSupportMixin, FittedDensity):
         ranked, models = rank_structures(scores, self._n_folds, structures.shape[1])
         sources = self._choices[0].sources
         rows = parts.complete(U)[tested], parts.context_at(tested)
-        log_probs = test_log_probs(stacks, models, *rows) + log_det[tested, None]
+        log_probs = structure_log_probs(stacks, models, *rows) + log_det[tested, None]
         self.structure_test_ = judge(
             log_probs,
             structures[0, ranked],

@@ -32,7 +32,7 @@ def rank_structures(scores, n_folds, n_structures):
     return ranked, first[:, None] + n_structures * n_init * np.arange(n_folds)
 
 
-def test_log_probs(stacks, models, U, context=None):
+def structure_log_probs(stacks, models, U, context=None):
     """Log-densities of rows ``(n, n_structures)``, each the average over a structure's folds."""
     columns = []
     for folds in models:
