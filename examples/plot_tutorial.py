@@ -130,6 +130,30 @@ both = pd.concat({"data": share(X), "samples": share(drawn)}, axis=1)
 print(both.loc[20:70].round(2).to_string())
 
 # %%
+# Ask
+# ---
+#
+# NaN means unknown. What glucose is to be expected of a patient of whom the age and the blood
+# pressure are known? All unknown values are drawn together, given the known ones.
+
+import numpy as np
+
+from skflow.inspection import ConditionalDisplay
+
+patients = pd.DataFrame(np.nan, index=["young", "old"], columns=X.columns)
+patients["age"], patients["blood pressure"] = [25, 70], [75, 110]
+drawn = flow.sample_given(patients, 500, random_state=0)
+glucose = drawn[:, list(X.columns).index("glucose")]
+print(pd.DataFrame(np.quantile(glucose, [0.05, 0.5, 0.95], axis=1).T, patients.index))
+display = ConditionalDisplay.from_estimator(
+    flow, X_train, "glucose", patients, labels=["young", "old"], grid_resolution=30
+)
+plt.show()
+
+# %%
+# ``FlowImputer`` fills the gaps of a table in this way.
+
+# %%
 # Save
 # ----
 #

@@ -11,6 +11,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 from scipy import stats
+from scipy.integrate import trapezoid
 from sklearn.covariance import EmpiricalCovariance
 from sklearn.exceptions import NotFittedError
 from sklearn.mixture import GaussianMixture
@@ -20,6 +21,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skflow import CouplingFlowDensity, StructureSearchFlow, inspection, masks
 from skflow.inspection import (
+    ConditionalDisplay,
     DensityDisplay,
     LatentQQDisplay,
     MaskDisplay,
@@ -70,6 +72,9 @@ FROM_ESTIMATOR = {
         estimator, **kwargs
     ),
     "density": DensityDisplay.from_estimator,
+    "conditional": lambda estimator, X, **kwargs: ConditionalDisplay.from_estimator(
+        estimator, X, 0, X[:2], grid_resolution=9, **kwargs
+    ),
     "pairs": PairPlotDisplay.from_estimator,
     "quantiles": LatentQQDisplay.from_estimator,
     "latent PIT": PITDisplay.from_estimator,
@@ -429,3 +434,29 @@ def test_the_band_holds_calibrated_curves_and_no_other():
         half = display.ax_.patches[0].get_y() + display.ax_.patches[0].get_height()
         n_outside += display.distance_.max() > half
     assert 1 <= n_outside <= 11  # of 100 about 5 are expected; these are the 0.6 % tails
+
+
+# ---- a column given others
+
+
+def test_conditional_densities_integrate_to_one_and_are_of_the_rows(flow, table):
+    rows = np.array(table[:2], dtype=float)
+    rows[1, 1:] = np.nan  # nothing is given
+    display = ConditionalDisplay.from_estimator(flow, table, 0, rows, grid_resolution=50)
+    curves = np.vstack([display.density, display.marginal])
+    assert trapezoid(curves, display.x) == pytest.approx(1)
+    assert display.density[1] == pytest.approx(display.marginal)
+    changed = np.tile(rows[0], (50, 1))
+    changed[:, 0] = display.x
+    changed = type(table)(changed, columns=table.columns)
+    ratio = np.log(display.density[0]) - flow.score_samples(changed)
+    assert np.ptp(ratio) < 1e-6
+    assert display.labels[1] == "nothing"
+    assert len(display.lines_) == 2
+
+
+def test_rows_that_give_nothing_to_draw_are_refused(flow, table):
+    with pytest.raises(ValueError, match="rows has shape"):
+        ConditionalDisplay.from_estimator(flow, table, 0, np.zeros(4))
+    with pytest.raises(ValueError, match="features has 9"):
+        ConditionalDisplay.from_estimator(flow, table, 9, table[:1])

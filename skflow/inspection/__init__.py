@@ -9,6 +9,7 @@ Colours are from the set of Okabe and Ito (2008), which people with any colour v
 apart.
 """
 
+from ._conditional import ConditionalDisplay
 from ._curves import SearchHistoryDisplay, TrainingCurveDisplay
 from ._density import DensityDisplay
 from ._latent import LatentQQDisplay
@@ -18,6 +19,7 @@ from ._pit import PITDisplay
 from ._predictive import CoverageDisplay, PredictiveDensityDisplay, QuantileFanDisplay
 
 __all__ = [
+    "ConditionalDisplay",
     "CoverageDisplay",
     "DensityDisplay",
     "LatentQQDisplay",

@@ -117,7 +117,8 @@ class DensityDisplay:
             The features of the plane, by number or, with a data frame, by name.
         at : array-like of shape (n_features,) or None, default=None
             Point of the slice: values of the other features, where there are any. None is the
-            median of the rows of X.
+            median of the rows of X. With NaN for a feature, where the estimator takes that for
+            unknown, the density is integrated over it.
         grid_resolution : int, default=100
             Grid points in each direction.
         margin : float, default=0.15

@@ -1,0 +1,239 @@
+"""Gaps: marginals and conditionals of known densities, and imputation of real tables.
+
+    python examples/benchmarks/gaps.py --parts truth real --output gaps.csv --markdown gaps.md
+
+Truth: a flow is fitted to 20,000 rows of a density whose marginals and conditionals are known.
+Real: cells of whole tables are removed, imputers are fitted to the training rows with their gaps,
+and fill those of test rows; all columns are measured in standard deviations. Draws are compared
+with draws and points with points: of methods without draws there is only the latter. A line is
+appended to the CSV file as soon as it is known; an interrupted run goes on where it stopped.
+"""
+
+import argparse
+import os
+import platform
+import time
+import warnings
+from itertools import product
+
+import numpy as np
+from _gap_truths import TRUTHS
+from _results import ResultsFile
+from likelihood import processor
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
+from sklearn.ensemble import ExtraTreesRegressor
+from sklearn.experimental import enable_iterative_imputer  # noqa: F401
+from sklearn.impute import IterativeImputer, KNNImputer, SimpleImputer
+
+from skflow import CouplingFlowDensity, FlowImputer, datasets
+
+KEY = ["part", "dataset", "mechanism", "missing", "method", "seed"]
+MEASURES = {
+    "full_error": "mean absolute error of the log-density of whole rows, nats",
+    "marginal_error": "the same of the known columns, 50 questions",
+    "distance": "median Kolmogorov distance of 1000 conditional draws from the truth",
+    "rmse": "root mean squared error of the points",
+    "crps": "continuous ranked probability score of draws, mean over cells",
+    "energy": "energy score of draws, mean over rows with gaps",
+    "covered": "part of the cells within their 90 % intervals",
+    "seconds": "processor seconds",
+}
+FIELDS = [*KEY, *MEASURES, "error"]
+N_DRAWS, N_QUESTIONS, MOST_ROWS = 50, 50, 3000
+MECHANISMS = ("random", "dependent", "blocks")
+
+
+# ---- truth
+
+
+def measure_truth(name, tail_weight, seed):
+    truth, rng = TRUTHS[name], np.random.default_rng(seed)
+    X, test = truth.sample(20_000, rng), truth.sample(N_QUESTIONS, rng)
+    start = time.process_time()
+    flow = CouplingFlowDensity(tail_weight=tail_weight, random_state=seed).fit(X)
+    everything = np.ones(truth.d, dtype=bool)
+    exact = np.array([truth.log_prob(x, everything) for x in test])
+    full = np.abs(flow.score_samples(test) - exact).mean()
+    errors, distances = [], []
+    for x in test:
+        known, j = truth.question(rng)
+        row = np.where(known, x, np.nan)[None]
+        errors.append(abs(flow.score_samples(row)[0] - truth.log_prob(x, known)))
+        drawn = np.sort(flow.sample_given(row, 1000, random_state=seed)[0, j])
+        steps = np.arange(1001) / 1000
+        cumulative = truth.cdf(x, known, j)(drawn)
+        gaps = np.maximum(cumulative - steps[:-1], steps[1:] - cumulative)
+        distances.append(gaps.max())
+    return {
+        "full_error": full,
+        "marginal_error": np.mean(errors),
+        "distance": np.median(distances),
+        "seconds": time.process_time() - start,
+    }
+
+
+# ---- real tables
+
+
+def load(name, seed):
+    """Standardised training and test rows of a table."""
+    bundled = {"breast-cancer": load_breast_cancer, "diabetes": load_diabetes, "wine": load_wine}
+    load = bundled[name] if name in bundled else getattr(datasets, f"fetch_{name}")
+    X = load().data
+    rng = np.random.default_rng(seed)
+    X = rng.permutation(X)[:MOST_ROWS]
+    X = (X - X.mean(axis=0)) / X.std(axis=0)
+    return np.split(X, [int(0.7 * len(X))])
+
+
+def with_gaps(X, mechanism, part, rng):
+    """The rows with about that part of their cells unknown, but no row entirely."""
+    uniform = rng.uniform(size=X.shape)
+    if mechanism == "random":
+        gaps = uniform < part
+    elif mechanism == "dependent":  # the larger the first column, the more; that one is known
+        rank = X[:, :1].argsort(axis=0).argsort(axis=0) / len(X)
+        gaps = uniform < np.minimum(2 * part * rank, 0.95)
+        gaps[:, 0] = False
+    else:  # half of the columns at once, next to each other
+        n = max(1, X.shape[1] // 2)
+        start = rng.integers(X.shape[1] - n + 1, size=(len(X), 1))
+        place = np.arange(X.shape[1])
+        gaps = (rng.uniform(size=(len(X), 1)) < 2 * part) & (place >= start) & (place < start + n)
+    whole = gaps.all(axis=1)
+    gaps[whole, rng.integers(X.shape[1], size=whole.sum())] = False
+    return np.where(gaps, np.nan, X)
+
+
+def skflow_draws(train, test, seed):
+    imputer = FlowImputer(random_state=seed).fit(train)
+    draws = imputer.sample(test, N_DRAWS, random_state=seed)
+    return imputer.transform(test), draws
+
+
+def bayes_draws(train, test, seed):
+    point = IterativeImputer(random_state=seed).fit(train).transform(test)
+    draws = [
+        IterativeImputer(sample_posterior=True, random_state=seed + k).fit(train).transform(test)
+        for k in range(N_DRAWS)
+    ]
+    return point, np.stack(draws, axis=2)
+
+
+def point_of(make):
+    return lambda train, test, seed: (make(seed).fit(train).transform(test), None)
+
+
+def iterative_trees(seed):
+    trees = ExtraTreesRegressor(50, min_samples_leaf=3, random_state=seed)
+    return IterativeImputer(trees, max_iter=5, random_state=seed)
+
+
+METHODS = {
+    "skflow": skflow_draws,
+    "iterative ridge": bayes_draws,
+    "iterative trees": point_of(iterative_trees),
+    "neighbours": point_of(lambda seed: KNNImputer(n_neighbors=10)),
+    "mean": point_of(lambda seed: SimpleImputer()),
+}
+
+
+def measure_real(name, mechanism, part, method, seed):
+    train, test = load(name, seed)
+    rng = np.random.default_rng(seed + 1000)
+    gappy_train, gappy = (with_gaps(X, mechanism, part, rng) for X in (train, test))
+    start = time.process_time()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        point, draws = METHODS[method](gappy_train, gappy, seed)
+    found = {"seconds": time.process_time() - start}
+    gaps = np.isnan(gappy)
+    found["rmse"] = np.sqrt(np.mean((point - test)[gaps] ** 2))
+    if draws is None:
+        return found
+    cells, truth = np.sort(draws[gaps], axis=1), test[gaps]
+    n = cells.shape[1]
+    spread = (cells * (2 * np.arange(1, n + 1) - n - 1)).sum(axis=1) / (n * (n - 1))
+    found["crps"] = (np.abs(cells - truth[:, None]).mean(axis=1) - spread).mean()
+    low, high = np.quantile(cells, [0.05, 0.95], axis=1)
+    found["covered"] = ((low <= truth) & (truth <= high)).mean()
+    rows = gaps.any(axis=1)
+    away = np.linalg.norm(draws[rows] - test[rows][:, :, None], axis=1).mean(axis=1)
+    apart = np.linalg.norm(np.diff(draws[rows], axis=2), axis=1).mean(axis=1)
+    found["energy"] = (away - apart / 2).mean()
+    return found
+
+
+def measure(part, dataset, mechanism, missing, method, seed):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if part == "truth":
+            tail_weight = 0 if method == "skflow, flow alone" else "auto"
+            found = measure_truth(dataset, tail_weight, seed)
+        else:
+            found = measure_real(dataset, mechanism, missing, method, seed)
+    said = ", ".join(f"{name} {value:.3f}" for name, value in found.items())
+    return found, said
+
+
+def page(results, command):
+    """The results as Markdown."""
+    lines = [
+        "# Gaps: results",
+        "",
+        f"- Command: `{command}`",
+        f"- Machine: {processor()}, {os.cpu_count()} cores, Python {platform.python_version()}",
+        "",
+        *(f"- {name}: {text}" for name, text in MEASURES.items()),
+        "",
+    ]
+    for part, rows in results[results.error.isna()].groupby("part", sort=False):
+        names = [name for name in MEASURES if rows[name].notna().any()]
+        keys = ["dataset", "method"] if part == "truth" else KEY[1:5]
+        table = rows.groupby(keys, sort=False)[names].mean().round(3).reset_index()
+        counts = rows.groupby(keys, sort=False).size().to_numpy()
+        table["seeds"] = counts
+        lines += [f"## {part.capitalize()}", "", "| " + " | ".join(table.columns) + " |"]
+        lines += ["|" + "---|" * len(table.columns)]
+        for row in table.itertuples(index=False):
+            cells = ["" if value != value else str(value) for value in row]
+            lines.append("| " + " | ".join(cells) + " |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    add = parser.add_argument
+    add("--parts", nargs="+", choices=["truth", "real"], default=["truth", "real"])
+    add("--truths", nargs="+", choices=TRUTHS, default=list(TRUTHS))
+    add("--datasets", nargs="+", default=["magic", "turbine", "wine", "diabetes", "breast-cancer"])
+    add("--mechanisms", nargs="+", choices=MECHANISMS, default=MECHANISMS)
+    add("--missing", nargs="+", type=float, default=[0.1, 0.3, 0.5])
+    add("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    add("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    add("--output", default="gaps.csv")
+    add("--markdown")
+    args = parser.parse_args()
+    jobs = []
+    if "truth" in args.parts:
+        kinds = ["skflow", "skflow, flow alone"]
+        jobs += product(["truth"], args.truths, ["none"], [0.0], kinds, args.seeds)
+    if "real" in args.parts:
+        jobs += product(
+            ["real"], args.datasets, args.mechanisms, args.missing, args.methods, args.seeds
+        )
+    results = ResultsFile(args.output, KEY, FIELDS)
+    results.complete(jobs, measure)
+    if args.markdown:
+        command = "python examples/benchmarks/gaps.py " + " ".join(
+            f"--{name} {' '.join(map(str, values))}"
+            for name, values in vars(args).items()
+            if isinstance(values, list | tuple)
+        )
+        with open(args.markdown, "w") as file:
+            file.write(page(results.read(), command))
+
+
+if __name__ == "__main__":
+    main()
