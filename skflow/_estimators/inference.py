@@ -232,6 +232,13 @@ class FittedDensity(
         >>> bool(5 < drawn[0, 2].mean() < 6.5)
         True
         """
+        check_is_fitted(self)
+        if self._kinds is not None:
+            raise ValueError(
+                "sample_given needs a table whose columns are all real: gaps beside categories, or "
+                "values that many rows share, are not filled yet. Leave such columns out (or set "
+                "spikes=False), or give categories to FlowRegressor as features."
+            )
         X = self._checked(X, allow_nan=True)
         check_count("n_samples", n_samples)
         drawn, ess = sample_given(self._density, X, n_samples, checked_state(random_state))
