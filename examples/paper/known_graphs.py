@@ -235,7 +235,14 @@ def draw(results, path):
         ax.set_title(name, loc="left", fontsize=10)
         ax.spines[["top", "right"]].set_visible(False)
     axes[0].set_ylabel("nats a row behind the truth")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="lower center", ncols=8, frameon=False)
+    figure.legend(
+        *axes[0].get_legend_handles_labels(),
+        loc="lower center",
+        ncols=8,
+        frameon=False,
+        fontsize=8,
+        columnspacing=1,
+    )
     figure.tight_layout(rect=(0, 0.08, 1, 1))
     figure.savefig(path)
 
