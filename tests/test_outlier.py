@@ -290,6 +290,14 @@ def test_default_is_four_resolutions(several):
     assert np.mean(several.pvalue(rows) <= 0.1) < 0.1 + 0.1
 
 
+@pytest.mark.parametrize("size", [1e-3, 1.0])
+def test_any_finite_row_has_a_score(size):
+    detector = FlowOutlierDetector(random_state=0).fit(size * correlated(60))
+    far = np.vstack([np.full(5, 1e306), np.full(5, -1e308), [0, 0, 0, 0, 1e200]])
+    assert (detector.score_samples(far) < -1e6).all()
+    assert (detector.pvalue(far) == detector.pvalue(far).min()).all()
+
+
 def test_each_resolution_sees_outliers_of_its_own(several):
     broken = np.tile([[1.0, 1.0, 1.0, 1.0, -1.5]], (3, 1))  # the last should be 1
     far = np.full((3, 5), [6.0, 6.0, 6.0, 6.0, 36.0])

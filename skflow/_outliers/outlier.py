@@ -272,6 +272,7 @@ class FlowOutlierDetector(PlainState, RowsMixin, ConformalMixin, OutlierMixin, _
 
     def _rarities(self, X):
         """Logarithms ``(n_densities, n)`` of how rare the rows are at each resolution."""
+        X = self._within_reach(X)
         return np.array(
             [log_rarity(self._score_by(name, X), r) for name, r in self.reference_scores_.items()]
         )

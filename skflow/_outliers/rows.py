@@ -7,15 +7,24 @@ from .._kinds.categories import find_categories
 from .._kinds.kinds import fit_kinds
 
 
+#: Rows beyond so many ranges of a column count as so far away.
+FARTHEST = 1e9
+
+
 class RowsMixin:
     """Reads tables: inside the detector a category is its code."""
 
     def _read(self, X):
-        """The table of a fit as an array ``(n, d)``; sets ``_kinds``."""
+        """The table of a fit as an array ``(n, d)``; sets ``_kinds`` and ``_reach``."""
         categories = find_categories(X, "from_dtype")
         X = self._numbers(X, categories, ensure_min_samples=2)
         self._kinds = fit_kinds(X, categories)
+        self._reach = _reach(X)
         return X
+
+    def _within_reach(self, X):
+        """The rows without values so far away that not every density can compute with them."""
+        return np.clip(X, *self._reach)
 
     def _numbers(self, X, categories, **options):
         X = X if categories is None else categories.encode(X)
@@ -45,3 +54,12 @@ class RowsMixin:
         real = slice(None) if self._kinds is None else self._kinds.real_columns
         names = getattr(self, "feature_names_in_", None)
         return real, names if names is None else names[real]
+
+
+def _reach(X):
+    """Lowest and highest values ``(2, d)`` that densities are asked about."""
+    lowest, highest = (np.nan_to_num(end.reduce(X, axis=0)) for end in (np.fmin, np.fmax))
+    with np.errstate(over="ignore"):
+        width = highest - lowest
+        width[width == 0] = np.maximum(1.0, np.abs(lowest))[width == 0]
+        return np.array([lowest - FARTHEST * width, highest + FARTHEST * width])
