@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import partial
 from numbers import Real
 from typing import TYPE_CHECKING, Any
@@ -14,11 +15,12 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import _BaseComposition
 
 from .._estimators.saving import PlainState
-from .._support.checks import check_count, check_finite, check_part
+from .._support.checks import check_count, check_part
 from .._support.runtime import atomic, sheltered
 from .._support.streams import seeded
 from .._support.typing import ArrayLike, RandomState
 from .conformal import ConformalMixin, selected
+from .gaps import GapsMixin
 from .reasons import explain_rows, make_report, values_to_try
 from .resolutions import (
     check_pairs,
@@ -35,7 +37,9 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class FlowOutlierDetector(PlainState, RowsMixin, ConformalMixin, OutlierMixin, _BaseComposition):
+class FlowOutlierDetector(
+    PlainState, GapsMixin, RowsMixin, ConformalMixin, OutlierMixin, _BaseComposition
+):
     """Detection of outliers as rows that are unusual, with p-values and reasons.
 
     ``fit`` sets a part of the rows aside, fits densities to the others, and scores those set aside.
@@ -190,6 +194,7 @@ class FlowOutlierDetector(PlainState, RowsMixin, ConformalMixin, OutlierMixin, _
         calibration_scores = np.sort(scores[held_out])
         self.offset_ = self._threshold(scores, calibration_scores)
         self.calibration_scores_ = calibration_scores
+        self._rows_aside = X[held_out]
         self._tried = values_to_try(X)
         return self
 
@@ -233,26 +238,7 @@ class FlowOutlierDetector(PlainState, RowsMixin, ConformalMixin, OutlierMixin, _
             scores = [self._score(density, X[rows]) for density, rows in zip(fitted, held_out)]
             self.reference_scores_[name] = np.sort(np.concatenate(scores))
 
-    def _given(self):
-        """The densities as they were given; none for the default."""
-        if isinstance(self.density, list):
-            return [pair[-1] for pair in self.density if isinstance(pair, tuple)]
-        return [] if self.density is None else [self.density]
-
-    def _takes_gaps(self):
-        flows = any(hasattr(density, "sample_given") for density in self._given())
-        return self.density is not None and not flows
-
-    def _check_gaps(self, X):
-        if not self._takes_gaps():
-            check_finite(X, getattr(self, "feature_names_in_", None))
-
     # ---- inference
-
-    def _checked(self, X):
-        X = super()._checked(X)
-        self._check_gaps(X)
-        return X
 
     def _score(self, density, X):
         """Scores of rows by a single fitted density, which have to be numbers."""
@@ -277,7 +263,7 @@ class FlowOutlierDetector(PlainState, RowsMixin, ConformalMixin, OutlierMixin, _
             [log_rarity(self._score_by(name, X), r) for name, r in self.reference_scores_.items()]
         )
 
-    def _scores(self, X):
+    def _whole_scores(self, X):
         if not self.reference_scores_:
             return self._score_by("density", X)
         return harmonic_mean(self._rarities(X))
@@ -289,6 +275,8 @@ class FlowOutlierDetector(PlainState, RowsMixin, ConformalMixin, OutlierMixin, _
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+            Where a flow is among the densities, as in the default, NaN means unknown: the row is
+            ranked by its known columns among the rows set aside, in which the same gaps are made.
 
         Returns
         -------
@@ -342,7 +330,10 @@ class FlowOutlierDetector(PlainState, RowsMixin, ConformalMixin, OutlierMixin, _
         """Contributions and intervals of usual values, by the first density."""
         score = partial(self._score_by, next(iter(self.densities_)))
         kinds = {} if self._kinds is None else self._kinds.atoms()
-        return explain_rows(score, X, self._tried, coverage, **kinds)
+        with warnings.catch_warnings():
+            # values far away are tried on purpose, where conditionals of rows with gaps are rough
+            warnings.filterwarnings("ignore", "The unknown cells")
+            return explain_rows(score, X, self._tried, coverage, **kinds)
 
     @sheltered
     def report(
@@ -400,8 +391,8 @@ class FlowOutlierDetector(PlainState, RowsMixin, ConformalMixin, OutlierMixin, _
         rows = order[:n] if fdr is None else order[selected(pvalues, fdr)[order]]
         columns = {"score": scores[rows], "pvalue": pvalues[rows]}
         if self.reference_scores_:
-            by_density = dict(zip(self.reference_scores_, self._rarities(X[rows])))
-            found = np.array(list(by_density))[np.argmin(list(by_density.values()), axis=0)]
+            by_density = self._scores_by_density(X[rows], scores[rows])
+            found = np.array(list(by_density))[np.nanargmin(list(by_density.values()), axis=0)]
             columns |= {"density": found}
             columns |= {f"score_{name}": rarity for name, rarity in by_density.items()}
         table = pandas.DataFrame(columns, index=rows if index is None else index[rows])

@@ -233,6 +233,7 @@ def explain_rows(score, X, tried, coverage=None, categories=(), spikes=None):
             usual.append(found.quantiles([0.5 - coverage / 2, 0.5 + coverage / 2]))
     # no density whatever the column is: nothing is gained
     nats = np.nan_to_num(np.transpose(nats), nan=0.0, posinf=np.inf, neginf=-np.inf)
+    nats = np.where(np.isnan(X), 0.0, nats)  # what is not known is no reason
     return nats, None if coverage is None else np.stack(usual, axis=1)
 
 
