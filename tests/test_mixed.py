@@ -175,6 +175,7 @@ def test_reasons_do_not_depend_on_units(detector):
     np.testing.assert_allclose(nats[:, 1], metres[:, 1], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_default_detector_takes_a_frame_with_categories():
     frame = mixed_table(200)
     detector = FlowOutlierDetector(random_state=0).fit(frame)

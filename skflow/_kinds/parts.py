@@ -47,7 +47,8 @@ def filled(real):
 class NumbersAlone:
     """A table of which all columns are real: nothing is given."""
 
-    context, given, n_given, flow_config = None, (), 0, {}
+    context, given, n_given = None, (), 0
+    flow_config: dict[str, int] = {}
     fit = staticmethod(fit_components)
 
     def __init__(self, X):

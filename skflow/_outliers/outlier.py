@@ -398,7 +398,8 @@ class FlowOutlierDetector(
         table = pandas.DataFrame(columns, index=rows if index is None else index[rows])
         names = getattr(self, "feature_names_in_", [f"x{j}" for j in range(X.shape[1])])
         values = {} if self._categories() is None else self._categories().values
-        return make_report(table, X[rows], names, *self._reasons(X[rows], coverage), values)
+        nats, usual = self._reasons(X[rows], coverage)
+        return make_report(table, X[rows], names, nats, usual, values)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Parameters, with those of the densities as ``density__...`` or ``<name>__...``.

@@ -50,7 +50,7 @@ class Conditional:
 
     values: np.ndarray
     scores: np.ndarray
-    atoms: np.ndarray = None
+    atoms: np.ndarray | None = None
 
     def __post_init__(self):
         if self.atoms is None:
