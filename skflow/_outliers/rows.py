@@ -6,7 +6,6 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from .._kinds.categories import find_categories
 from .._kinds.kinds import fit_kinds
 
-
 #: Rows beyond so many ranges of a column count as so far away.
 FARTHEST = 1e9
 
