@@ -179,8 +179,6 @@ def measure(part, dataset, mechanism, missing, method, seed):
 def page(results, command):
     """The results as Markdown."""
     lines = [
-        "# Gaps: results",
-        "",
         f"- Command: `{command}`",
         f"- Machine: {processor()}, {os.cpu_count()} cores, Python {platform.python_version()}",
         "",
@@ -193,7 +191,7 @@ def page(results, command):
         table = rows.groupby(keys, sort=False)[names].mean().round(3).reset_index()
         counts = rows.groupby(keys, sort=False).size().to_numpy()
         table["seeds"] = counts
-        lines += [f"## {part.capitalize()}", "", "| " + " | ".join(table.columns) + " |"]
+        lines += [f"### {part.capitalize()}", "", "| " + " | ".join(table.columns) + " |"]
         lines += ["|" + "---|" * len(table.columns)]
         for row in table.itertuples(index=False):
             cells = ["" if value != value else str(value) for value in row]
