@@ -17,7 +17,13 @@ from collections import Counter
 
 import numpy as np
 
-from skflow import CouplingFlowDensity, FlowOutlierDetector, StructureSearchFlow, masks
+from skflow import (
+    CouplingFlowDensity,
+    FlowOutlierDetector,
+    FlowRegressor,
+    StructureSearchFlow,
+    masks,
+)
 
 
 def normal(rng, n):
@@ -130,6 +136,9 @@ def draw_estimator(rng):
     if which < 0.1:
         params.pop("mask_layout", None)
         return StructureSearchFlow(n_search_iter=3, n_candidate_steps=2, **params, **some(SEARCH))
+    if which > 0.95:
+        known = FlowRegressor().get_params()
+        return FlowRegressor(**{name: value for name, value in params.items() if name in known})
     flow = CouplingFlowDensity(**params)
     return FlowOutlierDetector(flow, random_state=0) if which < 0.25 else flow
 
@@ -155,6 +164,7 @@ class Case:
         self.estimator = draw_estimator(rng)
         self.dtype, self.container = str(rng.choice(DTYPES)), str(rng.choice(CONTAINERS))
         self.X = as_given(values, self.dtype, self.container)
+        self.y = values[:, -1]  # of a regressor; it may be among the features, too
         self.weights = draw_weights(rng, len(values))
         self.number = number
 
@@ -183,8 +193,26 @@ class Case:
             finding = f"leaked {leaked[0]}"
         return outcome, finding
 
+    def _check_regressor(self):
+        X, y = self.X, self.y
+        regressor = self.estimator.fit(X, y, sample_weight=self.weights)
+        answers = {
+            "densities": regressor.score_samples(X, y),
+            "means": regressor.predict(X),
+            "quantiles": regressor.predict_quantiles(X, [0.01, 0.5]),
+            "draws": regressor.sample_y(X, 3),
+            "probabilities": regressor.cdf(X, y),
+        }
+        for name, values in answers.items():
+            if not np.isfinite(values).all():
+                return f"{name} are not finite: {values[~np.isfinite(values)][:3]}"
+        again = pickle.loads(pickle.dumps(regressor)).score_samples(X, y)
+        return "saving changes scores" if (again != answers["densities"]).any() else None
+
     def _check(self):
         X, estimator = self.X, self.estimator
+        if isinstance(estimator, FlowRegressor):
+            return self._check_regressor()
         if isinstance(estimator, FlowOutlierDetector):
             estimator.fit(X)
         else:

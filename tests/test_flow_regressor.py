@@ -48,7 +48,7 @@ VARIANTS = {
     "affine": {"coupling": "affine"},
     "bounds": {"bounds": (-5, None)},
     "mean": {"mean_estimator": LinearRegression()},
-    "not calibrated": {"calibrate": False},
+    "not calibrated": {"calibration_fraction": None},
     "noise": {"noise": 0.1, "context_noise": 0.1},
 }
 
@@ -183,7 +183,7 @@ def test_intervals_cover_what_they_promise(coverage):
     shares = []
     for seed in range(20):
         X, y = table(120, seed)
-        regressor = clone(bad).set_params(validation_fraction=0.4, random_state=seed).fit(X, y)
+        regressor = clone(bad).set_params(calibration_fraction=0.4, random_state=seed).fit(X, y)
         new, truth = table(400, 100 + seed)
         low, high = regressor.predict_interval(new, coverage).T
         shares.append(np.mean((low <= truth) & (truth <= high)))
@@ -192,7 +192,7 @@ def test_intervals_cover_what_they_promise(coverage):
 
 
 def test_intervals_without_calibration_are_quantiles():
-    regressor = FlowRegressor(calibrate=False, **QUICK).fit(X, Y1)
+    regressor = FlowRegressor(calibration_fraction=None, **QUICK).fit(X, Y1)
     intervals = regressor.predict_interval(X, 0.8)
     np.testing.assert_allclose(intervals, regressor.predict_quantiles(X, [0.1, 0.9]))
 
@@ -299,6 +299,26 @@ def test_within_scikit_learn():
     assert pipeline.fit(X, Y1).score(X, Y1) > 0.2
     logs = TransformedTargetRegressor(FlowRegressor(**QUICK), func=np.exp, inverse_func=np.log)
     assert logs.fit(X, Y1).predict(X).shape == (400,)
+
+
+def test_targets_near_the_largest_number():
+    regressor = FlowRegressor(**QUICK).fit(X * 1e300, 1e300 * Y1)
+    for answer in (*regressor.predict(X, return_std=True), regressor.predict_interval(X)):
+        assert np.isfinite(answer).all()
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_frames(library):
+    frames = pytest.importorskip(library)
+    frame = frames.DataFrame({"a": X[:, 0], "b": X[:, 1]})
+    regressor = FlowRegressor(**QUICK).fit(frame, frames.Series(Y1))
+    plain = FlowRegressor(**QUICK).fit(X, Y1)
+    assert list(regressor.feature_names_in_) == ["a", "b"]
+    np.testing.assert_allclose(regressor.predict(frame), plain.predict(X), rtol=1e-6)
+    scores = regressor.score_samples(frame, frames.Series(Y1))
+    np.testing.assert_allclose(scores, plain.score_samples(X, Y1), rtol=1e-6)
+    both = frames.DataFrame({"one": Y2[:, 0], "two": Y2[:, 1]})
+    assert FlowRegressor(**QUICK).fit(frame, both).predict(frame).shape == (400, 2)
 
 
 def test_same_seed_same_answers():

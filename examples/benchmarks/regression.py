@@ -116,6 +116,7 @@ def page(results):
 
 def coverage(results):
     """How many test rows of all tables and splits lie within their 90 % intervals."""
+    results = results.dropna(subset=["covered"])
     covered = results.covered * results.n_test
     sums = covered.groupby(results.method).sum() / results.groupby("method").n_test.sum()
     listed = ", ".join(

@@ -1,4 +1,4 @@
-"""Split conformal prediction: held-out rows say how wide intervals have to be."""
+"""Split conformal prediction: rows set aside say how wide intervals have to be."""
 
 from dataclasses import dataclass
 
@@ -36,8 +36,8 @@ class Calibration:
         if (place == len(self.scores)).any():
             raise ValueError(
                 f"coverage={coverage} is more than the {len(self.scores)} rows can tell that fit "
-                f"held out: at most {self.reached[-1].min():.3f}. Lower coverage, raise "
-                "validation_fraction, or set calibrate=False for intervals that are not calibrated."
+                f"set aside: at most {self.reached[-1].min():.3f}. Lower coverage, raise "
+                "calibration_fraction, or set it to None for intervals that are not calibrated."
             )
         widths = np.take_along_axis(self.scores, place[None], axis=0)[0]
         return np.clip(widths, 1e-12, 0.5 - 1e-12)  # the median's own, or no end at all

@@ -25,6 +25,8 @@ from .one_target import OneTarget
 #: Latent places of the integrals over one target: the trapezoidal rule, which is exact to many
 #: digits for smooth functions times the normal density.
 _GRID = np.linspace(-8, 8, 41)
+#: Means of farther targets are not told from it.
+_LARGEST = np.finfo(float).max / 4
 #: Quasi-random draws of each member for several targets, a power of 2.
 _N_DRAWS = 256
 
@@ -184,9 +186,12 @@ def latent_nodes(n_targets, dof):
 
 
 def _moments(Y, weight):
+    Y = np.clip(Y, -_LARGEST, _LARGEST)
     mean = np.einsum("nmd,m->nd", Y, weight)
-    variance = np.einsum("nmd,m->nd", (Y - mean[:, None]) ** 2, weight)
-    return np.stack([mean, np.sqrt(variance)], axis=1)
+    distance = np.abs(Y - mean[:, None])
+    most = np.maximum(distance.max(axis=1), np.finfo(float).tiny)  # so that no square overflows
+    variance = np.einsum("nmd,m->nd", (distance / most[:, None]) ** 2, weight)
+    return np.stack([mean, most * np.sqrt(variance)], axis=1)
 
 
 def _marginal_cdf(nodes, weight, Y):

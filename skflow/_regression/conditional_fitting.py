@@ -156,7 +156,7 @@ def _held_out_scores(flow, data):
 
 
 def fit_mixture(trained, columns, weight, device="cpu"):
-    """The flows that are kept and a guard, mixed by EM on the held-out rows, as a density.
+    """The flows that are kept and a guard, mixed by EM on the validation rows, as a density.
 
     Members share evenly what a variant has, and it is their mean that is judged, as it is a mean
     that is served. A variant with a small part is left out.

@@ -121,12 +121,11 @@ class DistributionRegressor(PlainState, CallbackSupportMixin, RegressorMixin, Ba
         """Intervals that hold a target with a given probability.
 
         They reach from the quantile at ``1/2 - q`` to that at ``1/2 + q``. Calibrated, ``q`` is
-        such that the intervals of as many of the rows that ``fit`` held out hold their target:
+        such that the intervals of as many of the rows that ``fit`` set aside hold their target:
         split conformal prediction with the distribution function as the score [1]_. A new row
-        that is exchangeable with these lies within its interval with the given probability,
-        however good the density is. As these rows have also stopped the trainings and chosen
-        the weights of a few flows, that holds nearly, not to the letter. With
-        ``calibrate=False``, ``q`` is ``coverage / 2``.
+        that is exchangeable with these lies within its interval with at least the given
+        probability, however good the density is. With ``calibration_fraction=None``, ``q`` is
+        ``coverage / 2``.
 
         Parameters
         ----------
@@ -142,7 +141,7 @@ class DistributionRegressor(PlainState, CallbackSupportMixin, RegressorMixin, Ba
         Raises
         ------
         ValueError
-            If ``coverage`` is not between 0 and 1, or more than the held-out rows can tell.
+            If ``coverage`` is not between 0 and 1, or more than the rows set aside can tell.
 
         References
         ----------

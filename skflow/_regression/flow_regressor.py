@@ -7,6 +7,7 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from sklearn.base import _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
@@ -16,7 +17,7 @@ from .._densities.bounds import check_bounds
 from .._densities.columns import constant_columns, fit_columns
 from .._densities.weights import at, effective_rows, weighted_rows
 from .._estimators.base import BaseFlowDensity
-from .._flows.training_data import split_rows, training_data
+from .._flows.training_data import training_data
 from .._kinds.categories import find_categories
 from .._support.callbacks import FitProgress
 from .._support.device import check_device
@@ -88,9 +89,9 @@ default="derived"
         flows: where trees, say, have a better mean than networks. "auto" is gradient boosting, 300
         trees of depth 4. In ``fit`` every row gets a prediction of a regressor that has not seen it
         (five folds). A regressor is cloned, and sees features and targets in standardised units.
-    calibrate : bool, default=True
-        Whether ``predict_interval`` goes by the rows that were held out. Otherwise intervals are
-        those of the density.
+    calibration_fraction : float or None, default=0.1
+        Part of the rows set aside to calibrate ``predict_interval``; nothing else sees them. None
+        has more rows to fit to, and intervals are those of the density.
     solver : {"adam", "sgd"}, default="adam"
         As in ``CouplingFlowDensity``, as are the following.
     learning_rate : {"one_cycle", "cyclic", "constant"}, default="one_cycle"
@@ -105,8 +106,8 @@ default="derived"
     max_iter : "auto" or float, default="auto"
         Number of epochs. "auto" makes about 5000 steps, but 10 to 120 epochs.
     validation_fraction : float, default=0.1
-        Part of the rows that is held out. They stop the trainings, choose what the density is mixed
-        of and calibrate its intervals.
+        Part of the other rows that is held out. They stop the trainings and choose what the density
+        is mixed of.
     n_iter_no_change : "auto", int or None, default="auto"
         Patience in epochs. "auto" is 0.6 times ``max_iter``; None always trains to the end.
     tol : float, default=0.0
@@ -176,7 +177,7 @@ default="derived"
         "noise": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "context_noise": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "mean_estimator": [HasMethods(["fit", "predict"]), StrOptions({"auto"}), None],
-        "calibrate": ["boolean"],
+        "calibration_fraction": [Interval(Real, 0, 1, closed="neither"), None],
     }
 
     early_stopping = True  # no parameter: held-out rows also choose the noise and the weights
@@ -197,7 +198,7 @@ default="derived"
         context_noise: float | str = "auto",
         n_estimators: int = 5,
         mean_estimator: Any = "auto",
-        calibrate: bool = True,
+        calibration_fraction: float | None = 0.1,
         solver: str = "adam",
         learning_rate: str = "one_cycle",
         learning_rate_init: float | str = "auto",
@@ -224,7 +225,7 @@ default="derived"
         self.context_noise = context_noise
         self.n_estimators = n_estimators
         self.mean_estimator = mean_estimator
-        self.calibrate = calibrate
+        self.calibration_fraction = calibration_fraction
         self.solver = solver
         self.learning_rate = learning_rate
         self.learning_rate_init = learning_rate_init
@@ -270,9 +271,9 @@ default="derived"
         """
         self._categories = find_categories(X, "from_dtype")
         X = self._encoded(X)
-        X, y = validate_data(
-            self, X, y, dtype=np.float64, multi_output=True, y_numeric=True, ensure_min_samples=2
-        )
+        options = dict(multi_output=True, y_numeric=True, ensure_min_samples=2)
+        with np.errstate(invalid="ignore"):  # a sum of infinities of both signs
+            X, y = validate_data(self, X, y, dtype=np.float64, **options)
         Y = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
         rows, weight = weighted_rows(np.hstack([X, Y]), sample_weight)
         X, Y = rows[:, : X.shape[1]], rows[:, X.shape[1] :]
@@ -287,42 +288,45 @@ default="derived"
         table, X = X, self._numbers(X)
         self._context = fit_context(X, weight)
         C, n_mean = self._context.forward(X), 0
-        rows, held_out = self._split(len(U), streams)
+        rows, held_out, aside = self._split(len(U), streams)
         if self.mean_estimator is not None:
             self.mean_estimator_, predicted = fit_out_of_fold(
-                self.mean_estimator, C, U, weight, streams("mean"), rows[0].numpy()
+                self.mean_estimator, C, U, weight, streams("mean"), rows
             )
             C, n_mean = np.hstack([C, predicted]), Y.shape[1]
-        splits = (part.repeat(self.n_estimators, 1) for part in (rows, held_out))
+        splits = (torch.from_numpy(part).repeat(self.n_estimators, 1) for part in (rows, held_out))
         data = training_data(U, weight, device, splits, context=C)
         progress = FitProgress(self, self._written(table), Y)
         n_effective = effective_rows(weight, len(U))
         trained = train_members(self, data, n_effective, streams, progress, log_det, n_mean)
         progress.close()
-        self._density = density = fit_mixture(trained, columns, weight, self.device)
+        self._density = fit_mixture(trained, columns, weight, self.device)
         self._calibration = None
-        if self.calibrate:
-            held_out = held_out[0].numpy()
-            cdf = density.marginal_cdf(C[held_out], columns.inverse(U[held_out]))
-            self._calibration = Calibration.of(np.abs(cdf - 0.5), at(weight, held_out))
-        self.guard_weight_ = float(density.weights[-1])
+        if len(aside):
+            cdf = self._density.marginal_cdf(C[aside], columns.inverse(U[aside]))
+            self._calibration = Calibration.of(np.abs(cdf - 0.5), at(weight, aside))
+        self.guard_weight_ = float(self._density.weights[-1])
         self.n_iter_ = trained.n_epochs
-        self.n_parameters_ = density.flow.n_models * density.flow.n_parameters
+        self.n_parameters_ = self._density.flow.n_models * self._density.flow.n_parameters
         return self
 
     def _split(self, n_rows, streams):
-        """Rows to train on and rows to hold out, each ``(1, m)``; for all members the same.
+        """Rows to train on, to choose by, and to calibrate with: index arrays.
 
-        They are judged together, as they are served.
+        They are the same for all members, which are judged together, as they are served.
         """
-        n_held_out = int(np.ceil(self.validation_fraction * n_rows))
-        if n_rows - n_held_out < 3:
+        n_aside = int(np.ceil((self.calibration_fraction or 0) * n_rows))
+        n_held_out = int(np.ceil(self.validation_fraction * (n_rows - n_aside)))
+        if n_rows - n_aside - n_held_out < 3:
             raise ValueError(
-                f"validation_fraction={self.validation_fraction} holds {n_held_out} of "
-                f"n_samples={n_rows} rows (of positive weight) out, which leaves fewer than 3 to "
-                "fit to. Give more rows, or lower validation_fraction."
+                f"calibration_fraction={self.calibration_fraction} and validation_fraction="
+                f"{self.validation_fraction} set {n_aside + n_held_out} of n_samples={n_rows} rows "
+                "(of positive weight) aside, which leaves fewer than 3 to fit to. Give more rows, "
+                "or lower them."
             )
-        return split_rows(n_rows, 1, self.validation_fraction, streams)
+        order = streams("split").permutation(n_rows)
+        aside, held_out, rows = np.split(order, [n_aside, n_aside + n_held_out])
+        return rows, held_out, aside
 
 
 def check_targets(Y):
