@@ -4,7 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from skflow import CouplingFlowDensity, FlowOutlierDetector, StructureSearchFlow
+from skflow import (
+    CouplingFlowDensity,
+    FlowOutlierDetector,
+    StructureSearchFlow,
+)
 
 X = np.random.RandomState(0).standard_normal((40, 3))
 
@@ -37,6 +41,12 @@ def test_text_in_an_array_is_named():
     assert np.isfinite(flow(categorical_features=[2]).fit(table).score(table))
 
 
+def test_the_detector_names_dates():
+    frame = pd.DataFrame(X.copy(), columns=list("abc")).assign(d=pd.Timestamp("2020-01-01"))
+    with pytest.raises((ValueError, TypeError), match="Column 'd' of X holds no numbers"):
+        FlowOutlierDetector().fit(frame)
+
+
 def test_a_missing_category_is_located():
     frame = pd.DataFrame(X.copy(), columns=list("abc"))
     frame["d"] = [None, "v"] * 20
@@ -49,7 +59,7 @@ def test_what_is_not_finite_is_located(value, called):
     frame = pd.DataFrame(X.copy(), columns=list("abc"))
     model = flow().fit(frame)
     frame.loc[[1, 5], "b"] = value
-    calls = [FlowOutlierDetector().fit] if np.isnan(value) else [flow().fit, model.transform]
+    calls = [] if np.isnan(value) else [FlowOutlierDetector().fit, flow().fit, model.transform]
     for call in calls:
         with pytest.raises(ValueError, match=f"X contains {called} in 2 of 40 rows, in column 'b'"):
             call(frame)

@@ -50,8 +50,12 @@ def test_whole_rows_are_scored_as_without_gaps_beside_them(detector):
     assert detector.score_samples(X)[1::2] == pytest.approx(scores[1::2])
 
 
-def test_gaps_in_fit_are_refused():
+def test_rows_of_the_fit_with_gaps_are_left_out():
     X = rows(40)
-    X[3, 1] = np.nan
-    with pytest.raises(ValueError, match="Input X contains NaN in 1 of 40 rows"):
-        FlowOutlierDetector(FLOW).fit(X)
+    whole = FlowOutlierDetector(FLOW, random_state=0).fit(X)
+    gappy = np.vstack([X, [[np.nan] * X.shape[1]]])
+    with pytest.warns(UserWarning, match="1 of 41 rows have gaps and are left out"):
+        detector = FlowOutlierDetector(FLOW, random_state=0).fit(gappy)
+    np.testing.assert_array_equal(detector.calibration_scores_, whole.calibration_scores_)
+    with pytest.raises(ValueError, match="X has 1 rows without NaN"):
+        FlowOutlierDetector(FLOW).fit(gappy[-2:])

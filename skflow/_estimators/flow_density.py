@@ -210,7 +210,7 @@ default="derived"
     (3, 4)
     """
 
-    _quick = {**BaseFlowDensity._quick, "mask_layout": "derived"}
+    _quick: dict = {**BaseFlowDensity._quick, "mask_layout": "derived"}
 
     _parameter_constraints = {
         **BaseFlowDensity._parameter_constraints,

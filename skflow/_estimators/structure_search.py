@@ -95,7 +95,12 @@ loss_curve_, validation_scores_, n_parameters_, n_features_in_, feature_names_in
     (2, 4)
     """
 
-    _quick = {**BaseFlowDensity._quick, "n_search_iter": 1, "n_finalists": 1, "checkpoint": None}
+    _quick: dict = {
+        **BaseFlowDensity._quick,
+        "n_search_iter": 1,
+        "n_finalists": 1,
+        "checkpoint": None,
+    }
 
     _parameter_constraints = {
         **BaseFlowDensity._parameter_constraints,

@@ -204,7 +204,7 @@ class FlowImputer(PlainState, TransformerMixin, BaseEstimator):
         if rows.any():
             n_draws = 1 if self.strategy == "draw" else self.n_draws
             drawn = self._draw(filled[rows], n_draws, np.random.RandomState(self._seed))
-            point = {"mean": np.mean, "median": np.median, "draw": np.mean}[self.strategy]
+            point = np.median if self.strategy == "median" else np.mean
             filled[rows] = np.where(gaps[rows], self._to_grid(point(drawn, axis=2)), filled[rows])
         return self._with_indicator(self._with_empty(filled), X)
 

@@ -145,7 +145,8 @@ def find_categories(X, categorical_features):
         selected = np.array([many.get(j, False) for j in range(_n_columns(X))])
         raise ValueError(
             f"Column {name_columns(selected, names)} of X has more categories than a fifth of the "
-            f"{n_rows} rows. Leave out names and numbers of rows, or join rare categories."
+            f"{n_rows} rows. Leave out names and numbers of rows, join rare categories, or "
+            "give dates as the days since one of them."
         )
     if names is None:
         return Categories(values, [], None, [], [])

@@ -10,6 +10,7 @@ import numpy as np
 
 from .._gaps.patterns import patterns
 from .._support.checks import check_finite
+from .._support.warnings import warn
 from .conformal import just_below
 
 
@@ -27,9 +28,23 @@ class GapsMixin:
         flows = any(hasattr(density, "sample_given") for density in self._given())
         return self.density is not None and not flows
 
-    def _check_gaps(self, X):
-        if not self._takes_gaps():
-            check_finite(X, getattr(self, "feature_names_in_", None))
+    def _without_gaps(self, X):
+        """The rows of a fit: those without gaps, unless gaps are up to the densities."""
+        if self._takes_gaps():
+            return X
+        check_finite(X, getattr(self, "feature_names_in_", None), allow_nan=True)
+        whole = ~np.isnan(X).any(axis=1)
+        if whole.sum() < 2:
+            raise ValueError(
+                f"X has {whole.sum()} rows without NaN, but a detector is fitted to such rows, at "
+                "least 2. Fill the gaps in before (FlowImputer), or leave columns out."
+            )
+        if not whole.all():
+            warn(
+                f"{(~whole).sum()} of {len(X)} rows have gaps and are left out of the fit. If gaps "
+                "are more frequent in unusual rows, fill them in before (FlowImputer)."
+            )
+        return X[whole]
 
     def _gaps(self, X):
         """Which rows have gaps that are ours to deal with."""

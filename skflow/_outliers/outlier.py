@@ -167,7 +167,8 @@ class FlowOutlierDetector(
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows, of which most are ordinary. Outliers among them make p-values larger.
+            Rows, of which most are ordinary. Outliers among them make p-values larger. Where a flow
+            is among the densities, as in the default, rows with NaN are left out, with a warning.
         y : None
             Ignored.
 
@@ -182,8 +183,7 @@ class FlowOutlierDetector(
             if the density has scores that are not numbers. A failed or interrupted ``fit`` leaves
             the detector as it was before.
         """
-        X = self._read(X)
-        self._check_gaps(X)
+        X = self._without_gaps(self._read(X))
         rng = check_random_state(self.random_state)
         fitted, held_out = self._split(len(X), rng)
         self._fit_trimmed(X[fitted], rng)
@@ -435,5 +435,5 @@ class FlowOutlierDetector(
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         allowed = [get_tags(density).input_tags.allow_nan for density in self._given()]
-        tags.input_tags.allow_nan = self._takes_gaps() and all(allowed)
+        tags.input_tags.allow_nan = not self._takes_gaps() or all(allowed)
         return tags

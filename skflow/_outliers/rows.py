@@ -5,6 +5,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._kinds.categories import find_categories
 from .._kinds.kinds import fit_kinds
+from .._support.checks import check_numeric
 
 #: Rows beyond so many ranges of a column count as so far away.
 FARTHEST = 1e9
@@ -22,13 +23,21 @@ class RowsMixin:
         return X
 
     def _within_reach(self, X):
-        """The rows without values so far away that not every density can compute with them."""
-        return np.clip(X, *self._reach)
+        """The rows without values so far away that not every density can compute with them.
+
+        What is infinite stays, for densities to refuse.
+        """
+        return np.where(np.isinf(X), X, np.clip(X, *self._reach))
 
     def _numbers(self, X, categories, **options):
         X = X if categories is None else categories.encode(X)
-        with np.errstate(invalid="ignore"):  # a sum of infinities of both signs
-            return validate_data(self, X, dtype=np.float64, ensure_all_finite=False, **options)
+        options |= {"dtype": np.float64, "ensure_all_finite": False}
+        try:
+            with np.errstate(invalid="ignore"):  # a sum of infinities of both signs
+                return validate_data(self, X, **options)
+        except (ValueError, TypeError) as error:
+            check_numeric(X, error)
+            raise
 
     def _categories(self):
         """The ``Categories`` of the table, or None."""

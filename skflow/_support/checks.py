@@ -15,7 +15,7 @@ def checked_rows(estimator, X, allow_nan=False, **options):
     try:
         rows = validate_data(estimator, X, dtype=np.float64, ensure_all_finite=False, **options)
     except (ValueError, TypeError) as error:
-        _check_numeric(X, error)
+        check_numeric(X, error)
         raise
     return check_finite(rows, getattr(estimator, "feature_names_in_", None), allow_nan)
 
@@ -63,7 +63,7 @@ def check_finite(rows, names=None, allow_nan=False):
     return rows
 
 
-def _check_numeric(X, error):
+def check_numeric(X, error):
     """Raise a clearer error than the one that occurred if columns hold no numbers."""
     if hasattr(X, "columns") and hasattr(X, "dtypes"):
         names, columns = list(X.columns), [np.asarray(X[name]) for name in X.columns]
