@@ -13,6 +13,8 @@ import re
 import zlib
 from pathlib import Path
 
+from sklearn.experimental import enable_iterative_imputer  # noqa: F401  # IterativeImputer
+
 HERE = Path(__file__).parent
 
 #: Where the sites are.
