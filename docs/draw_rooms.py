@@ -19,6 +19,7 @@ WIDTH, HEIGHT, GAP_X, GAP_Y, MARGIN = 128, 26, 14, 40, 12
 COLOURS = (
     *("#fdf3e3 #e69f00", "#e3eef8 #0072b2", "#e2f4ee #009e73", "#f9e9f1 #cc79a7"),
     *("#fbe8de #d55e00", "#eaf5fc #56b4e9", "#fbf8d9 #b8a800", "#eeeeee #777777"),
+    *("#efe8f8 #7b5ea7", "#e9efe0 #6b7f3a"),
 )
 STYLE = """
 rect { rx: 5 }
