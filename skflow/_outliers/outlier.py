@@ -52,7 +52,7 @@ class FlowOutlierDetector(
     a cluster of its own), and no single density is right for both. So the default has four, from
     fine to coarse: a flow; a kernel in the latent space of a flow that is trained with noise; a
     kernel and a smooth Gaussian mixture on the standardised columns. A row is about as unusual as
-    it is to the one that it is most unusual to.
+    it is to the one that it is most unusual to, by a harmonic mean [2]_.
 
     Parameters
     ----------
@@ -284,7 +284,7 @@ class FlowOutlierDetector(
             In nats. Of a single density its log-densities, in the data's units (or what its
             ``score_samples`` says). Of several, each gives the part of
             ordinary rows that are as unusual to it, and the score is the logarithm of the harmonic
-            mean of these parts [2]_. It is near the lowest of the logarithms: at most that of their
+            mean of these parts (Wilson 2019). It is near the lowest of the logarithms: at most that of their
             number above it. Below the lowest tenth of the rows they go on in the slope of the tail,
             so that outliers have an order, too.
         """
