@@ -284,9 +284,9 @@ class FlowOutlierDetector(
             In nats. Of a single density its log-densities, in the data's units (or what its
             ``score_samples`` says). Of several, each gives the part of
             ordinary rows that are as unusual to it, and the score is the logarithm of the harmonic
-            mean of these parts (Wilson 2019). It is near the lowest of the logarithms: at most that of their
-            number above it. Below the lowest tenth of the rows they go on in the slope of the tail,
-            so that outliers have an order, too.
+            mean of these parts (Wilson 2019). It is near the lowest of the logarithms: at most that
+            of their number above it. Below the lowest tenth of the rows they go on in the slope of
+            the tail, so that outliers have an order, too.
         """
         X = self._checked(X)
         return self._scores(X)

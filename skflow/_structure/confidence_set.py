@@ -117,7 +117,8 @@ class StructureTest:
     >>> from sklearn.datasets import load_iris
     >>> from skflow import StructureSearchFlow
     >>> flow = StructureSearchFlow(
-    ...     2, n_search_iter=3, n_candidate_steps=5, max_iter=5, test_fraction=0.2, random_state=0
+    ...     2, n_search_iter=3, n_candidate_steps=5, max_iter=5, test_fraction=0.2,
+    ...     random_state=0,
     ... ).fit(load_iris().data)
     >>> test = flow.structure_test_
     >>> test.n_rows
