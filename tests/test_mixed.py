@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import polars
 import pytest
+from scipy.integrate import trapezoid
 from scipy.stats import norm
 from sklearn.linear_model import LinearRegression
 from small_flows import flow
@@ -63,7 +64,7 @@ def test_the_density_sums_and_integrates_to_one(fitted):
             frame = pd.DataFrame({"length": grid[:, 0], "kind": kind, "income": grid[:, 1]})
             frame["member"] = member
             density = np.exp(fitted.score_samples(frame)).reshape(len(x), len(y))
-            total += step * np.trapezoid(density, y, axis=1).sum()
+            total += step * trapezoid(density, y, axis=1).sum()
             line = pd.DataFrame({"length": x, "kind": kind, "income": 0.0, "member": member})
             total += step * np.exp(fitted.score_samples(line)).sum()
     assert total == pytest.approx(1, abs=0.03)
