@@ -196,6 +196,14 @@ def _without(covariance, i):
     return covariance[np.ix_(rest, rest)] - np.outer(column, column / covariance[i, i])
 
 
+def looked_at(X, rng):
+    """Some of the rows, standardised, that decide on structures."""
+    n, d = X.shape
+    X = X[rng.permutation(n)[: min(MAX_ROWS, MAX_NUMBERS // d)]].astype(np.float64)
+    spread = X.std(axis=0)
+    return (X - X.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+
+
 def derive(X, n_conditioning, n_layers, rng, max_evaluations, share=1.0):
     """Choose the masks of all layers, those of the even ones complements of the odd ones.
 
@@ -217,11 +225,7 @@ def derive(X, n_conditioning, n_layers, rng, max_evaluations, share=1.0):
     -------
     masks : ndarray of shape (n_layers, d)
     """
-    n, d = X.shape
-    n_looked_at = min(MAX_ROWS, MAX_NUMBERS // d)
-    X = X[rng.permutation(n)[:n_looked_at]].astype(np.float64)
-    spread = X.std(axis=0)
-    X = (X - X.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+    X = looked_at(X, rng)
     masks = []
     for first in range(0, n_layers, 2):
         depth = min(n_layers - first, 2)

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from .derived import MAX_NUMBERS, MAX_ROWS, linear_coupling
+from .derived import linear_coupling, looked_at
 
 #: Times that all neighbours in the order are compared at most.
 MAX_SWEEPS = 20
@@ -28,7 +28,7 @@ def derive_order(X, rng):
     It starts with those whose pairs with others are shorter to write when they come first, and
     exchanges neighbours as long as the code gets shorter.
     """
-    X = _looked_at(X, rng)
+    X = looked_at(X, rng)
     d = X.shape[1]
     alone = np.array([code(X, j, []) for j in range(d)])
     given = np.array([[0.0 if i == j else code(X, j, [i]) for j in range(d)] for i in range(d)])
@@ -59,7 +59,7 @@ def derive_parents(X, order, rng):
 
     The best one is added as long as it saves more than its parameters cost.
     """
-    X = _looked_at(X, rng)
+    X = looked_at(X, rng)
     price = PER_PARENT * math.log(len(X)) / (2 * len(X))
     parents = []
     for i, feature in enumerate(order):
@@ -103,10 +103,3 @@ def entropy(x):
     places = np.arange(n)
     distances = x[np.minimum(places + m, n - 1)] - x[np.maximum(places - m, 0)]
     return np.log(np.maximum(distances * n / (2 * m), 1e-3)).mean()
-
-
-def _looked_at(X, rng):
-    n, d = X.shape
-    X = X[rng.permutation(n)[: min(MAX_ROWS, MAX_NUMBERS // d)]].astype(np.float64)
-    spread = X.std(axis=0)
-    return (X - X.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
