@@ -23,6 +23,16 @@ def check_drawable(estimator, attribute, display, advice):
         raise TypeError(f"{display} draws {attribute!r}, which {name} does not have. {advice}.")
 
 
+def check_density(estimator, display):
+    """Raise unless an estimator is fitted and has densities."""
+    check_is_fitted(estimator)
+    if not hasattr(estimator, "score_samples"):
+        raise TypeError(
+            f"{display} needs a density estimator, but {type(estimator).__name__} has no "
+            "score_samples."
+        )
+
+
 def new_axes(caller, ax, figsize, n_columns=1):
     """The axes to draw into, new ones if None was given; several side by side as an array."""
     check_matplotlib_support(caller)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.integrate import trapezoid
-from sklearn.utils.validation import check_is_fitted
 
 from .._support.typing import ArrayLike
 from ._common import (
@@ -16,6 +15,7 @@ from ._common import (
     GREY,
     ORANGE,
     VERMILLION,
+    check_density,
     column_names,
     legend_above,
     like,
@@ -152,12 +152,7 @@ class ConditionalDisplay:
         ValueError
             If the feature is no column of X, or the rows have another number of columns.
         """
-        check_is_fitted(estimator)
-        if not hasattr(estimator, "score_samples"):
-            raise TypeError(
-                f"{cls.__name__} needs a density estimator, but {type(estimator).__name__} has no "
-                "score_samples."
-            )
+        check_density(estimator, cls.__name__)
         names, table = column_names(X), np.asarray(X, dtype=float)
         given, n_features = np.array(rows, dtype=float), table.shape[1]
         (j,) = resolve_features([feature], names, n_features)

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
 from .._support.typing import ArrayLike
-from ._common import column_names, like, new_axes, numbered, resolve_features
+from ._common import check_density, column_names, like, new_axes, numbered, resolve_features
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -143,12 +142,7 @@ class DensityDisplay:
         ValueError
             If the features are not two columns of X, or the point is of another shape.
         """
-        check_is_fitted(estimator)
-        if not hasattr(estimator, "score_samples"):
-            raise TypeError(
-                f"{cls.__name__} needs a density estimator, but {type(estimator).__name__} has no "
-                "score_samples."
-            )
+        check_density(estimator, cls.__name__)
         names, rows = column_names(X), np.asarray(X, dtype=float)
         columns = resolve_features(features, names, rows.shape[1])
         if len(set(columns)) != 2:
