@@ -180,9 +180,16 @@ class BaseFlowDensity(Summarised, CallbackSupportMixin, FittedDensity):
         data = data.take(np.arange(len(served)) % len(data.rows))
         places = np.searchsorted(stack.models, served)
         self._describe(flow, stack.result, places, data, log_det)
-        U, options_of_parts = parts.complete(U), (self.noise, parts.fit, parts.given)
         components, weights, held_out = fit_components_and_weights(
-            self.tail_weight, flow, U, weight, data, streams, *options_of_parts
+            self.tail_weight,
+            flow,
+            parts.complete(U),
+            weight,
+            data,
+            streams,
+            self.noise,
+            parts.fit,
+            parts.given,
         )
         self.weights_, self.component_names_ = weights, np.array(["flow", *components])
         self.tail_weight_ = float(weights[1:].sum())

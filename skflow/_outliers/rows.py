@@ -7,8 +7,8 @@ from .._kinds.categories import find_categories
 from .._kinds.kinds import fit_kinds
 from .._support.checks import check_numeric
 
-#: Rows beyond so many ranges of a column count as so far away.
-FARTHEST = 1e9
+#: Values beyond so many ranges of a column count as so far away.
+MAX_RANGES = 1e9
 
 
 class RowsMixin:
@@ -70,4 +70,4 @@ def _reach(X):
     with np.errstate(over="ignore"):
         width = highest - lowest
         width[width == 0] = np.maximum(1.0, np.abs(lowest))[width == 0]
-        return np.array([lowest - FARTHEST * width, highest + FARTHEST * width])
+        return np.array([lowest - MAX_RANGES * width, highest + MAX_RANGES * width])
