@@ -63,6 +63,7 @@ ORDER = [
     "_flows.couplings",
     "_flows.conditioners",
     "_support.runtime",
+    "_support.quasi_random",
     "_support.registry",
     "_flows.blocks",
     "masks",

@@ -55,10 +55,7 @@ class Density:
 
     def flow_log_prob(self, U):
         """Log-density ``(n,)`` of the flows alone, in standardised units."""
-        # members are averaged as densities: the log of a mean, never the mean of logs
-        log_prob = logsumexp(self.member_log_probs(U), axis=0) - math.log(self.flow.n_models)
-        # far away a member's log-density may exceed the range of numbers: the lowest there is
-        return np.nan_to_num(log_prob, nan=LOWEST, neginf=LOWEST)
+        return average(self.member_log_probs(U))
 
     def mix(self, flow_log_prob, U):
         """Log-density of the mixture with the components, from that of the flows ``(n,)``."""
@@ -102,6 +99,14 @@ class Density:
             if count > 0:
                 parts.append(self.columns.inverse(component.sample(count, rng)))
         return self.columns.to_grid(rng.permutation(np.concatenate(parts)))
+
+
+def average(log_probs):
+    """Log-density ``(n,)`` of members that are averaged, from their own ``(K, n)``."""
+    # the log of a mean of densities, never the mean of logs
+    log_prob = logsumexp(log_probs, axis=0) - math.log(len(log_probs))
+    # far away a member's log-density may exceed the range of numbers: the lowest there is
+    return np.nan_to_num(log_prob, nan=LOWEST, neginf=LOWEST)
 
 
 def call_in_blocks(flow, method, rows, device="cpu", context=None):

@@ -1,11 +1,8 @@
 """Trained structures of a search on rows that had no part in it: what a test needs of them."""
 
-import math
-
 import numpy as np
-from scipy.special import logsumexp
 
-from .._densities.density import LOWEST, call_in_blocks
+from .._densities.density import average, call_in_blocks
 from .fitting import holder
 
 
@@ -37,9 +34,7 @@ def structure_log_probs(stacks, models, U, context=None):
     columns = []
     for folds in models:
         flow = holder(stacks, folds).take(folds)
-        log_probs = call_in_blocks(flow, "log_prob", U, context=context)
-        averaged = logsumexp(log_probs, axis=0) - math.log(len(folds))
-        columns.append(np.nan_to_num(averaged, nan=LOWEST, neginf=LOWEST))
+        columns.append(average(call_in_blocks(flow, "log_prob", U, context=context)))
     return np.stack(columns, axis=1)
 
 

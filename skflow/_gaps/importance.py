@@ -9,14 +9,13 @@ says how good that is. Where it is small, it is done again with four times as ma
 
 from dataclasses import dataclass
 from functools import lru_cache
-from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import logsumexp, ndtri
-from scipy.stats import qmc
 
 from .._flows.blocks import BLOCK_SIZE
+from .._support.quasi_random import sobol
 from .._support.runtime import map_blocks
 from .patterns import patterns
 from .proposal import proposal_of
@@ -103,15 +102,10 @@ def _points(proposal, U, known, n_points, seed):
     return points, log_q
 
 
-#: SciPy reads its tables at the first call, which threads disturb in SciPy 1.11.
-_ONE_THREAD = Lock()
-
-
 @lru_cache(maxsize=64)
 def _quasi_random(n_points, n_unknown, seed):
     """What ``Answers.place`` takes, from a scrambled Sobol sequence."""
-    with _ONE_THREAD:
-        uniform = qmc.Sobol(n_unknown + 2, seed=seed).random(n_points)
+    uniform = sobol(n_points, n_unknown + 2, seed)
     uniform = np.clip(uniform, np.finfo(float).eps, 1 - np.finfo(float).eps)
     return uniform[None, :, 0], ndtri(uniform[None, :, 2:]), uniform[None, :, 1]
 

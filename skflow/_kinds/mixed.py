@@ -18,11 +18,11 @@ from functools import lru_cache
 
 import numpy as np
 from scipy.special import logsumexp, ndtri
-from scipy.stats import qmc
 
 from .._densities.columns import Columns
-from .._densities.density import LOWEST, call_in_blocks
+from .._densities.density import LOWEST, average, call_in_blocks
 from .._flows.flow import FlowStack
+from .._support.quasi_random import sobol
 from .chain import Chain
 from .groups import Given
 from .kinds import Kinds
@@ -88,10 +88,8 @@ class MixedDensity:
         """Log-density ``(n,)`` in standardised units."""
         terms = [np.full(len(U), LOWEST)]
         if self.weights[0] > 0:
-            members = self.member_log_probs(U, given)
-            flows = logsumexp(members, axis=0) - math.log(self.flow.n_models)
-            # far away it may exceed the range of numbers: the lowest there is
-            terms = [np.nan_to_num(flows, nan=LOWEST, neginf=LOWEST) + np.log(self.weights[0])]
+            flows = average(self.member_log_probs(U, given))
+            terms = [flows + np.log(self.weights[0])]
         for component, weight in zip(self.components.values(), self.weights[1:]):
             terms.append(component.log_prob(U, given) + np.log(weight))
         return logsumexp(terms, axis=0)
@@ -140,4 +138,4 @@ def given_of(kinds, discrete, absent):
 @lru_cache
 def normal_places(n_columns):
     """Fixed quasi-random standard normal places ``(N_PLACES, n_columns)``."""
-    return ndtri(qmc.Sobol(n_columns, scramble=True, seed=0).random(N_PLACES))
+    return ndtri(sobol(N_PLACES, n_columns))

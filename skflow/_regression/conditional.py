@@ -11,13 +11,13 @@ from functools import lru_cache
 
 import numpy as np
 from scipy.special import chdtri, logsumexp, ndtr, ndtri, stdtrit
-from scipy.stats import qmc
 
 from .._densities.columns import Columns
 from .._densities.density import LOWEST, call_in_blocks
 from .._flows.blocks import blocks
 from .._flows.flow import FlowStack
 from .._flows.row_maps import NUMBERS_PER_VALUE, RowMaps
+from .._support.quasi_random import sobol
 from .._support.runtime import map_blocks
 from .linear_guard import LinearGuard
 from .one_target import OneTarget
@@ -179,7 +179,7 @@ def latent_nodes(n_targets, dof):
         middle = np.sqrt(dof) / 2.6  # any: the place is 0
         ratio = np.divide(tails, np.abs(_GRID), out=np.full(len(_GRID), middle), where=_GRID != 0)
         return _GRID[:, None], dof / ratio**2, weight / weight.sum()
-    points = qmc.Sobol(n_targets + 1, scramble=True, seed=0).random(_N_DRAWS // 2)
+    points = sobol(_N_DRAWS // 2, n_targets + 1)
     Z, radius = ndtri(points[:, :-1]), chdtri(dof, points[:, -1])
     # with their mirror images, so that what is linear is exact
     return np.vstack([Z, -Z]), np.tile(radius, 2), np.full(_N_DRAWS, 1 / _N_DRAWS)
