@@ -5,10 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy.special import logsumexp
 
 from .. import masks
-from .._densities.density import LOWEST, call_in_blocks
+from .._densities.density import LOWEST, average, call_in_blocks
 from .._densities.stacking import estimate_weights
 from .._densities.weights import at
 from .._estimators.fitting import train
@@ -166,8 +165,7 @@ def fit_mixture(trained, columns, weight, device="cpu"):
     U, C = (part.cpu().numpy().astype(np.float64) for part in (data.table, data.context))
     guard = LinearGuard().fit(U[rows], C[rows], at(weight, rows))
     members = held_out_log_probs(trained.flow, data).reshape(-1, n_variants, len(held_out))
-    flows = logsumexp(members, axis=0) - np.log(len(members))
-    log_probs = np.vstack([flows, guard.log_prob(U[held_out], C[held_out])])
+    log_probs = np.vstack([average(members), guard.log_prob(U[held_out], C[held_out])])
     floors = np.append(np.zeros(n_variants), LEAST_GUARD)
     parts = estimate_weights(log_probs, floors, at(weight, held_out))
     kept = parts[:-1] >= min(LEAST_PART, parts[:-1].max())
