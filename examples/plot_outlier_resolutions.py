@@ -61,7 +61,8 @@ from skflow import FlowOutlierDetector
 detector = FlowOutlierDetector(random_state=0).fit(X)
 report = detector.report(errors).loc[errors.index]
 scores = [f"score_{name}" for name in detector.densities_]
-print(report[["score", *scores, "density", "pvalue"]].round(3).to_string())
+shown = report[["score", *scores, "density", "pvalue"]].round(3)
+print(shown.rename(columns=lambda name: name.removeprefix("score_")).to_string())
 
 # %%
 # The flow's likelihood sees the broken dependence at once; the kernel, in which rows a third of a
