@@ -15,9 +15,11 @@ from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils import check_random_state
 
 from skflow import FlowRegressor, masks
 from skflow._regression.calibration import Calibration
+from skflow._support.streams import RandomStreams
 
 QUICK = {
     "n_estimators": 2,
@@ -191,6 +193,29 @@ def test_intervals_cover_what_they_promise(coverage):
     assert abs(np.mean(shares) - coverage - 0.5 / 49) < 4 * error
 
 
+def test_rows_set_aside_say_nothing_but_how_wide_intervals_are():
+    """Location, scale and range of the columns come from the other rows, too."""
+    regressor = FlowRegressor(**QUICK)
+    streams = RandomStreams(int(check_random_state(0).randint(2**31 - 1)))
+    *_, aside = regressor._split(len(X), streams)
+    other_X, other_y = X.copy(), Y1.copy()
+    other_X[aside] *= 3
+    other_y[aside] += 10
+    other = clone(regressor).fit(other_X, other_y)
+    regressor.fit(X, Y1)
+    np.testing.assert_array_equal(other.score_samples(X, Y1), regressor.score_samples(X, Y1))
+    wider, interval = (np.diff(one.predict_interval(X[:5])) for one in (other, regressor))
+    assert (wider > interval).all()
+
+
+@pytest.mark.parametrize(("n_rows", "n_aside"), [(27, 9), (60, 9), (200, 20)])
+def test_few_rows_are_enough_for_default_intervals(n_rows, n_aside):
+    regressor = FlowRegressor(**QUICK).fit(X[:n_rows], Y1[:n_rows])
+    assert regressor.predict_interval(X[:3]).shape == (3, 2)
+    with pytest.raises(ValueError, match=f"more than the {n_aside} rows can tell"):
+        regressor.predict_interval(X[:3], coverage=0.99)
+
+
 def test_intervals_without_calibration_are_quantiles():
     regressor = FlowRegressor(calibration_fraction=None, **QUICK).fit(X, Y1)
     intervals = regressor.predict_interval(X, 0.8)
@@ -242,7 +267,7 @@ def test_one_target_only(two, method):
     ("y", "message"),
     [
         (np.ones(40), "y is constant in column 0"),
-        (np.random.default_rng(0).normal(size=(40, 41)), "y has 41 targets in 40 rows"),
+        (np.random.default_rng(0).normal(size=(40, 41)), r"y has 41 targets in \d\d rows"),
         (np.full(40, np.nan), "Input y contains NaN"),
     ],
     ids=["constant", "too many", "nan"],

@@ -38,6 +38,9 @@ _SHARED = (
     "n_estimators solver learning_rate learning_rate_init alpha batch_size max_iter "
     "n_iter_no_change tol device verbose random_state"
 ).split()
+#: Rows that "auto" sets aside at least: the fewest that can tell 90 %. More of them cost small
+#: tables more than intervals gain.
+_LEAST_ASIDE = 9
 
 
 class FlowRegressor(DistributionRegressor):
@@ -89,8 +92,9 @@ default="derived"
         flows: where trees, say, have a better mean than networks. "auto" is gradient boosting, 300
         trees of depth 4. In ``fit`` every row gets a prediction of a regressor that has not seen it
         (five folds). A regressor is cloned, and sees features and targets in standardised units.
-    calibration_fraction : float or None, default=0.1
-        Part of the rows set aside to calibrate ``predict_interval``; nothing else sees them. None
+    calibration_fraction : "auto", float or None, default="auto"
+        Part of the rows set aside to calibrate ``predict_interval``; nothing else sees them. "auto"
+        is a tenth, but at least 9 rows, which a coverage of 0.9 needs, and at most a third. None
         has more rows to fit to, and intervals are those of the density.
     solver : {"adam", "sgd"}, default="adam"
         As in ``CouplingFlowDensity``, as are the following.
@@ -177,7 +181,11 @@ default="derived"
         "noise": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "context_noise": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "mean_estimator": [HasMethods(["fit", "predict"]), StrOptions({"auto"}), None],
-        "calibration_fraction": [Interval(Real, 0, 1, closed="neither"), None],
+        "calibration_fraction": [
+            StrOptions({"auto"}),
+            Interval(Real, 0, 1, closed="neither"),
+            None,
+        ],
     }
 
     early_stopping = True  # no parameter: held-out rows also choose the noise and the weights
@@ -198,7 +206,7 @@ default="derived"
         context_noise: float | str = "auto",
         n_estimators: int = 5,
         mean_estimator: Any = "auto",
-        calibration_fraction: float | None = 0.1,
+        calibration_fraction: float | str | None = "auto",
         solver: str = "adam",
         learning_rate: str = "one_cycle",
         learning_rate_init: float | str = "auto",
@@ -277,18 +285,21 @@ default="derived"
         Y = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
         rows, weight = weighted_rows(np.hstack([X, Y]), sample_weight)
         X, Y = rows[:, : X.shape[1]], rows[:, X.shape[1] :]
-        check_targets(Y)
         device = check_device(self.device)
         streams = RandomStreams(int(check_random_state(self.random_state).randint(2**31 - 1)))
+        rows, held_out, aside = self._split(len(Y), streams)
+        seen = np.sort(np.append(rows, held_out))
+        check_targets(Y[seen])
         names = np.array(["y"] if Y.shape[1] == 1 else [f"y[{j}]" for j in range(Y.shape[1])])
         bounds = check_bounds(self.bounds, Y.shape[1])
-        columns = fit_columns(Y, weight, dequantize=self.dequantize, bounds=bounds, names=names)
+        options = dict(dequantize=self.dequantize, bounds=bounds, names=names)
+        columns = fit_columns(Y[seen], at(weight, seen), **options)
+        columns.bounds.check(Y, names)
         U, log_det = columns.training_rows(Y, streams)
         columns.warn(Y, U)
         table, X = X, self._numbers(X)
-        self._context = fit_context(X, weight)
+        self._context = fit_context(X[seen], at(weight, seen))
         C, n_mean = self._context.forward(X), 0
-        rows, held_out, aside = self._split(len(U), streams)
         if self.mean_estimator is not None:
             self.mean_estimator_, predicted = fit_out_of_fold(
                 self.mean_estimator, C, U, weight, streams("mean"), rows
@@ -315,11 +326,14 @@ default="derived"
 
         They are the same for all members, which are judged together, as they are served.
         """
-        n_aside = int(np.ceil((self.calibration_fraction or 0) * n_rows))
+        is_auto = self.calibration_fraction == "auto"
+        n_aside = int(np.ceil((0.1 if is_auto else self.calibration_fraction or 0) * n_rows))
+        if is_auto:
+            n_aside = max(n_aside, min(_LEAST_ASIDE, n_rows // 3))
         n_held_out = int(np.ceil(self.validation_fraction * (n_rows - n_aside)))
         if n_rows - n_aside - n_held_out < 3:
             raise ValueError(
-                f"calibration_fraction={self.calibration_fraction} and validation_fraction="
+                f"calibration_fraction={self.calibration_fraction!r} and validation_fraction="
                 f"{self.validation_fraction} set {n_aside + n_held_out} of n_samples={n_rows} rows "
                 "(of positive weight) aside, which leaves fewer than 3 to fit to. Give more rows, "
                 "or lower them."
@@ -330,16 +344,16 @@ default="derived"
 
 
 def check_targets(Y):
-    """Raise for targets that have no density."""
+    """Raise for targets that have no density; ``Y`` are the rows that are not set aside."""
     n_rows, n_targets = Y.shape
     constant = np.flatnonzero(constant_columns(Y))
     if len(constant):
         raise ValueError(
-            f"y is constant in column {', '.join(map(str, constant))}: there is no distribution "
-            "to learn. Leave such targets out."
+            f"y is constant in column {', '.join(map(str, constant))}, beside the rows set aside: "
+            "there is no distribution to learn. Leave such targets out."
         )
     if n_targets > n_rows:
         raise ValueError(
-            f"y has {n_targets} targets in {n_rows} rows (of positive weight), and a distribution "
-            "of as many cannot be learned. Give more rows, or fewer targets."
+            f"y has {n_targets} targets in {n_rows} rows (of positive weight, and not set aside), "
+            "and a distribution of as many cannot be learned. Give more rows, or fewer targets."
         )
