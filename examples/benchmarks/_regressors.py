@@ -117,6 +117,34 @@ def quantile_boosting(X, y, seed):
     return predict
 
 
+def vine(X, y, seed):
+    """A vine copula of nonparametric pairs with kernel margins, its defaults (pyvinecopulib).
+
+    What it knows of a target given the features are weights of 401 of its quantiles. Between these
+    the density, as a multiple of the target's margin, is a straight line in probability.
+    """
+    from pyvinecopulib.sklearn import VineRegressor
+
+    levels = [*ENDS, *LEVELS]
+    regressor = VineRegressor(quantiles=levels, random_state=seed).fit(X, y)
+    margin, nodes = regressor.distribution_.margins[0], regressor.y_nodes_
+    reached = margin.cdf(nodes)
+
+    def predict(new):
+        mean, low, high, *quantiles = regressor.predict(new).T
+
+        def log_density(truth):
+            ratio = regressor.conditional_weights(new) / np.gradient(reached)
+            place = margin.cdf(truth)
+            copula = [np.interp(u, reached, row) for u, row in zip(place, ratio)]
+            with np.errstate(divide="ignore"):
+                return np.log(copula) + np.log(margin.pdf(truth))
+
+        return Prediction(mean, np.transpose(quantiles), np.column_stack([low, high]), log_density)
+
+    return predict
+
+
 def zuko(X, y, seed, n_members=5):
     """Conditional spline flows, trained as skflow's without noise: averaged, best states kept."""
     import torch
@@ -177,6 +205,7 @@ def zuko(X, y, seed, n_members=5):
 METHODS = {
     "skflow": skflow,
     "zuko": zuko,
+    "vine": vine,
     "ngboost": ngboost,
     "gp": gaussian_process,
     "quantile-forest": quantile_forest,
@@ -185,6 +214,7 @@ METHODS = {
 LABELS = {
     "skflow": "skflow",
     "zuko": "zuko, conditional NSF",
+    "vine": "vine copula",
     "ngboost": "NGBoost",
     "gp": "Gaussian process",
     "quantile-forest": "quantile forest",

@@ -25,10 +25,12 @@ import numpy as np
 import pandas as pd
 from _results import ResultsFile
 from likelihood import processor, version_of
+from scipy.stats import betabinom
 from threadpoolctl import threadpool_limits
 
 DATASETS = ("yacht", "energy", "concrete", "power-plant", "wine-quality-red", "kin8nm")
 KEY = ["dataset", "method", "split"]
+N_ROWS = dict(zip(DATASETS, (308, 768, 1030, 9568, 1599, 8192)))
 MEASURES = {
     "nll": "negative log-likelihood of the test rows, nats a row",
     "crps": "continuous ranked probability score, units of the target",
@@ -50,6 +52,11 @@ PUBLISHED = {
     "power-plant": (2.90, 2.89, 2.82, 2.79),
     "yacht": (1.73, 1.11, 0.89, 0.20),
 }
+
+
+def data_home():
+    """Where the prepared tables are looked for."""
+    return os.environ.get("SKFLOW_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data"
 
 
 def load(name, split, home):
@@ -108,7 +115,7 @@ def run(args, results):
 def page(results):
     """The Markdown page of all results in the file."""
     results = results[results.error.isna()]
-    parts = [environment(results), coverage(results)]
+    parts = [environment(results), coverage(results), explained(results)]
     for name, title in MEASURES.items():
         parts += [f"### {title[0].upper()}{title[1:]}\n", table(results, name)]
     return "\n".join(parts)
@@ -125,6 +132,40 @@ def coverage(results):
         if method in sums
     )
     return f"Test rows of all tables and splits within their 90 % intervals: {listed}.\n"
+
+
+def spread_of_coverage(n_rows, n_test):
+    """Mean and standard deviation of the part of test rows that calibrated intervals hold.
+
+    Of ``m`` rows set aside, the k-th score decides, ``k = ceil(0.9 (m + 1))``. If rows are
+    exchangeable, the number of test rows within their intervals is beta-binomial, whatever is
+    fitted.
+    """
+    aside = int(np.ceil((n_rows - n_test) / 10))
+    k = int(np.ceil(0.9 * (aside + 1)))
+    number = betabinom(n_test, k, aside + 1 - k)
+    return aside, number.mean() / n_test, number.std() / n_test
+
+
+def explained(results):
+    """Coverage of skflow's intervals, and how many standard errors it is off what is expected."""
+    results = results[results.method == "skflow"]
+    lines = [
+        "| data set | splits | test rows | set aside | expected | of one split | found | errors |",
+        "| --- |" + " ---: |" * 7,
+    ]
+    for name in DATASETS:
+        part = results[results.dataset == name]
+        if not len(part):
+            continue
+        n_splits, n_test, found = len(part), int(part.n_test.iloc[0]), part.covered.mean()
+        aside, mean, std = spread_of_coverage(N_ROWS[name], n_test)
+        error = std / np.sqrt(n_splits)
+        lines.append(
+            f"| {name} | {n_splits} | {n_test} | {aside} | {mean:.1%} ± {error:.1%} | ± {std:.1%} "
+            f"| {found:.1%} | {(found - mean) / error:+.1f} |"
+        )
+    return "\n".join(lines) + "\n"
 
 
 def table(results, measure):
@@ -161,7 +202,7 @@ def table(results, measure):
 
 def environment(results):
     """Machine, versions, and commands that give these results."""
-    packages = ("skflow", "torch", "scikit-learn", "ngboost", "quantile-forest", "zuko")
+    packages = "skflow torch scikit-learn ngboost quantile-forest zuko pyvinecopulib".split()
     methods = [m for m in _regressors.METHODS if m in set(results.method)]
     lines = []
     for name in DATASETS:
@@ -183,12 +224,11 @@ def parse(argv=None):
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     methods = list(_regressors.METHODS)
-    home = os.environ.get("SKFLOW_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data"
     add = parser.add_argument
     add("--datasets", nargs="+", default=DATASETS, choices=DATASETS, metavar="NAME")
     add("--methods", nargs="+", default=methods, choices=methods, metavar="NAME")
     add("--splits", type=int, default=20, help="how many of the published splits")
-    add("--data-home", default=home, help="directory that has the directory 'regression'")
+    add("--data-home", default=data_home(), help="directory that has the directory 'regression'")
     add("--output", default="regression.csv", help="results, a line each")
     add("--markdown", help="where to write the page")
     return parser.parse_args(argv)
