@@ -3,8 +3,9 @@
     python tests/fuzz.py --cases 5000 --seed 0
 
 A case is drawn from its number alone, so `--seed N --cases 1` repeats case N. What it fits has to
-give finite scores, samples of the right shape, a way to the latent space and back, and the same
-scores after it was saved; or an error that explains itself. Warnings may only be the package's own.
+give finite scores, samples of the right shape, a way to the latent space, no gaps where it fills
+them, and the same scores after it was saved; or an error that explains itself. Warnings may only be
+the package's own.
 """
 
 import argparse
@@ -16,9 +17,11 @@ import warnings
 from collections import Counter
 
 import numpy as np
+import pandas as pd
 
 from skflow import (
     CouplingFlowDensity,
+    FlowImputer,
     FlowOutlierDetector,
     FlowRegressor,
     StructureSearchFlow,
@@ -68,6 +71,9 @@ def draw_table(rng):
     if rng.random() < 0.05:
         X[rng.integers(n), rng.integers(d)] = rng.choice([np.nan, np.inf, -np.inf])
         kinds.append("a value that is not finite")
+    if rng.random() < 0.15:
+        X[rng.random(X.shape) < rng.uniform(0, 0.7)] = np.nan
+        kinds.append("gaps")
     return X, kinds
 
 
@@ -87,6 +93,24 @@ def as_given(X, dtype, container):
         library = __import__(container)
         return library.DataFrame({f"column {j}": X[:, j] for j in range(X.shape[1])})
     return X
+
+
+def with_category(rng, frame):
+    """The frame with one more column, of words; now and then with gaps in it."""
+    n = len(frame)
+    words = np.asarray([f"word {k}" for k in range(int(rng.integers(1, 8)))], dtype=object)
+    column = words[rng.integers(0, len(words), n)]
+    if rng.random() < 0.2:
+        column[rng.random(n) < 0.2] = None
+    if isinstance(frame, pd.DataFrame):
+        return frame.assign(word=column)
+    return frame.with_columns(__import__("polars").Series("word", column.tolist(), dtype=str))
+
+
+def numbers_and_gaps(X):
+    """The cells of a table as numbers, NaN for words, and which of them are gaps."""
+    cells = pd.DataFrame(np.asarray(X, dtype=object))
+    return cells.apply(pd.to_numeric, errors="coerce").to_numpy(float), cells.isna().to_numpy()
 
 
 PARAMETERS = {
@@ -140,7 +164,9 @@ def draw_estimator(rng):
         known = FlowRegressor().get_params()
         return FlowRegressor(**{name: value for name, value in params.items() if name in known})
     flow = CouplingFlowDensity(**params)
-    return FlowOutlierDetector(flow, random_state=0) if which < 0.25 else flow
+    if which < 0.25:
+        return FlowOutlierDetector(flow, random_state=0)
+    return FlowImputer(flow, n_draws=3, random_state=0) if which < 0.3 else flow
 
 
 def draw_weights(rng, n):
@@ -164,6 +190,9 @@ class Case:
         self.estimator = draw_estimator(rng)
         self.dtype, self.container = str(rng.choice(DTYPES)), str(rng.choice(CONTAINERS))
         self.X = as_given(values, self.dtype, self.container)
+        if self.container in ("pandas", "polars") and rng.random() < 0.3:
+            self.X = with_category(rng, self.X)
+            self.kinds.append("words")
         self.y = values[:, -1]  # of a regressor; it may be among the features, too
         self.weights = draw_weights(rng, len(values))
         self.number = number
@@ -226,13 +255,36 @@ class Case:
             return "saving changes scores"
         if isinstance(estimator, FlowOutlierDetector):
             contributions = estimator.explain(X[:1])
-            return None if np.isfinite(contributions).all() else "explanations are not finite"
-        drawn = estimator.sample(5, random_state=0)
-        if drawn.shape != (5, estimator.n_features_in_) or not np.isfinite(drawn).all():
-            return f"samples are not finite: {drawn[~np.isfinite(drawn)][:3]}"
-        if estimator.n_estimators == 1 and not np.isfinite(estimator.transform(X)).all():
-            return "latent points are not finite"
+            unknown = numbers_and_gaps(X[:1])[1]
+            return None if np.isfinite(contributions[~unknown]).all() else "reasons are not finite"
+        if isinstance(estimator, FlowImputer):
+            return self._check_filled(estimator.transform(X))
+        return self._check_samples() or self._check_latent()
+
+    def _check_filled(self, filled):
+        """Where no column is dropped: nothing known is touched, nothing unknown is left."""
+        numbers, gaps = numbers_and_gaps(self.X)
+        if gaps.all(axis=0).any():
+            return None
+        after, left = numbers_and_gaps(filled)
+        known = ~np.isnan(numbers)
+        if (after[known] != numbers[known]).any():
+            return "filling changes what is known"
+        return "filling leaves gaps" if left.any() else None
+
+    def _check_samples(self):
+        drawn = self.estimator.sample(5, random_state=0)
+        if drawn.shape != (5, self.estimator.n_features_in_) or numbers_and_gaps(drawn)[1].any():
+            return f"samples are not whole: {drawn}"
         return None
+
+    def _check_latent(self):
+        """A row with gaps has no latent point; that of any other is finite."""
+        if self.estimator.n_estimators > 1:
+            return None
+        latent, gaps = self.estimator.transform(self.X), numbers_and_gaps(self.X)[1]
+        whole = ~gaps.any(axis=1)
+        return None if np.isfinite(latent[whole]).all() else "latent points are not finite"
 
 
 def _unclear(error):

@@ -105,3 +105,11 @@ def test_without_dequantize_such_columns_are_named():
     X = np.column_stack([np.random.RandomState(0).normal(size=200), np.arange(200) % 3])
     with pytest.warns(UserWarning, match=r"Column 1 is nearly discrete.*dequantize=True"):
         CouplingFlowDensity(n_layers=2, max_iter=1).fit(X)
+
+
+def test_values_without_a_grid_stay_whatever_their_size():
+    X = np.random.default_rng(0).normal(size=(20, 2)) * 1e300
+    columns = fit_columns(np.where([True, False], X, np.arange(20)[:, None] % 3), dequantize=True)
+    columns.origin[0] = -1e308
+    X = np.array([[1.7e308, 0.0], [1e308, 2.0]])
+    np.testing.assert_array_equal(columns.to_grid(X), X)

@@ -83,7 +83,8 @@ class Columns:
     def to_grid(self, X):
         """Rows with values on a grid where their column has one."""
         step = np.where(self.step > 0, self.step, 1.0)
-        rounded = self.origin + step * np.round((X - self.origin) / step)
+        with np.errstate(over="ignore"):  # in columns without a grid, whose values stay
+            rounded = self.origin + step * np.round((X - self.origin) / step)
         rounded += step * (rounded < self.bounds.lower - step / 2)
         rounded -= step * (rounded > self.bounds.upper + step / 2)
         return np.where(self.step > 0, rounded, X)
@@ -177,7 +178,8 @@ def location_and_scale(V, weight, constant):
 
 def constant_columns(X):
     rounding = 10 * np.finfo(np.float64).eps * np.abs(X).max(axis=0)
-    return np.ptp(X, axis=0) <= rounding
+    half_range = X.max(axis=0) / 2 - X.min(axis=0) / 2  # the whole may overflow
+    return half_range <= rounding / 2
 
 
 def few_valued_columns(X):
@@ -195,9 +197,11 @@ def grid_steps(X):
     for j, column in enumerate(X.T):
         values = np.unique(column)
         if 1 < len(values) <= len(column) / 2:
-            step = np.diff(values).min()
-            multiples = (values - values[0]) / step
-            if np.abs(multiples - np.round(multiples)).max() < 1e-3:
+            with np.errstate(over="ignore", invalid="ignore"):  # what overflows is on no grid
+                step = np.diff(values).min()
+                multiples = (values - values[0]) / step
+                apart = np.abs(multiples - np.round(multiples)).max()
+            if apart < 1e-3:
                 steps[j] = step
     return steps
 

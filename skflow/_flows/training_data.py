@@ -77,15 +77,20 @@ def training_data(U, weight, device, splits, context=None):
     def tensor(array):
         return torch.as_tensor(array, dtype=torch.float32, device=device)
 
+    check_single_precision(U)
     weight = None if weight is None else tensor(weight / weight.mean())
-    table = tensor(U)
-    if torch.isinf(table).any():
+    context = None if context is None else tensor(context)
+    return TrainingData(tensor(U), *splits, weight=weight, context=context)
+
+
+def check_single_precision(U):
+    """A sentence if rows hold values that a flow cannot be trained on."""
+    largest = np.abs(U).max()
+    if largest > np.finfo(np.float32).max:
         raise ValueError(
-            f"X has values of {np.nanmax(np.abs(U)):.3g}, and a flow is trained in single "
+            f"X has values of {largest:.3g}, and a flow is trained in single "
             "precision, up to 3e38. Set standardize=True, or give the rows in other units."
         )
-    context = None if context is None else tensor(context)
-    return TrainingData(table, *splits, weight=weight, context=context)
 
 
 def set_aside(n_rows, fraction, streams):

@@ -15,6 +15,7 @@ from .._densities.columns import fit_columns
 from .._densities.components import fit_components
 from .._densities.factor_model import is_dense
 from .._densities.weights import at
+from .._flows.training_data import check_single_precision
 from .._support.checks import name_columns
 from .importance import QUICK
 from .patterns import patterns
@@ -88,6 +89,7 @@ def fill_with_mixtures(X, weight, rng, column_options):
         filled[missing[:, j], j] = rng.choice(X[known, j], missing[:, j].sum(), p=parts)
     columns = fit_columns(filled, weight, **column_options)
     U = columns.forward(columns.spread(filled, rng))[0]
+    check_single_precision(U)
     n_rows, n_features = X.shape
     many = is_dense(n_rows, n_features) and n_rows > _ROWS_A_COLUMN * n_features
     name = "mixture_8" if many else "gaussian"

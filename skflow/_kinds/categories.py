@@ -115,7 +115,7 @@ class Categories:
             return pandas.Categorical(column, self.values[j], ordered=j in self.ordered)
         dtype = pandas.api.types.pandas_dtype(self.dtypes[j])
         if pandas.api.types.is_integer_dtype(dtype) and j not in self.values:
-            column = np.rint(column)
+            column = integers(column, self.dtypes[j])
         return pandas.Series(column).astype(dtype)
 
     def _as_polars(self, column, j):
@@ -125,8 +125,19 @@ class Categories:
             return polars.Series(column.tolist(), dtype=polars.Enum(self.values[j].tolist()))
         dtype = getattr(polars, self.dtypes[j])
         if dtype.is_integer() and j not in self.values:
-            column = np.rint(column)
-        return polars.Series(column.tolist()).cast(dtype)
+            column = integers(column, self.dtypes[j])
+        column = polars.Series(column.tolist())
+        # neither can be cast to: decimals lack their number of digits here
+        return column if dtype in (polars.Decimal, polars.Object) else column.cast(dtype)
+
+
+def integers(column, dtype):
+    """The numbers of a column, rounded, as far as a frame's dtype of integers reaches."""
+    limits = np.iinfo(dtype.split("[")[0].lower().replace("128", "64"))
+    largest = float(limits.max)
+    if int(largest) > limits.max:  # the float next to 2**63 - 1 is 2**63
+        largest = np.nextafter(largest, 0.0)
+    return np.clip(np.rint(column), float(limits.min), largest)
 
 
 def find_categories(X, categorical_features):
