@@ -67,7 +67,9 @@ class ConditionalDensity:
         # far away a flow's log-density may exceed the range of numbers: the lowest there is
         flows = np.nan_to_num(self._call("log_prob", U, C), nan=LOWEST, neginf=LOWEST)
         terms = np.vstack([flows, self.guard.log_prob(U, C)])
-        return logsumexp(terms, axis=0, b=self.weights[:, None]) + log_det
+        with np.errstate(divide="ignore"):  # a weight may be 0
+            terms += np.log(self.weights)[:, None]
+        return logsumexp(terms, axis=0) + log_det
 
     # ---- one target
 
