@@ -362,6 +362,34 @@ def test_pairs_of_models_that_sample_otherwise(table):
         PairPlotDisplay.from_samples(table, np.zeros((5, 3)))
 
 
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_pairs_with_categories_by_colour(table, library):
+    frames = pytest.importorskip(library)
+    kind = ["b" if length > 1 else "a" for length in table.length]
+    X = frames.DataFrame({"kind": kind, **{name: table[name].to_list() for name in NAMES}})
+    display = PairPlotDisplay.from_samples(X, X[:100], hue="kind")
+    assert display.feature_names == NAMES  # those that are numbers
+    (below,), (above,) = display.axes_[1, 0].collections, display.axes_[0, 1].collections
+    colors = np.array([to_rgb("#d55e00" if k == "a" else "#0072b2") for k in kind])
+    np.testing.assert_allclose(below.get_facecolors()[:, :3], colors)
+    np.testing.assert_allclose(above.get_facecolors()[:, :3], colors[:100])
+    assert {"a", "b"} < set(texts(display.figure_.findobj(Text)))
+    with pytest.raises(ValueError, match="hue='kind' shows it by colour"):
+        PairPlotDisplay.from_samples(X, X, features=["length", "kind"])
+
+
+def test_pairs_of_many_categories_and_of_gaps(table):
+    X = table.assign(code=np.arange(400) % 9)
+    X.loc[X.code == 8, "length"] = np.nan
+    X.loc[0, "code"] = np.nan
+    display = PairPlotDisplay.from_samples(X, X, features=[0, 1], hue="code")
+    said = texts(display.figure_.findobj(Text))
+    assert {"0.0", "6.0", "others"} < set(said)
+    assert not {"7.0", "8.0"} & set(said)
+    assert display.hue[0] == "missing"
+    assert np.isfinite(display.axes_[0, 0].get_xlim()).all()
+
+
 # ---- is the latent space Gaussian, is the model calibrated?
 
 

@@ -49,6 +49,22 @@ def column_names(X):
     return None if columns is None else [str(name) for name in columns]
 
 
+def column_of(X, j):
+    """A column of a data frame or an array."""
+    if hasattr(X, "iloc"):
+        return X.iloc[:, j]
+    return np.asarray(X)[:, j] if column_names(X) is None else X[X.columns[j]]
+
+
+def number_columns(X):
+    """Which columns hold numbers: of a data frame those whose dtype says so."""
+    every = range(np.shape(X)[1])
+    if column_names(X) is None:
+        return list(every)
+    kinds = ("int", "uint", "float", "decimal")
+    return [j for j in every if str(column_of(X, j).dtype).lower().startswith(kinds)]
+
+
 def like(rows, X):
     """Rows as a data frame where X is one: an estimator may have learned the columns' names."""
     return type(X)(rows, columns=X.columns) if hasattr(X, "iloc") else rows

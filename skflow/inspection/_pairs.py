@@ -9,10 +9,28 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from .._support.typing import ArrayLike, RandomState
-from ._common import BLACK, BLUE, column_names, new_axes, numbered, resolve_features
+from ._common import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    VERMILLION,
+    column_names,
+    column_of,
+    new_axes,
+    number_columns,
+    numbered,
+    resolve_features,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+#: Of the most frequent categories; the others share a grey.
+_COLORS = (VERMILLION, BLUE, ORANGE, GREEN, "#56b4e9", "#cc79a7", BLACK)
+_OTHERS = "others"
+_MISSING = ("nan", "None", "<NA>", "NaT")
 
 
 class PairPlotDisplay:
@@ -33,6 +51,8 @@ class PairPlotDisplay:
         Names of the features that are shown.
     name : str or None, default=None
         Title.
+    hue, samples_hue : ndarray of shape (n_samples,) and (n_drawn,), or None, default=None
+        Categories of the rows, which their colours show.
 
     Attributes
     ----------
@@ -69,11 +89,15 @@ class PairPlotDisplay:
         samples: np.ndarray,
         feature_names: Sequence[str],
         name: str | None = None,
+        hue: np.ndarray | None = None,
+        samples_hue: np.ndarray | None = None,
     ) -> None:
         self.X = X
         self.samples = samples
         self.feature_names = feature_names
         self.name = name
+        self.hue = hue
+        self.samples_hue = samples_hue
 
     @classmethod
     def from_estimator(
@@ -82,6 +106,7 @@ class PairPlotDisplay:
         X: ArrayLike,
         *,
         features: Any = None,
+        hue: Any = None,
         n_samples: int | None = None,
         random_state: RandomState = None,
         name: str | None = None,
@@ -97,7 +122,9 @@ class PairPlotDisplay:
             Data.
         features : sequence of int or str, or None, default=None
             Which features to show, by number or, with a data frame, by name. None shows the first
-            five.
+            five that are numbers.
+        hue : int, str or None, default=None
+            A feature whose values colour the rows: a category, or numbers of which there are few.
         n_samples : int or None, default=None
             Number of samples; None draws as many as X has rows.
         random_state : int, RandomState instance or None, default=None
@@ -118,7 +145,7 @@ class PairPlotDisplay:
         TypeError
             If it does not sample in the manner of skflow.
         ValueError
-            If a feature is no column of X.
+            If a feature is no column of X, or holds no numbers.
         """
         check_is_fitted(estimator)
         if not hasattr(estimator, "sample") or not hasattr(estimator, "inverse_transform"):
@@ -127,9 +154,9 @@ class PairPlotDisplay:
                 f"got {type(estimator).__name__}. Draw rows yourself and use "
                 f"{cls.__name__}.from_samples(X, samples)."
             )
-        n_samples = len(np.asarray(X)) if n_samples is None else n_samples
+        n_samples = len(X) if n_samples is None else n_samples
         samples = estimator.sample(n_samples, random_state=random_state)
-        return cls.from_samples(X, samples, features=features, name=name, ax=ax)
+        return cls.from_samples(X, samples, features=features, hue=hue, name=name, ax=ax)
 
     @classmethod
     def from_samples(
@@ -138,6 +165,7 @@ class PairPlotDisplay:
         samples: ArrayLike,
         *,
         features: Any = None,
+        hue: Any = None,
         name: str | None = None,
         ax: Any = None,
     ) -> Self:
@@ -151,7 +179,9 @@ class PairPlotDisplay:
             What to compare them with.
         features : sequence of int or str, or None, default=None
             Which features to show, by number or, with a data frame, by name. None shows the first
-            five.
+            five that are numbers.
+        hue : int, str or None, default=None
+            A feature whose values colour the rows: a category, or numbers of which there are few.
         name : str or None, default=None
             Title.
         ax : matplotlib Axes or None, default=None
@@ -164,22 +194,28 @@ class PairPlotDisplay:
         Raises
         ------
         ValueError
-            If the two have different numbers of columns, or a feature is no column of X.
+            If the two have different numbers of columns, or a feature is no column of X, or holds
+            no numbers.
         """
-        names, X, samples = column_names(X), np.asarray(X, float), np.asarray(samples, float)
-        if samples.ndim != 2 or samples.shape[1] != X.shape[1]:
+        names, shape = column_names(X), np.shape(samples)
+        n_features = np.shape(X)[1]
+        if len(shape) != 2 or shape[1] != n_features:
             raise ValueError(
-                f"samples has shape {samples.shape}, but X has {X.shape[1]} columns. Give samples "
+                f"samples has shape {shape}, but X has {n_features} columns. Give samples "
                 "of the same columns."
             )
-        features = range(min(5, X.shape[1])) if features is None else features
-        columns = resolve_features(features, names, X.shape[1])
-        labels = numbered(names, X.shape[1])
+        labels = numbered(names, n_features)
+        groups = [] if hue is None else resolve_features([hue], names, n_features)
+        if features is None:
+            features = [j for j in number_columns(X) if j not in groups][:5]
+        columns = resolve_features(features, names, n_features)
         display = cls(
-            X=X[:, columns],
-            samples=samples[:, columns],
+            X=_numbers(X, columns, labels),
+            samples=_numbers(samples, columns, labels),
             feature_names=[labels[j] for j in columns],
             name=name,
+            hue=_categories(X, groups[0]) if groups else None,
+            samples_hue=_categories(samples, groups[0]) if groups else None,
         )
         return display.plot(ax)
 
@@ -204,17 +240,23 @@ class PairPlotDisplay:
         outside = ((self.samples < low) | (self.samples > high)).any(axis=1)
         self.n_outside_, self.figure_ = int(outside.sum()), ax.figure
         ax.set_axis_off()
-        n_lines = (1 if n > 2 else 2) + (self.name is not None)
+        colors = None if self.hue is None else _colors_of(self.hue, self.samples_hue)
+        handles = self._handles(colors)
+        n_columns = (2 if n > 2 else 1) * (1 if colors is None else 2)
+        n_lines = -(-len(handles) // n_columns) + (self.name is not None)
         head = 0.05 + 0.25 * n_lines  # inches
         above, below = ax.get_subplotspec().subgridspec(2, 1, height_ratios=[head, side])
         self.axes_ = below.subgridspec(n, n).subplots(squeeze=False)
         for row in range(n):
             for column in range(n):
-                self._draw(self.axes_[row, column], row, column, limits)
-        self._legend(self.figure_.add_subplot(above))
+                self._draw(self.axes_[row, column], row, column, limits, colors)
+        legend = self.figure_.add_subplot(above)
+        legend.set_axis_off()
+        style = dict(loc="lower left", bbox_to_anchor=(0, 0), borderaxespad=0, frameon=False)
+        legend.legend(handles=handles, ncols=n_columns, title=self.name, alignment="left", **style)
         return self
 
-    def _draw(self, panel, row, column, limits):
+    def _draw(self, panel, row, column, limits, colors):
         panel.set_xlim(limits[column])
         if row == column:
             bins = np.linspace(*limits[row], 25)
@@ -222,11 +264,15 @@ class PairPlotDisplay:
                 if not style:
                     style = {"color": BLUE, "histtype": "step", "linewidth": 1.4}
                 # of all rows, also those outside
-                weights = np.full(len(rows), 1 / len(rows))
-                panel.hist(rows[:, row], bins, weights=weights, **style)
+                known = rows[~np.isnan(rows[:, row]), row]
+                panel.hist(known, bins, weights=np.full(len(known), 1 / len(rows)), **style)
             panel.set_yticks([])
         else:
-            rows, color = (self.X, BLACK) if row > column else (self.samples, BLUE)
+            is_data = row > column
+            rows, color = (self.X, BLACK) if is_data else (self.samples, BLUE)
+            if colors is not None:
+                labels = self.hue if is_data else self.samples_hue
+                color = [colors.get(label, GREY) for label in labels]
             size, alpha = (6, 0.6) if len(rows) <= 500 else (2, max(0.25, 500 / len(rows)))
             panel.scatter(
                 rows[:, column], rows[:, row], s=size, alpha=alpha, color=color, linewidths=0
@@ -243,28 +289,53 @@ class PairPlotDisplay:
         if column != 0 or row == 0:  # the first histogram's counts are no values of a feature
             panel.tick_params(labelleft=False)
 
-    def _legend(self, ax):
+    def _handles(self, colors):
+        """What the legend says."""
         from matplotlib.lines import Line2D
+
+        def dot(color, label):
+            marker = "" if color is None else "o"
+            return Line2D([], [], linestyle="none", marker=marker, color=color, label=label)
 
         drawn = "samples (above)"
         if self.n_outside_:
             drawn += f", {self.n_outside_} of {len(self.samples)} outside"
-        handles = [
-            Line2D([], [], linestyle="none", marker="o", color=color, label=label)
-            for color, label in ((BLACK, "data (below)"), (BLUE, drawn))
-        ]
-        ax.set_axis_off()
-        style = dict(loc="lower left", bbox_to_anchor=(0, 0), borderaxespad=0, frameon=False)
-        ax.legend(
-            handles=handles,
-            ncols=2 if len(self.feature_names) > 2 else 1,
-            title=self.name,
-            alignment="left",
-            **style,
-        )
+        if colors is None:
+            return [dot(BLACK, "data (below)"), dot(BLUE, drawn)]
+        handles = [dot(color, label) for label, color in colors.items()]
+        if not set(self.hue) | set(self.samples_hue) <= set(colors):
+            handles.append(dot(GREY, _OTHERS))
+        return [*handles, dot(None, f"data (below), {drawn}")]
+
+
+def _numbers(X, columns, labels):
+    """Columns of a table as an array ``(n, m)`` of numbers."""
+    parts = []
+    for j in columns:
+        try:
+            parts.append(np.asarray(column_of(X, j), dtype=float))
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"features has {labels[j]!r}, which holds no numbers, as axes need. Leave it out; "
+                f"hue={labels[j]!r} shows it by colour."
+            ) from None
+    return np.column_stack(parts)
+
+
+def _categories(X, j):
+    """The values of a column as text."""
+    values = [str(value) for value in column_of(X, j)]
+    return np.array(["missing" if value in _MISSING else value for value in values])
+
+
+def _colors_of(*hues):
+    """Colours of the most frequent categories, by label, in the order of the labels."""
+    labels, counts = np.unique(np.concatenate(hues), return_counts=True)
+    frequent = np.sort(labels[np.argsort(-counts, kind="stable")[: len(_COLORS)]])
+    return dict(zip(frequent.tolist(), _COLORS))
 
 
 def _limits(column):
-    lowest, highest = column.min(), column.max()
+    lowest, highest = np.nanmin(column), np.nanmax(column)
     beyond = 0.06 * (highest - lowest) or 0.5
     return lowest - beyond, highest + beyond
