@@ -36,9 +36,9 @@ print(overview.round(2).to_string())
 
 # %%
 # Nothing is missing, and no row is there twice (rows with gaps would have to go, or their gaps to
-# be filled). ``sex`` is a category, of which there is no density. The ratio is a function of two
-# other columns, rounded: with it the density would be about the rounding. Both are left out. The
-# ages and most of the others are whole numbers, which ``dequantize`` takes care of.
+# be filled). ``sex`` is a category, written as a number: it has its turn further down. The ratio is
+# a function of two other columns, rounded: with it the density would be about the rounding. Both are
+# left out. The ages and most of the others are whole numbers, which ``dequantize`` takes care of.
 
 print("rows that are there twice:", table.duplicated().sum())
 X = table.drop(columns=["sex", "cholesterol / hdl"])
@@ -177,6 +177,32 @@ answers = {
     "P(over 110)": 1 - regressor.cdf(given, [110.0] * len(given)),
 }
 print(pd.DataFrame(answers).round(2).to_string())
+
+# %%
+# Categories
+# ----------
+#
+# A column of text, of truth values or of the dtype of categories is a category: it has a
+# probability, and the other columns a density given it. So ``sex`` becomes text. ``columns_`` says
+# what each column is taken for, and ``hue`` shows the category by colour.
+
+whole = X.assign(sex=table["sex"].map({1.0: "first", 2.0: "second"}))
+mixed = CouplingFlowDensity(
+    bounds=bounds, dequantize=True, max_iter=40, random_state=0
+).fit(whole)
+print("\n".join(f"{name}: {kind}" for name, kind in mixed.columns_.items()))
+shown = ["blood pressure", "ldl", "hdl", "glucose"]
+PairPlotDisplay.from_estimator(mixed, whole, features=shown, hue="sex", random_state=0)
+plt.show()
+
+# %%
+# Samples are frames of the same columns, categories among them, and differ between these as the
+# patients do.
+
+drawn = mixed.sample(20_000, random_state=0)
+both = {"data": whole, "samples": drawn}
+means = {name: rows.groupby("sex")[shown].mean() for name, rows in both.items()}
+print(pd.concat(means).unstack(0).round(1).T.to_string())
 
 # %%
 # Save

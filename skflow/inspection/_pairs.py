@@ -262,7 +262,8 @@ class PairPlotDisplay:
             bins = np.linspace(*limits[row], 25)
             for rows, style in ((self.X, {"color": BLACK, "alpha": 0.3}), (self.samples, {})):
                 if not style:
-                    style = {"color": BLUE, "histtype": "step", "linewidth": 1.4}
+                    color = BLUE if colors is None else BLACK
+                    style = {"color": color, "histtype": "step", "linewidth": 1.4}
                 # of all rows, also those outside
                 known = rows[~np.isnan(rows[:, row]), row]
                 panel.hist(known, bins, weights=np.full(len(known), 1 / len(rows)), **style)
