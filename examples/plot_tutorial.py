@@ -36,9 +36,10 @@ print(overview.round(2).to_string())
 
 # %%
 # Nothing is missing, and no row is there twice (rows with gaps would have to go, or their gaps to
-# be filled). ``sex`` is a category, written as a number: it has its turn further down. The ratio is
-# a function of two other columns, rounded: with it the density would be about the rounding. Both are
-# left out. The ages and most of the others are whole numbers, which ``dequantize`` takes care of.
+# be filled). ``sex`` is a category, written as a number: it has its turn further down. The ratio
+# is a function of two other columns, rounded: with it the density would be about the rounding. Both
+# are left out. The ages and most of the others are whole numbers, which ``dequantize`` takes care
+# of.
 
 print("rows that are there twice:", table.duplicated().sum())
 X = table.drop(columns=["sex", "cholesterol / hdl"])
