@@ -15,6 +15,7 @@ SLOW_FILES = {
     "test_bounds.py",
     "test_callbacks.py",
     "test_candidates.py",
+    "test_cases.py",
     "test_common.py",
     "test_components.py",
     "test_density.py",

@@ -34,6 +34,7 @@ ORDER = [
     "_gaps.fitting",
     "_gaps.questions",
     "_gaps.importance",
+    "_gaps.cases",
     "_gaps.proposal",
     "_kinds.parts",
     "_kinds.mixed",

@@ -139,8 +139,6 @@ def test_the_latent_space_is_that_of_the_real_part(fitted):
     assert len(fitted.get_feature_names_out()) == 2
     with pytest.raises(ValueError, match="inverse_transform needs a table"):
         fitted.inverse_transform(np.zeros((1, 2)))
-    with pytest.raises(ValueError, match="sample_given needs a table"):
-        fitted.sample_given(FRAME)
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,12 @@ class Density:
         U = call_in_blocks(self.flow, "inverse", Z, self.device)
         return self.columns.inverse(U.reshape(-1, U.shape[-1])).reshape(U.shape)
 
+    def flow_draws(self, n_draws, rng):
+        """Draws ``(n, d)`` of the flows alone, in standardised units; they are given nothing."""
+        Z = rng.standard_normal((n_draws // self.flow.n_models, self.flow.n_features))
+        U = call_in_blocks(self.flow, "inverse", Z, self.device)
+        return (U.reshape(-1, U.shape[-1]),)
+
     def sample(self, n_samples, rng):
         """Draw rows ``(n_samples, d)`` in the data's units."""
         n_models, n_features = self.flow.n_models, self.flow.n_features

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from sklearn.base import (
@@ -31,7 +32,6 @@ class FittedDensity(
 
     def _checked(self, X, allow_nan=False):
         check_is_fitted(self)
-        allow_nan = allow_nan and self._kinds is None
         return self._read(X, self._categories(), allow_nan, reset=False)
 
     def _categories(self):
@@ -42,6 +42,11 @@ class FittedDensity(
         if categories is not None:
             X = categories.encode(X, self.handle_unknown)
         return checked_rows(self, X, allow_nan, **options)
+
+    def _written_draws(self, drawn, X):
+        """Draws ``(n, d, m)`` of the rows of a table ``X`` as such tables, if it has categories."""
+        categories = self._categories()
+        return drawn if categories is None else categories.decode_draws(drawn, X)
 
     def _written(self, X):
         """The table of which ``_read`` makes the array, as far as it has categories."""
@@ -57,8 +62,8 @@ class FittedDensity(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            NaN means unknown.
+        X : array-like or data frame of shape (n_samples, n_features)
+            NaN (or None) means unknown.
 
         Returns
         -------
@@ -78,7 +83,10 @@ class FittedDensity(
         -----
         The marginals of the components are known; that of the flow is an integral over the unknown
         columns, by importance sampling with fixed quasi-random points, so that a score does not
-        change from call to call, nor with the other rows. A warning says where it is rough.
+        change from call to call, nor with the other rows. A warning says where it is rough. Over
+        missing categories it is a sum, if there are at most 1024 ways to fill them in; where there
+        are more, a mean over as many fixed ones, drawn from the density of the discrete columns
+        (likelihood weighting).
         """
         return self._log_prob(self._checked(X, allow_nan=True))
 
@@ -186,13 +194,13 @@ class FittedDensity(
         random_state: RandomState = None,
         *,
         return_ess: bool = False,
-    ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
+    ) -> Any:
         """Draw the unknown cells of rows, given the known ones.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            NaN means unknown: those cells are drawn, together.
+        X : array-like or data frame of shape (n_samples, n_features)
+            NaN (or None) means unknown: those cells are drawn, together.
         n_samples : int, default=1
             Number of draws for each row, at least 1.
         random_state : int, RandomState instance or None, default=None
@@ -202,9 +210,10 @@ class FittedDensity(
 
         Returns
         -------
-        drawn : ndarray of shape (n_samples, n_features, n_draws)
+        drawn : ndarray of shape (n_samples, n_features, n_draws), or list of data frames
             The rows, draw by draw, as they were where they are known; in the data's units, within
-            ``bounds``, and on the grid of columns that have one.
+            ``bounds``, and on the grid of columns that have one. Of a data frame with categories
+            a list of ``n_draws`` such frames. Categories are drawn among those of ``fit``.
         ess : ndarray of shape (n_samples,)
             Only with ``return_ess``. Draws of the flow are chosen from many, by weights that make
             them draws from its conditional distribution; this is the effective number of those
@@ -233,15 +242,10 @@ class FittedDensity(
         True
         """
         check_is_fitted(self)
-        if self._kinds is not None:
-            raise ValueError(
-                "sample_given needs a table whose columns are all real: gaps beside categories, or "
-                "values that many rows share, are not filled yet. Leave such columns out (or set "
-                "spikes=False), or give categories to FlowRegressor as features."
-            )
-        X = self._checked(X, allow_nan=True)
+        rows = self._checked(X, allow_nan=True)
         check_count("n_samples", n_samples)
-        drawn, ess = sample_given(self._density, X, n_samples, checked_state(random_state))
+        drawn, ess = sample_given(self._density, rows, n_samples, checked_state(random_state))
+        drawn = self._written_draws(drawn, X)
         return (drawn, ess) if return_ess else drawn
 
     @sheltered

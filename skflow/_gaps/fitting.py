@@ -17,8 +17,8 @@ from .._densities.factor_model import is_dense
 from .._densities.weights import at
 from .._flows.training_data import check_single_precision
 from .._support.checks import name_columns
+from .._support.patterns import patterns
 from .importance import QUICK
-from .patterns import patterns
 from .questions import sample_given
 
 #: Rounds with mixtures and with flows, before the last fit; part of the epochs of such a flow.

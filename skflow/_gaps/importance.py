@@ -4,7 +4,8 @@ The density of the known columns is the integral of that of whole rows over the 
 ``u`` of these from a proposal ``q(u | known)`` it is the mean of the weights ``p(known, u) / q``,
 and draws chosen by their weights are draws from the flow's conditional distribution (importance
 sampling and resampling: Rubin 1987, Owen 2013). Their effective number, ``(sum w)**2 / sum w**2``,
-says how good that is. Where it is small, it is done again with four times as many draws.
+says how good that is. Where it is small, it is done again with four times as many draws. A row
+that is several cases has draws of each, in proportion to what the case is of it.
 """
 
 from dataclasses import dataclass
@@ -15,37 +16,46 @@ import numpy as np
 from scipy.special import logsumexp, ndtri
 
 from .._flows.blocks import BLOCK_SIZE
+from .._support.patterns import patterns
 from .._support.quasi_random import sobol
 from .._support.runtime import map_blocks
-from .patterns import patterns
+from .cases import answers
 from .proposal import proposal_of
 
 
 class Effort(NamedTuple):
-    """Numbers of weighted draws for a row, tried one after another until enough of them count."""
+    """How much work an answer is worth.
+
+    Numbers of weighted draws for a row, tried one after another until enough of them count, the
+    effective number that is enough, and the most cases that a row is taken for.
+    """
 
     n_points: tuple
-    wanted: int  # effective number
+    wanted: int
+    n_cases: int
 
 
 #: For answers to users; for draws that a density is fitted to, soon to be replaced by better ones.
-CAREFUL, QUICK = Effort((2**8, 2**10, 2**12, 2**14), 100), Effort((2**6, 2**8, 2**10), 15)
+CAREFUL = Effort((2**8, 2**10, 2**12, 2**14), 100, 2**10)
+QUICK = Effort((2**6, 2**8, 2**10), 15, 2**7)
 #: The least effective number that goes without a warning.
 LEAST = 30
+#: Weighted draws of a case at least, a power of 2.
+_LEAST_POINTS = 4
 
 
 @dataclass
 class Weighted:
-    """What weighted draws say of rows.
+    """What weighted draws say of cases.
 
     Attributes
     ----------
-    log_prob : ndarray of shape (n,)
+    log_prob : ndarray of shape (m,)
         Log-density of the known columns under the flows.
-    ess : ndarray of shape (n,)
+    ess : ndarray of shape (m,)
         Effective number of draws.
-    draws : ndarray of shape (n, n_draws, d)
-        Rows with the unknown columns drawn, in standardised units.
+    draws : ndarray of shape (m, n_draws, d)
+        Cases with the unknown columns drawn, in standardised units.
     """
 
     log_prob: np.ndarray
@@ -53,52 +63,70 @@ class Weighted:
     draws: np.ndarray
 
 
-def weighted_draws(density, U, known, choices, seed=0, effort=CAREFUL):
+def weighted_draws(density, cases, choices, seed=0, effort=CAREFUL):
     """Log-densities of known columns, and draws of the others.
 
     Nothing depends on which rows are computed at once.
 
     Parameters
     ----------
-    density : Density
-    U : ndarray of shape (n, d)
-        In standardised units; what stands at unknown columns does not matter.
-    known : ndarray of bool, shape (n, d)
-        At least one of each row is not.
-    choices : ndarray of shape (n, n_draws)
+    density : Density or MixedDensity
+    cases : Cases
+        Something of each is not known.
+    choices : ndarray of shape (m, n_draws)
         Uniform numbers in [0, 1), which choose among the weighted draws.
     seed : int
         Of the quasi-random points.
     effort : Effort
     """
-    n_rows, n_draws = choices.shape
-    found = Weighted(np.empty(n_rows), np.empty(n_rows), np.empty((n_rows, n_draws, U.shape[1])))
-    proposal = proposal_of(density)
-    pending = np.concatenate([rows for _, rows in patterns(known)])  # those of a pattern together
+    (n_cases, n_features), n_draws = cases.U.shape, choices.shape[1]
+    found = Weighted(np.empty(n_cases), np.empty(n_cases), np.empty((n_cases, n_draws, n_features)))
+    proposal, share = proposal_of(density), np.ones(n_cases)
+    if cases.given:
+        guessed = np.empty(n_cases)
+        for own, _, said in answers(proposal, cases):
+            guessed[own] = said.log_prob
+        share = cases.shares(cases.joint(guessed))
+    pending = np.concatenate([own for _, own in patterns(cases.known)])  # a pattern's together
     for n_points in effort.n_points:
         if n_points < min(2 * n_draws, effort.n_points[-1]):
             continue
 
-        def answer(batch, n_points=n_points):
-            points, log_q = _points(proposal, U[batch], known[batch], n_points, seed)
-            log_p = density.flow_log_prob(points.reshape(-1, U.shape[1])).reshape(log_q.shape)
-            _settle(found, batch, points, log_p - log_q, choices[batch])
+        def answer(batch):
+            n_own, own = batch
+            points, log_q = _points(proposal, cases.take(own), n_own, seed)
+            given = [part.at(np.repeat(own, n_own)) for part in cases.given]
+            log_p = density.flow_log_prob(points.reshape(-1, n_features), *given)
+            _settle(found, own, points, log_p.reshape(log_q.shape) - log_q, choices[own])
 
-        size = max(1, BLOCK_SIZE // (n_points * density.flow.numbers_per_row))
-        map_blocks(answer, [pending[i : i + size] for i in range(0, len(pending), size)])
-        pending = pending[found.ess[pending] < max(effort.wanted, n_draws)]
+        map_blocks(answer, _batches(pending, n_points, share, density.flow.numbers_per_row))
+        if cases.given:
+            share = cases.shares(cases.joint(found.log_prob))
+        enough = share * max(effort.wanted, n_draws)
+        pending = pending[found.ess[pending] < enough[pending]]
     return found
 
 
-def _points(proposal, U, known, n_points, seed):
-    """Rows ``(n, m, d)`` with unknown columns drawn, and the log-densities of that ``(n, m)``."""
-    points = np.repeat(U[:, None], n_points, axis=1)
+def _batches(pending, n_points, share, numbers_per_row):
+    """Pairs of a number of points and of cases that get as many, in proportion to their share."""
+    with np.errstate(divide="ignore"):
+        steps = np.floor(np.log2(share[pending])).clip(np.log2(_LEAST_POINTS / n_points), 0)
+    found = []
+    for step in np.unique(steps)[::-1]:
+        n_own, own = int(n_points * 2.0**step), pending[steps == step]
+        size = max(1, BLOCK_SIZE // (n_own * numbers_per_row))
+        found += [(n_own, own[i : i + size]) for i in range(0, len(own), size)]
+    return found
+
+
+def _points(proposal, cases, n_points, seed):
+    """Cases ``(m, p, d)`` with unknown columns drawn, and the log-densities of that ``(m, p)``."""
+    points = np.repeat(cases.U[:, None], n_points, axis=1)
     log_q = np.empty(points.shape[:2])
-    for pattern, rows in patterns(known):
-        answers = proposal.conditionals(pattern).given(U[rows][:, pattern])
-        drawn = answers.place(*_quasi_random(n_points, (~pattern).sum(), seed))
-        points[np.ix_(rows, range(n_points), ~pattern)] = drawn
-        log_q[rows] = answers.conditional_log_prob(drawn)
+    for own, pattern, said in answers(proposal, cases):
+        drawn = said.place(*_quasi_random(n_points, (~pattern).sum(), seed))
+        points[np.ix_(own, range(n_points), ~pattern)] = drawn
+        log_q[own] = said.conditional_log_prob(drawn)
     return points, log_q
 
 

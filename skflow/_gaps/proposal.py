@@ -2,17 +2,17 @@
 
 It has closed-form conditionals, whichever columns are known. It is fitted to draws of the flow
 itself, of which there are as many as one likes, and its tails are heavier than theirs, so that
-weights are bounded.
+weights are bounded. Given a discrete part there is one for each group of rows.
 """
 
 import numpy as np
 
 from .._densities.components import EllipticalMixture
-from .._densities.density import call_in_blocks
 from .._densities.ellipses import cluster_labels, fit_gaussian_mixture, precision_factors
+from .._kinds.groups import GroupedComponent, fit_groups
 
-#: Draws that the mixture is fitted to; clusters, fewer where there are many columns.
-N_DRAWS, N_CLUSTERS, CLUSTERS_TIMES_COLUMNS = 5000, 16, 400
+#: Draws that the mixture is fitted to; clusters, fewer where there are many columns or few draws.
+N_DRAWS, N_CLUSTERS, CLUSTERS_TIMES_COLUMNS, DRAWS_A_CLUSTER_AND_COLUMN = 5000, 16, 400, 10
 _RIDGE = 1e-5  # added to the variances of clusters, so that none collapses
 
 
@@ -21,23 +21,31 @@ class Proposal(EllipticalMixture):
 
     dof = 8.0
 
-    def fit(self, density):
-        """Fit to draws of the flows of a ``Density``, always the same ones."""
-        rng = np.random.RandomState(0)
-        n_models, n_features = density.flow.n_models, density.flow.n_features
-        Z = rng.standard_normal((N_DRAWS // n_models, n_features))
-        U = call_in_blocks(density.flow, "inverse", Z, density.device).reshape(-1, n_features)
-        U = U[np.isfinite(U).all(axis=1)]
-        weight = np.full(len(U), 1 / len(U))
-        n_clusters = max(1, min(N_CLUSTERS, CLUSTERS_TIMES_COLUMNS // n_features))
-        labels = cluster_labels(n_clusters, U, weight, rng)
+    def fit(self, U, rng):
+        """Fit to draws ``(n, d)``."""
+        n_draws, n_features = U.shape
+        weight = np.full(n_draws, 1 / n_draws)
+        most = min(CLUSTERS_TIMES_COLUMNS, n_draws // DRAWS_A_CLUSTER_AND_COLUMN) // n_features
+        labels = cluster_labels(max(1, min(N_CLUSTERS, most)), U, weight, rng)
         self.weights, self.centres, shapes = fit_gaussian_mixture(labels, U, weight, _RIDGE)
         self.factors = precision_factors(shapes)
         return self
 
 
 def proposal_of(density):
-    """The ``Proposal`` of a ``Density``, which keeps it."""
+    """What a density draws from, fitted to always the same draws; it keeps it."""
     if density.proposal is None:
-        density.proposal = Proposal().fit(density)
+        rng = np.random.RandomState(0)
+        U, *given = density.flow_draws(N_DRAWS, rng)
+        finite = np.isfinite(U).all(axis=1)
+        density.proposal = _fit(U[finite], [part.at(finite) for part in given], rng)
     return density.proposal
+
+
+def _fit(U, given, rng):
+    if not given:
+        return Proposal().fit(U, rng)
+    groups = fit_groups(U, *given)
+    residuals, group = U - groups.location(*given), groups.group(*given)
+    members = [Proposal().fit(residuals[group == k], rng) for k in range(group.max() + 1)]
+    return GroupedComponent(groups, members)

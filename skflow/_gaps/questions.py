@@ -1,38 +1,22 @@
 """What a fitted density says of rows with gaps: NaN means unknown.
 
 The components have closed-form marginals and conditionals, the flows weighted draws. A part of the
-mixture counts, given the known columns, as much as its share of their density.
+mixture counts, given the known columns, as much as its share of their density, and so does a way to
+fill in the discrete part of a row, where there is one.
 """
-
-from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import logsumexp
 
+from .._support.patterns import patterns
 from .._support.warnings import warn
+from .cases import answers, count_cases, find_cases, kinds_of
 from .importance import CAREFUL, LEAST, weighted_draws
-from .patterns import patterns
 
 #: Of the flows, given what is known: below, nothing is said of how good their draws are.
 _LEAST_SHARE = 0.1
-
-
-@dataclass
-class _Known:
-    """The known columns of rows, in standardised units.
-
-    Attributes
-    ----------
-    U : ndarray of shape (n, d)
-        0 at unknown columns.
-    log_det : ndarray of shape (n,)
-        Log-determinant of the standardisation of the known columns.
-    known : ndarray of bool, shape (n, d)
-    """
-
-    U: np.ndarray
-    log_det: np.ndarray
-    known: np.ndarray
+#: Numbers of the cases, and of draws of them, that are held at once.
+_MOST_NUMBERS = 10**7
 
 
 def log_prob_known(density, X):
@@ -42,13 +26,13 @@ def log_prob_known(density, X):
     whole = ~missing.any(axis=1)
     if whole.any():
         result[whole] = density.log_prob(X[whole])
-    partly = ~whole & ~missing.all(axis=1)
-    if partly.any():
-        rows = _standardised(density.columns, X[partly])
-        log_probs, ess = _log_probs(density, rows, np.empty((len(rows.U), 0)))[:2]
-        total = logsumexp(log_probs, axis=0)
-        _warn_of_few(ess, log_probs[0] - total)
-        result[partly] = total + rows.log_det
+    ess, flow_share = np.full(len(X), np.inf), np.zeros(len(X))
+    for rows in _blocks(density, X, ~whole & ~missing.all(axis=1), 1, CAREFUL):
+        cases = find_cases(density, X[rows], CAREFUL.n_cases)
+        log_probs, case_ess, _ = _log_probs(density, cases, np.empty((len(cases.U), 0)))
+        result[rows] = cases.total(cases.joint(logsumexp(log_probs, axis=0)))
+        ess[rows], flow_share[rows] = _of_rows(cases, log_probs, case_ess)
+    _warn_of_few(ess, flow_share)
     return result
 
 
@@ -62,75 +46,147 @@ def sample_given(density, X, n_samples, rng, effort=CAREFUL):
         Effective number of weighted draws that a row's were chosen from, infinite where they are
         exact.
     """
-    density.columns.bounds.check(X, density.columns.names)
+    kinds = kinds_of(density)
+    real = X if kinds is None else X[:, kinds.real_columns]
+    density.columns.bounds.check(real, density.columns.names)
     missing = np.isnan(X)
     drawn = np.repeat(X[:, :, None], n_samples, axis=2)
-    ess = np.full(len(X), np.inf)
-    empty, partly = missing.all(axis=1), missing.any(axis=1) & ~missing.all(axis=1)
+    ess, flow_share = np.full(len(X), np.inf), np.zeros(len(X))
+    empty = missing.all(axis=1)
     if empty.any():
         rows = density.sample(n_samples * empty.sum(), rng)
         drawn[empty] = rows.reshape(-1, n_samples, X.shape[1]).transpose(0, 2, 1)
-    if partly.any():
-        rows = _standardised(density.columns, X[partly])
-        U, ess[partly] = _draw(density, rows, n_samples, rng, effort)
-        found = density.columns.to_grid(density.columns.inverse(U.reshape(-1, X.shape[1])))
-        found = found.reshape(U.shape).transpose(0, 2, 1)
-        drawn[partly] = np.where(missing[partly, :, None], found, drawn[partly])
+    for rows in _blocks(density, X, missing.any(axis=1) & ~empty, n_samples, effort):
+        cases = find_cases(density, X[rows], effort.n_cases, unseen=False)
+        U, case, ess[rows], flow_share[rows] = _draw(density, cases, n_samples, rng, effort)
+        found = density.columns.to_grid(density.columns.inverse(U.reshape(-1, U.shape[2])))
+        if kinds is not None:
+            found = kinds.join(cases.given[0].discrete[case.ravel()], found)
+        found = found.reshape(-1, n_samples, X.shape[1]).transpose(0, 2, 1)
+        drawn[rows] = np.where(missing[rows, :, None], found, drawn[rows])
+    if effort is CAREFUL:
+        _warn_of_few(ess, flow_share)
     return drawn, ess
 
 
-def _standardised(columns, X):
-    U, log_det, known = np.zeros(X.shape), np.empty(len(X)), ~np.isnan(X)
-    for pattern, rows in patterns(known):
-        values, log_det[rows] = columns.take(pattern).forward(X[np.ix_(rows, pattern)])
-        U[np.ix_(rows, pattern)] = values
-    return _Known(U, log_det, known)
+def _blocks(density, X, chosen, n_samples, effort):
+    """Numbers of the chosen rows, as arrays; those of a table of numbers are one."""
+    rows = np.flatnonzero(chosen)
+    if kinds_of(density) is None or not len(rows):
+        return [rows] if len(rows) else []
+    numbers = count_cases(density, X[rows], effort.n_cases) * n_samples * X.shape[1]
+    block = np.cumsum(numbers) // _MOST_NUMBERS
+    return np.split(rows, np.flatnonzero(np.diff(block)) + 1)
 
 
-def _log_probs(density, rows, choices, seed=0, effort=CAREFUL):
-    """Log of weight times density ``(1 + J, n)`` of the known columns under flows and components.
+def _log_probs(density, cases, choices, seed=0, effort=CAREFUL):
+    """Log of weight times density ``(1 + J, m)`` of the known columns under flows and components.
 
-    And of the flows the effective numbers and the draws, as of ``weighted_draws``.
+    And of the flows the effective numbers and the draws, as of ``weighted_draws``. What is said of
+    settled cases needs no draws; it stands at the flows, whatever it is of.
     """
     with np.errstate(divide="ignore"):  # the flow's weight may be 0
         log_weights = np.log(density.weights)[:, None]
-    log_probs = np.repeat(log_weights, len(rows.U), axis=1)
-    ess, draws = np.full(len(rows.U), np.inf), None
+    log_probs = np.repeat(log_weights, len(cases.U), axis=1)
+    ess, draws = np.full(len(cases.U), np.inf), np.repeat(cases.U[:, None], choices.shape[1], 1)
+    settled = cases.settled
+    if settled.any():
+        log_probs[:, settled] = -np.inf
+        log_probs[0, settled] = _settled_log_probs(density, cases.take(settled))
+    others = np.flatnonzero(~settled)
+    if not len(others):
+        return log_probs, ess, draws
+    cases = cases.take(others)
     if density.weights[0] > 0:
-        found = weighted_draws(density, rows.U, rows.known, choices, seed, effort)
-        log_probs[0] += found.log_prob
-        ess, draws = found.ess, found.draws
-    for pattern, places in patterns(rows.known):
-        U = rows.U[np.ix_(places, pattern)]
-        for j, component in enumerate(density.components.values(), start=1):
-            log_probs[j, places] += component.conditionals(pattern).given(U).log_prob
+        found = weighted_draws(density, cases, choices[others], seed, effort)
+        log_probs[0, others] += found.log_prob
+        ess[others], draws[others] = found.ess, found.draws
+    for j, component in enumerate(density.components.values(), start=1):
+        for own, _, said in answers(component, cases):
+            log_probs[j, others[own]] += said.log_prob
     return log_probs, ess, draws
 
 
-def _draw(density, rows, n_samples, rng, effort):
-    """Draws ``(n, n_samples, d)`` in standardised units, and their effective numbers ``(n,)``."""
-    choices = rng.uniform(size=(2, len(rows.U), n_samples))
+def _settled_log_probs(density, cases):
+    """Log-densities ``(m,)`` of cases of which all numbers are known; 0 where none is."""
+    log_probs, known = np.zeros(len(cases.U)), cases.known.any(axis=1)
+    if known.any():
+        cases = cases.take(known)
+        log_probs[known] = density.log_prob_given(cases.U, *cases.given)
+    return log_probs
+
+
+def _of_rows(cases, log_probs, ess):
+    """Effective numbers of the flows' draws, and the flows' part in what is not settled ``(n,)``.
+
+    From log-densities ``(1 + J, m)`` and effective numbers ``(m,)`` of the cases.
+    """
+    log_prob = logsumexp(log_probs, axis=0)
+    share = np.exp(log_probs[0] - log_prob)
+    if not cases.given:
+        return ess, share
+    share = np.where(cases.settled, 0.0, share * cases.shares(cases.joint(log_prob)))
+    total = np.bincount(cases.row, share)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        row_ess = total**2 / np.bincount(cases.row, share**2 / ess)
+    return np.where(total > 0, row_ess, np.inf), total
+
+
+def _draw(density, cases, n_samples, rng, effort):
+    """Draws of rows in standardised units, and how good they are.
+
+    Returns
+    -------
+    U : ndarray of shape (n, n_samples, d)
+    case : ndarray of shape (n, n_samples)
+        Which case a draw is of.
+    ess, flow_share : ndarray of shape (n,)
+        Of ``_of_rows``.
+    """
+    n_rows = cases.row[-1] + 1
+    choices = rng.uniform(size=(len(cases.U), n_samples))
+    part_choices = rng.uniform(size=(n_rows, n_samples))
     seed = rng.randint(2**31 - 1)
-    log_probs, ess, draws = _log_probs(density, rows, choices[0], seed, effort)
-    shares = np.exp(log_probs - logsumexp(log_probs, axis=0))
-    if effort is CAREFUL:
-        _warn_of_few(ess, np.log(shares[0]))
-    if draws is None:
-        draws = np.repeat(rows.U[:, None], n_samples, axis=1)
+    log_probs, ess, draws = _log_probs(density, cases, choices, seed, effort)
+    log_prob = logsumexp(log_probs, axis=0)
+    case = _chosen(cases, cases.shares(cases.joint(log_prob)), n_samples, rng)
     # which part of the mixture a draw is from; the flows are the first
-    part = (choices[1][:, :, None] >= shares.cumsum(axis=0).T[:, None, :-1]).sum(axis=2)
-    for pattern, places in patterns(rows.known):
+    reached = np.exp(log_probs - log_prob).cumsum(axis=0).T[case, :-1]
+    part = (part_choices[:, :, None] >= reached).sum(axis=2)
+    case = np.broadcast_to(case, part.shape)
+    U = draws[case, np.arange(n_samples)]
+    _draw_from_components(density, cases, case, part, U, rng)
+    row, draw = np.nonzero(~cases.known.any(axis=1)[case])
+    if len(row):  # no number is known: any that go with the discrete part
+        U[row, draw] = density.sample_real(cases.given[0].at(case[row, draw]), rng)
+    return U, case, *_of_rows(cases, log_probs, ess)
+
+
+def _draw_from_components(density, cases, case, part, U, rng):
+    """Put draws of the components into those of ``U`` ``(n, n_samples, d)`` that are from one."""
+    row, draw = np.nonzero(part)
+    part, chosen = part[row, draw], cases.take(case[row, draw])
+    for _, alike in patterns(chosen.known):
         for j, component in enumerate(density.components.values(), start=1):
-            row, draw = np.nonzero(part[places] == j)
-            if len(row):
-                U = rows.U[np.ix_(places[row], pattern)]
-                found = component.conditionals(pattern).given(U).sample(rng)
-                draws[(places[row][:, None], draw[:, None], np.flatnonzero(~pattern))] = found
-    return draws, ess
+            mine = alike[part[alike] == j]
+            for own, pattern, said in answers(component, chosen.take(mine)):
+                places = row[mine[own], None], draw[mine[own], None], np.flatnonzero(~pattern)
+                U[places] = said.sample(rng)
 
 
-def _warn_of_few(ess, log_share):
-    few = (ess < LEAST) & (log_share > np.log(_LEAST_SHARE))
+def _chosen(cases, shares, n_samples, rng):
+    """A case ``(n, n_samples)`` for each draw of a row, by their shares; ``(n, 1)`` if one each."""
+    first = np.searchsorted(cases.row, np.arange(cases.row[-1] + 1))
+    if not cases.given:
+        return first[:, None]
+    reached = shares.cumsum()
+    start, last = reached[first] - shares[first], np.append(first[1:], len(shares)) - 1
+    level = start + rng.uniform(size=(n_samples, len(first))) * (reached[last] - start)
+    return np.searchsorted(reached, level, side="right").clip(first, last).T
+
+
+def _warn_of_few(ess, flow_share):
+    few = (ess < LEAST) & (flow_share > _LEAST_SHARE)
     if few.any():
         warn(
             f"The unknown cells of {few.sum()} rows are drawn roughly, and so are the densities of "

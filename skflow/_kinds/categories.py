@@ -12,6 +12,8 @@ from .._support.checks import name_columns
 
 #: Of a category that is not among those of ``fit``; and what stands for it in a frame.
 UNKNOWN, UNKNOWN_LABEL = -1, "(unknown)"
+#: Of a category that is missing, and in the discrete part of a table of whatever is.
+GAP = -2
 #: More categories than this, and than a fifth of the rows, are names of the rows.
 MANY_CATEGORIES = 20
 
@@ -78,9 +80,12 @@ class Categories:
         columns += [X[:, [j]] == np.arange(len(found)) for j, found in self.values.items()]
         return np.hstack(columns).astype(np.float64)
 
-    def decode(self, X):
-        """A frame (or an array) with the categories, names and dtypes, from an array of codes."""
-        columns = [self._decoded(X[:, j], j) for j in range(X.shape[1])]
+    def decode(self, X, original=None):
+        """A frame (or an array) with the categories, names and dtypes, from an array of codes.
+
+        The original of which the rows are copies, one after another, names unknown categories.
+        """
+        columns = [self._decoded(X[:, j], j, original) for j in range(X.shape[1])]
         if self.container == "pandas":
             import pandas
 
@@ -93,13 +98,28 @@ class Categories:
         plain = all(values.dtype.kind in "fiu" for values in self.values.values())
         return np.column_stack(columns).astype(np.float64 if plain else object)
 
-    def _decoded(self, column, j):
+    def decode_draws(self, drawn, original):
+        """Draws ``(n, d, m)`` of a table: a list of frames, or an array of the same shape."""
+        n_rows, n_columns, n_draws = drawn.shape
+        table = self.decode(drawn.transpose(2, 0, 1).reshape(-1, n_columns), original)
+        if self.container is None:
+            return table.reshape(n_draws, n_rows, n_columns).transpose(1, 2, 0)
+        tables = [table[start : start + n_rows] for start in range(0, len(table), n_rows)]
+        if self.container == "pandas":
+            tables = [table.set_axis(original.index) for table in tables]
+        return tables
+
+    def _decoded(self, column, j, original=None):
         """One column as the frame had it."""
         if j in self.values:
-            # the last ones are for unknown and for missing categories, -1 and -2
+            # the last ones are for those that are missing and unknown: GAP and UNKNOWN
             labels = np.concatenate([self.values[j].astype(object), [None, UNKNOWN_LABEL]])
             known = (column >= 0).all()
-            column = labels[np.nan_to_num(column, nan=-2).astype(int)]
+            codes = np.nan_to_num(column, nan=GAP).astype(int)
+            column = labels[codes]
+            if original is not None and not known:
+                names = np.array(values_of(original, j), dtype=object)
+                column = np.where(codes == UNKNOWN, np.resize(names, len(column)), column)
         else:
             known = np.isfinite(column).all()
         if self.container is None or not known:

@@ -13,6 +13,7 @@ from sklearn.preprocessing import OneHotEncoder
 
 from .._densities.stacking import estimate_weights
 from .._densities.weights import at, effective_rows
+from .categories import GAP
 from .frequencies import Frequencies
 
 #: Concentrations of the smoothed frequencies.
@@ -87,6 +88,12 @@ class Factor:
         found = [model.predict_proba(discrete[:, self.given]) for model in self.models]
         return np.tensordot(self.weights, found, 1)
 
+    def place(self, discrete, uniform):
+        """Values ``(n,)`` for numbers ``(n, 1)`` that are uniform in [0, 1), of those seen."""
+        reached = np.cumsum(self.probabilities(discrete), axis=1)
+        level = uniform * reached[:, -1:]
+        return (reached <= level).sum(axis=1).clip(max=reached.shape[1] - 1)
+
     def log_prob(self, discrete):
         """Log-probabilities ``(n,)`` of the column's values given those before it."""
         # what is given repeats: every set of values is looked up once
@@ -113,10 +120,35 @@ class Chain:
         """Draws ``(n_samples, q)``."""
         drawn = np.zeros((n_samples, len(self.factors)), dtype=int)
         for factor in self.factors:
-            reached = np.cumsum(factor.probabilities(drawn), axis=1)
-            level = rng.uniform(size=(n_samples, 1)) * reached[:, -1:]
-            drawn[:, factor.column] = (reached <= level).sum(axis=1).clip(max=reached.shape[1] - 1)
+            drawn[:, factor.column] = factor.place(drawn, rng.uniform(size=(n_samples, 1)))
         return drawn
+
+    def fill(self, discrete, uniform):
+        """Rows ``(n, q)`` with their gaps drawn one after another, and the weights of that.
+
+        Parameters
+        ----------
+        discrete : ndarray of int, shape (n, q)
+            ``GAP`` where a value is to be drawn.
+        uniform : ndarray of shape (n, q)
+            Numbers in [0, 1) to draw by.
+
+        Returns
+        -------
+        filled : ndarray of int, shape (n, q)
+        log_weight : ndarray of shape (n,)
+            Log-probability of the values that were there, each given those before it. The mean of
+            the weights of many draws is the probability of the values that were there.
+        """
+        filled, log_weight = discrete.copy(), np.zeros(len(discrete))
+        for factor in self.factors:
+            gap = discrete[:, factor.column] == GAP
+            if gap.any():
+                level = uniform[gap][:, [factor.column]]
+                filled[gap, factor.column] = factor.place(filled[gap], level)
+            if not gap.all():
+                log_weight[~gap] += factor.log_prob(filled[~gap])
+        return filled, log_weight
 
 
 def fit_chain(discrete, sizes, weight=None, rng=None, open_ended=None):

@@ -187,19 +187,23 @@ class GroupedComponent:
     def is_guard(self):
         return self.members[0].is_guard
 
+    def split(self, given):
+        """Pairs of a component of a group and the numbers of the rows that belong to it."""
+        group = self.groups.group(given)
+        return [(self.members[k], np.flatnonzero(group == k)) for k in np.unique(group)]
+
     def log_prob(self, U, given):
         """Log-densities ``(n,)`` of rows ``(n, r)`` given their discrete part."""
-        residuals, group = U - self.groups.location(given), self.groups.group(given)
-        log_prob = np.empty(len(U))
-        for k in np.unique(group):
-            log_prob[group == k] = self.members[k].log_prob(residuals[group == k])
+        residuals, log_prob = U - self.groups.location(given), np.empty(len(U))
+        for member, rows in self.split(given):
+            log_prob[rows] = member.log_prob(residuals[rows])
         return log_prob
 
     def sample(self, given, rng):
         """A draw for each of the rows ``(n, r)``."""
-        drawn, group = self.groups.location(given), self.groups.group(given)
-        for k in np.unique(group):
-            drawn[group == k] += self.members[k].sample((group == k).sum(), rng)
+        drawn = self.groups.location(given)
+        for member, rows in self.split(given):
+            drawn[rows] += member.sample(len(rows), rng)
         return drawn
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .categories import Categories
+from .categories import GAP, Categories
 
 #: A spike is a value of at least this part of the rows, so many times as frequent as any other, in
 #: a column that has at least so many other values.
@@ -45,9 +45,14 @@ class Kinds:
         return len(self.category_columns) + len(self.real_columns)
 
     def split(self, X):
-        """Discrete part ``(n, q)``, integers, and real part ``(n, r)``, NaN where it is absent."""
+        """Discrete part ``(n, q)``, integers, and real part ``(n, r)``, NaN where it is absent.
+
+        Where a cell is NaN, the discrete part is ``GAP`` and the real one NaN.
+        """
         at_spike = X[:, self.spike_columns] == self.spike_values
-        discrete = np.column_stack([X[:, self.category_columns], at_spike]).astype(int)
+        discrete = np.column_stack([X[:, self.category_columns], at_spike])
+        gaps = np.isnan(X[:, [*self.category_columns, *self.spike_columns]])
+        discrete = np.where(gaps, GAP, discrete).astype(int)
         real = X[:, self.real_columns]
         return discrete, np.where(self.absent(discrete), np.nan, real)
 

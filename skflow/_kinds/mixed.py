@@ -13,7 +13,7 @@ over a few fixed quasi-random places is nearly exact.
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import numpy as np
@@ -24,7 +24,7 @@ from .._densities.density import LOWEST, average, call_in_blocks
 from .._flows.flow import FlowStack
 from .._support.quasi_random import sobol
 from .chain import Chain
-from .groups import Given
+from .groups import Given, GroupedComponent
 from .kinds import Kinds
 
 #: Places of the noise where a number is absent, a power of 2.
@@ -49,6 +49,8 @@ class MixedDensity:
     weights : ndarray of shape (1 + len(components),)
         Parts in the mixture, that of the flows first.
     device : str
+    proposal : GroupedComponent or None
+        Made when conditional densities are first asked for.
     """
 
     kinds: Kinds
@@ -58,6 +60,7 @@ class MixedDensity:
     components: dict
     weights: np.ndarray
     device: str = "cpu"
+    proposal: GroupedComponent | None = field(default=None, init=False)
 
     def log_prob(self, X):
         """Log-density ``(n,)`` in nats: log P(discrete part) + log p(real part), in its units."""
@@ -67,13 +70,16 @@ class MixedDensity:
     def real_log_prob(self, discrete, real):
         """Log-density ``(n,)`` of the numbers that are there given the discrete part."""
         U, log_det = self.columns.forward(real)
-        given = given_of(self.kinds, discrete, np.isnan(U))
+        return self.log_prob_given(U, given_of(self.kinds, discrete)) + log_det
+
+    def log_prob_given(self, U, given):
+        """The same in standardised units, whatever stands where a number is absent."""
         log_prob = np.empty(len(U))
         whole = ~given.absent.any(axis=1)
         for rows, evaluate in ((whole, self._log_prob), (~whole, self._marginal)):
             if rows.any():
                 log_prob[rows] = evaluate(U[rows], given.at(rows))
-        return log_prob + log_det
+        return log_prob
 
     def _marginal(self, U, given):
         places = normal_places(U.shape[1])
@@ -88,11 +94,14 @@ class MixedDensity:
         """Log-density ``(n,)`` in standardised units."""
         terms = [np.full(len(U), LOWEST)]
         if self.weights[0] > 0:
-            flows = average(self.member_log_probs(U, given))
-            terms = [flows + np.log(self.weights[0])]
+            terms = [self.flow_log_prob(U, given) + np.log(self.weights[0])]
         for component, weight in zip(self.components.values(), self.weights[1:]):
             terms.append(component.log_prob(U, given) + np.log(weight))
         return logsumexp(terms, axis=0)
+
+    def flow_log_prob(self, U, given):
+        """Log-density ``(n,)`` of the flows alone, in standardised units."""
+        return average(self.member_log_probs(U, given))
 
     def member_log_probs(self, U, given):
         """Log-densities ``(K, n)`` of the members alone, in standardised units."""
@@ -114,11 +123,15 @@ class MixedDensity:
     def sample(self, n_samples, rng):
         """Draw rows ``(n_samples, d)`` in the data's units, with codes for categories."""
         discrete = self.chain.sample(n_samples, rng)
-        given = given_of(self.kinds, discrete, self.kinds.absent(discrete))
-        n_models = self.flow.n_models
+        U = self.sample_real(given_of(self.kinds, discrete), rng)
+        return self.kinds.join(discrete, self.columns.to_grid(self.columns.inverse(U)))
+
+    def sample_real(self, given, rng):
+        """A draw ``(n, r)`` in standardised units for each of the rows."""
+        n_rows, n_models = len(given.discrete), self.flow.n_models
         parts = np.append(np.full(n_models, self.weights[0] / n_models), self.weights[1:])
-        part = rng.choice(len(parts), n_samples, p=parts)
-        U = rng.standard_normal((n_samples, self.flow.n_features))
+        part = rng.choice(len(parts), n_rows, p=parts)
+        U = rng.standard_normal((n_rows, self.flow.n_features))
         for k in np.unique(part):
             rows = part == k
             if k < n_models:
@@ -127,12 +140,21 @@ class MixedDensity:
             else:
                 component = list(self.components.values())[k - n_models]
                 U[rows] = component.sample(given.at(rows), rng)
-        return self.kinds.join(discrete, self.columns.to_grid(self.columns.inverse(U)))
+        return U
+
+    def flow_draws(self, n_draws, rng):
+        """Draws ``(n, r)`` of the flows alone, in standardised units, and what they are given."""
+        discrete = self.chain.sample(n_draws // self.flow.n_models, rng)
+        given = given_of(self.kinds, discrete)
+        Z = rng.standard_normal((len(discrete), self.flow.n_features))
+        U = call_in_blocks(self.flow, "inverse", Z, self.device, given.context)
+        places = np.tile(np.arange(len(discrete)), self.flow.n_models)
+        return U.reshape(-1, U.shape[-1]), given.at(places)
 
 
-def given_of(kinds, discrete, absent):
+def given_of(kinds, discrete):
     """What the real part is conditional on."""
-    return Given(kinds.context(discrete), discrete, absent)
+    return Given(kinds.context(discrete), discrete, kinds.absent(discrete))
 
 
 @lru_cache

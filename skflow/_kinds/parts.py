@@ -82,7 +82,7 @@ class GivenDiscrete:
     def __init__(self, X, kinds, weight, streams):
         self.kinds, self.streams = kinds, streams
         discrete, self.real = kinds.split(X)
-        conditions = given_of(kinds, discrete, np.isnan(self.real))
+        conditions = given_of(kinds, discrete)
         self.given, self.context = (conditions,), conditions.context
         self.n_given, self.groups = discrete.shape[1], None
         self.flow_config = {"n_context": self.context.shape[1]}

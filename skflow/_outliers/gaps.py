@@ -8,8 +8,8 @@ Thresholds, p-values and selections then hold for it as they do for others.
 
 import numpy as np
 
-from .._gaps.patterns import patterns
 from .._support.checks import check_finite
+from .._support.patterns import patterns
 from .._support.warnings import warn
 from .conformal import just_below
 
