@@ -44,7 +44,7 @@ def test_log_density_and_pinball():
 
 
 def test_in_scikit_learns_searches():
-    quick = FlowRegressor(n_estimators=1, max_iter=2, random_state=0)
+    quick = FlowRegressor(n_estimators=1, max_iter=2, mean_estimator=None, random_state=0)
     scoring = {
         "log density": metrics.log_density,
         "crps": metrics.neg_crps,
@@ -58,5 +58,6 @@ def test_in_scikit_learns_searches():
 
 def test_crps_of_several_targets_is_their_mean():
     Y = np.column_stack([y, X[:, 1] + y**2])
-    regressor = FlowRegressor(n_estimators=1, max_iter=2, random_state=0).fit(X[:200], Y[:200])
+    quick = FlowRegressor(n_estimators=1, max_iter=2, mean_estimator=None, random_state=0)
+    regressor = quick.fit(X[:200], Y[:200])
     assert metrics.crps(regressor, X[:9], Y[:9]).shape == (9,)

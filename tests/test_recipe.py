@@ -28,7 +28,7 @@ def test_fewer_rows_than_columns_take_fewer_epochs():
     n_epochs = [_recipe.max_iter(6, 5, ratio) for ratio in ratios]
     assert n_epochs == [120, 120, 98, 30, 10, 10]
     assert _recipe.training_options(CouplingFlowDensity(), 400, 800).n_steps == 30 * 6
-    assert _recipe.training_options(CouplingFlowDensity(), 100, 300).n_steps == 120 * 3
+    assert _recipe.training_options(CouplingFlowDensity(), 100, 200).n_steps == 30 * 3
 
 
 def test_decay_is_stronger_where_rows_are_few():

@@ -115,7 +115,7 @@ default="derived"
         Number of epochs (as in ``MLPRegressor``). May be a fraction: training takes
         ``round(max_iter * (n_train // batch_size))`` steps, at least one. "auto" makes about
         5000 steps, or 2500 where several members are averaged, but at least 10 epochs and at most
-        120.
+        120, fewer where rows are fewer than columns.
     early_stopping : bool, default=True
         Hold a part of the rows out, keep the state that was best on it, and stop when it has not
         improved for ``n_iter_no_change`` epochs. With False all rows are trained on, to the end,

@@ -8,7 +8,6 @@ weight decay, stronger where rows are few and columns many.
 import math
 from numbers import Integral
 
-from .._densities.factor_model import is_dense
 from .._flows.couplings import hyperparameters
 from .._flows.training import TrainingOptions
 
@@ -104,9 +103,9 @@ def training_options(params, n_rows, n_features, n_effective=None, n_folds=1):
     single_layer = params.coupling == "affine" and not flow_config(params)["hidden_layer_sizes"]
     n_batch = min(chosen(params.batch_size, batch_size(n_effective)), n_rows)
     steps_per_epoch = max(1, n_rows // n_batch)
-    # very many columns have simple components, beside which a flow of few rows has little weight
-    ratio = 1.0 if is_dense(n_effective, n_features) else n_effective / n_features
-    n_epochs = chosen(params.max_iter, max_iter(steps_per_epoch, n_folds, ratio))
+    # a flow of fewer rows than columns has little weight beside the components
+    n_most = max_iter(steps_per_epoch, n_folds, n_effective / n_features)
+    n_epochs = chosen(params.max_iter, n_most)
     patience = chosen(params.n_iter_no_change, n_iter_no_change(n_epochs))
     return TrainingOptions(
         n_steps=max(1, round(n_epochs * steps_per_epoch)),
