@@ -272,7 +272,7 @@ def test_few_rows(rng, n_rows):
 
 
 def test_errors_say_what_is_missing():
-    with pytest.raises(ValueError, match="needs the data"):
+    with pytest.raises(ValueError, match="is derived from the data: pass X"):
         masks.Derived().make(2, 3)
     with pytest.raises(ValueError, match=r"X has shape \(5, 2\)"):
         masks.Derived().make(2, 3, X=np.zeros((5, 2)))

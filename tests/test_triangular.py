@@ -86,6 +86,13 @@ def test_what_is_not_possible(params, message):
         M.Triangular(**params).make(1, 3)
 
 
+@pytest.mark.parametrize("X", [np.zeros((5, 2)), np.zeros(3), np.zeros((5, 4))], ids=np.shape)
+@pytest.mark.parametrize("params", [{}, {"order": "given", "parents": "derived"}], ids=str)
+def test_rows_have_the_features(X, params):
+    with pytest.raises(ValueError, match=r"X has shape .* n_features=3 is needed"):
+        M.Triangular(**params).make(1, 3, X=X)
+
+
 def test_estimators_take_it():
     X = chain(300, np.random.default_rng(0))
     small = {"hidden_layer_sizes": (4,), "max_iter": 2, "tail_weight": 0, "random_state": 0}

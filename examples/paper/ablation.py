@@ -72,6 +72,7 @@ THIRDS = {
     "search, a third: fewer": {"n_iter": 67},
     "search, a third: swaps": {"n_iter": 67, "move": "swap"},
     "search, a third: races": {"n_iter": 22, "n_offspring": 4, "n_halvings": 2},
+    "search, a third: inherits": {"n_candidate_steps": 17, "candidate_start": "inherit"},
 }
 REPEATED = ("derived pair, repeated", "pair of the search, repeated")
 PLAN = [
@@ -81,7 +82,7 @@ PLAN = [
       for depth in (6, 8) for table in ("turbine", "magic", "yeast")],
     *[("single-layer", table, 4, ("pair of the search, repeated",), 20)
       for table in ("turbine", "magic", "yeast")],
-    *[("single-layer", table, depth, ("parity", "random", "derived"), 20)
+    *[("single-layer", table, depth, ARMS, 20)
       for depth in (2, 4, 6, 8) for table in ("breast-cancer", "diabetes", "wine")],
     *[("single-layer", table, 2, tuple(THIRDS), 20) for table in ("turbine", "magic")],
     *[(conditioner, table, depth, ARMS, 6)

@@ -19,6 +19,7 @@ from .structures import (
     check_masks,
     check_n_conditioning,
     check_rng,
+    check_rows,
     parity,
     random,
     repeat,
@@ -219,20 +220,12 @@ class Derived(Layout):
                 "above 0 and at most 1."
             )
         n_conditioning = check_n_conditioning(n_conditioning, n_features)
-        if X is None:
-            raise ValueError(
-                "A derived layout needs the data: pass X, the training rows, as fit does."
-            )
-        if np.ndim(X) != 2 or np.shape(X)[1] != n_features:
-            raise ValueError(
-                f"X has shape {np.shape(X)}, but (n_samples, n_features) with "
-                f"n_features={n_features} is needed."
-            )
+        X = check_rows(X, n_features)
         if n_features == 1:
             return alternating([True], n_layers)
         rng = check_rng(random_state)
         share = self.conditioning_share
-        return derive(np.asarray(X), n_conditioning, n_layers, rng, self.max_evaluations, share)
+        return derive(X, n_conditioning, n_layers, rng, self.max_evaluations, share)
 
 
 class Repeat(Layout):

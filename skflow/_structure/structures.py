@@ -351,6 +351,20 @@ def check_integer(value, name, otherwise=None):
         raise ValueError(f"{name}={value!r} is not possible. Give {allowed}.")
 
 
+def check_rows(X, n_features):
+    """The training rows that a layout is derived from, as an array ``(n_samples, n_features)``."""
+    if X is None:
+        raise ValueError(
+            "This layout is derived from the data: pass X, the training rows, as fit does."
+        )
+    if np.ndim(X) != 2 or np.shape(X)[1] != n_features:
+        raise ValueError(
+            f"X has shape {np.shape(X)}, but (n_samples, n_features) with n_features={n_features} "
+            "is needed."
+        )
+    return np.asarray(X)
+
+
 def check_rng(random_state):
     # check_random_state does not take the newer Generator.
     if isinstance(random_state, np.random.Generator):

@@ -7,7 +7,7 @@ import numpy as np
 from .._support.typing import ArrayLike, RandomState
 from .derived_order import derive_order, derive_parents
 from .layout import Layout
-from .structures import IDLE, check_integer, check_rng, tidy
+from .structures import IDLE, check_integer, check_rng, check_rows, tidy
 
 ORDERS = ("derived", "random", "given")
 PARENTS = ("all", "derived")
@@ -72,12 +72,9 @@ class Triangular(Layout):
         check_integer(n_layers, "n_layers")
         if self.parents not in PARENTS:
             raise ValueError(f"parents={self.parents!r} is not known. Use one of {PARENTS}.")
-        if self.needs_data and X is None:
-            raise ValueError(
-                f"{self!r} is derived from the data: pass X, the training rows, as fit does."
-            )
+        if self.needs_data:
+            X = check_rows(X, n_features)
         rng = check_rng(random_state)
-        X = None if X is None else np.asarray(X)
         order = self._order(n_features, rng, X)
         given = [order[:i] for i in range(n_features)]
         if self.parents == "derived":
