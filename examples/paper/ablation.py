@@ -67,12 +67,21 @@ ALL_ARMS = (
     "best of 200 random",
     "parity, best of 16",
 )
+# Parameters of searches with a third of the candidates' steps, and with a third of all.
 THIRDS = {
     "search, a third: shorter": {"n_candidate_steps": 17},
     "search, a third: fewer": {"n_iter": 67},
     "search, a third: swaps": {"n_iter": 67, "move": "swap"},
     "search, a third: races": {"n_iter": 22, "n_offspring": 4, "n_halvings": 2},
     "search, a third: inherits": {"n_candidate_steps": 17, "candidate_start": "inherit"},
+    "a third of all: fewer": {"n_iter": 80, "n_finalists": 2},
+    "a third of all: races": {
+        "n_iter": 3,
+        "n_candidate_steps": 200,
+        "n_offspring": 16,
+        "n_halvings": 3,
+        "n_finalists": 1,
+    },
 }
 REPEATED = ("derived pair, repeated", "pair of the search, repeated")
 PLAN = [
@@ -84,7 +93,8 @@ PLAN = [
       for table in ("turbine", "magic", "yeast")],
     *[("single-layer", table, depth, ARMS, 20)
       for depth in (2, 4, 6, 8) for table in ("breast-cancer", "diabetes", "wine")],
-    *[("single-layer", table, 2, tuple(THIRDS), 20) for table in ("turbine", "magic")],
+    *[("single-layer", table, depth, tuple(THIRDS), 20)
+      for depth in (2, 4) for table in ("breast-cancer", "diabetes", "wine", "turbine", "magic")],
     *[(conditioner, table, depth, ARMS, 6)
       for conditioner, depth in (("affine (64, 64)", 2), ("affine (64, 64)", 4),
                                  ("spline (64, 64)", 2))
@@ -151,7 +161,7 @@ def layout_of(arm, X, depth, batch_size, n_models, pairs):
     if arm == "search":
         return masks.EvolutionarySearch()
     if arm in THIRDS:
-        return masks.EvolutionarySearch(n_finalists=8, **THIRDS[arm])
+        return masks.EvolutionarySearch(**{"n_finalists": 8, **THIRDS[arm]})
     if arm == "search, one finalist":
         return masks.EvolutionarySearch(n_finalists=1)
     if arm == "search of the paper":
