@@ -15,6 +15,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeRegressor
 from sklearn.utils import check_random_state
 
 from skflow import FlowRegressor, masks
@@ -195,7 +196,7 @@ def test_intervals_cover_what_they_promise(coverage):
 
 def test_rows_set_aside_say_nothing_but_how_wide_intervals_are():
     """Location, scale and range of the columns come from the other rows, too."""
-    regressor = FlowRegressor(**QUICK)
+    regressor = FlowRegressor(**{**QUICK, "mean_estimator": DecisionTreeRegressor()})
     streams = RandomStreams(int(check_random_state(0).randint(2**31 - 1)))
     *_, aside = regressor._split(len(X), streams)
     other_X, other_y = X.copy(), Y1.copy()

@@ -2,6 +2,7 @@
 
     python examples/benchmarks/mixed.py            # measure what is missing, then print
     python examples/benchmarks/mixed.py --truth    # only the table whose density is known
+    python examples/benchmarks/mixed.py --codes    # only whole numbers, as categories or on a grid
     python examples/benchmarks/mixed.py --swaps    # only outliers: categories that were swapped
     python examples/benchmarks/mixed.py --show     # print only
 
@@ -21,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from _mixed_data import TABLES, known_log_prob, known_table, real_table
+from _mixed_data import PARTS, TABLES, ZEROS, known_log_prob, known_table, real_table
 from _results import ResultsFile
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.mixture import GaussianMixture
@@ -186,8 +187,45 @@ def use(drawn, left_out):
 def truth(n_rows=20_000):
     """How far the density of the known table is from the truth, in nats a row."""
     frame, others = known_table(n_rows, 0), known_table(10_000, 1)
-    scores = Flow().fit(frame, 0).score_samples(others)
+    flow = Flow().fit(frame, 0)
+    scores = flow.score_samples(others)
     print(f"{np.mean(known_log_prob(others) - scores):.4f} nats a row from the truth")
+    kinds = frame["kind"].cat.categories
+    known = pd.DataFrame({name: np.full(len(kinds), np.nan) for name in frame})
+    known["kind"] = pd.Categorical(kinds)
+    kind, zero = (np.exp(flow.score_samples(rows)) for rows in (known, known.assign(amount=0.0)))
+    off = np.abs([kind - PARTS, zero - PARTS * ZEROS, kind - zero - PARTS * (1 - ZEROS)]).max(1)
+    print(
+        f"{off[0]:.4f} at most from the probabilities of the kinds, {off[1:].max():.4f} from those"
+    )
+    print("of a kind with an amount of 0 or another")
+
+
+def codes(tables=("wage", "mroz", "credit"), n_splits=4):
+    """Whole numbers of few values, as categories and on a grid: held-out scores of either.
+
+    A density on a grid of step 1 is about the probability of the value, so that they compare.
+    """
+    from skflow import CouplingFlowDensity
+
+    for table in tables:
+        frame, differences = real_table(table), []
+        numbers = {
+            name: values.astype(float)
+            for name, values in frame.select_dtypes("category").items()
+            if pd.to_numeric(values.astype(str), errors="coerce").notna().all()
+        }
+        for split in range(n_splits):
+            scores = []
+            for whole in (frame, frame.assign(**numbers)):
+                fitted, left_out = train_test_split(whole, test_size=0.25, random_state=split)
+                flow = CouplingFlowDensity(dequantize=True, max_iter=40, random_state=split)
+                scores.append(flow.fit(fitted).score_samples(left_out).mean())
+            differences.append(scores[0] - scores[1])
+        error = np.std(differences, ddof=1) / np.sqrt(n_splits)
+        print(
+            f"{table}, {', '.join(numbers)}: categories {np.mean(differences):+.3f} +- {error:.3f}"
+        )
 
 
 def swaps(n_swapped=200):
@@ -232,6 +270,7 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--truth", action="store_true")
+    parser.add_argument("--codes", action="store_true")
     parser.add_argument("--swaps", action="store_true")
     parser.add_argument("--show", action="store_true")
     parser.add_argument("--splits", type=int, default=2)
@@ -240,6 +279,8 @@ def main():
     options = parser.parse_args()
     if options.truth:
         return truth()
+    if options.codes:
+        return codes()
     if options.swaps:
         return swaps()
     if not options.show:
