@@ -29,6 +29,7 @@ SLOW_FILES = {
     "test_journal.py",
     "test_metrics.py",
     "test_mixed.py",
+    "test_mixed_gaps.py",
     "test_outlier.py",
     "test_outlier_gaps.py",
     "test_properties.py",

@@ -31,6 +31,7 @@ from .._structure.confidence_set import judge
 from .._structure.member_masks import choose_masks, describe_search, stack_finalists, stack_starts
 from .._structure.structures import equal_sizes
 from .._support.callbacks import CallbackSupportMixin, FitProgress
+from .._support.checks import checked_rows
 from .._support.device import check_device
 from .._support.runtime import atomic, sheltered
 from .._support.streams import RandomStreams
@@ -57,7 +58,7 @@ class BaseFlowDensity(Summarised, CallbackSupportMixin, FittedDensity):
     #: What makes a quick flow of this one, to draw gaps from.
     _quick = {
         **{"n_init": 1, "n_estimators": 1, "validation_fraction": 0.1},
-        **{"warm_start": False, "verbose": 0, "spikes": False},
+        **{"warm_start": False, "verbose": 0},
     }
 
     _parameter_constraints = {
@@ -110,10 +111,9 @@ class BaseFlowDensity(Summarised, CallbackSupportMixin, FittedDensity):
         Parameters
         ----------
         X : array-like or data frame of shape (n_samples, n_features)
-            Training data; nothing needs to be scaled or encoded. In a table without categories NaN
-            means unknown: gaps are drawn from one density after another, each fitted to the rows
-            that the last one has filled (stochastic EM); rows of which nothing is known are left
-            out, and spikes are not looked for.
+            Training data; nothing needs to be scaled or encoded. NaN (or None) means unknown: gaps
+            are drawn from one density after another, each fitted to the rows that the last one has
+            filled (stochastic EM); rows of which nothing is known are left out.
         y : None
             Ignored.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -138,18 +138,21 @@ class BaseFlowDensity(Summarised, CallbackSupportMixin, FittedDensity):
         started = time.perf_counter()
         continued = self.warm_start and hasattr(self, "_density")
         if not continued:
-            self._kinds, categories = None, find_categories(X, self.categorical_features)
-        else:
-            categories = self._categories()
-        allow_nan = self._kinds is None and categories is None
-        X = self._read(X, categories, allow_nan, ensure_min_samples=2)
+            self._categories = find_categories(X, self.categorical_features)
+        X = checked_rows(self, self._encoded(X), allow_nan=True, ensure_min_samples=2)
         X, weight = rows_with_values(*weighted_rows(X, sample_weight))
+        if not continued:
+            self._kinds = fit_kinds(X, self._categories, self.spikes)
+        self._fit_rows(X, weight, continued, started)
+
+    def _fit_rows(self, X, weight, continued, started):
+        """Fit to an array, of which the kinds of columns are known."""
         device = check_device(self.device)
         if continued:
             check_unchanged(self._fixed, fixed_parameters(self, self._layout()))
             X = self._without_gaps(X, weight)
         else:
-            X = self._start(X, weight, categories)
+            X = self._start(X, weight)
         self._n_fits += 1
         progress = FitProgress(self, self._written(X))
         streams = RandomStreams(self._seed)
@@ -197,7 +200,7 @@ class BaseFlowDensity(Summarised, CallbackSupportMixin, FittedDensity):
         self._account = account_for(options, data, log_det, held_out, started)
         progress.close()
 
-    def _start(self, X, weight, categories):
+    def _start(self, X, weight):
         """What a first fit fixes for those that a warm start adds to it; the rows, filled."""
         self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         self._n_fits = 0
@@ -209,10 +212,7 @@ class BaseFlowDensity(Summarised, CallbackSupportMixin, FittedDensity):
             "bounds": check_bounds(self.bounds, X.shape[1], names),
             "names": names,
         }
-        # cells that are filled in would hide a spike
-        spikes = self.spikes and not np.isnan(X).any()
         X = self._without_gaps(X, weight, options)
-        self._kinds = fit_kinds(X, categories, spikes)
         self._columns = fit_real_columns(X, self._kinds, weight, **options)
         return X
 
@@ -226,8 +226,16 @@ class BaseFlowDensity(Summarised, CallbackSupportMixin, FittedDensity):
         options = training_options(self, *X.shape)
         n_epochs = max(LEAST_EPOCHS, PART_OF_EPOCHS * options.n_steps / options.steps_per_epoch)
         ends = None if self.bounds is None else list(zip(*column_options["bounds"]))
-        flow = clone(self).set_params(**self._quick, bounds=ends, max_iter=n_epochs)
-        return fill_gaps(X, weight, rng, flow, column_options)
+        quick = {**self._quick, "bounds": ends, "max_iter": n_epochs}
+
+        def fit(filled, seed):
+            flow = clone(self).set_params(**quick, random_state=seed)
+            vars(flow).pop("_skl_callbacks", None)  # they are told of the last fit
+            flow._kinds, flow.n_features_in_ = self._kinds, X.shape[1]
+            flow._fit_rows(filled, weight, False, time.perf_counter())
+            return flow._density
+
+        return fill_gaps(X, self._kinds, weight, rng, fit, column_options)
 
     def _parts(self, X, weight, streams):
         """The table in two parts, where it has a discrete one."""

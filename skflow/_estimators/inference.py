@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._densities.weights import weighted_rows
 from .._gaps.questions import log_prob_known, sample_given
+from .._kinds.tables import TableMixin
 from .._support.checks import check_count, checked_points, checked_rows, checked_state
 from .._support.runtime import sheltered
 from .._support.typing import ArrayLike, RandomState
@@ -24,7 +25,12 @@ from .saving import PlainState
 
 
 class FittedDensity(
-    PlainState, ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseEstimator
+    PlainState,
+    TableMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    DensityMixin,
+    BaseEstimator,
 ):
     """Base of estimators whose ``fit`` sets ``_density`` and ``_n_folds``."""
 
@@ -32,26 +38,7 @@ class FittedDensity(
 
     def _checked(self, X, allow_nan=False):
         check_is_fitted(self)
-        return self._read(X, self._categories(), allow_nan, reset=False)
-
-    def _categories(self):
-        return None if self._kinds is None else self._kinds.categories
-
-    def _read(self, X, categories, allow_nan=False, **options):
-        """A table as an array ``(n, d)`` of numbers, with codes for categories."""
-        if categories is not None:
-            X = categories.encode(X, self.handle_unknown)
-        return checked_rows(self, X, allow_nan, **options)
-
-    def _written_draws(self, drawn, X):
-        """Draws ``(n, d, m)`` of the rows of a table ``X`` as such tables, if it has categories."""
-        categories = self._categories()
-        return drawn if categories is None else categories.decode_draws(drawn, X)
-
-    def _written(self, X):
-        """The table of which ``_read`` makes the array, as far as it has categories."""
-        categories = self._categories()
-        return X if categories is None else categories.decode(X)
+        return checked_rows(self, self._encoded(X), allow_nan, reset=False)
 
     @sheltered
     def score_samples(self, X: ArrayLike) -> np.ndarray:
@@ -182,7 +169,7 @@ class FittedDensity(
         check_is_fitted(self)
         check_count("n_samples", n_samples)
         drawn = self._density.sample(n_samples, checked_state(random_state))
-        if self._categories() is not None:
+        if self._categories is not None:
             return self._written(drawn)
         return in_configured_container(self, drawn)
 
@@ -245,7 +232,8 @@ class FittedDensity(
         rows = self._checked(X, allow_nan=True)
         check_count("n_samples", n_samples)
         drawn, ess = sample_given(self._density, rows, n_samples, checked_state(random_state))
-        drawn = self._written_draws(drawn, X)
+        if self._categories is not None:
+            drawn = self._categories.decode_draws(drawn, X)
         return (drawn, ess) if return_ess else drawn
 
     @sheltered

@@ -2,8 +2,8 @@
 
 The gaps are drawn from a density given what is known, a density is fitted to the rows so filled,
 the gaps are drawn anew from this one, and so on: stochastic EM (Celeux and Diebolt 1985). It starts
-with draws from each column by itself and with mixtures, which take no time; then flows follow that
-are trained for a fraction of the epochs.
+with draws from each column by itself and with mixtures, which take no time, of groups of rows where
+there is a discrete part; then flows follow that are trained for a fraction of the epochs.
 """
 
 import warnings
@@ -16,8 +16,10 @@ from .._densities.components import fit_components
 from .._densities.factor_model import is_dense
 from .._densities.weights import at
 from .._flows.training_data import check_single_precision
+from .._kinds.parts import GivenDiscrete, fit_real_columns
 from .._support.checks import name_columns
 from .._support.patterns import patterns
+from .._support.streams import RandomStreams
 from .importance import QUICK
 from .questions import sample_given
 
@@ -38,29 +40,38 @@ def rows_with_values(X, weight):
     return (X, weight) if known.all() else (X[known], at(weight, known))
 
 
-def fill_gaps(X, weight, rng, flow, column_options):
+def fill_gaps(X, kinds, weight, rng, fit, column_options):
     """The rows ``(n, d)`` with their gaps drawn from densities fitted to them.
 
     Parameters
     ----------
     X : ndarray of shape (n, d)
+        With codes for categories.
+    kinds : Kinds or None
     weight : ndarray of shape (n,) or None
     rng : RandomState
-    flow : estimator
-        The density of a round, unfitted.
+    fit : callable
+        What fits the density of a round to filled rows, with a seed.
     column_options : dict
-        Of ``fit_columns``.
+        Of ``fit_real_columns``.
     """
     _check_columns(X, column_options)
-    filled = fill_with_mixtures(X, weight, rng, column_options)
+    if kinds is None:
+        filled = fill_with_mixtures(X, weight, rng, column_options)
+    else:
+        filled = fill_with_groups(X, kinds, weight, rng, column_options)
     for _ in range(N_FLOWS):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the last fit warns of what there is to say
-            flow.set_params(random_state=rng.randint(2**31 - 1))
-            flow.fit(filled, sample_weight=weight)
-            drawn = sample_given(flow._density, X, 1, rng, QUICK)[0][:, :, 0]
-        filled = np.where(_constant(X), filled, drawn)
+            density = fit(filled, rng.randint(2**31 - 1))
+            filled = _redrawn(X, filled, density, rng)
     return filled
+
+
+def _redrawn(X, filled, density, rng):
+    """The rows with their gaps drawn anew, but in columns of which one value only is known."""
+    drawn = sample_given(density, X, 1, rng, QUICK)[0][:, :, 0]
+    return np.where(_constant(X), filled, drawn)
 
 
 def _check_columns(X, column_options):
@@ -79,20 +90,47 @@ def _constant(X):
     return np.nanmin(X, axis=0) == np.nanmax(X, axis=0)
 
 
-def fill_with_mixtures(X, weight, rng, column_options):
-    """The rows with their gaps drawn from each column alone, and from mixtures in turn."""
+def fill_by_columns(X, weight, rng):
+    """The rows with their gaps drawn from each column alone."""
     missing = np.isnan(X)
     filled = X.copy()
     for j in np.flatnonzero(missing.any(axis=0)):
         known = ~missing[:, j]
         parts = None if weight is None else weight[known] / weight[known].sum()
         filled[missing[:, j], j] = rng.choice(X[known, j], missing[:, j].sum(), p=parts)
+    return filled
+
+
+def fill_with_groups(X, kinds, weight, rng, column_options):
+    """The rows of a table with a discrete part, with their gaps drawn from mixtures in turn.
+
+    They are the density of such a table without a flow: the chain, and a mixture for each group.
+    """
+    filled = fill_by_columns(X, weight, rng)
+    for _ in range(N_MIXTURES):
+        streams = RandomStreams(rng.randint(2**31 - 1))
+        columns = fit_real_columns(filled, kinds, weight, **column_options)
+        parts = GivenDiscrete(filled, kinds, weight, streams)
+        U = parts.complete(columns.forward(columns.spread(parts.real, rng))[0])
+        check_single_precision(U)
+        components = parts.fit(U, weight, rng, 0.0, [_mixture_for(*U.shape)], *parts.given)
+        density = parts.density(columns, None, components, np.array([0.0, 1.0]), "cpu")
+        filled = _redrawn(X, filled, density, rng)
+    return filled
+
+
+def _mixture_for(n_rows, n_features):
+    many = is_dense(n_rows, n_features) and n_rows > _ROWS_A_COLUMN * n_features
+    return "mixture_8" if many else "gaussian"
+
+
+def fill_with_mixtures(X, weight, rng, column_options):
+    """The rows with their gaps drawn from each column alone, and from mixtures in turn."""
+    missing, filled = np.isnan(X), fill_by_columns(X, weight, rng)
     columns = fit_columns(filled, weight, **column_options)
     U = columns.forward(columns.spread(filled, rng))[0]
     check_single_precision(U)
-    n_rows, n_features = X.shape
-    many = is_dense(n_rows, n_features) and n_rows > _ROWS_A_COLUMN * n_features
-    name = "mixture_8" if many else "gaussian"
+    name = _mixture_for(*X.shape)
     incomplete = [(p, rows) for p, rows in patterns(~missing) if not p.all()]
     for _ in range(N_MIXTURES):
         mixture = fit_components(U, weight, rng, names=[name])[name]

@@ -14,6 +14,8 @@ from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from .._estimators.flow_density import CouplingFlowDensity
 from .._estimators.saving import PlainState
+from .._kinds.categories import find_categories, take_columns
+from .._kinds.tables import TableMixin
 from .._support.checks import check_count, checked_rows, checked_state
 from .._support.runtime import atomic, sheltered
 from .._support.streams import seeded
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class FlowImputer(PlainState, TransformerMixin, BaseEstimator):
+class FlowImputer(PlainState, TableMixin, TransformerMixin, BaseEstimator):
     """Imputation of missing values from the density of the rows.
 
     A flow is fitted to the table, gaps and all, and every gap is filled from its conditional
@@ -41,7 +43,7 @@ class FlowImputer(PlainState, TransformerMixin, BaseEstimator):
     strategy : {"mean", "median", "draw"}, default="mean"
         What ``transform`` puts into a gap: the mean or the median, column by column, of
         ``n_draws`` draws, or one draw for the whole row. Means and medians of columns on a grid are
-        rounded to it.
+        rounded to it; of categories they are the most frequent one of the draws.
     n_draws : int, default=100
         Draws that means and medians are taken of.
     add_indicator : bool, default=False
@@ -128,8 +130,8 @@ class FlowImputer(PlainState, TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            NaN means missing.
+        X : array-like or data frame of shape (n_samples, n_features)
+            NaN (or None) means missing.
         y : None
             Ignored.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -145,7 +147,10 @@ class FlowImputer(PlainState, TransformerMixin, BaseEstimator):
             If X, the weights or an argument cannot be used; the sentence says which value, and what
             is allowed. A failed or interrupted ``fit`` leaves the imputer as it was before.
         """
-        X = checked_rows(self, X, allow_nan=True, ensure_min_samples=2)
+        density = CouplingFlowDensity() if self.density is None else clone(self.density)
+        chosen = getattr(density, "categorical_features", None)
+        self._categories = find_categories(X, chosen)
+        X = checked_rows(self, self._encoded(X), allow_nan=True, ensure_min_samples=2)
         self._empty = np.isnan(X).all(axis=0)
         if self._empty.all():
             raise ValueError(
@@ -155,7 +160,9 @@ class FlowImputer(PlainState, TransformerMixin, BaseEstimator):
         if self.add_indicator:
             self.indicator_ = MissingIndicator(error_on_new=False).fit(X)
         rng = check_random_state(self.random_state)
-        density = CouplingFlowDensity() if self.density is None else clone(self.density)
+        self._filled = self._categories and self._categories.take(~self._empty)
+        if self._filled is not None:
+            density.set_params(categorical_features=list(self._filled.values))
         # weights are for densities that take them
         weights = {} if sample_weight is None else {"sample_weight": sample_weight}
         self.density_ = seeded(density, rng).fit(self._named(X[:, ~self._empty]), **weights)
@@ -164,6 +171,8 @@ class FlowImputer(PlainState, TransformerMixin, BaseEstimator):
 
     def _named(self, X):
         """Rows of the columns that are not empty as the density sees them: with their names."""
+        if self._filled is not None:
+            return self._filled.decode(X)
         if not hasattr(self, "feature_names_in_"):
             return X
         import pandas
@@ -172,7 +181,7 @@ class FlowImputer(PlainState, TransformerMixin, BaseEstimator):
 
     def _checked(self, X):
         check_is_fitted(self)
-        return checked_rows(self, X, allow_nan=True, reset=False)
+        return checked_rows(self, self._encoded(X), allow_nan=True, reset=False)
 
     @sheltered
     def transform(self, X: ArrayLike) -> np.ndarray:
@@ -180,14 +189,15 @@ class FlowImputer(PlainState, TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            NaN means missing.
+        X : array-like or data frame of shape (n_samples, n_features)
+            NaN (or None) means missing.
 
         Returns
         -------
         X_filled : ndarray or DataFrame of shape (n_samples, n_features_out)
             Known values as they are. Columns that were empty in ``fit`` are dropped, or 0 with
-            ``keep_empty_features``; indicators stand at the end.
+            ``keep_empty_features``; indicators stand at the end. Of a data frame with categories
+            one with the same dtypes.
 
         Raises
         ------
@@ -197,16 +207,16 @@ class FlowImputer(PlainState, TransformerMixin, BaseEstimator):
             If X is no table of numbers, finite or NaN, with the columns of ``fit``, or if values
             lie beyond the bounds of the density.
         """
-        X = self._checked(X)
-        filled = X[:, ~self._empty].copy()
+        codes = self._checked(X)
+        filled = codes[:, ~self._empty].copy()
         gaps = np.isnan(filled)
         rows = gaps.any(axis=1)
         if rows.any():
             n_draws = 1 if self.strategy == "draw" else self.n_draws
             drawn = self._draw(filled[rows], n_draws, np.random.RandomState(self._seed))
-            point = np.median if self.strategy == "median" else np.mean
-            filled[rows] = np.where(gaps[rows], self._to_grid(point(drawn, axis=2)), filled[rows])
-        return self._with_indicator(self._with_empty(filled), X)
+            filled[rows] = np.where(gaps[rows], self._point(drawn), filled[rows])
+        indicator = codes[:, :0] if self.indicator_ is None else self.indicator_.transform(codes)
+        return self._tables(filled[:, :, None], X, indicator)[0]
 
     @sheltered
     def sample(
@@ -216,8 +226,8 @@ class FlowImputer(PlainState, TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            NaN means missing.
+        X : array-like or data frame of shape (n_samples, n_features)
+            NaN (or None) means missing.
         n_samples : int, default=1
             Number of imputations, at least 1.
         random_state : int, RandomState instance or None, default=None
@@ -225,8 +235,9 @@ class FlowImputer(PlainState, TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        X_filled : ndarray of shape (n_samples, n_features, n_imputations)
-            ``X_filled[:, :, k]`` is the table as filled for the k-th time; without indicators.
+        X_filled : ndarray of shape (n_samples, n_features, n_imputations), or list of data frames
+            ``X_filled[:, :, k]`` is the table as filled for the k-th time; without indicators. Of
+            a data frame with categories, ``X_filled[k]`` is.
 
         Raises
         ------
@@ -235,10 +246,12 @@ class FlowImputer(PlainState, TransformerMixin, BaseEstimator):
         ValueError
             As ``transform``, or if ``n_samples`` is no integer of at least 1.
         """
-        X = self._checked(X)
+        codes = self._checked(X)
         check_count("n_samples", n_samples)
         rng = checked_state(self._seed if random_state is None else random_state)
-        return self._with_empty(self._draw(X[:, ~self._empty], n_samples, rng))
+        drawn = self._draw(codes[:, ~self._empty], n_samples, rng)
+        tables = self._tables(drawn, X, codes[:, :0])
+        return tables if self._framed else np.stack(tables, axis=2)
 
     @sheltered
     def score_samples(self, X: ArrayLike) -> np.ndarray:
@@ -246,8 +259,8 @@ class FlowImputer(PlainState, TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            NaN means missing.
+        X : array-like or data frame of shape (n_samples, n_features)
+            NaN (or None) means missing.
 
         Returns
         -------
@@ -257,24 +270,54 @@ class FlowImputer(PlainState, TransformerMixin, BaseEstimator):
         return self.density_.score_samples(self._named(self._checked(X)[:, ~self._empty]))
 
     def _draw(self, X, n_samples, rng):
-        return self.density_.sample_given(self._named(X), n_samples, rng)
+        """Draws ``(n, d, n_samples)`` of rows, with codes for categories."""
+        drawn = self.density_.sample_given(self._named(X), n_samples, rng)
+        if self._filled is None:
+            return drawn
+        tables = drawn if isinstance(drawn, list) else np.moveaxis(drawn, 2, 0)
+        codes = [np.asarray(self._filled.encode(table), dtype=np.float64) for table in tables]
+        return np.stack(codes, axis=2)
 
-    def _to_grid(self, X):
+    def _point(self, drawn):
+        """What draws ``(n, d, m)`` say of each cell ``(n, d)``."""
+        point = (np.median if self.strategy == "median" else np.mean)(drawn, axis=2)
         columns = getattr(self.density_, "_columns", None)
-        return X if columns is None else columns.to_grid(X)
+        if self._filled is None:
+            return point if columns is None else columns.to_grid(point)
+        for j, values in self._filled.values.items():
+            counts = [(drawn[:, j] == code).sum(axis=1) for code in range(len(values))]
+            point[:, j] = np.argmax(counts, axis=0)
+        real = np.delete(np.arange(point.shape[1]), list(self._filled.values))
+        if columns is not None:
+            point[:, real] = columns.to_grid(point[:, real])
+        return point
 
-    def _with_empty(self, filled):
-        """The table (or tables) with columns of zeros where nothing was known in ``fit``."""
-        if not self.keep_empty_features:
-            return filled
-        whole = np.zeros((len(filled), len(self._empty), *filled.shape[2:]))
-        whole[:, ~self._empty] = filled
-        return whole
+    @property
+    def _framed(self):
+        return self._filled is not None and self._filled.container is not None
 
-    def _with_indicator(self, filled, X):
-        if self.indicator_ is None:
-            return filled
-        return np.hstack([filled, self.indicator_.transform(X)])
+    def _tables(self, filled, X, indicator):
+        """Filled rows ``(n, d, m)`` as m tables like X, with columns of zeros and indicators."""
+        n_rows, n_columns, n_tables = filled.shape
+        if self._filled is not None:
+            filled = self._filled.decode_draws(filled, take_columns(X, ~self._empty))
+        if not self._framed:
+            kept = np.ones(n_columns, dtype=bool)
+            filled = np.moveaxis(filled, 2, 0)
+            if self.keep_empty_features:
+                kept = ~self._empty
+            whole = np.zeros((n_tables, n_rows, len(kept)), dtype=filled.dtype)
+            whole[:, :, kept] = filled
+            return [np.hstack([table, indicator]) for table in whole]
+        names, others = self._names_out(), dict.fromkeys(self.feature_names_in_, np.zeros(n_rows))
+        if indicator.shape[1]:
+            of_indicator = self.indicator_.get_feature_names_out(self.feature_names_in_)
+            others |= dict(zip(of_indicator, indicator.T))
+            names = [*names, *of_indicator]
+        return [
+            type(table)({name: table[name] if name in table else others[name] for name in names})
+            for table in filled
+        ]
 
     def get_feature_names_out(self, input_features: ArrayLike | None = None) -> np.ndarray:
         """Names of the columns that ``transform`` returns.
@@ -289,11 +332,16 @@ class FlowImputer(PlainState, TransformerMixin, BaseEstimator):
         names : ndarray of str
         """
         check_is_fitted(self)
-        names = _check_feature_names_in(self, input_features)
-        kept = names if self.keep_empty_features else names[~self._empty]
+        kept = self._names_out(input_features)
         if self.indicator_ is None:
             return kept
+        names = _check_feature_names_in(self, input_features)
         return np.hstack([kept, self.indicator_.get_feature_names_out(names)])
+
+    def _names_out(self, input_features=None):
+        """Names of the columns that are kept, without indicators."""
+        names = _check_feature_names_in(self, input_features)
+        return names if self.keep_empty_features else names[~self._empty]
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -61,6 +61,14 @@ class Categories:
         columns = {name: codes.get(j, _column(X, j)) for j, name in enumerate(column_names(X))}
         return type(X)(columns)
 
+    def take(self, columns):
+        """Those of the columns that a mask ``(d,)`` selects; None where there are none."""
+        place = dict(zip(np.flatnonzero(columns).tolist(), range(columns.sum())))
+        values = {place[j]: values for j, values in self.values.items() if j in place}
+        ordered = [place[j] for j in self.ordered if j in place]
+        named = [[of[j] for j in place] if of else [] for of in (self.names, self.dtypes)]
+        return Categories(values, ordered, self.container, *named) if values else None
+
     def _codes(self, X, j, handle_unknown):
         places = {value: code for code, value in enumerate(self.values[j].tolist())}
         values = values_of(X, j)
@@ -249,6 +257,14 @@ def column_names(X):
     """Names of a frame's columns as a list, None for anything else."""
     framed = hasattr(X, "columns") and (hasattr(X, "dtypes") or hasattr(X, "schema"))
     return list(X.columns) if framed else None
+
+
+def take_columns(X, columns):
+    """A table of some of the columns, which a mask selects."""
+    if hasattr(X, "iloc"):
+        return X.loc[:, columns]
+    chosen = np.flatnonzero(columns)
+    return X[:, chosen.tolist()] if column_names(X) is not None else np.asarray(X)[:, chosen]
 
 
 def _column(X, j):

@@ -42,8 +42,9 @@ class MixedDensity:
         The discrete part.
     columns : Columns
         Of the real part: from the data's units to standardised ones.
-    flow : FlowStack
-        The members, in float64 on the CPU, with the discrete part as context.
+    flow : FlowStack or None
+        The members, in float64 on the CPU, with the discrete part as context; None only where
+        their weight is 0.
     components : dict
         From names to components given the discrete part.
     weights : ndarray of shape (1 + len(components),)
@@ -56,7 +57,7 @@ class MixedDensity:
     kinds: Kinds
     chain: Chain
     columns: Columns
-    flow: FlowStack
+    flow: FlowStack | None
     components: dict
     weights: np.ndarray
     device: str = "cpu"
@@ -128,10 +129,11 @@ class MixedDensity:
 
     def sample_real(self, given, rng):
         """A draw ``(n, r)`` in standardised units for each of the rows."""
-        n_rows, n_models = len(given.discrete), self.flow.n_models
-        parts = np.append(np.full(n_models, self.weights[0] / n_models), self.weights[1:])
+        n_rows, n_models = len(given.discrete), 0 if self.flow is None else self.flow.n_models
+        members = np.full(n_models, self.weights[0] / max(1, n_models))
+        parts = np.append(members, self.weights[1:])
         part = rng.choice(len(parts), n_rows, p=parts)
-        U = rng.standard_normal((n_rows, self.flow.n_features))
+        U = rng.standard_normal((n_rows, len(self.columns.scale)))
         for k in np.unique(part):
             rows = part == k
             if k < n_models:

@@ -229,7 +229,7 @@ class FlowOutlierDetector(
         vars(self).pop("density_", None)
         given = self.density
         if given is None:
-            given = default_densities(*X.shape, self._categories())
+            given = default_densities(*X.shape, self._categories)
         check_pairs(given)
         densities = [(name, seeded(clone(density), rng)) for name, density in given]
         held_out, others = folds(len(X), rng)
@@ -397,7 +397,7 @@ class FlowOutlierDetector(
             columns |= {f"score_{name}": rarity for name, rarity in by_density.items()}
         table = pandas.DataFrame(columns, index=rows if index is None else index[rows])
         names = getattr(self, "feature_names_in_", [f"x{j}" for j in range(X.shape[1])])
-        values = {} if self._categories() is None else self._categories().values
+        values = {} if self._categories is None else self._categories.values
         nats, usual = self._reasons(X[rows], coverage)
         return make_report(table, X[rows], names, nats, usual, values)
 

@@ -5,20 +5,21 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._kinds.categories import find_categories
 from .._kinds.kinds import fit_kinds
+from .._kinds.tables import TableMixin
 from .._support.checks import check_numeric
 
 #: Values beyond so many ranges of a column count as so far away.
 MAX_RANGES = 1e9
 
 
-class RowsMixin:
+class RowsMixin(TableMixin):
     """Reads tables: inside the detector a category is its code."""
 
     def _read(self, X):
         """The table of a fit as an array ``(n, d)``; sets ``_kinds`` and ``_reach``."""
-        categories = find_categories(X, "from_dtype")
-        X = self._numbers(X, categories, ensure_min_samples=2)
-        self._kinds = fit_kinds(X, categories)
+        self._categories = find_categories(X, "from_dtype")
+        X = self._numbers(X, ensure_min_samples=2)
+        self._kinds = fit_kinds(X, self._categories)
         self._reach = _reach(X)
         return X
 
@@ -29,8 +30,8 @@ class RowsMixin:
         """
         return np.where(np.isinf(X), X, np.clip(X, *self._reach))
 
-    def _numbers(self, X, categories, **options):
-        X = X if categories is None else categories.encode(X)
+    def _numbers(self, X, **options):
+        X = self._encoded(X)
         options |= {"dtype": np.float64, "ensure_all_finite": False}
         try:
             with np.errstate(invalid="ignore"):  # a sum of infinities of both signs
@@ -39,20 +40,14 @@ class RowsMixin:
             check_numeric(X, error)
             raise
 
-    def _categories(self):
-        """The ``Categories`` of the table, or None."""
-        return None if self._kinds is None else self._kinds.categories
-
     def _checked(self, X):
         check_is_fitted(self)
-        return self._numbers(X, self._categories(), reset=False)
+        return self._numbers(X, reset=False)
 
     def _named(self, X):
         """The rows as the density sees them: with names of columns and categories, if any."""
-        if self._categories() is not None:
-            return self._categories().decode(X)
-        if not hasattr(self, "feature_names_in_"):
-            return X
+        if self._categories is not None or not hasattr(self, "feature_names_in_"):
+            return self._written(X)
         import pandas
 
         return pandas.DataFrame(X, columns=self.feature_names_in_)

@@ -9,28 +9,21 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._estimators.saving import PlainState
+from .._kinds.tables import TableMixin
 from .._support.callbacks import CallbackSupportMixin
 from .._support.checks import check_count, check_part, checked_state
 from .._support.runtime import sheltered
 from .._support.typing import ArrayLike, RandomState
 
 
-class DistributionRegressor(PlainState, CallbackSupportMixin, RegressorMixin, BaseEstimator):
+class DistributionRegressor(
+    PlainState, TableMixin, CallbackSupportMixin, RegressorMixin, BaseEstimator
+):
     """Base of regressors with a density of the targets given the features.
 
     ``fit`` of a subclass sets ``_context``, ``_density``, ``_calibration`` (or None) and, where
     there is a ``mean_estimator``, ``mean_estimator_``.
     """
-
-    _categories = None  # of features that are all numbers
-
-    def _encoded(self, X):
-        """The table with codes for categories."""
-        return X if self._categories is None else self._categories.encode(X)
-
-    def _written(self, X):
-        """The table of an array of codes."""
-        return X if self._categories is None else self._categories.decode(X)
 
     def _numbers(self, X):
         """Rows of which all columns are numbers: 0 and 1 for each category."""

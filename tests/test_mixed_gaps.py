@@ -1,0 +1,147 @@
+"""Fits, imputers and detectors on tables with gaps beside categories and spikes."""
+
+import io
+from copy import deepcopy
+
+import numpy as np
+import pandas as pd
+import polars
+import pytest
+from sklearn.base import clone
+from small_flows import flow
+from test_mixed import FRAME, mixed_table
+
+from skflow import FlowImputer, FlowOutlierDetector
+
+SMALL = flow(max_iter=10, tail_weight=0.3, mask_layout="parity")
+
+
+def with_gaps(frame, part=0.25, seed=0):
+    gaps = np.random.RandomState(seed).uniform(size=frame.shape) < part
+    numbers = dict.fromkeys(frame.select_dtypes("number"), float)
+    return frame.astype(object).mask(gaps).astype(numbers)
+
+
+GAPPY = with_gaps(FRAME[:300])
+
+
+@pytest.fixture(scope="module")
+def imputer():
+    return FlowImputer(clone(SMALL), n_draws=30, random_state=0).fit(GAPPY)
+
+
+@pytest.fixture(scope="module")
+def filled(imputer):
+    return imputer.transform(GAPPY)
+
+
+def test_the_density_of_rows_with_gaps_is_that_of_the_table(imputer):
+    """The spike is found among the numbers that are known, and drawn as often as it is there."""
+    model = imputer.density_
+    assert model.columns_["income"] == "real with a spike (at 0)"
+    drawn = model.sample(3000, random_state=0)
+    assert (drawn.income == 0).mean() == pytest.approx(0.4, abs=0.07)
+    assert (drawn.kind == "a").mean() == pytest.approx(0.5, abs=0.07)
+    means = drawn.groupby("kind").length.mean()
+    np.testing.assert_allclose(means, [0, 2, 4], atol=1.2)  # of a short training
+    dropped = clone(SMALL).fit(GAPPY.dropna())
+    new = mixed_table(300, seed=1)
+    assert model.score(new) > dropped.score(new)
+
+
+def test_a_warm_start_fills_gaps_from_its_density():
+    model = clone(SMALL).set_params(warm_start=True).fit(FRAME[:200])
+    before = model.location_
+    model.fit(GAPPY[:200])
+    np.testing.assert_array_equal(model.location_, before)
+    assert np.isfinite(model.score(FRAME[:50]))
+
+
+def test_gaps_are_filled_and_nothing_else(filled):
+    assert not filled.isna().any(axis=None)
+    assert filled.index.equals(GAPPY.index)
+    assert list(filled.dtypes) == list(GAPPY.dtypes)
+    known = GAPPY.notna()
+    assert (filled.where(known) == GAPPY.where(known)).to_numpy()[known].all()
+
+
+def test_a_category_is_filled_with_the_one_that_goes_with_the_row(imputer):
+    row = pd.DataFrame({"length": [-2.0, 6.0], "kind": None, "income": 0.0, "member": False})
+    assert imputer.transform(row).kind.tolist() == ["a", "c"]
+    new = row.assign(kind="not seen", income=np.nan)
+    assert (imputer.transform(new).kind == "not seen").all()
+
+
+def test_draws_are_tables_and_strategies_are_of_them(imputer, filled):
+    drawn = imputer.sample(GAPPY, 30)
+    assert len(drawn) == 30
+    lengths = np.mean([table.length for table in drawn], axis=0)
+    np.testing.assert_allclose(filled.length, lengths)
+    one = deepcopy(imputer).set_params(strategy="draw").transform(GAPPY)
+    assert (one.income == 0).mean() == pytest.approx(0.4, abs=0.1)
+
+
+@pytest.fixture
+def one_round(monkeypatch):
+    """For tests in which it does not matter what is filled in."""
+    monkeypatch.setattr("skflow._gaps.fitting.N_MIXTURES", 1)
+    monkeypatch.setattr("skflow._gaps.fitting.N_FLOWS", 1)
+
+
+def test_empty_columns_and_indicators_in_frames(imputer, one_round):
+    frame = GAPPY[:60].assign(nothing=None, number=np.nan)[["nothing", *GAPPY, "number"]]
+    model = clone(imputer).set_params(add_indicator=True, keep_empty_features=True).fit(frame)
+    found = model.transform(frame)
+    assert list(found) == list(model.get_feature_names_out())
+    assert (found[["nothing", "number"]] == 0).all(axis=None)
+    assert (found.missingindicator_kind == frame.kind.isna()).all()
+    assert list(model.sample(frame, 1)[0]) == list(frame)
+    assert list(clone(imputer).fit(frame).transform(frame)) == list(GAPPY)
+
+
+def test_other_tables_are_filled_too(one_round):
+    array = GAPPY[:60].to_numpy(dtype=object)
+    small = clone(SMALL).set_params(categorical_features=[1, 3])
+    imputer = FlowImputer(small, n_draws=5, random_state=0).fit(array)
+    filled = imputer.transform(array)
+    assert imputer.sample(array, 2).shape == (60, 4, 2)
+    columns = GAPPY[:60].astype(object).where(GAPPY[:60].notna(), None)
+    frame = polars.DataFrame({name: columns[name].to_list() for name in columns})
+    again = FlowImputer(clone(SMALL), n_draws=5, random_state=0).fit(frame).transform(frame)
+    assert again.schema == frame.schema
+    assert again.rows() == [tuple(row) for row in filled]
+
+
+def test_what_cannot_be_fitted_is_said():
+    with pytest.raises(ValueError, match="Nothing is known of column 'length'"):
+        clone(SMALL).fit(FRAME.assign(length=np.nan))
+
+
+# ---- outliers
+
+
+def test_a_detector_takes_gaps_beside_categories():
+    frame = FRAME[:200].copy()
+    frame.loc[:4, "income"] = np.nan
+    detector = FlowOutlierDetector(clone(SMALL).set_params(random_state=None), random_state=0)
+    with pytest.warns(UserWarning, match="5 of 200 rows have gaps and are left out"):
+        detector.fit(frame)
+    usual = FRAME[FRAME.kind == "a"].sort_values("length")[:15]
+    strange = usual.assign(kind="c", income=np.nan, member=None)
+    assert (detector.pvalue(usual.assign(income=np.nan)) < 0.05).mean() < 0.5
+    assert (detector.pvalue(strange) < 0.1).mean() > 0.8
+    report = detector.report(strange, n=5)
+    assert report.column_1.isin(["kind", "length"]).all()
+    assert (detector.explain(strange[:3])[:, 2:] == 0).all()
+    nothing = {"length": np.nan, "kind": None, "income": np.nan, "member": None}
+    assert (detector.pvalue(usual.assign(**nothing)) == 1).all()
+
+
+def test_from_a_file_to_a_report():
+    text = FRAME[:150].to_csv(index=False) + "9.5,a,,True\n"
+    frame = pd.read_csv(io.StringIO(text))
+    with pytest.warns(UserWarning, match="1 of 151 rows have gaps"):
+        detector = FlowOutlierDetector(clone(SMALL), random_state=0).fit(frame)
+    report = detector.report(frame, n=3)
+    assert report.index[0] == 150
+    assert report.column_1.iloc[0] in ("length", "kind")
