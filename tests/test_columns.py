@@ -107,9 +107,9 @@ def test_without_dequantize_such_columns_are_named():
         CouplingFlowDensity(n_layers=2, max_iter=1).fit(X)
 
 
-def test_values_without_a_grid_stay_whatever_their_size():
+def test_values_stay_where_rounding_would_leave_the_range_of_numbers():
     X = np.random.default_rng(0).normal(size=(20, 2)) * 1e300
     columns = fit_columns(np.where([True, False], X, np.arange(20)[:, None] % 3), dequantize=True)
-    columns.origin[0] = -1e308
-    X = np.array([[1.7e308, 0.0], [1e308, 2.0]])
+    columns.origin[0], columns.step[1] = -1e308, 0.1
+    X = np.array([[1.7e308, 0.5], [1e308, -1.7e308]])
     np.testing.assert_array_equal(columns.to_grid(X), X)

@@ -83,11 +83,11 @@ class Columns:
     def to_grid(self, X):
         """Rows with values on a grid where their column has one."""
         step = np.where(self.step > 0, self.step, 1.0)
-        with np.errstate(over="ignore"):  # in columns without a grid, whose values stay
+        with np.errstate(over="ignore"):  # so far away values are multiples of a step as they are
             rounded = self.origin + step * np.round((X - self.origin) / step)
         rounded += step * (rounded < self.bounds.lower - step / 2)
         rounded -= step * (rounded > self.bounds.upper + step / 2)
-        return np.where(self.step > 0, rounded, X)
+        return np.where((self.step > 0) & np.isfinite(rounded), rounded, X)
 
     def training_rows(self, X, streams):
         """What a flow is trained on: standardised rows and log-determinants, as ``forward``.
