@@ -120,8 +120,9 @@ class Bounds:
             inside = np.ones(1)
         self.width[j] = inside.mean()
         if step > 0:  # the last whole cell within the bound
-            nearest = distance.min()
-            self.cells[side, j] = step / 2 - (nearest - step * np.floor(nearest / step + 1e-6))
+            rest = np.fmod(distance.min(), step)
+            rest -= step * (rest > (1 - 1e-6) * step)
+            self.cells[side, j] = step / 2 - rest
             self.nearest[side, j] = 1e-6 * step
         elif (distance == 0).any():
             self.cells[side, j] = np.quantile(inside, 0.01) / 2
@@ -186,10 +187,13 @@ class Bounds:
         half = sign != 0
         if half.any():
             c, end = self.width[half], np.where(sign > 0, self.start, self.stop)[half]
-            softplus = np.logaddexp(0, sign[half] * (V[:, half] - end) / c)
-            X[:, half] = end + sign[half] * c * softplus
+            with np.errstate(over="ignore"):
+                softplus = np.logaddexp(0, sign[half] * (V[:, half] - end) / c)
+                X[:, half] = end + sign[half] * c * softplus
         if both.any():
             length = (self.stop - self.start)[both]
             middle = self.start[both] + length / 2
-            X[:, both] = self.start[both] + length * expit((V[:, both] - middle) * (4 / length))
-        return np.clip(X, self.lower, self.upper)
+            with np.errstate(over="ignore"):
+                part = expit((V[:, both] - middle) * (4 / length))
+            X[:, both] = self.start[both] + length * part
+        return np.clip(np.nan_to_num(X), self.lower, self.upper)
