@@ -17,6 +17,7 @@ import platform
 import time
 import warnings
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 from _gap_truths import TRUTHS
@@ -190,16 +191,18 @@ def measure(part, dataset, mechanism, missing, method, seed):
     return found, said
 
 
-def page(results, command):
+def page(results):
     """The results as Markdown."""
+    results = results.sort_values(KEY[:4], kind="stable")
     lines = [
-        f"- Command: `{command}`",
+        "- Command: `python examples/benchmarks/gaps.py --parts truth real time`, with",
+        "  `--datasets`, `--mechanisms`, `--missing` and `--seeds` for as many as there are",
         f"- Machine: {processor()}, {os.cpu_count()} cores, Python {platform.python_version()}",
         "",
         *(f"- {name}: {text}" for name, text in MEASURES.items()),
         "",
     ]
-    for part, rows in results[results.error.isna()].groupby("part", sort=False):
+    for part, rows in results[results.error.isna()].groupby("part"):
         names = [name for name in MEASURES if rows[name].notna().any()]
         keys = ["dataset", "method"] if part == "truth" else KEY[1:5]
         table = rows.groupby(keys, sort=False)[names].mean().round(3).reset_index()
@@ -240,13 +243,7 @@ def main():
     results = ResultsFile(args.output, KEY, FIELDS)
     results.complete(jobs, measure)
     if args.markdown:
-        command = "python examples/benchmarks/gaps.py " + " ".join(
-            f"--{name} {' '.join(map(str, values))}"
-            for name, values in vars(args).items()
-            if isinstance(values, list | tuple)
-        )
-        with open(args.markdown, "w") as file:
-            file.write(page(results.read(), command))
+        Path(args.markdown).write_text(page(results.read()), encoding="utf-8")
 
 
 if __name__ == "__main__":
