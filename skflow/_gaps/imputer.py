@@ -280,7 +280,7 @@ class FlowImputer(PlainState, TableMixin, TransformerMixin, BaseEstimator):
 
     def _point(self, drawn):
         """What draws ``(n, d, m)`` say of each cell ``(n, d)``."""
-        point = (np.median if self.strategy == "median" else np.mean)(drawn, axis=2)
+        point = _mean(drawn) if self.strategy != "median" else np.median(drawn, axis=2)
         columns = getattr(self.density_, "_columns", None)
         if self._filled is None:
             return point if columns is None else columns.to_grid(point)
@@ -348,3 +348,8 @@ class FlowImputer(PlainState, TableMixin, TransformerMixin, BaseEstimator):
         tags.input_tags.allow_nan = True
         tags.transformer_tags.preserves_dtype = []  # float64 in any case
         return tags
+
+
+def _mean(drawn):
+    """Means over the last axis; the sum of draws alone may leave the range of numbers."""
+    return (drawn / drawn.shape[2]).sum(axis=2)
