@@ -351,5 +351,6 @@ class FlowImputer(PlainState, TableMixin, TransformerMixin, BaseEstimator):
 
 
 def _mean(drawn):
-    """Means over the last axis; the sum of draws alone may leave the range of numbers."""
-    return (drawn / drawn.shape[2]).sum(axis=2)
+    """Means over the last axis, of numbers whose sum may leave the range that there is."""
+    with np.errstate(over="ignore"):
+        return np.nan_to_num((drawn / drawn.shape[2]).sum(axis=2))
