@@ -112,6 +112,18 @@ def test_other_tables_are_filled_too(one_round):
     assert again.rows() == [tuple(row) for row in filled]
 
 
+def test_an_array_with_a_spike_is_filled_with_it_and_with_the_rest(one_round):
+    X = np.random.RandomState(0).standard_normal((300, 2))
+    X[::3, 1] = 5.0
+    gaps = np.random.RandomState(1).uniform(size=X.shape) < 0.2
+    imputer = FlowImputer(clone(SMALL), strategy="draw", random_state=0)
+    filled = imputer.fit_transform(np.where(gaps, np.nan, X))
+    assert imputer.density_.columns_[1] == "real with a spike (at 5)"
+    np.testing.assert_array_equal(filled[~gaps], X[~gaps])
+    assert (filled[gaps[:, 1], 1] == 5).mean() == pytest.approx(1 / 3, abs=0.2)
+    assert (imputer.sample(X[:2] * np.nan, 3) != 0).all()
+
+
 def test_what_cannot_be_fitted_is_said():
     with pytest.raises(ValueError, match="Nothing is known of column 'length'"):
         clone(SMALL).fit(FRAME.assign(length=np.nan))
