@@ -30,8 +30,13 @@ pair of the search, repeated
 
 search, a third: ...
     A third of the search's steps: as many candidates of 17 steps ("shorter"), 67 of 50 steps
-    ("fewer"), the same with swaps for moves ("swaps"), or 22 iterations with four offspring that
-    race in two halvings ("races"). As many finalists, eight.
+    ("fewer"), the same with swaps for moves ("swaps"), 22 iterations with four offspring that
+    race in two halvings ("races"), or as "shorter" with inherited parameters ("inherits"). As many
+    finalists, eight.
+a third of all: ...
+    A third of the steps of search and finalists together: 80 candidates and two finalists
+    ("fewer"), or three iterations with sixteen offspring that race in three halvings up to 200
+    steps, and one finalist ("races").
 
 In what is in the JSON file nothing is run again.
 """
@@ -222,7 +227,29 @@ def page(results):
             }
             if found:
                 parts += [f"### {table}, {conditioner}\n", comparison(found)]
-    return "\n".join(parts)
+    return "\n".join([*parts, "### Fewer steps\n", thirds(records)])
+
+
+def thirds(records):
+    """Mean difference of the searches of fewer steps from the search, with its interval."""
+    lines = ["| table, layers | steps | seeds | bits less those of the search | bits |"]
+    lines.append("|---|---|---:|---:|---:|")
+    for (conditioner, table, depth, arm), record in sorted(records.items()):
+        if arm in THIRDS:
+            search = records[conditioner, table, depth, "search"]["bits"]
+            values = np.array(record["bits"])
+            difference = (values - search).mean()
+            named = f"| {table}, {depth} | {arm} | {len(values)} | {difference:+.3f} "
+            lines.append(named + f"({interval(values, search)}) | {values.mean():.3f} |")
+    return "\n".join(lines) + "\n"
+
+
+def interval(values, others):
+    """The 95 % interval of the mean paired difference, bold where p < 0.01."""
+    test = stats.ttest_rel(values, others)
+    low, high = test.confidence_interval()
+    stars = "**" if test.pvalue < 0.01 else ""
+    return f"{stars}{low:+.3f} to {high:+.3f}{stars}"
 
 
 def comparison(found):
@@ -232,7 +259,7 @@ def comparison(found):
     """
     depths = sorted({depth for depth, _ in found})
     present = {arm for _, arm in found}
-    arms = [arm for arm in (*ALL_ARMS, *THIRDS, *REPEATED) if arm in present]
+    arms = [arm for arm in (*ALL_ARMS, *REPEATED) if arm in present]
     lines = [
         "| | " + " | ".join(f"{depth} layers" for depth in depths) + " |",
         "|---|" + "---:|" * len(depths),
@@ -251,10 +278,7 @@ def cell(record, parity, arm):
     text = f"{values.mean():.3f} ± {values.std(ddof=1):.3f}"
     if arm == "parity":
         return text
-    test = stats.ttest_rel(values, parity["bits"])
-    low, high = test.confidence_interval()
-    stars = "**" if test.pvalue < 0.01 else ""
-    return f"{text} ({stars}{low:+.3f} to {high:+.3f}{stars})"
+    return f"{text} ({interval(values, parity['bits'])})"
 
 
 def main():
