@@ -154,7 +154,7 @@ class PairPlotDisplay:
                 f"got {type(estimator).__name__}. Draw rows yourself and use "
                 f"{cls.__name__}.from_samples(X, samples)."
             )
-        n_samples = len(X) if n_samples is None else n_samples
+        n_samples = np.shape(X)[0] if n_samples is None else n_samples
         samples = estimator.sample(n_samples, random_state=random_state)
         return cls.from_samples(X, samples, features=features, hue=hue, name=name, ax=ax)
 
