@@ -66,6 +66,8 @@ def likelihood():
             )  # fmt: skip
         best = bits.loc[row].min()  # the picture is of those that come near it
         axis.set(ylim=(best - 0.02, best + 0.22), xlim=(5, 80), xscale="log")
+        axis.set_xticks([5, 10, 20, 40, 80], ["5", "10", "20", "40", "80"])
+        axis.minorticks_off()
         axis.set(title=row, xlabel="processor seconds to fit")
         axis.grid(color="#eeeeee")
     axes[0].set_ylabel("bits a dimension, lower is better")
