@@ -7,6 +7,7 @@ import pytest
 from skflow import (
     CouplingFlowDensity,
     FlowOutlierDetector,
+    FlowRegressor,
     StructureSearchFlow,
 )
 
@@ -47,11 +48,16 @@ def test_the_detector_names_dates():
         FlowOutlierDetector().fit(frame)
 
 
-def test_a_missing_category_is_located():
+def test_gaps_in_features_of_a_regressor_are_located():
     frame = pd.DataFrame(X.copy(), columns=list("abc"))
     frame["d"] = [None, "v"] * 20
+    regressor = FlowRegressor(n_estimators=1, max_iter=1, mean_estimator=None)
     with pytest.raises(ValueError, match="X contains NaN in 20 of 40 rows, in column 'd'"):
-        flow().fit(frame)
+        regressor.fit(frame, X[:, 0])
+    regressor.fit(frame.assign(d="v"), X[:, 0])
+    for ask in (regressor.predict, lambda frame: regressor.score_samples(frame, X[:, 0])):
+        with pytest.raises(ValueError, match="X contains NaN in 20 of 40 rows, in column 'd'"):
+            ask(frame)
 
 
 @pytest.mark.parametrize(("value", "called"), [(np.nan, "NaN"), (np.inf, "infinity")])

@@ -6,12 +6,18 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from .._estimators.saving import PlainState
 from .._kinds.tables import TableMixin
 from .._support.callbacks import CallbackSupportMixin
-from .._support.checks import check_count, check_part, checked_state
+from .._support.checks import (
+    check_count,
+    check_part,
+    checked_pair,
+    checked_rows,
+    checked_state,
+)
 from .._support.runtime import sheltered
 from .._support.typing import ArrayLike, RandomState
 
@@ -37,15 +43,11 @@ class DistributionRegressor(
 
     def _checked(self, X):
         check_is_fitted(self)
-        X = validate_data(self, self._encoded(X), dtype=np.float64, reset=False)
-        return self._contexts(X)
+        return self._contexts(checked_rows(self, self._encoded(X), reset=False))
 
     def _checked_pair(self, X, y):
         check_is_fitted(self)
-        X = self._encoded(X)
-        X, y = validate_data(
-            self, X, y, dtype=np.float64, multi_output=True, y_numeric=True, reset=False
-        )
+        X, y = checked_pair(self, self._encoded(X), y, reset=False)
         Y = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
         if Y.shape[1] != self._density.n_targets:
             raise ValueError(

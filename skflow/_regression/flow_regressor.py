@@ -11,7 +11,6 @@ import torch
 from sklearn.base import _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.validation import validate_data
 
 from .._densities.bounds import check_bounds
 from .._densities.columns import constant_columns, fit_columns
@@ -20,6 +19,7 @@ from .._estimators.base import BaseFlowDensity
 from .._flows.training_data import training_data
 from .._kinds.categories import find_categories
 from .._support.callbacks import FitProgress
+from .._support.checks import checked_pair
 from .._support.device import check_device
 from .._support.runtime import atomic, sheltered
 from .._support.streams import RandomStreams
@@ -278,10 +278,8 @@ default="derived"
             what is allowed. A failed or interrupted ``fit`` leaves the estimator as it was before.
         """
         self._categories = find_categories(X, "from_dtype")
-        X = self._encoded(X)
-        options = dict(multi_output=True, y_numeric=True, ensure_min_samples=2)
         with np.errstate(invalid="ignore"):  # a sum of infinities of both signs
-            X, y = validate_data(self, X, y, dtype=np.float64, **options)
+            X, y = checked_pair(self, self._encoded(X), y, ensure_min_samples=2)
         Y = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
         rows, weight = weighted_rows(np.hstack([X, Y]), sample_weight)
         X, Y = rows[:, : X.shape[1]], rows[:, X.shape[1] :]

@@ -12,12 +12,24 @@ def checked_rows(estimator, X, allow_nan=False, **options):
 
     With ``allow_nan`` cells may be NaN, which means unknown.
     """
+    rows = _validated(estimator, X, **options)
+    return check_finite(rows, getattr(estimator, "feature_names_in_", None), allow_nan)
+
+
+def checked_pair(estimator, X, y, **options):
+    """Features as of ``checked_rows``, and targets, one or several, of finite numbers."""
+    X, y = _validated(estimator, X, y, multi_output=True, y_numeric=True, **options)
+    return check_finite(X, getattr(estimator, "feature_names_in_", None)), y
+
+
+def _validated(estimator, X, *y, **options):
+    """What ``validate_data`` makes of X (and y); whether X is finite is for others to say."""
+    options = {"dtype": np.float64, "ensure_all_finite": False, **options}
     try:
-        rows = validate_data(estimator, X, dtype=np.float64, ensure_all_finite=False, **options)
+        return validate_data(estimator, X, *y, **options)
     except (ValueError, TypeError) as error:
         check_numeric(X, error)
         raise
-    return check_finite(rows, getattr(estimator, "feature_names_in_", None), allow_nan)
 
 
 def checked_points(Z):
