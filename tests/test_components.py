@@ -79,7 +79,8 @@ def test_their_state_is_arrays(table, name):
     kinds = (np.ndarray, float, int)
     assert all(isinstance(value, kinds) for value in vars(component).values())
     copied = pickle.loads(pickle.dumps(component))
-    np.testing.assert_array_equal(copied.log_prob(table), component.log_prob(table))
+    # NumPy 1.26 rounds by where an array lies in memory
+    np.testing.assert_allclose(copied.log_prob(table), component.log_prob(table), rtol=1e-14)
 
 
 @pytest.mark.parametrize("name", COMPONENTS)

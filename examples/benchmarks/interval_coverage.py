@@ -1,6 +1,6 @@
 """Do calibrated intervals of ``FlowRegressor`` hold what they promise, over many fits?
 
-    python examples/benchmarks/coverage.py --datasets yacht energy concrete --fits 60
+    python examples/benchmarks/interval_coverage.py --datasets yacht energy concrete --fits 60
 
 Of the training rows of the first published split of a table (see ``regression.py``; its test rows
 are left alone), a tenth is drawn at random, again and again; a small regressor, with a tree for its
