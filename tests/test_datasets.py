@@ -395,7 +395,7 @@ def test_argument_goes_before_environment_variable(tmp_path, monkeypatch):
         datasets.fetch_sonar(data_home=str(tmp_path / "argument"), download_if_missing=False)
 
 
-@pytest.mark.parametrize("content", [b"", b"no gzip", gzip.compress(b"a,b\n1,2\n")])
+@pytest.mark.parametrize("content", [b"", b"no gzip", gzip.compress(b"a,b\n1,2\n", mtime=0)])
 def test_checksum_mismatch(content, tmp_path):
     path = tmp_path / "sonar.csv.gz"
     path.write_bytes(content)
