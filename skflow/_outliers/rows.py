@@ -1,12 +1,12 @@
 """Rows of a detector: tables of any kind as numbers, and as its densities see them."""
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from .._kinds.categories import find_categories
 from .._kinds.kinds import fit_kinds
 from .._kinds.tables import TableMixin
-from .._support.checks import check_numeric
+from .._support.checks import validated
 
 #: Values beyond so many ranges of a column count as so far away.
 MAX_RANGES = 1e9
@@ -31,14 +31,8 @@ class RowsMixin(TableMixin):
         return np.where(np.isinf(X), X, np.clip(X, *self._reach))
 
     def _numbers(self, X, **options):
-        X = self._encoded(X)
-        options |= {"dtype": np.float64, "ensure_all_finite": False}
-        try:
-            with np.errstate(invalid="ignore"):  # a sum of infinities of both signs
-                return validate_data(self, X, **options)
-        except (ValueError, TypeError) as error:
-            check_numeric(X, error)
-            raise
+        with np.errstate(invalid="ignore"):  # a sum of infinities of both signs
+            return validated(self, self._encoded(X), **options)
 
     def _checked(self, X):
         check_is_fitted(self)

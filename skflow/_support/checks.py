@@ -12,17 +12,17 @@ def checked_rows(estimator, X, allow_nan=False, **options):
 
     With ``allow_nan`` cells may be NaN, which means unknown.
     """
-    rows = _validated(estimator, X, **options)
+    rows = validated(estimator, X, **options)
     return check_finite(rows, getattr(estimator, "feature_names_in_", None), allow_nan)
 
 
 def checked_pair(estimator, X, y, **options):
     """Features as of ``checked_rows``, and targets, one or several, of finite numbers."""
-    X, y = _validated(estimator, X, y, multi_output=True, y_numeric=True, **options)
+    X, y = validated(estimator, X, y, multi_output=True, y_numeric=True, **options)
     return check_finite(X, getattr(estimator, "feature_names_in_", None)), y
 
 
-def _validated(estimator, X, *y, **options):
+def validated(estimator, X, *y, **options):
     """What ``validate_data`` makes of X (and y); whether X is finite is for others to say."""
     options = {"dtype": np.float64, "ensure_all_finite": False, **options}
     try:
