@@ -153,7 +153,9 @@ def draw(records, path):
         axis.xaxis.set_minor_formatter("{x:g}")
     for axis in axes.flat[len(tables) :]:
         axis.set_axis_off()
-    figure.legend(*axes.flat[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    drawn = {line.get_label(): line for axis in axes.flat for line in axis.get_lines()}
+    named = {change: drawn[change] for change in CHANGES if change in drawn}  # on any table
+    figure.legend(named.values(), named, loc="outside lower center", ncols=3)
     figure.savefig(path, metadata={"Date": None})
 
 
