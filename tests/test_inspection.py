@@ -488,6 +488,36 @@ def test_conditional_densities_integrate_to_one_and_are_of_the_rows(flow, table)
     assert len(display.lines_) == 2
 
 
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_conditionals_of_a_table_with_categories(library):
+    frame = pytest.importorskip(library).DataFrame
+    rng = np.random.default_rng(0)
+    kind = rng.choice(["a", "b", "c"], 600, p=[0.5, 0.3, 0.2])
+    means = {"a": -2.0, "b": 0.0, "c": 3.0}
+    x = rng.normal(size=600) + [means[name] for name in kind]
+    X = frame({"x": x, "kind": kind, "yes": x > 0})
+    flow = CouplingFlowDensity(2, max_iter=10, random_state=0).fit(X)
+
+    rows = frame({"x": [-2.0, 3.0], "kind": [None, "c"], "yes": [None, None]})
+    display = ConditionalDisplay.from_estimator(flow, X, "kind", rows)
+    assert display.x.tolist() == ["a", "b", "c"]
+    assert display.labels == ["x -2", "x 3"]
+    shares = np.exp(-0.5 * (np.array([[-2.0], [3.0]]) - [list(means.values())]) ** 2)
+    shares *= [0.5, 0.3, 0.2]  # Bayes' rule
+    assert display.density == pytest.approx(shares / shares.sum(axis=1)[:, None], abs=0.05)
+    assert display.marginal == pytest.approx(
+        [np.mean(kind == name) for name in display.x], abs=0.01
+    )
+    assert len(display.lines_) == 2 and display.ax_.get_ylabel() == "probability"
+
+    rows = frame({"x": [None, None], "kind": ["a", "c"], "yes": [None, True]})
+    display = ConditionalDisplay.from_estimator(flow, X, "x", rows)
+    assert display.labels == ["kind a", "kind c, yes True"]
+    modes = display.x[display.density.argmax(axis=1)]
+    assert modes == pytest.approx([-2, 3], abs=0.8)
+    assert trapezoid(display.density, display.x) == pytest.approx(1)
+
+
 def test_rows_that_give_nothing_to_draw_are_refused(flow, table):
     with pytest.raises(ValueError, match="rows has shape"):
         ConditionalDisplay.from_estimator(flow, table, 0, np.zeros(4))

@@ -42,7 +42,7 @@ RULES = (
 SEARCHED = ("searched", "searched, shuffled")
 PLAN = [
     *[("paper", depth, layout) for depth in (2, 4) for layout in (*RULES, *SEARCHED)],
-    *[("default", depth, layout) for depth in (2, 4) for layout in RULES],
+    *[("default", depth, layout) for depth in (2, 4) for layout in (*RULES, *SEARCHED)],
 ]
 COLOURS = {"in order": "#1f5fa8", "shuffled": "#d98032"}
 

@@ -3,7 +3,7 @@
     python examples/paper/known_graphs.py --output examples/paper/known_graphs.json \
         --markdown docs/reproduction_graphs.md --figure docs/_static/known_graphs.svg
 
-Tables of 20 columns whose density is known (see ``_graphs.py``): a funnel, a binary tree
+Tables of 10 to 40 columns whose density is known (see ``_graphs.py``): a funnel, a binary tree
 (hierarchy), and random graphs with up to three parents, linear and normal (gaussian) or bent. The
 gap is how many nats a row a fitted density is behind the true one, on 4000 rows that nobody saw.
 
@@ -26,6 +26,7 @@ import argparse
 import sys
 import time
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,7 @@ from _graphs import GRAPHS, Graph
 from skflow import CouplingFlowDensity, StructureSearchFlow, masks
 from skflow._structure.triangular import parents_of, triangle
 
-N_COLUMNS, N_TEST = 20, 4000
+N_TEST = 4000
 MAX_ITER = {200: 60, 1000: 30, 5000: 10}
 COUPLED = ("parity", "random", "derived")
 ORDERED = ("random order", "random order 2", "derived order", "oracle order")
@@ -47,8 +48,9 @@ ARMS = (*COUPLED, *ORDERED, *SPARSE, "searched order", *COMPONENTS, "zuko")
 class Table:
     """Training rows, test rows and the truth of a graph."""
 
-    def __init__(self, name, n_rows, seed):
-        self.graph, self.seed = Graph(name, N_COLUMNS, seed), seed
+    def __init__(self, name, n_columns, n_rows, seed):
+        self.graph, self.seed = Graph(name, n_columns, seed), seed
+        self.n_columns = n_columns
         self.rng = np.random.default_rng([seed, n_rows])
         self.X = self.graph.draw(n_rows, self.rng)
         self.X_test = self.graph.draw(N_TEST, self.rng)
@@ -74,11 +76,11 @@ def of_members(table, structures, n_layers):
 
 
 def measure_coupled(table):
-    shape = (6, N_COLUMNS)
+    shape = (6, table.n_columns)
     structures = [
         masks.parity(*shape),
         np.concatenate(
-            [masks.alternating(m, 2) for m in masks.random(3, N_COLUMNS, random_state=table.seed)]
+            [masks.alternating(m, 2) for m in masks.random(3, shape[1], random_state=table.seed)]
         ),
         masks.Derived().make(*shape, random_state=table.seed, X=table.Z),
     ]
@@ -86,13 +88,15 @@ def measure_coupled(table):
 
 
 def oracle(table):
-    return masks.Triangular(order=table.graph.order).make(1, N_COLUMNS)
+    return masks.Triangular(order=table.graph.order).make(1, table.n_columns)
 
 
 def measure_ordered(table):
-    derived = masks.Triangular().make(1, N_COLUMNS, random_state=table.seed, X=table.Z)
-    drawn = [masks.Triangular(order="random").make(1, N_COLUMNS, random_state=s) for s in (0, 1)]
-    gaps = of_members(table, [*drawn, derived, oracle(table)], N_COLUMNS)
+    derived = masks.Triangular().make(1, table.n_columns, random_state=table.seed, X=table.Z)
+    drawn = [
+        masks.Triangular(order="random").make(1, table.n_columns, random_state=s) for s in (0, 1)
+    ]
+    gaps = of_members(table, [*drawn, derived, oracle(table)], table.n_columns)
     place = np.argsort(derived[::-1].argmax(axis=1))
     effect, cause = np.nonzero(table.graph.parents)
     turned = (place[cause] > place[effect]).mean()
@@ -101,11 +105,13 @@ def measure_ordered(table):
 
 def measure_sparse(table):
     derived = masks.Triangular(parents="derived").make(
-        1, N_COLUMNS, random_state=table.seed, X=table.Z
+        1, table.n_columns, random_state=table.seed, X=table.Z
     )
     graph = table.graph
     true = triangle(graph.order, [np.flatnonzero(graph.parents[j]) for j in graph.order])
-    gaps = [of_members(table, [made], N_COLUMNS)[0] for made in (derived, true.astype(np.int8))]
+    gaps = [
+        of_members(table, [made], table.n_columns)[0] for made in (derived, true.astype(np.int8))
+    ]
     different = parents_of(derived) != graph.parents
     distance = np.triu(different | different.T).sum()  # a turned edge counts once
     told = {"Hamming distance": int(distance), "edges": int(graph.parents.sum())}
@@ -129,7 +135,7 @@ def measure_searched(table):
 
 def measure_components(table):
     gaps = {}
-    layouts = [(6, "derived"), (1, masks.Triangular()), (N_COLUMNS, oracle(table))]
+    layouts = [(6, "derived"), (1, masks.Triangular()), (table.n_columns, oracle(table))]
     for name, (n_layers, layout) in zip(COMPONENTS, layouts):
         model = CouplingFlowDensity(n_layers, mask_layout=layout, **table.params).fit(table.X)
         gaps[name] = table.gap(model.score_samples(table.X_test))
@@ -156,18 +162,18 @@ MEASURES = {
 }
 
 
-def measure(group, name, n_rows, seed):
+def measure(group, *which):
     start = time.process_time()
-    record = MEASURES[group](Table(name, n_rows, seed))
+    record = MEASURES[group](Table(*which))
     return record | {"seconds": round(time.process_time() - start, 1)}
 
 
 def gathered(results):
-    """Values ``{(graph, rows): {what: {seed: value}}}``."""
+    """Values ``{(graph, columns, rows): {what: {seed: value}}}``."""
     found = {}
     for key, record in results.records.items():
-        name, n_rows, seed, _ = key.split(" | ")
-        cell = found.setdefault((name, int(n_rows)), {})
+        name, n_columns, n_rows, seed, _ = key.split(" | ")
+        cell = found.setdefault((name, int(n_columns), int(n_rows)), {})
         for what, value in record.items():
             if what != "seconds":
                 cell.setdefault(what, {})[int(seed)] = value
@@ -180,28 +186,36 @@ def gathered(results):
 
 def page(results):
     found = gathered(results)
-    cells = sorted(found, key=lambda cell: (cell[1], GRAPHS.index(cell[0])))
-    lines = [
-        "| | " + " | ".join(f"{name}, {n_rows} rows" for name, n_rows in cells) + " |",
-        "|---|" + "---:|" * len(cells),
-    ]
-    for arm in (*ARMS, "edges turned", "Hamming distance", "edges"):
-        rows = [list(found[cell].get(arm, {}).values()) for cell in cells]
-        if any(rows):
-            texts = [f"{np.mean(values):.2f}" if values else "" for values in rows]
-            lines.append(f"| {arm} | " + " | ".join(texts) + " |")
-    seeds = [str(len(found[cell].get("random order", ()))) for cell in cells]
-    lines.append("| tables | " + " | ".join(seeds) + " |")
-    for ours, best, name in (
-        ("derived order", "oracle order", "The derived order"),
-        ("derived parents", "oracle parents", "Derived order and parents"),
+    lines = []
+    for n_columns, n_rows in sorted({cell[1:] for cell in found}):
+        names = [name for name in GRAPHS if (name, n_columns, n_rows) in found]
+        cells = [found[name, n_columns, n_rows] for name in names]
+        lines += [f"### {n_columns} columns, {n_rows} rows", "", "| | " + " | ".join(names) + " |"]
+        lines += ["|---|" + "---:|" * len(names)]
+        for arm in (*ARMS, "edges turned", "Hamming distance", "edges"):
+            rows = [list(cell.get(arm, {}).values()) for cell in cells]
+            if any(rows):
+                lines.append(f"| {arm} | " + " | ".join(map(mean_and_spread, rows)) + " |")
+        lines.append("")
+    lines += ["### How much of the gap is closed", ""]
+    lines += ["| | closed, median | at least half | tables |", "|---|---:|---:|---:|"]
+    for ours, best in (
+        ("derived order", "oracle order"),
+        ("searched order", "oracle order"),
+        ("derived parents", "oracle parents"),
     ):
-        shares = [share for cell in cells for share in _closed(found[cell], ours, best)]
-        if shares:
-            verb = "closes" if name.startswith("The") else "close"
-            told = f"**{np.median(shares):.0%}** of the gap between random order and {best}"
-            lines += ["", f"{name} {verb} {told}, in the median of {len(shares)} tables."]
+        shares = np.array([s for cell in found.values() for s in _closed(cell, ours, best)])
+        if len(shares):
+            told = f"{np.median(shares):.0%} | {np.mean(shares >= 0.5):.0%} | {len(shares)} |"
+            lines.append(f"| {ours}, between random order and {best} | {told}")
     return "\n".join(lines) + "\n"
+
+
+def mean_and_spread(values):
+    """Mean over tables, with the standard deviation and the number of tables."""
+    if len(values) < 2:
+        return f"{values[0]:.2f}" if values else ""
+    return f"{np.mean(values):.2f} ± {np.std(values, ddof=1):.2f} ({len(values)})"
 
 
 def _closed(cell, ours, best, least=0.2):
@@ -215,7 +229,7 @@ def _closed(cell, ours, best, least=0.2):
 def draw(results, path):
     import matplotlib.pyplot as plt
 
-    found = gathered(results)
+    found = {(name, n): cell for (name, d, n), cell in gathered(results).items() if d == 20}
     shown = {
         "parity": "#9a9a9a", "derived": "#4a4a4a", "random order": "#d98032",
         "derived order": "#1f5fa8", "derived parents": "#5aa0d8", "oracle order": "#3a8a4a",
@@ -253,20 +267,26 @@ def main():
     )
     add = parser.add_argument
     add("--groups", nargs="*", default=list(MEASURES), choices=MEASURES)
+    add("--columns", nargs="+", type=int, default=[20], help="numbers of columns")
     add("--rows", nargs="+", type=int, default=[200, 1000], choices=MAX_ITER)
+    add("--graphs", nargs="*", default=GRAPHS, choices=GRAPHS)
     add("--seeds", type=int, default=3, help="tables of each graph")
     add("--output", default="known_graphs.json", help="JSON file of the results")
     add("--markdown", help="page to write")
     add("--figure", help="picture to write")
     arguments = parser.parse_args()
     results = Results(arguments.output)
-    for seed in range(arguments.seeds):
-        for n_rows in arguments.rows:
-            for name in GRAPHS:
-                for group in arguments.groups:
-                    key = f"{name} | {n_rows} | {seed} | {group}"
-                    record = results.get(key, partial(measure, group, name, n_rows, seed))
-                    print(key, record, flush=True)
+    tables = product(
+        range(arguments.seeds),
+        arguments.columns,
+        arguments.rows,
+        arguments.graphs,
+        arguments.groups,
+    )
+    for seed, n_columns, n_rows, name, group in tables:
+        key = f"{name} | {n_columns} | {n_rows} | {seed} | {group}"
+        record = results.get(key, partial(measure, group, name, n_columns, n_rows, seed))
+        print(key, record, flush=True)
     if arguments.markdown:
         Path(arguments.markdown).write_text(page(results), encoding="utf-8")
     if arguments.figure:

@@ -17,9 +17,10 @@ from ._common import (
     VERMILLION,
     check_density,
     column_names,
+    column_of,
     legend_above,
-    like,
     new_axes,
+    number_columns,
     numbered,
     resolve_features,
 )
@@ -34,19 +35,20 @@ class ConditionalDisplay:
     """The density of one feature given known values of others, as curves.
 
     A curve belongs to a row, in which NaN stands for what is not known: the density of the feature
-    given the known values, with all others integrated out. The grey one is given nothing.
-    ``DensityDisplay`` does it for two features, with NaN in ``at``.
+    given the known values, with all others integrated out. The grey one is given nothing. Of a
+    feature that is a category, bars tell the probabilities of its values. ``DensityDisplay`` does
+    it for two features, with NaN in ``at``.
 
     It is recommended to make a display by ``from_estimator``.
 
     Parameters
     ----------
     x : ndarray of shape (grid_resolution,)
-        Values of the feature.
+        Values of the feature; of a category all of them, as objects.
     density : ndarray of shape (n_rows, grid_resolution)
-        A curve for each row.
+        A curve for each row; of a category probabilities.
     marginal : ndarray of shape (grid_resolution,)
-        The density if nothing is known.
+        The density, or the probabilities, if nothing is known.
     labels : list of str
         What is given in each row.
     xlabel : str, default=""
@@ -56,8 +58,8 @@ class ConditionalDisplay:
 
     Attributes
     ----------
-    lines_ : list of matplotlib Line2D
-        The curves of the rows.
+    lines_ : list of matplotlib Line2D or BarContainer
+        The curves, or the bars, of the rows.
     ax_ : matplotlib Axes
         The picture.
     figure_ : matplotlib Figure
@@ -121,13 +123,13 @@ class ConditionalDisplay:
         ----------
         estimator : object
             A fitted density whose ``score_samples`` takes NaN for what is unknown.
-        X : array-like of shape (n_samples, n_features)
-            Rows that set the range of the grid.
+        X : array-like or data frame of shape (n_samples, n_features)
+            Rows that set the range of the grid, or the values of a category.
         feature : int or str
             The feature, by number or, with a data frame, by name. What the rows have there does
             not matter.
-        rows : array-like of shape (n_rows, n_features)
-            What is given, NaN for what is not; a curve for each.
+        rows : array-like or data frame of shape (n_rows, n_features)
+            What is given, NaN (or None) for what is not; a curve for each.
         labels : list of str or None, default=None
             Names of the curves. None says what is given.
         grid_resolution : int, default=100
@@ -153,31 +155,33 @@ class ConditionalDisplay:
             If the feature is no column of X, or the rows have another number of columns.
         """
         check_density(estimator, cls.__name__)
-        names, table = column_names(X), np.asarray(X, dtype=float)
-        given, n_features = np.array(rows, dtype=float), table.shape[1]
+        names, n_features = column_names(X), np.shape(X)[1]
         (j,) = resolve_features([feature], names, n_features)
-        if given.ndim != 2 or given.shape[1] != n_features:
+        if np.ndim(rows) != 2 or np.shape(rows)[1] != n_features:
             raise ValueError(
-                f"rows has shape {given.shape}, but rows of {n_features} columns are needed, with "
-                "NaN for what is not given."
+                f"rows has shape {np.shape(rows)}, but rows of {n_features} columns are needed, "
+                "with NaN for what is not given."
             )
-        given[:, j] = np.nan
-        values = table[:, j][np.isfinite(table[:, j])]
-        beyond = margin * np.ptp(values) or 1.0
-        x = np.linspace(values.min() - beyond, values.max() + beyond, grid_resolution)
-        nothing = np.full((1, n_features), np.nan)
-        grid = np.repeat(np.vstack([given, nothing]), grid_resolution, axis=0)
-        grid[:, j] = np.tile(x, len(given) + 1)
-        joint = estimator.score_samples(like(grid, X)).reshape(-1, grid_resolution)
+        given = _columns(rows, number_columns(X))
+        is_number = j in number_columns(X)
+        x = _grid(X, j, grid_resolution, margin) if is_number else _values(X, j)
+        n_curves = len(given[0]) + 1  # the last one is given nothing
+        grid = [np.append(column, [None]).astype(column.dtype).repeat(len(x)) for column in given]
+        grid[j] = np.tile(x, n_curves)
+        joint = estimator.score_samples(_table(grid, X)).reshape(n_curves, -1)
         # the density of what is given is a constant, which normalising takes out
         density = np.exp(joint - joint.max(axis=1, keepdims=True))
-        density /= trapezoid(density, x, axis=1)[:, None]
+        total = trapezoid(density, x, axis=1) if is_number else density.sum(axis=1)
+        density /= total[:, None]
         known = numbered(names, n_features)
+        if labels is None:
+            others = [k for k in range(n_features) if k != j]
+            labels = _in_words([known[k] for k in others], [given[k] for k in others])
         display = cls(
             x=x,
             density=density[:-1],
             marginal=density[-1],
-            labels=[_in_words(row, known) for row in given] if labels is None else labels,
+            labels=labels,
             xlabel=known[j],
             name=name,
         )
@@ -198,14 +202,73 @@ class ConditionalDisplay:
         """
         ax = new_axes(f"{type(self).__name__}.plot", ax, (5.2, 3.4))
         self.ax_, self.figure_, self.lines_ = ax, ax.figure, []
-        ax.fill_between(self.x, self.marginal, color=GREY, alpha=0.25, label="given nothing")
-        for i, (curve, label) in enumerate(zip(self.density, self.labels)):
-            self.lines_ += ax.plot(self.x, curve, color=_COLORS[i % len(_COLORS)], label=label)
-        ax.set(xlabel=self.xlabel, ylabel="density", ylim=(0, None))
+        if self.x.dtype == object:
+            self._plot_bars(ax)
+        else:
+            ax.fill_between(self.x, self.marginal, color=GREY, alpha=0.25, label="given nothing")
+            for i, (curve, label) in enumerate(zip(self.density, self.labels)):
+                color = _COLORS[i % len(_COLORS)]
+                self.lines_ += ax.plot(self.x, curve, color=color, label=label)
+        ylabel = "probability" if self.x.dtype == object else "density"
+        ax.set(xlabel=self.xlabel, ylabel=ylabel, ylim=(0, None))
         legend_above(ax, 1, name=self.name)
         return self
 
+    def _plot_bars(self, ax):
+        place, width = np.arange(len(self.x)), 0.8 / max(1, len(self.density))
+        ax.bar(place, self.marginal, 0.95, color=GREY, alpha=0.25, label="given nothing")
+        for i, (bars, label) in enumerate(zip(self.density, self.labels)):
+            left = place + (i - (len(self.density) - 1) / 2) * width
+            color = _COLORS[i % len(_COLORS)]
+            self.lines_.append(ax.bar(left, bars, 0.9 * width, color=color, label=label))
+        ax.set_xticks(place, [str(value) for value in self.x])
 
-def _in_words(row, names):
-    known = [f"{name} {value:.4g}" for name, value in zip(names, row) if np.isfinite(value)]
-    return ", ".join(known) or "nothing"
+
+def _columns(rows, numbers):
+    """The columns of rows, those of numbers as floats, others as objects with None for NaN."""
+    table = rows if column_names(rows) is not None else np.array(rows, dtype=object)
+    columns = []
+    for k in range(np.shape(table)[1]):
+        values = np.array(column_of(table, k), dtype=object)
+        values[[not _is_known(value) for value in values]] = None
+        columns.append(values.astype(float) if k in numbers else values)
+    return columns
+
+
+def _is_known(value):
+    return value is not None and value == value
+
+
+def _grid(X, j, grid_resolution, margin):
+    """Values of a feature of numbers, somewhat beyond its range."""
+    values = np.asarray(column_of(X, j), dtype=float)
+    values = values[np.isfinite(values)]
+    beyond = margin * np.ptp(values) or 1.0
+    return np.linspace(values.min() - beyond, values.max() + beyond, grid_resolution)
+
+
+def _values(X, j):
+    """The values of a feature that is a category, as objects."""
+    seen = dict.fromkeys(np.array(column_of(X, j), dtype=object))
+    known = sorted(filter(_is_known, seen), key=str)
+    return np.array(known, dtype=object)
+
+
+def _table(columns, X):
+    """Columns as a table like X."""
+    if column_names(X) is None:
+        return np.column_stack(columns)
+    return type(X)({name: column.tolist() for name, column in zip(X.columns, columns)})
+
+
+def _in_words(names, columns):
+    """What each row gives."""
+    texts = []
+    for row in zip(*columns):
+        known = [
+            f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
+            for name, value in zip(names, row)
+            if _is_known(value)
+        ]
+        texts.append(", ".join(known) or "nothing")
+    return texts

@@ -1,0 +1,131 @@
+"""Imputers that the benchmark of gaps compares: points and draws of rows with gaps.
+
+Each is a function ``(train, test, seed, draw=True) -> (point, draws)`` of standardised rows with
+NaN: the filled rows ``(n, d)``, and of methods that draw, where it is asked for, the rows as filled
+several times ``(n, d, m)``, else None. Peers of other packages are imported where they are used.
+"""
+
+import numpy as np
+from sklearn.ensemble import ExtraTreesRegressor
+from sklearn.experimental import enable_iterative_imputer  # noqa: F401
+from sklearn.impute import IterativeImputer, KNNImputer, SimpleImputer
+
+from skflow import FlowImputer
+
+N_DRAWS = 50
+N_CHAINED = 19  # each of these fits trees of its own; 19 draws have a 5 % and a 95 % quantile
+N_STEPS = 2000  # of the autoencoder
+
+
+def skflow(train, test, seed, draw=True):
+    imputer = FlowImputer(random_state=seed).fit(train)
+    draws = imputer.sample(test, N_DRAWS, random_state=seed) if draw else None
+    return imputer.transform(test), draws
+
+
+def ridge(train, test, seed, draw=True):
+    """The point without draws, as its mean; draws as multiple imputation with it has them."""
+    point = IterativeImputer(random_state=seed).fit(train).transform(test)
+    if not draw:
+        return point, None
+    draws = [
+        IterativeImputer(sample_posterior=True, random_state=seed + k).fit(train).transform(test)
+        for k in range(N_DRAWS)
+    ]
+    return point, np.stack(draws, axis=2)
+
+
+def trees(train, test, seed, draw=True):
+    forest = ExtraTreesRegressor(50, min_samples_leaf=3, random_state=seed)
+    return _filled(IterativeImputer(forest, max_iter=5, random_state=seed), train, test)
+
+
+def chained_trees(train, test, seed, draw=True):
+    """Chained boosted trees with predictive mean matching (miceforest), five rounds."""
+    import miceforest
+    import pandas as pd
+
+    names = [f"x{j}" for j in range(train.shape[1])]
+    kernel = miceforest.ImputationKernel(
+        pd.DataFrame(train, columns=names),
+        num_datasets=N_CHAINED,
+        save_all_iterations_data=True,
+        random_state=seed,
+    )
+    kernel.mice(5, num_threads=1)
+    new = kernel.impute_new_data(pd.DataFrame(test, columns=names), random_state=seed)
+    draws = np.stack([new.complete_data(k).to_numpy() for k in range(N_CHAINED)], axis=2)
+    return draws.mean(axis=2), draws
+
+
+def autoencoder(train, test, seed, draw=True):
+    """MIWAE (Mattei and Frellsen 2019) of hyperimpute, with the sizes of its paper.
+
+    The point is the mean of twenty of its imputations, which are weighted means of ten draws. It
+    keeps to one thread: on a busy machine a second one makes it a hundred times as slow.
+    """
+    import pandas as pd
+    import torch
+    from hyperimpute.plugins.imputers.plugin_miwae import MIWAEPlugin
+
+    torch.set_num_threads(1)
+    n_rows, n_columns = train.shape
+    batch = min(256, n_rows)
+    model = MIWAEPlugin(
+        n_epochs=N_STEPS // (n_rows // batch),
+        batch_size=batch,
+        latent_size=min(10, n_columns - 1),
+        n_hidden=128,
+        random_state=seed,
+    )
+    model._fit(pd.DataFrame(train))  # what its `fit` calls, without a copy of the settings
+    filled = [np.array(model._transform(pd.DataFrame(test))) for _ in range(20)]
+    return np.mean(filled, axis=0), None
+
+
+def vine(train, test, seed, draw=True):
+    """Vine copulas of nonparametric pairs with kernel margins (pyvinecopulib), whole rows.
+
+    A vine answers for one set of known columns, so that each pattern of gaps has one of its own.
+    """
+    import pyvinecopulib
+
+    whole = train[~np.isnan(train).any(axis=1)]
+    draws = np.repeat(test[:, :, None], N_DRAWS, axis=2)
+    gaps = np.isnan(test)
+    for pattern in np.unique(gaps[gaps.any(axis=1)], axis=0):
+        rows = np.flatnonzero((gaps == pattern).all(axis=1))
+        known = (np.flatnonzero(~pattern) + 1).tolist()
+        controls = pyvinecopulib.FitControlsVinecop(
+            family_set=[pyvinecopulib.tll, pyvinecopulib.indep], conditioning_set=known
+        )
+        fitted = pyvinecopulib.Vinedist.from_data(whole, controls)
+        given = np.repeat(test[np.ix_(rows, ~pattern)], N_DRAWS, axis=0)
+        drawn = fitted.sample_conditional(given, conditioning_set=known, seeds=[seed + 1])
+        drawn = drawn.reshape(len(rows), N_DRAWS, -1).transpose(0, 2, 1)
+        draws[np.ix_(rows, pattern)] = drawn[:, pattern]
+    return draws.mean(axis=2), draws
+
+
+def neighbours(train, test, seed, draw=True):
+    return _filled(KNNImputer(n_neighbors=10), train, test)
+
+
+def mean(train, test, seed, draw=True):
+    return _filled(SimpleImputer(), train, test)
+
+
+def _filled(imputer, train, test):
+    return imputer.fit(train).transform(test), None
+
+
+IMPUTERS = {
+    "skflow": skflow,
+    "iterative ridge": ridge,
+    "iterative trees": trees,
+    "chained trees": chained_trees,
+    "autoencoder": autoencoder,
+    "vine": vine,
+    "neighbours": neighbours,
+    "mean": mean,
+}
