@@ -41,20 +41,20 @@ def trees(train, test, seed, draw=True):
 
 
 def chained_trees(train, test, seed, draw=True):
-    """Chained boosted trees with predictive mean matching (miceforest), five rounds."""
+    """Chained boosted trees with predictive mean matching (miceforest), five rounds.
+
+    They are fitted to training and test rows together, with the gaps of both: rows that come later
+    keep their first, random values in the other columns there (version 6.0.5).
+    """
     import miceforest
     import pandas as pd
 
     names = [f"x{j}" for j in range(train.shape[1])]
-    kernel = miceforest.ImputationKernel(
-        pd.DataFrame(train, columns=names),
-        num_datasets=N_CHAINED,
-        save_all_iterations_data=True,
-        random_state=seed,
-    )
+    table = pd.DataFrame(np.vstack([train, test]), columns=names)
+    kernel = miceforest.ImputationKernel(table, num_datasets=N_CHAINED, random_state=seed)
     kernel.mice(5, num_threads=1)
-    new = kernel.impute_new_data(pd.DataFrame(test, columns=names), random_state=seed)
-    draws = np.stack([new.complete_data(k).to_numpy() for k in range(N_CHAINED)], axis=2)
+    filled = [kernel.complete_data(k).to_numpy()[len(train) :] for k in range(N_CHAINED)]
+    draws = np.stack(filled, axis=2)
     return draws.mean(axis=2), draws
 
 
@@ -96,9 +96,9 @@ def vine(train, test, seed, draw=True):
     for pattern in np.unique(gaps[gaps.any(axis=1)], axis=0):
         rows = np.flatnonzero((gaps == pattern).all(axis=1))
         known = (np.flatnonzero(~pattern) + 1).tolist()
-        controls = pyvinecopulib.FitControlsVinecop(
-            family_set=[pyvinecopulib.tll, pyvinecopulib.indep], conditioning_set=known
-        )
+        pairs = [pyvinecopulib.BicopFamily.tll, pyvinecopulib.BicopFamily.indep]
+        controls = pyvinecopulib.FitControlsVinecop(family_set=pairs)
+        controls.conditioning_set = known
         fitted = pyvinecopulib.Vinedist.from_data(whole, controls)
         given = np.repeat(test[np.ix_(rows, ~pattern)], N_DRAWS, axis=0)
         drawn = fitted.sample_conditional(given, conditioning_set=known, seeds=[seed + 1])
