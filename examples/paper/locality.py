@@ -51,7 +51,7 @@ def page(results):
     cells = [cell for cell in cells if (*cell, "parity") in records]
     head = " | ".join(f"{table}, {depth} layers" for table, depth in cells)
     lines = [f"| | {head} |", "|---|" + "---:|" * len(cells)]
-    for name in LAYOUTS:
+    for name in [name for name in LAYOUTS if any((*cell, name) in records for cell in cells)]:
         texts = []
         for cell in cells:
             if (*cell, name) not in records:
