@@ -518,6 +518,26 @@ def test_conditionals_of_a_table_with_categories(library):
     assert trapezoid(display.density, display.x) == pytest.approx(1)
 
 
+def test_conditionals_of_columns_with_pandas_own_missing_value():
+    rng = np.random.default_rng(0)
+    kind = rng.choice(["a", "b"], 300)
+    X = pandas.DataFrame(
+        {
+            "count": pandas.array(rng.integers(0, 50, 300), dtype="Int64"),
+            "kind": pandas.array(kind, dtype="string"),
+        }
+    )
+    flow = CouplingFlowDensity(2, max_iter=5, random_state=0).fit(X)
+    X.iloc[0] = pandas.NA
+    rows = X.iloc[:2].copy()
+    rows.iloc[1, 0] = 7
+    for feature in X:
+        display = ConditionalDisplay.from_estimator(flow, X, feature, rows)
+        assert display.labels[0] == "nothing"
+        assert display.density[0] == pytest.approx(display.marginal)
+    assert display.x.tolist() == ["a", "b"] and display.labels[1] == "count 7"
+
+
 def test_rows_that_give_nothing_to_draw_are_refused(flow, table):
     with pytest.raises(ValueError, match="rows has shape"):
         ConditionalDisplay.from_estimator(flow, table, 0, np.zeros(4))

@@ -162,9 +162,11 @@ class ConditionalDisplay:
                 f"rows has shape {np.shape(rows)}, but rows of {n_features} columns are needed, "
                 "with NaN for what is not given."
             )
-        given = _columns(rows, number_columns(X))
-        is_number = j in number_columns(X)
-        x = _grid(X, j, grid_resolution, margin) if is_number else _values(X, j)
+        numbers = number_columns(X)
+        table = rows if column_names(rows) is not None else np.array(rows, dtype=object)
+        given = [_column(table, k, k in numbers) for k in range(n_features)]
+        values, is_number = _column(X, j, j in numbers), j in numbers
+        x = _grid(values, grid_resolution, margin) if is_number else _categories(values)
         n_curves = len(given[0]) + 1  # the last one is given nothing
         grid = [np.append(column, [None]).astype(column.dtype).repeat(len(x)) for column in given]
         grid[j] = np.tile(x, n_curves)
@@ -202,14 +204,15 @@ class ConditionalDisplay:
         """
         ax = new_axes(f"{type(self).__name__}.plot", ax, (5.2, 3.4))
         self.ax_, self.figure_, self.lines_ = ax, ax.figure, []
-        if self.x.dtype == object:
+        is_category = self.x.dtype == object
+        if is_category:
             self._plot_bars(ax)
         else:
             ax.fill_between(self.x, self.marginal, color=GREY, alpha=0.25, label="given nothing")
             for i, (curve, label) in enumerate(zip(self.density, self.labels)):
                 color = _COLORS[i % len(_COLORS)]
                 self.lines_ += ax.plot(self.x, curve, color=color, label=label)
-        ylabel = "probability" if self.x.dtype == object else "density"
+        ylabel = "probability" if is_category else "density"
         ax.set(xlabel=self.xlabel, ylabel=ylabel, ylim=(0, None))
         legend_above(ax, 1, name=self.name)
         return self
@@ -224,34 +227,31 @@ class ConditionalDisplay:
         ax.set_xticks(place, [str(value) for value in self.x])
 
 
-def _columns(rows, numbers):
-    """The columns of rows, those of numbers as floats, others as objects with None for NaN."""
-    table = rows if column_names(rows) is not None else np.array(rows, dtype=object)
-    columns = []
-    for k in range(np.shape(table)[1]):
-        values = np.array(column_of(table, k), dtype=object)
-        values[[not _is_known(value) for value in values]] = None
-        columns.append(values.astype(float) if k in numbers else values)
-    return columns
+def _column(X, j, is_number):
+    """A column with floats, or with objects, in which None is for what is unknown."""
+    column = np.asarray(column_of(X, j))
+    if is_number and column.dtype != object:
+        return column.astype(float)
+    values = np.array(column, dtype=object)
+    values[[not _is_known(value) for value in values]] = None
+    return values.astype(float) if is_number else values
 
 
 def _is_known(value):
-    return value is not None and value == value
+    unknown = value is None or type(value).__name__ in {"NAType", "NaTType"} or value != value
+    return not unknown
 
 
-def _grid(X, j, grid_resolution, margin):
+def _grid(values, grid_resolution, margin):
     """Values of a feature of numbers, somewhat beyond its range."""
-    values = np.asarray(column_of(X, j), dtype=float)
     values = values[np.isfinite(values)]
     beyond = margin * np.ptp(values) or 1.0
     return np.linspace(values.min() - beyond, values.max() + beyond, grid_resolution)
 
 
-def _values(X, j):
-    """The values of a feature that is a category, as objects."""
-    seen = dict.fromkeys(np.array(column_of(X, j), dtype=object))
-    known = sorted(filter(_is_known, seen), key=str)
-    return np.array(known, dtype=object)
+def _categories(values):
+    """The values of a feature that is a category, as objects in order."""
+    return np.array(sorted(filter(_is_known, dict.fromkeys(values)), key=str), dtype=object)
 
 
 def _table(columns, X):
