@@ -17,6 +17,10 @@ N_CHAINED = 19  # each of these fits trees of its own; 19 draws have a 5 % and a
 N_STEPS = 2000  # of the autoencoder
 
 
+def whole_rows(X):
+    return X[~np.isnan(X).any(axis=1)]
+
+
 def skflow(train, test, seed, draw=True):
     imputer = FlowImputer(random_state=seed).fit(train)
     draws = imputer.sample(test, N_DRAWS, random_state=seed) if draw else None
@@ -68,6 +72,7 @@ def autoencoder(train, test, seed, draw=True):
     import torch
     from hyperimpute.plugins.imputers.plugin_miwae import MIWAEPlugin
 
+    n_threads = torch.get_num_threads()
     torch.set_num_threads(1)
     n_rows, n_columns = train.shape
     batch = min(256, n_rows)
@@ -80,6 +85,7 @@ def autoencoder(train, test, seed, draw=True):
     )
     model._fit(pd.DataFrame(train))  # what its `fit` calls, without a copy of the settings
     filled = [np.array(model._transform(pd.DataFrame(test))) for _ in range(20)]
+    torch.set_num_threads(n_threads)
     return np.mean(filled, axis=0), None
 
 
@@ -90,7 +96,7 @@ def vine(train, test, seed, draw=True):
     """
     import pyvinecopulib
 
-    whole = train[~np.isnan(train).any(axis=1)]
+    whole = whole_rows(train)
     draws = np.repeat(test[:, :, None], N_DRAWS, axis=2)
     gaps = np.isnan(test)
     for pattern in np.unique(gaps[gaps.any(axis=1)], axis=0):

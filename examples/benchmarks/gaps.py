@@ -26,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 from _gap_truths import TRUTHS
-from _imputers import IMPUTERS
+from _imputers import IMPUTERS, whole_rows
 from _results import ResultsFile
 from likelihood import processor
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
@@ -56,7 +56,8 @@ PARTS = ("truth", "real", "model", "density", "time")
 NOT_FILLED = "not filled"  # the trees of the model take gaps as they are
 WHOLE, WITHOUT = "skflow, before there were gaps", "skflow, rows without gaps"
 MECHANISMS = ("random", "dependent", "blocks")
-DRAWS_ONLY = ("vine", "chained trees")  # of rows that are no part of the fit, or all in one go
+# no part of the model: vines fill few patterns of gaps, chained trees only rows of their own fit
+NO_TRANSFORM = ("vine", "chained trees")
 
 
 # ---- truth
@@ -180,10 +181,6 @@ def measure_density(name, mechanism, part, method, seed):
     return found | {"seconds": time.process_time() - start}
 
 
-def whole_rows(X):
-    return X[~np.isnan(X).any(axis=1)]
-
-
 def measure_time(name, missing, seed):
     rng = np.random.default_rng(seed)
     X = with_gaps(TRUTHS[name].sample(10_000, rng), "random", missing, rng)
@@ -273,7 +270,7 @@ def jobs(args):
     cells = [args.datasets, args.mechanisms, args.missing]
     methods = {
         "real": args.methods,
-        "model": [*(name for name in args.methods if name not in DRAWS_ONLY), NOT_FILLED],
+        "model": [*(name for name in args.methods if name not in NO_TRANSFORM), NOT_FILLED],
         "density": ["skflow", WHOLE, WITHOUT],
     }
     found = []

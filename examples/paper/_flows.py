@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import sklearn.datasets
+from scipy import stats
 from sklearn.model_selection import train_test_split
 
 from skflow import CouplingFlowDensity, datasets
@@ -79,6 +80,34 @@ def bits(model, X):
     log_probs = np.array([density.mix(part, Z) for part in density.member_log_probs(Z)])
     log_prob = log_probs.mean(axis=1) - np.log(model.scale_).sum()
     return -log_prob / (X.shape[1] * math.log(2))
+
+
+def interval(values, others):
+    """The 95 % interval of the mean paired difference, bold where p < 0.01."""
+    test = stats.ttest_rel(values, others)
+    low, high = test.confidence_interval()
+    stars = "**" if test.pvalue < 0.01 else ""
+    return f"{stars}{low:+.3f} to {high:+.3f}{stars}"
+
+
+def layout_table(records, cells, names):
+    """Nats of layouts, as Markdown, with their paired intervals less parity.
+
+    A column for each cell, a pair of a name and a depth, of ``records[(*cell, layout)]``.
+    """
+    head = " | ".join(f"{name}, {depth} layers" for name, depth in cells)
+    lines = [f"| | {head} |", "|---|" + "---:|" * len(cells)]
+    for name in names:
+        texts = []
+        for cell in cells:
+            nats = records.get((*cell, name), {}).get("nats")
+            text = "" if nats is None else f"{np.mean(nats):.3f}"
+            if text and name != "parity":
+                text += f" ({interval(nats, records[(*cell, 'parity')]['nats'])})"
+            texts.append(text)
+        if any(texts):
+            lines.append(f"| {name} | " + " | ".join(texts) + " |")
+    return "\n".join(lines) + "\n"
 
 
 class Given:

@@ -49,8 +49,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from _flows import SINGLE_LAYER, Given, Results, bits, fit, recipe, rows_of
-from scipy import stats
+from _flows import SINGLE_LAYER, Given, Results, bits, fit, interval, recipe, rows_of
 
 from skflow import masks
 from skflow._estimators import recipe as _recipe
@@ -242,14 +241,6 @@ def thirds(records):
             named = f"| {table}, {depth} | {arm} | {len(values)} | {difference:+.3f} "
             lines.append(named + f"({interval(values, search)}) | {values.mean():.3f} |")
     return "\n".join(lines) + "\n"
-
-
-def interval(values, others):
-    """The 95 % interval of the mean paired difference, bold where p < 0.01."""
-    test = stats.ttest_rel(values, others)
-    low, high = test.confidence_interval()
-    stars = "**" if test.pvalue < 0.01 else ""
-    return f"{stars}{low:+.3f} to {high:+.3f}{stars}"
 
 
 def comparison(found):

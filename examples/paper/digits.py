@@ -26,7 +26,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from _flows import SINGLE_LAYER, Given, Results, bits, fit
+from _flows import SINGLE_LAYER, Given, Results, bits, fit, layout_table
 from scipy import stats
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
@@ -88,52 +88,23 @@ def measure(flow, depth, name):
     return {"nats": nats.round(4).tolist(), "seconds": round(seconds / len(nats), 2)}
 
 
-def compared(records, flow, depth, name):
-    """Nats of a layout, and Student's paired interval of the difference from parity."""
-    nats = np.array(records[flow, depth, name]["nats"])
-    test = stats.ttest_rel(nats, records[flow, depth, "parity"]["nats"])
-    return nats, test.confidence_interval(), test.pvalue
-
-
-def page(records):
-    cells = [
-        (flow, depth) for flow in FLOWS for depth in (2, 4) if (flow, depth, "parity") in records
-    ]
-    lines = [
-        "| | " + " | ".join(f"{flow}, {depth} layers" for flow, depth in cells) + " |",
-        "|---|" + "---:|" * len(cells),
-    ]
-    for name in (*RULES, *SEARCHED):
-        texts = []
-        for cell in cells:
-            if (*cell, name) not in records:
-                texts.append("")
-                continue
-            nats, (low, high), p = compared(records, *cell, name)
-            text = f"{nats.mean():.3f}"
-            if name != "parity":
-                stars = "**" if p < 0.01 else ""
-                text += f" ({stars}{low:+.3f} to {high:+.3f}{stars})"
-            texts.append(text)
-        lines.append(f"| {name} | " + " | ".join(texts) + " |")
-    return "\n".join(lines) + "\n"
+def cells_of(records):
+    return [(f, depth) for f in FLOWS for depth in (2, 4) if (f, depth, "parity") in records]
 
 
 def draw(records, path):
     import matplotlib.pyplot as plt
 
-    cells = [
-        (flow, depth) for flow in FLOWS for depth in (2, 4) if (flow, depth, "parity") in records
-    ]
+    cells = cells_of(records)
     figure, axes = plt.subplots(1, len(cells), figsize=(3.1 * len(cells), 3.2), sharey=True)
     names = [*RULES, *SEARCHED][::-1]
     for ax, cell in zip(np.atleast_1d(axes), cells):
         for y, name in enumerate(names):
             if (*cell, name) in records:
-                nats, (low, high), _ = compared(records, *cell, name)
-                base = np.mean(records[(*cell, "parity")]["nats"])
+                nats, parity = (np.array(records[(*cell, n)]["nats"]) for n in (name, "parity"))
+                low, high = stats.ttest_rel(nats, parity).confidence_interval()
                 colour = COLOURS["shuffled" if "shuffled" in name else "in order"]
-                ax.plot(nats.mean() - base, y, "o", color=colour)
+                ax.plot(nats.mean() - parity.mean(), y, "o", color=colour)
                 if name != "parity":
                     ax.plot([low, high], [y, y], color=colour)
         ax.axvline(0, color="0.7", linewidth=0.8)
@@ -163,7 +134,8 @@ def main():
     split = (key.split(" | ") for key in results.records)
     records = {(f, int(d), n): results.records[f"{f} | {d} | {n}"] for f, d, n in split}
     if arguments.markdown:
-        Path(arguments.markdown).write_text(page(records), encoding="utf-8")
+        page = layout_table(records, cells_of(records), (*RULES, *SEARCHED))
+        Path(arguments.markdown).write_text(page, encoding="utf-8")
     if arguments.figure:
         draw(records, arguments.figure)
 

@@ -4,10 +4,10 @@
         --markdown docs/reproduction_locality.md
 
 As ``digits.py`` has it, in the paper's architecture: twenty flows of each layout, compared in
-pairs; the rows are those of ``sparse.py``. Columns of sonar are the energies of 60 neighbouring
-frequencies, those of musk 162 distances along rays from a molecule and four more, those of
-optdigits 8 x 8 counts of dark pixels, row by row (as in ``digits.py`` without those that are nearly
-constant). A layout that is missing has not been run.
+pairs; the rows are those of ``sparse_flows.py``. Columns of sonar are the energies of 60
+neighbouring frequencies, those of musk 162 distances along rays from a molecule and four more,
+those of optdigits 8 x 8 counts of dark pixels, row by row (as in ``digits.py`` without those that
+are nearly constant). A layout that is missing has not been run.
 """
 
 import argparse
@@ -17,9 +17,9 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from _flows import SINGLE_LAYER, Results, bits, fit
-from digits import compared, layout_of
-from sparse import split
+from _flows import SINGLE_LAYER, Results, bits, fit, layout_table
+from digits import layout_of
+from sparse_flows import split
 
 TABLES = ("sonar", "musk", "optdigits")
 LAYOUTS = (
@@ -49,20 +49,7 @@ def page(results):
         records[table, int(depth), name] = record
     cells = [(table, depth) for table in TABLES for depth in DEPTHS]
     cells = [cell for cell in cells if (*cell, "parity") in records]
-    head = " | ".join(f"{table}, {depth} layers" for table, depth in cells)
-    lines = [f"| | {head} |", "|---|" + "---:|" * len(cells)]
-    for name in [name for name in LAYOUTS if any((*cell, name) in records for cell in cells)]:
-        texts = []
-        for cell in cells:
-            if (*cell, name) not in records:
-                texts.append("")
-                continue
-            nats, (low, high), p = compared(records, *cell, name)
-            stars = "**" if p < 0.01 else ""
-            interval = f" ({stars}{low:+.3f} to {high:+.3f}{stars})" if name != "parity" else ""
-            texts.append(f"{nats.mean():.3f}{interval}")
-        lines.append(f"| {name} | " + " | ".join(texts) + " |")
-    return "\n".join(lines) + "\n"
+    return layout_table(records, cells, LAYOUTS)
 
 
 def main():

@@ -1,6 +1,6 @@
 """Smaller flows: held-out likelihood against parameters where some features of a layer are idle.
 
-    python examples/paper/sparse.py --output examples/paper/sparse.json \
+    python examples/paper/sparse_flows.py --output examples/paper/sparse.json \
         --markdown docs/reproduction_sparse.md --figure docs/_static/sparse.svg
 
 The paper's architecture, three flows for each point, on tables of 10 to 166 columns, of at most
