@@ -330,7 +330,10 @@ def test_changed_source(change, tmp_path, serve, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("content", [b"<html>", zipped({"readme.txt": ["moved"]})])
+# by name: an archive has the time in it, and two workers have to collect the same tests
+@pytest.mark.parametrize(
+    "content", [b"<html>", zipped({"readme.txt": ["moved"]})], ids=["page", "archive"]
+)
 @pytest.mark.parametrize("name", NAMES)
 def test_something_else_at_the_source(name, content, tmp_path, serve):
     serve({ARCHIVES[name][0]: content})
