@@ -11,13 +11,13 @@ only in `fit`; they are what the argument `mask_layout` of the estimators takes,
 parameters can be searched in a grid (`mask_layout__n_iter`).
 """
 
+from ._flows.mask_arrays import IDLE
 from ._structure.confidence_set import StructureTest
 from ._structure.layout import Choice, Layout
 from ._structure.layouts import Custom, Derived, Fixed, Parity, Random, Repeat, resolve
 from ._structure.search import SearchRecord
 from ._structure.search_layout import EvolutionarySearch
 from ._structure.structures import (
-    IDLE,
     alternating,
     check_masks,
     check_n_conditioning,

@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose
 from sklearn.linear_model import LinearRegression, Ridge
 
 from skflow import CouplingFlowDensity, StructureSearchFlow, masks
+from skflow._flows.mask_arrays import layer_sizes
 from skflow._structure.derived import (
     _ridge_regression,
     code_length,
@@ -16,7 +17,6 @@ from skflow._structure.derived import (
     linear_flow,
     linear_optimum,
 )
-from skflow._structure.structures import layer_sizes
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from skflow import masks as M
+from skflow._flows.mask_arrays import layer_sizes
 from skflow._structure.moves import MOVES, SEARCH_SPACES, propose, resize
-from skflow._structure.structures import layer_sizes
 
 STARTS = {
     "free": M.random(3, 6, random_state=0),

@@ -17,7 +17,7 @@ from skflow import (
     StructureSearchFlow,
     masks,
 )
-from skflow._estimators import saving as _saving
+from skflow._support import saving as _saving
 
 X = load_iris().data
 QUICK = {"max_iter": 2, "hidden_layer_sizes": (8,), "random_state": 0}

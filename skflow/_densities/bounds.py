@@ -12,6 +12,7 @@ import numpy as np
 from scipy.special import expit
 
 from .._support.checks import name_columns
+from .._support.saving import saved_as
 
 TINY = np.finfo(float).tiny
 
@@ -71,6 +72,7 @@ def _is_end(value):
     return value is None or (np.isscalar(value) and not isinstance(value, (str, bytes)))
 
 
+@saved_as("bounds")
 class Bounds:
     """Bounds of the columns, and the map between their inside and the line.
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .._support.checks import name_columns
+from .._support.saving import saved_as
 from .._support.warnings import warn
 from .bounds import Bounds
 
@@ -19,6 +20,7 @@ FARTHEST = 1e100
 MANY_ON_BOUND = 0.02
 
 
+@saved_as("columns")
 @dataclass
 class Columns:
     """The columns of a table, as found by ``fit_columns``.

@@ -38,6 +38,7 @@ from functools import cached_property, partial
 
 import numpy as np
 
+from .._support.saving import saved_as
 from .conditionals import Conditionals
 from .ellipses import (
     cluster_labels,
@@ -111,6 +112,7 @@ class EllipticalMixture:
         return Conditionals(self.weights, self.centres, factors, self.dof, known)
 
 
+@saved_as("gaussian")
 class Gaussian(EllipticalMixture):
     """The normal distribution with the shrunk covariance (Ledoit and Wolf 2004).
 
@@ -121,6 +123,7 @@ class Gaussian(EllipticalMixture):
         return statistics.ellipses(1)
 
 
+@saved_as("t")
 class StudentT(Gaussian):
     """The Student-t with 3 degrees of freedom, with the same mean and shape."""
 
@@ -128,6 +131,7 @@ class StudentT(Gaussian):
     is_guard = True
 
 
+@saved_as("t mixture")
 class TMixture(EllipticalMixture):
     """Up to eight Student-t distributions that follow the shape of the data.
 
@@ -144,6 +148,7 @@ class TMixture(EllipticalMixture):
         return statistics.ellipses(int(n_clusters), widening=self.widening)
 
 
+@saved_as("wide t mixture")
 class WideTMixture(TMixture):
     """The same, at least 0.3 standard deviations wide in every direction.
 
@@ -153,6 +158,7 @@ class WideTMixture(TMixture):
     widening = _WIDENING
 
 
+@saved_as("gaussian mixture")
 class GaussianMixture(EllipticalMixture):
     """For clusters with gaps between them, over which a flow leaves bridges.
 
@@ -173,6 +179,7 @@ class GaussianMixture(EllipticalMixture):
         return statistics.ellipses(self.n_clusters, self.ridge)
 
 
+@saved_as("fine mixture")
 class FineMixture(EllipticalMixture):
     """The Gaussian mixture of a long table with few columns: up to 200 / d clusters.
 
@@ -189,6 +196,7 @@ class FineMixture(EllipticalMixture):
         return statistics.ellipses(int(n_clusters))
 
 
+@saved_as("kernel density")
 class KernelDensity(EllipticalMixture):
     """A round normal distribution around every row.
 

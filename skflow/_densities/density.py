@@ -11,6 +11,7 @@ from .._flows.blocks import blocks
 from .._flows.flow import FlowStack
 from .._support.device import is_available
 from .._support.runtime import map_blocks
+from .._support.saving import saved_as
 from .columns import FARTHEST, Columns
 from .components import EllipticalMixture
 
@@ -18,6 +19,7 @@ from .components import EllipticalMixture
 LOWEST = -1e300
 
 
+@saved_as("density")
 @dataclass
 class Density:
     """The average of the flows of a stack, mixed with components.

@@ -19,6 +19,7 @@ from .._densities.weights import at, effective_rows, weighted_rows
 from .._flows.conditioners import ACTIVATIONS
 from .._flows.couplings import COUPLINGS
 from .._flows.flow import FlowStack
+from .._flows.mask_arrays import equal_sizes
 from .._flows.optimizers import SCHEDULES, SOLVERS
 from .._flows.training import make_generators
 from .._flows.training_data import rows_among, set_aside, split_rows, training_data
@@ -29,7 +30,6 @@ from .._kinds.kinds import fit_kinds
 from .._kinds.parts import GivenDiscrete, NumbersAlone, fit_real_columns
 from .._structure.confidence_set import judge
 from .._structure.member_masks import choose_masks, describe_search, stack_finalists, stack_starts
-from .._structure.structures import equal_sizes
 from .._support.callbacks import CallbackSupportMixin, FitProgress
 from .._support.checks import checked_rows
 from .._support.device import check_device

@@ -19,9 +19,9 @@ from .._gaps.questions import log_prob_known, sample_given
 from .._kinds.tables import TableMixin
 from .._support.checks import check_count, checked_points, checked_rows, checked_state
 from .._support.runtime import sheltered
+from .._support.saving import PlainState
 from .._support.typing import ArrayLike, RandomState
 from .output import in_configured_container
-from .saving import PlainState
 
 
 class FittedDensity(

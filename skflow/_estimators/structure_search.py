@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
-from .. import masks
-from .._structure.search_layout import PAPER_SEARCH
+from .._structure.search_layout import PAPER_SEARCH, EvolutionarySearch
 from .._support.typing import MaskLayout, RandomState
 from .base import BaseFlowDensity
 
@@ -106,7 +105,7 @@ loss_curve_, validation_scores_, n_parameters_, n_features_in_, feature_names_in
         **BaseFlowDensity._parameter_constraints,
         **{
             _NAMES.get(name, name): constraint
-            for name, constraint in masks.EvolutionarySearch._parameter_constraints.items()
+            for name, constraint in EvolutionarySearch._parameter_constraints.items()
         },
     }
 
@@ -237,6 +236,6 @@ loss_curve_, validation_scores_, n_parameters_, n_features_in_, feature_names_in
         return cls(n_layers, **{**PAPER_SEARCH, **params})
 
     def _layout(self):
-        search = masks.EvolutionarySearch()
+        search = EvolutionarySearch()
         names = search.get_params(deep=False)
         return search.set_params(**{name: getattr(self, _NAMES.get(name, name)) for name in names})

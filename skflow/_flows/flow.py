@@ -6,10 +6,11 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from .._structure.structures import layer_sizes, tidy
+from .._support.saving import saved_as
 from .conditioners import Conditioner
 from .couplings import make_coupling
 from .layer import Layer, LayerParameters, select
+from .mask_arrays import layer_sizes, tidy
 
 
 class FlowParameters(NamedTuple):
@@ -19,6 +20,7 @@ class FlowParameters(NamedTuple):
     layers: list  # of ``LayerParameters``
 
 
+@saved_as("flows")
 class FlowStack:
     """K flows of L layers side by side, with the standard normal as base distribution.
 

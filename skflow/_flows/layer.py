@@ -6,7 +6,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from .._structure.structures import layer_sizes
+from .mask_arrays import layer_sizes
 
 
 class LayerParameters(NamedTuple):

@@ -13,11 +13,11 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from .._estimators.flow_density import CouplingFlowDensity
-from .._estimators.saving import PlainState
 from .._kinds.categories import find_categories, take_columns
 from .._kinds.tables import TableMixin
 from .._support.checks import check_count, checked_rows, checked_state
 from .._support.runtime import atomic, sheltered
+from .._support.saving import PlainState
 from .._support.streams import seeded
 from .._support.typing import ArrayLike, RandomState
 

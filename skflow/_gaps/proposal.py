@@ -10,12 +10,14 @@ import numpy as np
 from .._densities.components import EllipticalMixture
 from .._densities.ellipses import cluster_labels, fit_gaussian_mixture, precision_factors
 from .._kinds.groups import GroupedComponent, fit_groups
+from .._support.saving import saved_as
 
 #: Draws that the mixture is fitted to; clusters, fewer where there are many columns or few draws.
 N_DRAWS, N_CLUSTERS, CLUSTERS_TIMES_COLUMNS, DRAWS_A_CLUSTER_AND_COLUMN = 5000, 16, 400, 10
 _RIDGE = 1e-5  # added to the variances of clusters, so that none collapses
 
 
+@saved_as("proposal")
 class Proposal(EllipticalMixture):
     """Student-t distributions with the centres and shapes of a Gaussian mixture's clusters."""
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .._support.checks import name_columns
+from .._support.saving import saved_as
 
 #: Of a category that is not among those of ``fit``; and what stands for it in a frame.
 UNKNOWN, UNKNOWN_LABEL = -1, "(unknown)"
@@ -18,6 +19,7 @@ GAP = -2
 MANY_CATEGORIES = 20
 
 
+@saved_as("categories")
 @dataclass
 class Categories:
     """The categories of a table, and its looks.

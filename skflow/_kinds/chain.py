@@ -13,6 +13,7 @@ from sklearn.preprocessing import OneHotEncoder
 
 from .._densities.stacking import estimate_weights
 from .._densities.weights import at, effective_rows
+from .._support.saving import saved_as
 from .categories import GAP
 from .frequencies import Frequencies
 
@@ -28,6 +29,7 @@ MOST_ROWS = 20_000
 LEAST_WEIGHT = 0.02
 
 
+@saved_as("logistic")
 class Logistic:
     """Logistic regression on the given columns, a number for each of their values."""
 
@@ -61,6 +63,7 @@ def models_for(n_given, n_seen):
     return models
 
 
+@saved_as("factor")
 @dataclass
 class Factor:
     """The distribution of one column given some others.
@@ -106,6 +109,7 @@ class Factor:
             return np.where(value < 0, np.log(self.unseen), np.log1p(-self.unseen) + np.log(known))
 
 
+@saved_as("chain")
 @dataclass
 class Chain:
     """A distribution of discrete columns, factor by factor."""

@@ -2,10 +2,13 @@
 
 import numpy as np
 
+from .._support.saving import saved_as
+
 #: Sets of given values that are counted: on average at least so many rows have one in common.
 LEAST_ROWS = 2.0
 
 
+@saved_as("frequencies")
 class Frequencies:
     """P(y | x_1, ..., x_m) by counts, interpolated.
 

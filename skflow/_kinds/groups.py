@@ -14,6 +14,7 @@ import numpy as np
 from .._densities.components import COMPONENTS, fit_components
 from .._densities.ellipses import shrunk_covariance
 from .._densities.weights import at, effective_rows
+from .._support.saving import saved_as
 
 #: A group has at least so many rows, and so many for each column; there are at most so many groups.
 LEAST_ROWS, ROWS_A_COLUMN, MOST_GROUPS = 30, 5, 32
@@ -41,6 +42,7 @@ class Given(NamedTuple):
         return Given(*(part[rows] for part in self))
 
 
+@saved_as("groups")
 @dataclass
 class Groups:
     """Shifts of the categories, and the tree that says which group a row belongs to.
@@ -176,6 +178,7 @@ class _Tree:
         return columns, children, numbers
 
 
+@saved_as("grouped component")
 @dataclass
 class GroupedComponent:
     """A component for each group, around the shifts of the categories."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .._support.saving import saved_as
 from .categories import GAP, Categories
 
 #: A spike is a value of at least this part of the rows, so many times as frequent as any other, in
@@ -15,6 +16,7 @@ from .categories import GAP, Categories
 SPIKE_SHARE, SPIKE_RATIO, SPIKE_OTHERS = 0.05, 10, 50
 
 
+@saved_as("kinds")
 @dataclass
 class Kinds:
     """The kinds of the columns of a table that has a discrete part.

@@ -23,6 +23,7 @@ from .._densities.columns import Columns
 from .._densities.density import LOWEST, average, call_in_blocks
 from .._flows.flow import FlowStack
 from .._support.quasi_random import sobol
+from .._support.saving import saved_as
 from .chain import Chain
 from .groups import Given, GroupedComponent
 from .kinds import Kinds
@@ -31,6 +32,7 @@ from .kinds import Kinds
 N_PLACES = 32
 
 
+@saved_as("mixed density")
 @dataclass
 class MixedDensity:
     """The density of a table with categories or spikes.

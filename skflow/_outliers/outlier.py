@@ -14,9 +14,9 @@ from sklearn.utils import check_random_state, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import _BaseComposition
 
-from .._estimators.saving import PlainState
 from .._support.checks import check_count, check_part
 from .._support.runtime import atomic, sheltered
+from .._support.saving import PlainState
 from .._support.streams import seeded
 from .._support.typing import ArrayLike, RandomState
 from .conformal import ConformalMixin, selected

@@ -4,7 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .._support.saving import saved_as
 
+
+@saved_as("calibration")
 @dataclass
 class Calibration:
     """Conformity scores of rows that a density was not fitted to.

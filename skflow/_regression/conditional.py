@@ -19,6 +19,7 @@ from .._flows.flow import FlowStack
 from .._flows.row_maps import NUMBERS_PER_VALUE, RowMaps
 from .._support.quasi_random import sobol
 from .._support.runtime import map_blocks
+from .._support.saving import saved_as
 from .linear_guard import LinearGuard
 from .one_target import OneTarget
 
@@ -31,6 +32,7 @@ _LARGEST = np.finfo(float).max / 4
 _N_DRAWS = 256
 
 
+@saved_as("conditional density")
 @dataclass
 class ConditionalDensity:
     """A mixture of the flows of a stack and a guard, given a context.

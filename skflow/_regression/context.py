@@ -5,12 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from .._densities.columns import constant_columns, location_and_scale
+from .._support.saving import saved_as
 
 #: So many standard deviations may a context leave the range of the training rows; farther away it
 #: is taken to lie there.
 _MARGIN = 1.0
 
 
+@saved_as("context")
 @dataclass
 class Context:
     """What a density is conditional on: standardised, and kept near the range of the training rows.

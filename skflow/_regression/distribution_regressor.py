@@ -8,7 +8,6 @@ import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
-from .._estimators.saving import PlainState
 from .._kinds.tables import TableMixin
 from .._support.callbacks import CallbackSupportMixin
 from .._support.checks import (
@@ -19,6 +18,7 @@ from .._support.checks import (
     checked_state,
 )
 from .._support.runtime import sheltered
+from .._support.saving import PlainState
 from .._support.typing import ArrayLike, RandomState
 
 

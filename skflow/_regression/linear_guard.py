@@ -5,8 +5,10 @@ from scipy.linalg import solve_triangular
 from scipy.special import stdtr, stdtrit
 
 from .._densities.ellipses import log_ellipses, precision_factors, shrunk_covariance
+from .._support.saving import saved_as
 
 
+@saved_as("linear guard")
 class LinearGuard:
     """A Student-t with 5 degrees of freedom around a ridge regression on the context.
 

@@ -7,9 +7,9 @@ import torch
 from joblib import Parallel, delayed, effective_n_jobs
 
 from .._flows.flow import FlowStack
+from .._flows.mask_arrays import equal_sizes
 from .._flows.training import Trainer, make_generators
 from .journal import fingerprint
-from .structures import equal_sizes
 
 
 def train_candidates(data, flow_config, options, parent, n_init, price, masks, streams):

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from .._support.saving import saved_as
+
 #: Numbers of a block of bootstrap draws.
 _BLOCK = 2_000_000
 
@@ -86,6 +88,7 @@ def mean_interval(values, weight=None, alpha=0.05):
     return mean, mean - half, mean + half
 
 
+@saved_as("structure test")
 @dataclass(eq=False)
 class StructureTest:
     """What rows that no candidate was trained or chosen on say of the structures of a search.

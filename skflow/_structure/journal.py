@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from .._flows.mask_arrays import tidy
 from .search import SearchRecord
-from .structures import tidy
 
 # Part of every name, so that a later version that writes otherwise looks for other files.
 _FORMAT = 1

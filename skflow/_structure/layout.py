@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from .._support.saving import saved_as
 from .._support.typing import ArrayLike, RandomState
 
 
+@saved_as("choice")
 @dataclass(eq=False)
 class Choice:
     """What a layout chose for a flow.

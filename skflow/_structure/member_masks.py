@@ -4,11 +4,12 @@ from functools import cached_property, partial
 
 import numpy as np
 
+from .._flows.mask_arrays import IDLE, equal_sizes, tidy
 from .._support.progress import Progress
 from .._support.warnings import warn
 from .candidates import CandidateEvaluator
 from .layout import choose_for, n_masks_for
-from .structures import IDLE, check_masks, check_n_conditioning, equal_sizes, tidy
+from .structures import check_masks, check_n_conditioning
 
 _SILENT = partial(Progress, 0)
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from .structures import IDLE, alternating, tidy
+from .._flows.mask_arrays import IDLE, tidy
+from .structures import alternating
 
 
 def select_layers(n_layers, rng):

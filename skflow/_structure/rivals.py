@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from .._flows.mask_arrays import tidy
 from .layouts import Derived, Parity
 from .search import candidate_streams
-from .structures import tidy
 
 
 def best_random(start, evaluate, n_iter, n_wanted, seed, search_space, n_at_once):

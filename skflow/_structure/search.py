@@ -15,9 +15,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .._support.saving import saved_as
 from .moves import propose
 
 
+@saved_as("record")
 class SearchRecord(NamedTuple):
     """What happened in one iteration; iteration 0 is the start.
 

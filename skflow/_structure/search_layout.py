@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from .._flows.mask_arrays import equal_sizes
 from .._support.typing import ArrayLike, MaskLayout, RandomState
 from .journal import SearchJournal, fingerprint
 from .layout import Choice, Layout, make_for, n_masks_for
@@ -16,7 +17,7 @@ from .layouts import SHORTHANDS, Derived, Fixed, Random, resolve_maker
 from .moves import MOVES, SEARCH_SPACES
 from .rivals import best_random, by_rule, gather
 from .search import evolutionary_search, iterations_left
-from .structures import alternating, check_masks, equal_sizes, is_alternating
+from .structures import alternating, check_masks, is_alternating
 
 if TYPE_CHECKING:
     from typing_extensions import Self

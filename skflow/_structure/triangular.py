@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from .._flows.mask_arrays import IDLE, tidy
 from .._support.typing import ArrayLike, RandomState
 from .derived_order import derive_order, derive_parents
 from .layout import Layout
-from .structures import IDLE, check_integer, check_rng, check_rows, tidy
+from .structures import check_integer, check_rng, check_rows
 
 ORDERS = ("derived", "random", "given")
 PARENTS = ("all", "derived")

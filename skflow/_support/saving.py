@@ -6,67 +6,34 @@ format, or bytes that are not those that were written, are an error and never ot
 """
 
 import hashlib
+from collections.abc import Callable
 from numbers import Number
+from typing import TypeVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from .._densities import components as _components
-from .._densities.bounds import Bounds
-from .._densities.columns import Columns
-from .._densities.density import Density
-from .._flows.flow import FlowStack
-from .._gaps.proposal import Proposal
-from .._kinds import chain as _chain
-from .._kinds.categories import Categories
-from .._kinds.frequencies import Frequencies
-from .._kinds.groups import GroupedComponent, Groups
-from .._kinds.kinds import Kinds
-from .._kinds.mixed import MixedDensity
-from .._regression.calibration import Calibration
-from .._regression.conditional import ConditionalDensity
-from .._regression.context import Context
-from .._regression.linear_guard import LinearGuard
-from .._structure.confidence_set import StructureTest
-from .._structure.layout import Choice
-from .._structure.search import SearchRecord
-from .._support.callbacks import SESSION
+from .callbacks import SESSION
 
 #: Raised whenever older versions could not read, or would misread, what is saved.
 FORMAT = 1
 #: Labels in files, which stay, and the classes of this version that they stand for.
-KINDS = {
-    "density": Density,
-    "columns": Columns,
-    "bounds": Bounds,
-    "flows": FlowStack,
-    "choice": Choice,
-    "record": SearchRecord,
-    "structure test": StructureTest,
-    "gaussian": _components.Gaussian,
-    "gaussian mixture": _components.GaussianMixture,
-    "t": _components.StudentT,
-    "t mixture": _components.TMixture,
-    "wide t mixture": _components.WideTMixture,
-    "fine mixture": _components.FineMixture,
-    "kernel density": _components.KernelDensity,
-    "conditional density": ConditionalDensity,
-    "context": Context,
-    "linear guard": LinearGuard,
-    "calibration": Calibration,
-    "proposal": Proposal,
-    "mixed density": MixedDensity,
-    "kinds": Kinds,
-    "categories": Categories,
-    "chain": _chain.Chain,
-    "factor": _chain.Factor,
-    "frequencies": Frequencies,
-    "logistic": _chain.Logistic,
-    "groups": Groups,
-    "grouped component": GroupedComponent,
-}
-_LABELS = {cls: label for label, cls in KINDS.items()}
+CLASSES: dict[str, type] = {}
+_LABELS: dict[type, str] = {}
 _LABEL = "__kind__"  # the key of a label
+_Class = TypeVar("_Class", bound=type)
+
+
+def saved_as(label: str) -> Callable[[_Class], _Class]:
+    """Decorator of a private class that fitted estimators hold: its label in files."""
+
+    def register(cls):
+        if label in CLASSES:
+            raise ValueError(f"The label {label!r} is that of {CLASSES[label].__name__}, too.")
+        CLASSES[label], _LABELS[cls] = cls, label
+        return cls
+
+    return register
 
 
 class PlainState:
@@ -105,8 +72,8 @@ def to_plain(value):
         return type(value)(to_plain(item) for item in value)
     if type(value).__module__.startswith("skflow._"):
         raise TypeError(
-            f"{type(value).__name__} cannot be saved: it needs a label in "
-            "skflow/_estimators/saving.py."
+            f"{type(value).__name__} cannot be saved: its class needs the decorator "
+            "@saved_as(label) of skflow._support.saving."
         )
     return value
 
@@ -121,7 +88,7 @@ def from_plain(value):
     """The value that ``to_plain`` was given."""
     if type(value) is dict:
         items = {key: from_plain(item) for key, item in value.items()}
-        return _build(KINDS[items.pop(_LABEL)], items) if _LABEL in items else items
+        return _build(CLASSES[items.pop(_LABEL)], items) if _LABEL in items else items
     if type(value) in (list, tuple):
         return type(value)(from_plain(item) for item in value)
     return value
