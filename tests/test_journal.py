@@ -1,11 +1,12 @@
 """The journal of a search: nothing but the stack that was trained is lost, wherever it breaks."""
 
 import os
+import pickle
 from functools import partial
 
 import numpy as np
 import pytest
-from kill_search import LoggedStacks, difference, gone_on, killed_when, search, wait_for
+from kill_search import LoggedStacks, difference, gone_on, killed_when, rows, search, wait_for
 
 from skflow import CouplingFlowDensity, StructureSearchFlow, masks
 from skflow._structure.journal import SearchJournal, fingerprint
@@ -64,12 +65,95 @@ def test_a_torn_line_spoils_nothing(tmp_path):
         assert_same(journal.read(), expected)
 
 
-def test_lines_that_are_no_records_are_passed_over(tmp_path):
+def test_records_of_another_process_at_the_same_search_are_passed_over(tmp_path):
     expected = records(3)
     journal = written(tmp_path, expected[:2])
+    written(tmp_path, [expected[0], expected[1], expected[2]])
+    assert_same(journal.read(), expected)
+
+
+@pytest.mark.parametrize(
+    "content", [b"null", b'{"iteration": 2}', b"[1]", b"\xff\xfe", b"", b"[" * 100000, b"\0" * 9]
+)
+def test_a_line_of_something_else_is_a_sentence(content, tmp_path):
+    journal = written(tmp_path, records(2))
     with journal.path.open("ab") as file:
-        file.write(b'null\n{"iteration": 2}\n[1]\n\xff\xfe\n\n')
-    written(tmp_path, [expected[1], expected[2]])  # as of another process at the same search
+        file.write(content + b"\n")
+    with pytest.raises(ValueError, match=r"checkpoint='.*': line 3 of '.*jsonl' is not what"):
+        journal.read()
+
+
+def test_a_record_of_another_search_is_a_sentence(tmp_path):
+    one, other = (written(tmp_path, records(2), name) for name in "ab")
+    one.path.write_bytes(other.path.read_bytes())
+    with pytest.raises(ValueError, match="line 1 of .* Remove the file"):
+        one.read()
+
+
+def test_a_lost_line_is_a_sentence(tmp_path):
+    journal = written(tmp_path, records(4))
+    lines = journal.path.read_bytes().splitlines(keepends=True)
+    journal.path.write_bytes(b"".join(lines[:1] + lines[2:]))
+    with pytest.raises(ValueError, match="line 2 of"):
+        journal.read()
+
+
+def test_what_the_sentence_proposes_works(tmp_path):
+    expected = records(4)
+    journal = written(tmp_path, expected)
+    lines = journal.path.read_bytes().splitlines(keepends=True)
+    journal.path.write_bytes(b"".join([*lines[:2], b"?" + lines[2], lines[3]]))
+    with pytest.raises(ValueError, match="line 3 of .* remove this line and all that follow"):
+        journal.read()
+    journal.path.write_bytes(b"".join(lines[:2]))
+    assert_same(SearchJournal(tmp_path, "a").read(), expected[:2])
+
+
+def test_a_flipped_bit_is_a_sentence_or_changes_nothing(tmp_path):
+    """The end of the last line makes it a torn one: its record is found once more."""
+    expected = records(2)
+    journal = written(tmp_path, expected)
+    whole = journal.path.read_bytes()
+    n_bits = 8 * len(whole)
+    places = np.random.default_rng(0).choice(n_bits - 8, 1000, replace=False)
+    for place in [*places, *range(n_bits - 8, n_bits)]:
+        altered = bytearray(whole)
+        altered[place // 8] ^= 1 << place % 8
+        journal.path.write_bytes(altered)
+        if place // 8 == len(whole) - 1:
+            assert_same(journal.read(), expected[:1])
+            continue
+        with pytest.raises(ValueError, match=r"line \d of .* is not what the search wrote"):
+            journal.read()
+
+
+def test_every_truncation_is_an_earlier_state(tmp_path):
+    expected = records(3)
+    path = written(tmp_path, expected).path
+    whole = path.read_bytes()
+    for end in range(len(whole)):
+        path.write_bytes(whole[:end])
+        n_whole = whole[:end].count(b"\n")
+        journal = SearchJournal(tmp_path, "a")
+        assert_same(journal.read(), expected[:n_whole])
+
+
+def test_a_full_disk_is_a_sentence_and_loses_one_record(tmp_path):
+    """A limit on the size of files stands for the disk: a part is written, then an error."""
+    resource = pytest.importorskip("resource")
+    expected = records(4)
+    journal = written(tmp_path, expected[:2])
+    size = journal.path.stat().st_size
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 20, limits[1]))
+    try:
+        with pytest.raises(OSError, match=r"iteration 2 .* written to '.*jsonl' \(.*Make room"):
+            journal.append(*expected[2])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert journal.path.stat().st_size == size + 20
+    assert_same(journal.read(), expected[:2])
+    journal = written(tmp_path, expected[2:])
     assert_same(journal.read(), expected)
 
 
@@ -150,6 +234,31 @@ def test_a_seed_that_will_not_come_again_is_an_error(tmp_path):
     flow = StructureSearchFlow(checkpoint=tmp_path, random_state=None)
     with pytest.raises(ValueError, match=r"checkpoint='.*' .*random_state=None.*an integer"):
         flow.fit(np.random.default_rng(0).normal(size=(60, 4)))
+
+
+def test_after_a_full_disk_the_same_call_goes_on(tmp_path, monkeypatch):
+    whole = search(None, "fresh", 12)
+    flow = search(None, "fresh", 3)
+    before = pickle.dumps(flow)
+    append = SearchJournal.append
+
+    def full(journal, record, state=None):
+        if record.iteration == 6:
+            with journal.path.open("ab") as file:
+                file.write(b"torn")
+            raise OSError(28, "Make room")
+        append(journal, record, state)
+
+    monkeypatch.setattr(SearchJournal, "append", full)
+    flow.set_params(checkpoint=tmp_path, n_search_iter=12)
+    with pytest.raises(OSError, match="Make room"):
+        flow.fit(rows())
+    flow.set_params(checkpoint=None, n_search_iter=3)
+    assert pickle.dumps(flow) == before
+    monkeypatch.undo()
+    again, left = gone_on(tmp_path, "fresh", 12)
+    assert difference(again, whole) < 1e-5
+    assert 0 < sum(left) < 12
 
 
 def test_warm_start_goes_on_in_a_journal_of_its_own(tmp_path):

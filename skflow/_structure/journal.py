@@ -1,7 +1,9 @@
 """The journal of a search: what it has found so far, in a file that outlives its process.
 
-A file of JSON lines, one for each record, written at once and in order. A process that is killed
-may leave its last line torn: whoever reads passes over what is no record or comes out of turn.
+A file of lines, one for each record, written at once and in order: a checksum of the record and the
+search it belongs to, then the record in JSON. A process that is killed, or a full disk, may leave
+the last line torn. The next one to open the journal marks that line as torn; any other line that
+does not have its checksum is damage, which is an error.
 """
 
 import base64
@@ -15,7 +17,9 @@ from .._flows.mask_arrays import tidy
 from .search import SearchRecord
 
 # Part of every name, so that a later version that writes otherwise looks for other files.
-_FORMAT = 1
+_FORMAT = 2
+# Ends a line that was not written to its end.
+_TORN = b" torn"
 
 
 def fingerprint(*parts):
@@ -48,12 +52,14 @@ class SearchJournal:
     """
 
     def __init__(self, folder, name):
-        self.path = Path(folder) / f"search-{fingerprint(_FORMAT, name)}.jsonl"
+        self.folder = folder
+        self.name = fingerprint(_FORMAT, name)
+        self.path = Path(folder) / f"search-{self.name}.jsonl"
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("ab") as file:
-                torn = file.tell() > 0 and self.path.read_bytes()[-1:] != b"\n"
-                file.write(b"\n" if torn else b"")
+            with self.path.open("ab", buffering=0) as file:
+                if file.tell() > 0 and self.path.read_bytes()[-1:] != b"\n":
+                    _write(file, _TORN + b"\n")
         except OSError as error:
             raise ValueError(
                 f"checkpoint={str(folder)!r} cannot be used: {error.strerror}. Give a folder in "
@@ -61,39 +67,85 @@ class SearchJournal:
             ) from None
 
     def read(self, n_before=0):
-        """The records after the first ``n_before``, each with the evaluator's state or None."""
+        """The records after the first ``n_before``, each with the evaluator's state or None.
+
+        Raises
+        ------
+        ValueError
+            If the file does not hold what was written.
+        """
         found = []
-        with self.path.open("rb") as file:
-            for line in file:
-                entry = _decode(line)
-                if entry is not None and entry[0].iteration == n_before + len(found):
-                    found.append(entry)
+        # what follows the last end of a line is torn, or nothing
+        lines = self.path.read_bytes().split(b"\n")[:-1]
+        for number, line in enumerate(lines, 1):
+            if line.endswith(_TORN):
+                continue
+            entry = self._decode(line)
+            n_found = n_before + len(found)
+            if entry is None or entry[0].iteration > n_found:
+                raise ValueError(self._damaged(number))
+            # what came earlier was written by another process at the same search
+            if entry[0].iteration == n_found:
+                found.append(entry)
         return found
 
     def append(self, record, state=None):
-        """Write a record, and the state of the evaluator where it is a new one."""
-        with self.path.open("ab", buffering=0) as file:
-            file.write(_encode(record, state))
+        """Write a record, and the state of the evaluator where it is a new one.
 
+        Raises
+        ------
+        OSError
+            If it cannot be written, as on a full disk. What was written before stays readable.
+        """
+        try:
+            with self.path.open("ab", buffering=0) as file:
+                _write(file, self._encode(record, state))
+        except OSError as error:
+            raise OSError(
+                error.errno,
+                f"checkpoint={str(self.folder)!r}: iteration {record.iteration} of the search "
+                f"could not be written to {str(self.path)!r} ({error.strerror}). Make room there, "
+                "and call fit again with the same arguments: the search goes on from the "
+                "iterations that are in the file.",
+            ) from error
 
-def _encode(record, state):
-    entry = record._asdict() | {"masks": record.masks.astype(int).tolist()}
-    if state is not None:
-        entry["state"] = {name: _encode_array(array) for name, array in state.items()}
-    return (json.dumps(entry) + "\n").encode()
+    def _encode(self, record, state):
+        entry = record._asdict() | {"masks": record.masks.astype(int).tolist()}
+        if state is not None:
+            entry["state"] = {name: _encode_array(array) for name, array in state.items()}
+        content = json.dumps(entry).encode()
+        return self._checksum(content) + b" " + content + b"\n"
 
-
-def _decode(line):
-    """A record and a state, or None for a line that was torn."""
-    try:
-        entry = json.loads(line)
+    def _decode(self, line):
+        """A record and a state, or None for a line that is not what was written."""
+        checksum, _, content = line.partition(b" ")
+        if checksum != self._checksum(content):
+            return None
+        entry = json.loads(content)
         state = entry.pop("state", None)
         if state is not None:
             state = {name: _decode_array(*packed) for name, packed in state.items()}
         entry["masks"] = tidy(entry["masks"])
         return SearchRecord(**entry), state
-    except (ValueError, TypeError, AttributeError, KeyError):
-        return None
+
+    def _checksum(self, content):
+        # with the name, as the record of another search is no record of this one
+        return hashlib.sha256(self.name.encode() + content).hexdigest().encode()
+
+    def _damaged(self, number):
+        return (
+            f"checkpoint={str(self.folder)!r}: line {number} of {str(self.path)!r} is not what the "
+            "search wrote there, so the file is damaged or was changed. Remove the file to search "
+            "from the start; or remove this line and all that follow, to go on from the iterations "
+            "before."
+        )
+
+
+def _write(file, content):
+    """Write all of the content: a single call may write less, as on a disk that is nearly full."""
+    left = memoryview(content)
+    while left:
+        left = left[file.write(left) :]
 
 
 def _encode_array(array):
