@@ -511,3 +511,12 @@ def test_a_failed_fit_leaves_the_detector_as_it_was():
     with pytest.raises(ValueError, match="n_components"):
         detector.set_params(density__n_components=0).fit(wider)
     np.testing.assert_array_equal(detector.score_samples(X), scores)
+
+
+def test_a_report_of_no_rows_is_an_empty_table(flow_detector):
+    rows = flow_detector._rows_aside[:5]
+    whole = flow_detector.report(rows, 3)
+    empty = flow_detector.report(rows, fdr=1e-9)
+    assert len(empty) == 0 and not flow_detector.select(rows, fdr=1e-9).any()
+    assert list(empty.columns) == list(whole.columns)
+    assert list(empty.dtypes) == list(whole.dtypes)

@@ -13,14 +13,13 @@ from .._support.device import is_available
 from .._support.runtime import map_blocks
 from .._support.saving import saved_as
 from .columns import FARTHEST, Columns
-from .components import EllipticalMixture
 
 #: The log-density of a finite row (within its bounds) is at least about this.
 LOWEST = -1e300
 
 
 @saved_as("density")
-@dataclass
+@dataclass(eq=False)
 class Density:
     """The average of the flows of a stack, mixed with components.
 
@@ -36,8 +35,6 @@ class Density:
         Parts in the mixture, that of the flows first.
     device : str
         Where to compute; the CPU where it is not available.
-    proposal : Proposal or None
-        Made when conditional densities are first asked for.
     """
 
     columns: Columns
@@ -45,7 +42,6 @@ class Density:
     components: dict = field(default_factory=dict)
     weights: np.ndarray = field(default_factory=lambda: np.ones(1))
     device: str = "cpu"
-    proposal: EllipticalMixture | None = field(default=None, init=False)
 
     def log_prob(self, X):
         """Log-density ``(n,)`` in nats, in the data's units; minus infinity beyond bounds."""

@@ -142,7 +142,6 @@ class FittedDensity(
         score = self.score(X, sample_weight=sample_weight)
         return -score / (self.n_features_in_ * math.log(2))
 
-    @sheltered
     def sample(self, n_samples: int = 1, random_state: RandomState = None) -> np.ndarray:
         """Draw rows from the fitted density.
 
@@ -168,10 +167,12 @@ class FittedDensity(
         """
         check_is_fitted(self)
         check_count("n_samples", n_samples)
-        drawn = self._density.sample(n_samples, checked_state(random_state))
-        if self._categories is not None:
-            return self._written(drawn)
-        return in_configured_container(self, drawn)
+        drawn = self._sampled(n_samples, checked_state(random_state))
+        return drawn if self._categories is not None else in_configured_container(self, drawn)
+
+    @sheltered
+    def _sampled(self, n_samples, rng):
+        return self._written(self._density.sample(n_samples, rng))
 
     @sheltered
     def sample_given(

@@ -3,7 +3,13 @@
 It has closed-form conditionals, whichever columns are known. It is fitted to draws of the flow
 itself, of which there are as many as one likes, and its tails are heavier than theirs, so that
 weights are bounded. Given a discrete part there is one for each group of rows.
+
+It is fitted when a density is first asked about gaps, and kept beside the density, not in it: a
+question changes no model.
 """
+
+import threading
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -15,6 +21,9 @@ from .._support.saving import saved_as
 #: Draws that the mixture is fitted to; clusters, fewer where there are many columns or few draws.
 N_DRAWS, N_CLUSTERS, CLUSTERS_TIMES_COLUMNS, DRAWS_A_CLUSTER_AND_COLUMN = 5000, 16, 400, 10
 _RIDGE = 1e-5  # added to the variances of clusters, so that none collapses
+
+_fitted: WeakKeyDictionary = WeakKeyDictionary()  # of densities that were asked, while they live
+_lock = threading.Lock()  # of the dictionary
 
 
 @saved_as("proposal")
@@ -35,13 +44,17 @@ class Proposal(EllipticalMixture):
 
 
 def proposal_of(density):
-    """What a density draws from, fitted to always the same draws; it keeps it."""
-    if density.proposal is None:
-        rng = np.random.RandomState(0)
-        U, *given = density.flow_draws(N_DRAWS, rng)
-        finite = np.isfinite(U).all(axis=1)
-        density.proposal = _fit(U[finite], [part.at(finite) for part in given], rng)
-    return density.proposal
+    """What a density draws from, fitted once, to always the same draws."""
+    with _lock:
+        proposal = _fitted.get(density)
+    if proposal is not None:
+        return proposal
+    rng = np.random.RandomState(0)
+    U, *given = density.flow_draws(N_DRAWS, rng)
+    finite = np.isfinite(U).all(axis=1)
+    proposal = _fit(U[finite], [part.at(finite) for part in given], rng)
+    with _lock:  # another thread may have fitted the same in the meantime
+        return _fitted.setdefault(density, proposal)
 
 
 def _fit(U, given, rng):

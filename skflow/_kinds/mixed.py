@@ -13,7 +13,7 @@ over a few fixed quasi-random places is nearly exact.
 """
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -25,7 +25,7 @@ from .._flows.flow import FlowStack
 from .._support.quasi_random import sobol
 from .._support.saving import saved_as
 from .chain import Chain
-from .groups import Given, GroupedComponent
+from .groups import Given
 from .kinds import Kinds
 
 #: Places of the noise where a number is absent, a power of 2.
@@ -33,7 +33,7 @@ N_PLACES = 32
 
 
 @saved_as("mixed density")
-@dataclass
+@dataclass(eq=False)
 class MixedDensity:
     """The density of a table with categories or spikes.
 
@@ -52,8 +52,6 @@ class MixedDensity:
     weights : ndarray of shape (1 + len(components),)
         Parts in the mixture, that of the flows first.
     device : str
-    proposal : GroupedComponent or None
-        Made when conditional densities are first asked for.
     """
 
     kinds: Kinds
@@ -63,7 +61,6 @@ class MixedDensity:
     components: dict
     weights: np.ndarray
     device: str = "cpu"
-    proposal: GroupedComponent | None = field(default=None, init=False)
 
     def log_prob(self, X):
         """Log-density ``(n,)`` in nats: log P(discrete part) + log p(real part), in its units."""

@@ -349,7 +349,7 @@ class FlowOutlierDetector(
             At most so many rows, those of the lowest scores.
         fdr : float or None, default=None
             A number in (0, 1) reports the rows that ``select(X, fdr=fdr)`` selects, however many,
-            instead.
+            instead. Where it selects none, the report has the same columns and no rows.
         coverage : float, default=0.9
             Of the intervals of usual values, in (0, 1).
 
@@ -389,6 +389,8 @@ class FlowOutlierDetector(
         pvalues = self._pvalues(scores)
         order = np.argsort(scores, kind="stable")
         rows = order[:n] if fdr is None else order[selected(pvalues, fdr)[order]]
+        n_rows = len(rows)
+        rows = rows if n_rows else order[:1]  # an empty report is that of a row without the row
         columns = {"score": scores[rows], "pvalue": pvalues[rows]}
         if self.reference_scores_:
             by_density = self._scores_by_density(X[rows], scores[rows])
@@ -399,7 +401,7 @@ class FlowOutlierDetector(
         names = getattr(self, "feature_names_in_", [f"x{j}" for j in range(X.shape[1])])
         values = {} if self._categories is None else self._categories.values
         nats, usual = self._reasons(X[rows], coverage)
-        return make_report(table, X[rows], names, nats, usual, values)
+        return make_report(table, X[rows], names, nats, usual, values).iloc[:n_rows]
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Parameters, with those of the densities as ``density__...`` or ``<name>__...``.

@@ -1,12 +1,12 @@
 """The surroundings in which the package computes, whatever a program has set around it.
 
 Settings of others (PyTorch's default device and dtype, its autocast, NumPy's handling of floating
-point errors) are for their code, not for ours: they would change results, or break them. And
-threads: PyTorch's wait for each other in loops, after every operation on a tensor. On a machine
-that other programs use, too, one waits for another that is not running, and small tensors take
-many times as long as with a single thread. So an operation gets as many threads as its size can
-use, and rows that are independent are shared out among Python's threads instead, which wait for
-each other only once.
+point errors, scikit-learn's configuration) are for their code, not for ours: they would change
+results, or break them. And threads: PyTorch's wait for each other in loops, after every operation
+on a tensor. On a machine that other programs use, too, one waits for another that is not running,
+and small tensors take many times as long as with a single thread. So an operation gets as many
+threads as its size can use, and rows that are independent are shared out among Python's threads
+instead, which wait for each other only once.
 
 Everything is restored on the way out, also by an error.
 """
@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from sklearn import config_context
 from threadpoolctl import ThreadpoolController
 
 from .callbacks import SESSION
@@ -29,6 +30,17 @@ from .callbacks import SESSION
 NUMBERS_A_THREAD = 2**16
 #: Blocks of rows that are computed at once: each needs memory of its own.
 MOST_BLOCKS = 8
+#: scikit-learn's configuration for the estimators within ours. The user's is in force outside: for
+#: the parameters of a ``fit``, which are checked before, and for the container of what goes out.
+CONFIGURATION = {
+    "array_api_dispatch": False,
+    "assume_finite": False,
+    "enable_cython_pairwise_dist": True,
+    "enable_metadata_routing": False,
+    "pairwise_dist_chunk_size": 256,
+    "skip_parameter_validation": False,
+    "transform_output": "default",
+}
 
 _outside = threading.local()  # the count that the user allows, while ours is in force
 
@@ -67,6 +79,7 @@ def shelter():
     """The package's surroundings, with a single thread until ``threads_for`` allows more."""
     with ExitStack() as stack:
         stack.enter_context(np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"))
+        stack.enter_context(config_context(**CONFIGURATION))
         for device in ("cpu", "cuda"):
             if torch.is_autocast_enabled(device):
                 stack.enter_context(torch.autocast(device, enabled=False))

@@ -1,0 +1,75 @@
+"""scikit-learn's global settings: what is fitted and answered does not depend on them."""
+
+import numpy as np
+import pytest
+from every_method import ANSWERS, CASES, FITS, TABLES, answers_of
+from sklearn import config_context
+
+#: Each alone where it changes what inner estimators return, the others at once.
+SETTINGS = {
+    "pandas": {"transform_output": "pandas"},
+    "polars": {"transform_output": "polars"},
+    "others": {
+        "assume_finite": True,
+        "enable_metadata_routing": True,
+        "skip_parameter_validation": True,
+        "enable_cython_pairwise_dist": False,
+    },
+}
+#: Their answers are those of others in ``CASES``.
+ALIKE = {"density", "search", "detector, one"}
+
+
+def columns(answer):
+    """An answer as a list of columns, whatever container it is in."""
+    if isinstance(answer, list):
+        return [column for table in answer for column in columns(table)]
+    if hasattr(answer, "columns"):
+        return [np.asarray(answer[name]) for name in answer.columns]
+    return list(np.atleast_2d(answer).T)
+
+
+def all_answers(name, table):
+    fitted = FITS[name](TABLES[table])
+    return {call: ANSWERS[call](fitted, TABLES[table]) for call in answers_of(name, table)}
+
+
+@pytest.fixture(scope="module")
+def without():
+    known = {}
+
+    def answers(name, table):
+        if (name, table) not in known:
+            known[name, table] = all_answers(name, table)
+        return known[name, table]
+
+    return answers
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize("name, table", [c for c in CASES if c[0] not in ALIKE])
+def test_results_do_not_depend_on_global_settings(without, name, table, setting):
+    pytest.importorskip("polars")
+    expected = without(name, table)
+    with config_context(**SETTINGS[setting]):
+        answers = all_answers(name, table)
+    for call, answer in answers.items():
+        if call == "summary":  # has the time in it
+            continue
+        for found, wanted in zip(columns(answer), columns(expected[call]), strict=True):
+            if found.dtype == object:  # text and NaN
+                found, wanted = found.astype(str), wanted.astype(str)
+            np.testing.assert_array_equal(found, wanted, err_msg=call)
+
+
+@pytest.mark.parametrize("setting", ["pandas", "polars"])
+def test_what_goes_out_is_in_the_container_that_is_asked_for(setting):
+    frame = pytest.importorskip(setting).DataFrame
+    density, imputer = (FITS[name](TABLES["plain"]) for name in ("density", "imputer"))
+    with config_context(**SETTINGS[setting]):
+        assert isinstance(density.transform(TABLES["plain"]), frame)
+        assert isinstance(density.sample(3), frame)
+        filled = imputer.transform(TABLES["plain"])
+    assert isinstance(filled, frame)
+    assert list(filled.columns) == list(imputer.get_feature_names_out())

@@ -1,0 +1,69 @@
+"""A prediction changes nothing: a fitted estimator is the same before and after every method."""
+
+import io
+import pickle
+import threading
+
+import numpy as np
+import pytest
+from every_method import ANSWERS, CASES, FITS, TABLES, answers_of, with_gaps
+from sklearn.neighbors import KDTree
+
+from skflow import CouplingFlowDensity
+from skflow._gaps.proposal import proposal_of
+
+
+class _Pickler(pickle.Pickler):
+    """Leaves out how often a tree of scikit-learn has been asked, which the tree itself counts."""
+
+    def reducer_override(self, value):
+        if not isinstance(value, KDTree):
+            return NotImplemented
+        counts = value.get_tree_stats()
+        state = value.__getstate__()
+        assert state[7:10] == counts
+        return tuple, (state[:7] + state[11:],)
+
+
+def saved(estimator):
+    file = io.BytesIO()
+    _Pickler(file).dump(estimator)
+    return file.getvalue()
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name, table", CASES)
+def test_no_method_changes_the_estimator(name, table):
+    X = TABLES[table]
+    fitted = FITS[name](X)
+    before, attributes = saved(fitted), set(vars(fitted))
+    for call in answers_of(name, table):
+        ANSWERS[call](fitted, X)
+        assert saved(fitted) == before, call
+        assert set(vars(fitted)) == attributes, call
+
+
+def test_what_is_kept_for_gaps_lives_as_long_as_the_density():
+    X = TABLES["plain"]
+    density = CouplingFlowDensity(1, max_iter=1, random_state=0).fit(X)._density
+    proposal = proposal_of(density)
+    assert proposal_of(density) is proposal
+    again = pickle.loads(pickle.dumps(density))
+    assert proposal_of(again) is not proposal
+
+
+def test_gaps_are_scored_alike_by_many_threads():
+    X = with_gaps(TABLES["mixed"])
+    flow = CouplingFlowDensity(1, max_iter=1, random_state=0).fit(TABLES["mixed"])
+    expected = pickle.loads(pickle.dumps(flow)).score_samples(X)
+    found = []
+    threads = [
+        threading.Thread(target=lambda: found.append(flow.score_samples(X))) for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 4
+    for scores in found:
+        np.testing.assert_array_equal(scores, expected)
