@@ -53,7 +53,7 @@ class Groups:
     columns : ndarray of shape (n_nodes,)
         Which column of the discrete part splits a node; -1 where none does.
     children : ndarray of shape (n_nodes, n_values + 1)
-        Where rows of each value go, those of unknown ones at the end.
+        Where rows of each value go; at the end, those of all others.
     numbers : ndarray of shape (n_nodes,)
         Those of the groups, at nodes that are not split.
     """
@@ -71,8 +71,10 @@ class Groups:
     def group(self, given):
         """The group of each row ``(n,)``."""
         node = np.zeros(len(given.discrete), dtype=int)
+        # the rows that the tree grew on may lack the last categories: they are as unknown as -1
+        discrete = np.minimum(given.discrete, self.children.shape[1] - 1)
         while (self.columns[node] >= 0).any():
-            value = given.discrete[np.arange(len(node)), self.columns[node]]
+            value = discrete[np.arange(len(node)), self.columns[node]]
             node = np.where(self.columns[node] >= 0, self.children[node, value], node)
         return self.numbers[node]
 
