@@ -134,6 +134,8 @@ def test_a_value_without_probability_is_never_drawn():
     factor = Factor(0, np.array([], int), [Fixed([0, 0.5, 0, 0.5, 0])], np.ones(1), 0.0)
     levels = np.array([[0.0], [0.25], [0.5], [np.nextafter(1, 0)]])
     assert factor.place(np.zeros((4, 1), int), levels).tolist() == [1, 1, 3, 3]
+    factor.models = [Fixed([0.5, 0.5 - 2e-16, 0])]  # the sum is rounded below 1
+    assert factor.place(np.zeros((1, 1), int), levels[3:]).tolist() == [1]
 
 
 # ---- what is not known
@@ -216,6 +218,25 @@ def test_the_chain_begins_with_the_column_that_tells_most():
     again = fitted(rows[:, moved], [4] * 4).factors
     assert [moved[factor.column] for factor in again] == [3, 2, 1, 0]
     assert [[moved[j] for j in factor.given] for factor in again] == [[], [3], [3, 2], [3, 2, 1]]
+
+
+def test_what_is_given_comes_in_the_order_of_what_it_tells():
+    """The last column is nearly a copy of one that comes late in the chain."""
+    rng = np.random.RandomState(0)
+
+    def copy_of(column, part):
+        return np.where(rng.uniform(size=2000) < part, column, rng.choice(4, 2000))
+
+    hub = rng.choice(4, 2000)
+    late = copy_of(hub, 0.5)
+    rows = np.column_stack([copy_of(hub, 0.9), copy_of(hub, 0.9), copy_of(late, 0.9), late, hub])
+    factors = fitted(rows, [4] * 5).factors
+    assert [factor.column for factor in factors][0] == 4
+    assert {factor.column: list(factor.given)[:2] for factor in factors}[2] == [3, 4]
+    for factor in factors:
+        column = rows[:, factor.column]
+        told = [mutual_info_score(column, rows[:, j]) for j in factor.given]
+        assert told == sorted(told, reverse=True)
 
 
 # ---- the models
