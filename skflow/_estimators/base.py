@@ -172,7 +172,9 @@ class BaseFlowDensity(Summarised, CallbackSupportMixin, FittedDensity):
         n_rows = data.rows.shape[1]
         n_effective *= n_rows / len(fitted)
         n_columns = U.shape[1] + parts.n_given
-        options = training_options(self, n_rows, n_columns, n_effective, self._n_folds)
+        options = training_options(
+            self, n_rows, n_columns, n_effective, self._n_folds, self.early_stopping
+        )
         structures = self._structures(data, options, parts, streams, continued, progress, log_det)
         kept = continued and np.array_equal(structures, self._masks_in_use())
         previous = self._density.flow if kept else None

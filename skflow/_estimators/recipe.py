@@ -88,7 +88,9 @@ def flow_config(params):
     }
 
 
-def training_options(params, n_rows, n_features, n_effective=None, n_folds=1):
+def training_options(
+    params, n_rows, n_features, n_effective=None, n_folds=1, early_stopping=True
+):
     """``TrainingOptions`` from the parameters of an estimator, for a table of training rows.
 
     Where rows have weights, "auto" goes by their effective number. ``n_folds`` is the number of
@@ -117,7 +119,7 @@ def training_options(params, n_rows, n_features, n_effective=None, n_folds=1):
             params.learning_rate_init, learning_rate_init(solver, single_layer)
         ),
         alpha=chosen(params.alpha, alpha(n_effective, n_features, solver, single_layer)),
-        n_iter_no_change=patience if params.early_stopping else None,
+        n_iter_no_change=patience if early_stopping else None,
         tol=params.tol,
         with_replacement=solver == "sgd",
         noise=params.noise,

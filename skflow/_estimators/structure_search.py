@@ -141,7 +141,7 @@ loss_curve_, validation_scores_, n_parameters_, n_features_in_, feature_names_in
         categorical_features: Any = "from_dtype",
         handle_unknown: str = "rare",
         spikes: bool = True,
-        noise: float | str = 0.0,
+        noise: float = 0.0,
         tail_weight: float | str = "auto",
         n_init: int = 1,
         n_estimators: int = 1,

@@ -81,15 +81,17 @@ default="derived"
     noise, context_noise : "auto" or float, default="auto"
         Standard deviations of normal noise that is added to the targets and to the features of
         the training rows, anew at every step, as parts of each column's own [2]_. "auto" trains
-        flows without and with (0.05, 0.05) side by side, and with (0, 0.02), which are those that
-        see the ``mean_estimator`` where there is one. Held-out rows say, by EM, which part each has
-        in the density; less than a tenth is none. A number holds for all.
+        flows of several kinds side by side: without noise, with (0.05, 0.05), and with (0, 0.02).
+        Where there is a ``mean_estimator``, those with (0, 0.02) see its prediction, those with
+        (0.05, 0.05) do not, and there are flows of both kinds without noise. Held-out rows say, by
+        EM, which part each kind has in the density; less than a tenth is none. A number holds for
+        all.
     n_estimators : int, default=5
         Number of flows (of each kind) whose densities are averaged. They differ in their start and
         their batches.
     mean_estimator : "auto", regressor or None, default="auto"
-        A regressor of scikit-learn whose prediction becomes a further feature of a half of the
-        flows: where trees, say, have a better mean than networks. "auto" is gradient boosting, 300
+        A regressor of scikit-learn whose prediction becomes a further feature of half of the
+        flows that are trained: where trees, say, have a better mean than networks. "auto" is gradient boosting, 300
         trees of depth 4. In ``fit`` every row gets a prediction of a regressor that has not seen it
         (five folds). A regressor is cloned, and sees features and targets in standardised units.
     calibration_fraction : "auto", float or None, default="auto"
@@ -187,8 +189,6 @@ default="derived"
             None,
         ],
     }
-
-    early_stopping = True  # no parameter: held-out rows also choose the noise and the weights
 
     def __init__(
         self,

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from .._support.saving import saved_as
-from .._support.typing import ArrayLike, RandomState
+from .._support.typing import ArrayLike, RandomSource
 
 
 @saved_as("choice")
@@ -80,7 +80,7 @@ class Layout(BaseEstimator):
         n_features: int,
         *,
         n_conditioning: int | float | None = None,
-        random_state: RandomState = None,
+        random_state: RandomSource = None,
         X: ArrayLike | None = None,
     ) -> np.ndarray:
         """Make the masks.

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .._support.typing import ArrayLike, MaskLayout, RandomState
+from .._support.typing import ArrayLike, MaskLayout, RandomSource
 from .derived import derive
 from .layout import Layout
 from .structures import (
@@ -43,7 +43,7 @@ class Parity(Layout):
         n_features: int,
         *,
         n_conditioning: int | float | None = None,
-        random_state: RandomState = None,
+        random_state: RandomSource = None,
         X: ArrayLike | None = None,
     ) -> np.ndarray:
         return parity(n_layers, n_features)
@@ -74,7 +74,7 @@ class Random(Layout):
         n_features: int,
         *,
         n_conditioning: int | float | None = None,
-        random_state: RandomState = None,
+        random_state: RandomSource = None,
         X: ArrayLike | None = None,
     ) -> np.ndarray:
         if self.n_conditioning is not None:
@@ -107,7 +107,7 @@ class Fixed(Layout):
         n_features: int,
         *,
         n_conditioning: int | float | None = None,
-        random_state: RandomState = None,
+        random_state: RandomSource = None,
         X: ArrayLike | None = None,
     ) -> np.ndarray:
         return check_masks(self.masks, n_layers, n_features)
@@ -141,7 +141,7 @@ class Custom(Layout):
         n_features: int,
         *,
         n_conditioning: int | float | None = None,
-        random_state: RandomState = None,
+        random_state: RandomSource = None,
         X: ArrayLike | None = None,
     ) -> np.ndarray:
         masks = self.function(n_layers, n_features, check_rng(random_state))
@@ -209,7 +209,7 @@ class Derived(Layout):
         n_features: int,
         *,
         n_conditioning: int | float | None = None,
-        random_state: RandomState = None,
+        random_state: RandomSource = None,
         X: ArrayLike | None = None,
     ) -> np.ndarray:
         check_integer(n_layers, "n_layers")
@@ -265,7 +265,7 @@ class Repeat(Layout):
         n_features: int,
         *,
         n_conditioning: int | float | None = None,
-        random_state: RandomState = None,
+        random_state: RandomSource = None,
         X: ArrayLike | None = None,
     ) -> np.ndarray:
         check_integer(self.block, "block")

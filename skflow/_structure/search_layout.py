@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from .._flows.mask_arrays import equal_sizes
-from .._support.typing import ArrayLike, MaskLayout, RandomState
+from .._support.typing import ArrayLike, MaskLayout, RandomSource
 from .journal import SearchJournal, fingerprint
 from .layout import Choice, Layout, make_for, n_masks_for
 from .layouts import SHORTHANDS, Derived, Fixed, Random, resolve_maker
@@ -161,7 +161,7 @@ class EvolutionarySearch(Layout):
         parameter_price: float = 0.0,
         test_fraction: float | None = None,
         n_finalists: int | str = "auto",
-        n_iter_no_change: int | str | None = None,
+        n_iter_no_change: int | None = None,
         max_time: float | None = None,
         checkpoint: str | PathLike | None = None,
         n_jobs: int | None = None,
@@ -243,7 +243,7 @@ class EvolutionarySearch(Layout):
         n_features: int,
         *,
         n_conditioning: int | float | None = None,
-        random_state: RandomState = None,
+        random_state: RandomSource = None,
         X: ArrayLike | None = None,
     ) -> np.ndarray:
         self.validate()

@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from .._flows.mask_arrays import IDLE
-from .._support.typing import ArrayLike, RandomState
+from .._support.typing import ArrayLike, RandomSource
 
 
 def parity(n_layers: int, n_features: int) -> np.ndarray:
@@ -43,7 +43,7 @@ def random(
     n_layers: int,
     n_features: int,
     n_conditioning: int | float | None = None,
-    random_state: RandomState = None,
+    random_state: RandomSource = None,
 ) -> np.ndarray:
     """Draw each layer's conditioning features uniformly, the same number in every layer.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .._flows.mask_arrays import IDLE, tidy
-from .._support.typing import ArrayLike, RandomState
+from .._support.typing import ArrayLike, RandomSource
 from .derived_order import derive_order, derive_parents
 from .layout import Layout
 from .structures import check_integer, check_rng, check_rows
@@ -68,7 +68,7 @@ class Triangular(Layout):
         n_features: int,
         *,
         n_conditioning: int | float | None = None,
-        random_state: RandomState = None,
+        random_state: RandomSource = None,
         X: ArrayLike | None = None,
     ) -> np.ndarray:
         check_integer(n_layers, "n_layers")

@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-#: What scikit-learn takes for a random state; masks also take numpy's Generator.
-RandomState = int | np.random.RandomState | np.random.Generator | None
+#: What scikit-learn takes for a random state.
+RandomState = int | np.random.RandomState | None
+#: What makers of masks take for it.
+RandomSource = RandomState | np.random.Generator
 #: A name, an array, a function or an object that makes masks: see ``masks.resolve``.
 MaskLayout = str | ArrayLike | Callable[..., Any] | Any
 
-__all__ = ["ArrayLike", "MaskLayout", "RandomState"]
+__all__ = ["ArrayLike", "MaskLayout", "RandomSource", "RandomState"]
