@@ -25,9 +25,12 @@ if TYPE_CHECKING:
 class TrainingCurveDisplay:
     """Mean log-density of the training and the validation rows, epoch by epoch.
 
-    Both are of the flow without its components, in the units of the data, as ``score`` is:
-    higher is better. Epochs that lie far below the others are marked at the lower edge, so that
-    the rest stays legible. It is recommended to make a display by ``from_estimator``.
+    Both are of the flow alone, without its components and without the probabilities of categories
+    and spikes, in nats a row in the units of the data; higher is better. So they are near ``score``
+    only where the flow has most of the weight. A training value is the mean over the batches of an
+    epoch, in which the flow still changes; a validation value is of the flow at the end of the
+    epoch. Epochs that lie far below the others are marked at the lower edge, so that the rest stays
+    legible. It is recommended to make a display by ``from_estimator``.
 
     Parameters
     ----------
@@ -42,7 +45,8 @@ class TrainingCurveDisplay:
     ----------
     best_epoch_ : int
         The epoch, counted from 1, of the highest validation score or, without one, of the lowest
-        loss. A single flow is kept as it was then.
+        loss. A flow is kept as it was after its own best epoch; that is this one if there is a
+        single flow, and the curves of several are means.
     ax_ : matplotlib Axes
         The curves.
     figure_ : matplotlib Figure
@@ -162,8 +166,8 @@ class TrainingCurveDisplay:
 class SearchHistoryDisplay:
     """Cost of each iteration of a structure search, what was accepted, and the best so far.
 
-    Costs are negative mean log-densities of candidates after a short training, in nats a row of
-    the standardised data; lower is better. Costs far above the others, infinite ones included, are
+    Costs are negative mean log-densities of candidates after a short training, in nats a row in the
+    units of the data, and what their parameters cost if they have a price; lower is better. Costs far above the others, infinite ones included, are
     marked at the upper edge, so that the rest stays legible. It is recommended to make a display by
     ``from_estimator`` or ``from_history``.
 
