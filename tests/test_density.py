@@ -1,5 +1,7 @@
 """A fitted density: averages of members, samples of the mixture, blocks."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -39,8 +41,8 @@ def test_members_are_averaged_as_densities_and_mixed_with_components(ensemble, X
 def test_members_differ_in_masks_and_parameters(ensemble):
     assert ensemble.masks_.shape == (3, 3, 2)
     theta = ensemble._density.flow.theta.numpy()
-    assert (np.abs(theta[0] - theta[1]) > 1e-3).any()
-    assert (np.abs(theta[1] - theta[2]) > 1e-3).any()
+    for one, other in combinations(theta, 2):
+        assert (np.abs(one - other) > 1e-3).mean() > 0.9
 
 
 def test_an_ensemble_is_at_least_as_good_as_its_average_member(ensemble, X):

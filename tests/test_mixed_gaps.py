@@ -43,7 +43,7 @@ def test_the_density_of_rows_with_gaps_is_that_of_the_table(imputer):
     assert (drawn.income == 0).mean() == pytest.approx(0.4, abs=0.07)
     assert (drawn.kind == "a").mean() == pytest.approx(0.5, abs=0.07)
     means = drawn.groupby("kind").length.mean()
-    np.testing.assert_allclose(means, [0, 2, 4], atol=1.2)  # of a short training
+    assert (np.abs(means - [0, 2, 4]) < [0.3, 0.3, 0.9]).all()  # few rows of "c"
     dropped = clone(SMALL).fit(GAPPY.dropna())
     new = mixed_table(300, seed=1)
     assert model.score(new) > dropped.score(new)
@@ -78,7 +78,8 @@ def test_draws_are_tables_and_strategies_are_of_them(imputer, filled):
     lengths = np.mean([table.length for table in drawn], axis=0)
     np.testing.assert_allclose(filled.length, lengths)
     one = deepcopy(imputer).set_params(strategy="draw").transform(GAPPY)
-    assert (one.income == 0).mean() == pytest.approx(0.4, abs=0.1)
+    unknown = GAPPY.income.isna()
+    assert (one.income[unknown] == 0).mean() == pytest.approx(0.37, abs=0.12)  # 74 cells
 
 
 @pytest.fixture
@@ -140,8 +141,8 @@ def test_a_detector_takes_gaps_beside_categories():
         detector.fit(frame)
     usual = FRAME[FRAME.kind == "a"].sort_values("length")[:15]
     strange = usual.assign(kind="c", income=np.nan, member=None)
-    assert (detector.pvalue(usual.assign(income=np.nan)) < 0.05).mean() < 0.5
-    assert (detector.pvalue(strange) < 0.1).mean() > 0.8
+    assert (detector.pvalue(usual.assign(income=np.nan)) < 0.05).mean() < 0.2
+    assert (detector.pvalue(strange) < 0.1).all()
     report = detector.report(strange, n=5)
     assert report.column_1.isin(["kind", "length"]).all()
     assert (detector.explain(strange[:3])[:, 2:] == 0).all()

@@ -180,7 +180,7 @@ def test_a_model_that_diverges_returns_to_its_best_state(table):
     torch.testing.assert_close(trainer.flow.theta[0], best[0], rtol=0, atol=0)
     assert trainer.rate_scale.flatten().tolist() == pytest.approx([0.3, 1.0])
     assert (trainer.optimizer.mean[0] == 0).all()
-    assert (trainer.optimizer.mean[1] != 0).any()
+    assert (trainer.optimizer.mean[1] != 0).float().mean() > 0.9
 
 
 def test_the_state_kept_is_the_best_on_the_validation_rows(table):
@@ -191,7 +191,7 @@ def test_the_state_kept_is_the_best_on_the_validation_rows(table):
     curve = np.array(result.validation_curve)
     assert result.score == pytest.approx(curve.min(axis=0))
     assert validation_loss(flow, data) == pytest.approx(result.score, rel=1e-6)
-    assert (curve[-1] > curve.min(axis=0)).any()  # the last state would have been another one
+    assert (curve[-1] > curve.min(axis=0)).all()  # the last state would have been another one
 
 
 def test_patience_is_per_model(table):
