@@ -201,7 +201,7 @@ def test_the_search_takes_bounds_and_curves_are_in_the_units_of_the_data():
     model = StructureSearchFlow(
         bounds=[(0, None), (0, 1)], n_search_iter=2, n_candidate_steps=3, tail_weight=0, **QUICK
     ).fit(X)
-    assert max(model.validation_scores_) == pytest.approx(model.score(X), abs=0.1)
+    assert max(model.validation_scores_) == pytest.approx(model.score(X), abs=0.25)
 
 
 def test_transform_and_back():

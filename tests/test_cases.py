@@ -103,7 +103,7 @@ def test_of_too_many_cases_some_are_drawn(fitted, monkeypatch):
     X[0, 3] = 1.0
     drawn = cases.find_cases(fitted._density, X, 2)
     whole = log_prob_known(fitted._density, X)
-    assert logsumexp(drawn.log_weight) == pytest.approx(whole[0], abs=0.2)
+    assert logsumexp(drawn.log_weight) == pytest.approx(whole[0], abs=0.35)
 
 
 def test_draws_of_categories_are_those_of_their_posterior(fitted):

@@ -88,7 +88,7 @@ def test_weighted_rows_act_as_repetitions(table, name):
     counts = np.random.RandomState(0).randint(1, 4, len(table))
     weighted = fitted(name, table, counts.astype(float)).log_prob(table)
     repeated = fitted(name, table.repeat(counts, axis=0)).log_prob(table)
-    assert weighted.mean() == pytest.approx(repeated.mean(), abs=0.05)
+    assert weighted.mean() == pytest.approx(repeated.mean(), abs=0.15)
 
 
 @pytest.mark.parametrize("name", COMPONENTS)

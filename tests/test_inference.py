@@ -62,11 +62,11 @@ def test_score_is_the_mean_and_bits_per_dim_the_formula_of_the_paper(estimator, 
 
 
 def test_curves_are_in_the_units_of_the_data(X):
+    X = 1000 * X  # a curve in standardised units would be 20 nats away
     model = flow(early_stopping=True).fit(X)
     assert len(model.loss_curve_) == len(model.validation_scores_) == model.n_iter_ == 5
-    # an eventual likelihood on new rows, without a shift by the columns' units (log 1 here)
-    assert max(model.validation_scores_) == pytest.approx(model.score(X), abs=0.1)
-    assert -model.loss_curve_[-1] == pytest.approx(model.score(X), abs=0.1)
+    assert max(model.validation_scores_) == pytest.approx(model.score(X), abs=0.3)
+    assert -model.loss_curve_[-1] == pytest.approx(model.score(X), abs=0.3)
 
 
 # ---- densities

@@ -110,7 +110,7 @@ def test_moves_keep_sizes_and_leave_their_input_alone(move, n_features):
         np.testing.assert_array_equal(offspring.sum(axis=1), masks.sum(axis=1))
         np.testing.assert_array_equal(masks, before)
         changed += (offspring != masks).any()
-    assert changed > 40
+    assert changed > 25
 
 
 def test_swap_exchanges_one_pair_in_each_selected_layer():
