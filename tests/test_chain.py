@@ -231,7 +231,7 @@ def test_what_is_given_comes_in_the_order_of_what_it_tells():
     late = copy_of(hub, 0.5)
     rows = np.column_stack([copy_of(hub, 0.9), copy_of(hub, 0.9), copy_of(late, 0.9), late, hub])
     factors = fitted(rows, [4] * 5).factors
-    assert [factor.column for factor in factors][0] == 4
+    assert factors[0].column == 4
     assert {factor.column: list(factor.given)[:2] for factor in factors}[2] == [3, 4]
     for factor in factors:
         column = rows[:, factor.column]
