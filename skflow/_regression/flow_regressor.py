@@ -93,7 +93,8 @@ default="derived"
         A regressor of scikit-learn whose prediction becomes a further feature of half of the
         flows that are trained: where trees, say, have a better mean than networks. "auto" is
         gradient boosting, 300 trees of depth 4. In ``fit`` every row gets a prediction of a
-        regressor that has not seen it (five folds). A regressor is cloned, and sees features and targets in standardised units.
+        regressor that has not seen it (five folds). A regressor is cloned, and sees features and
+        targets in standardised units.
     calibration_fraction : "auto", float or None, default="auto"
         Part of the rows set aside to calibrate ``predict_interval``; nothing else sees them. "auto"
         is a tenth, but at least 9 rows, which a coverage of 0.9 needs, and at most a third. None
