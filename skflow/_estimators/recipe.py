@@ -88,9 +88,7 @@ def flow_config(params):
     }
 
 
-def training_options(
-    params, n_rows, n_features, n_effective=None, n_folds=1, early_stopping=True
-):
+def training_options(params, n_rows, n_features, n_effective=None, n_folds=1, early_stopping=True):
     """``TrainingOptions`` from the parameters of an estimator, for a table of training rows.
 
     Where rows have weights, "auto" goes by their effective number. ``n_folds`` is the number of
