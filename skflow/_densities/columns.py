@@ -4,7 +4,7 @@
 its log-determinant, and back. A bounded column first goes through a map onto the line.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -32,6 +32,9 @@ class Columns:
         a column), the value and 1 of a constant column, 0 and 1 without standardisation.
     step, origin : ndarray of shape (d,)
         Grid to which samples are rounded; step 0 for columns without one.
+    values : tuple of d ndarrays
+        The values of a column on a grid, ascending; empty for the others. Multiples of a step are
+        these up to rounding, and samples are these to the last bit.
     constant : ndarray of bool, shape (d,)
     dequantized : bool
         Whether grids were looked for.
@@ -43,6 +46,7 @@ class Columns:
     scale: np.ndarray
     step: np.ndarray
     origin: np.ndarray
+    values: tuple
     constant: np.ndarray
     dequantized: bool
     bounds: Bounds
@@ -50,18 +54,20 @@ class Columns:
 
     def take(self, columns):
         """Some of the columns, which a mask ``(d,)`` or indices select."""
-        arrays = (self.location, self.scale, self.step, self.origin, self.constant)
-        names = None if self.names is None else self.names[columns]
-        taken = [array[columns] for array in arrays]
-        return Columns(*taken, self.dequantized, self.bounds.take(columns), names)
+        names = ("location", "scale", "step", "origin", "constant")
+        taken = {name: getattr(self, name)[columns] for name in names}
+        taken["values"] = tuple(self.values[j] for j in np.arange(len(self.step))[columns])
+        taken["names"] = None if self.names is None else self.names[columns]
+        return replace(self, **taken, bounds=self.bounds.take(columns))
 
-    def forward(self, X):
+    def forward(self, X, place=0.5):
         """Standardised rows ``(n, d)`` and log-determinants ``(n,)``.
 
         A row beyond a bound is taken to lie on it, with a log-determinant of minus infinity. What
-        is NaN stays so, and the log-determinant is that of the other columns.
+        is NaN stays so, and the log-determinant is that of the other columns. ``place`` is as in
+        ``Bounds.forward``.
         """
-        V, log_det = self.bounds.forward(np.clip(X, self.bounds.lower, self.bounds.upper))
+        V, log_det = self.bounds.forward(np.clip(X, self.bounds.lower, self.bounds.upper), place)
         log_det[self.bounds.outside(X).any(axis=1)] = -np.inf
         return self._standardised(V), log_det - self._log_scale(X)
 
@@ -78,34 +84,54 @@ class Columns:
 
     def inverse(self, U):
         """Rows ``(n, d)`` in the data's units, always finite, within bounds and not yet rounded."""
+        return np.clip(self.places(U), self.bounds.lower, self.bounds.upper)
+
+    def places(self, U):
+        """As ``inverse``, but values on a grid may be anywhere in their cell, beyond a bound, too.
+
+        So their mean is that of the values on the grid.
+        """
         with np.errstate(over="ignore"):
             V = np.nan_to_num(np.nan_to_num(U) * self.scale + self.location)
         return self.bounds.inverse(V)
 
+    def draws(self, U):
+        """Rows ``(n, d)`` in the data's units: where a place stands for a value, that value."""
+        return self.to_grid(self.inverse(U))
+
+    def ends_of_cells(self, X):
+        """Standardised places ``(n, d)``: what is drawn up to there is at most ``X``."""
+        step = self.step
+        ends = np.where(step > 0, self.to_grid(X - step / 2 + 1e-9 * step) + step / 2, X)
+        return self.forward(self.bounds.nearest_atoms(ends), place=1.0)[0]
+
     def to_grid(self, X):
-        """Rows with values on a grid where their column has one."""
+        """Rows with values on a grid where their column has one, and with its value if constant."""
         step = np.where(self.step > 0, self.step, 1.0)
         with np.errstate(over="ignore"):  # so far away values are multiples of a step as they are
             rounded = self.origin + step * np.round((X - self.origin) / step)
         rounded += step * (rounded < self.bounds.lower - step / 2)
         rounded -= step * (rounded > self.bounds.upper + step / 2)
-        return np.where((self.step > 0) & np.isfinite(rounded), rounded, X)
+        for j in np.flatnonzero(self.step):
+            rounded[:, j] = nearby(self.values[j], rounded[:, j], self.step[j] / 100)
+        on_grid = np.where((self.step > 0) & np.isfinite(rounded), rounded, X)
+        return np.where(self.constant, self.origin, on_grid)
 
     def training_rows(self, X, streams):
-        """What a flow is trained on: standardised rows and log-determinants, as ``forward``.
+        """What a flow is trained on: standardised rows and log-determinants, as ``spread``.
 
-        A value on a grid or on a bound stands for its cell and is spread over it; constant columns
-        get standard normal noise.
+        Constant columns get standard normal noise.
         """
-        V, log_det = self.bounds.forward(self.spread(X, streams("grid")))
-        U, constant = self._standardised(V), self.constant | constant_columns(X)
+        U, log_det = self.spread(X, streams("grid"))
+        constant = self.constant | constant_columns(X)
         U[:, constant] += streams("constant columns").standard_normal((len(U), constant.sum()))
-        return U, log_det - self._log_scale(X)
+        return U, log_det
 
     def spread(self, X, rng):
-        """The rows with values on a grid or a bound somewhere in their cells."""
-        width = np.where(self.step > 0, self.step, self.bounds.cell_widths(X))
-        return X + rng.uniform(-0.5, 0.5, X.shape) * width
+        """As ``forward``, with a value on a grid or on a bound somewhere in its cell."""
+        place = rng.uniform(-0.5, 0.5, X.shape)
+        V, log_det = self.bounds.forward(X + place * self.step, 0.5 + place)
+        return self._standardised(V), log_det - self._log_scale(X)
 
     def warn(self, X, U):
         """Warn of columns that have no density, or one that means little.
@@ -139,29 +165,34 @@ class Columns:
         if many.any():
             warn(
                 f"{named(many, self.names)} exactly on a bound in up to {share[many].max():.0%} of "
-                "the rows. Such values are spread over a narrow cell around the bound, and samples "
-                "beyond it are put on it, so that their number is right; but the density on the "
-                "bound depends on the width of that cell."
+                "the rows. Such a value stands for a narrow cell that ends half way to the next "
+                "value, and samples in there are put on the bound, so that their number is right; "
+                "but the density on the bound depends on the width of that cell."
             )
 
 
-def fit_columns(X, weight=None, *, standardize=True, dequantize=False, bounds=None, names=None):
+def fit_columns(
+    X, weight=None, *, standardize=True, dequantize=False, bounds=None, names=None, spikes=None
+):
     """The ``Columns`` of rows ``(n, d)`` with weights ``(n,)`` or None.
 
     ``bounds`` are as ``check_bounds`` returns them; None leaves all columns open. Rows beyond them
-    are an error.
+    are an error. ``spikes`` ``(d,)`` are values that no row has, as they are counted apart; NaN for
+    columns without one.
     """
     infinite = np.full(X.shape[1], np.inf)
     step = grid_steps(X) if dequantize else np.zeros(X.shape[1])
     fitted = Bounds(*((-infinite, infinite) if bounds is None else bounds))
     fitted.check(X, names)
-    fitted.fit(X, step)
+    fitted.fit(X, step, holes_of(X, step, spikes))
     constant = constant_columns(X)
     location, scale = np.zeros(X.shape[1]), np.ones(X.shape[1])
     if standardize:
         V, _ = fitted.forward(X)
         location, scale = location_and_scale(V, weight, constant)
-    return Columns(location, scale, step, X.min(axis=0), constant, dequantize, fitted, names)
+    values = tuple(np.unique(x) if size > 0 else x[:0] for x, size in zip(X.T, step))
+    origin = X.min(axis=0)
+    return Columns(location, scale, step, origin, values, constant, dequantize, fitted, names)
 
 
 def location_and_scale(V, weight, constant):
@@ -206,6 +237,23 @@ def grid_steps(X):
             if apart < 1e-3:
                 steps[j] = step
     return steps
+
+
+def holes_of(X, step, spikes):
+    """The spikes ``(d,)`` that lie on the grid of their column, NaN for the others.
+
+    There the grid has a hole: its cells beside the spike adjoin each other.
+    """
+    if spikes is None:
+        return np.full(X.shape[1], np.nan)
+    multiples = (spikes - X.min(axis=0)) / np.where(step > 0, step, np.nan)
+    return np.where(np.abs(multiples - np.round(multiples)) < 1e-3, spikes, np.nan)
+
+
+def nearby(values, numbers, reach):
+    """The numbers ``(n,)``, and in place of those within ``reach`` of one of the values, that."""
+    place = np.searchsorted(values, numbers - reach).clip(max=len(values) - 1)
+    return np.where(np.abs(values[place] - numbers) <= reach, values[place], numbers)
 
 
 def copied_columns(table):

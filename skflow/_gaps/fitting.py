@@ -111,7 +111,7 @@ def fill_with_groups(X, kinds, weight, rng, column_options):
         streams = RandomStreams(rng.randint(2**31 - 1))
         columns = fit_real_columns(filled, kinds, weight, **column_options)
         parts = GivenDiscrete(filled, kinds, weight, streams)
-        U = parts.complete(columns.forward(columns.spread(parts.real, rng))[0])
+        U = parts.complete(columns.spread(parts.real, rng)[0])
         check_single_precision(U)
         components = parts.fit(U, weight, rng, 0.0, [_mixture_for(*U.shape)], *parts.given)
         density = parts.density(columns, None, components, np.array([0.0, 1.0]), "cpu")
@@ -128,7 +128,7 @@ def fill_with_mixtures(X, weight, rng, column_options):
     """The rows with their gaps drawn from each column alone, and from mixtures in turn."""
     missing, filled = np.isnan(X), fill_by_columns(X, weight, rng)
     columns = fit_columns(filled, weight, **column_options)
-    U = columns.forward(columns.spread(filled, rng))[0]
+    U = columns.spread(filled, rng)[0]
     check_single_precision(U)
     name = _mixture_for(*X.shape)
     incomplete = [(p, rows) for p, rows in patterns(~missing) if not p.all()]
@@ -137,5 +137,5 @@ def fill_with_mixtures(X, weight, rng, column_options):
         for known, rows in incomplete:
             answers = mixture.conditionals(known).given(U[np.ix_(rows, known)])
             U[np.ix_(rows, ~known)] = answers.sample(rng)
-    drawn = columns.to_grid(columns.inverse(U))
+    drawn = columns.draws(U)
     return np.where(missing & ~_constant(X), drawn, filled)

@@ -59,7 +59,7 @@ def sample_given(density, X, n_samples, rng, effort=CAREFUL):
     for rows in _blocks(density, X, missing.any(axis=1) & ~empty, n_samples, effort):
         cases = find_cases(density, X[rows], effort.n_cases, unseen=False)
         U, case, ess[rows], flow_share[rows] = _draw(density, cases, n_samples, rng, effort)
-        found = density.columns.to_grid(density.columns.inverse(U.reshape(-1, U.shape[2])))
+        found = density.columns.draws(U.reshape(-1, U.shape[2]))
         if kinds is not None:
             found = kinds.join(cases.given[0].discrete[case.ravel()], found)
         found = found.reshape(-1, n_samples, X.shape[1]).transpose(0, 2, 1)

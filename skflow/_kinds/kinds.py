@@ -46,6 +46,13 @@ class Kinds:
     def n_columns(self):
         return len(self.category_columns) + len(self.real_columns)
 
+    @property
+    def spikes(self):
+        """The values of the spikes ``(d,)``, NaN for columns without one."""
+        spikes = np.full(self.n_columns, np.nan)
+        spikes[self.spike_columns] = self.spike_values
+        return spikes
+
     def split(self, X):
         """Discrete part ``(n, q)``, integers, and real part ``(n, r)``, NaN where it is absent.
 

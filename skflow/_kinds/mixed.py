@@ -124,7 +124,7 @@ class MixedDensity:
         """Draw rows ``(n_samples, d)`` in the data's units, with codes for categories."""
         discrete = self.chain.sample(n_samples, rng)
         U = self.sample_real(given_of(self.kinds, discrete), rng)
-        return self.kinds.join(discrete, self.columns.to_grid(self.columns.inverse(U)))
+        return self.kinds.join(discrete, self.columns.draws(U))
 
     def sample_real(self, given, rng):
         """A draw ``(n, r)`` in standardised units for each of the rows."""

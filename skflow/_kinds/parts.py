@@ -32,7 +32,8 @@ def fit_real_columns(X, kinds, weight, *, bounds, names, **options):
     real = filled(kinds.split(X)[1])
     bounds = tuple(ends[kinds.real_columns] for ends in bounds)
     names = None if names is None else names[kinds.real_columns]
-    return fit_columns(real, weight, bounds=bounds, names=names, **options)
+    spikes = kinds.spikes[kinds.real_columns]
+    return fit_columns(real, weight, bounds=bounds, names=names, spikes=spikes, **options)
 
 
 def filled(real):

@@ -76,21 +76,16 @@ class ConditionalDensity:
     # ---- one target
 
     def cdf(self, C, Y):
-        """Distribution function ``(n,)`` at ``Y`` ``(n, 1)``: P(target <= y); grids in steps."""
-        step, bounds = self.columns.step, self.columns.bounds
-        edge = np.where(step > 0, self.columns.to_grid(Y - step / 2 + 1e-9 * step) + step / 2, Y)
-        cdf = np.where((bounds.upper <= Y)[:, 0], 1.0, self.spread_cdf(C, edge))
-        return np.where((bounds.lower > Y)[:, 0], 0.0, cdf)
-
-    def spread_cdf(self, C, Y):
-        """The same, where values on a grid are places within their cells."""
-        U, _ = self.columns.forward(Y)
-        return self._of_one_target(C, lambda block, one: one.cdf(U[block])[:, 0])
+        """Distribution function ``(n,)`` at ``Y`` ``(n, 1)``: P(target <= y), that of draws."""
+        bounds = self.columns.bounds
+        cdf = self.marginal_cdf(C, self.columns.ends_of_cells(Y))
+        cdf = np.where(bounds.upper <= Y, 1.0, cdf)
+        return np.where(bounds.lower > Y, 0.0, cdf)[:, 0]
 
     def quantiles(self, C, levels):
         """Values ``(n, m)`` of one target at levels ``(n, m)``."""
         U = self._of_one_target(C, lambda block, one: one.quantiles(levels[block]), levels.shape[1])
-        return self.columns.to_grid(self.columns.inverse(U.reshape(-1, 1))).reshape(U.shape)
+        return self._values(U, self.columns.draws)
 
     def _of_one_target(self, C, function, n_values=1):
         """What ``function(block, one_target)`` says of all rows, with ``n_values`` of each."""
@@ -111,7 +106,10 @@ class ConditionalDensity:
     # ---- any number of targets
 
     def nodes(self, C):
-        """Values ``(n, m, d)`` of the targets that stand for their distribution, and weights."""
+        """Places ``(n, m, d)`` of the targets that stand for their distribution, and weights.
+
+        In standardised units.
+        """
         Z, radius, weight = latent_nodes(self.n_targets, self.guard.dof)
         n_rows, n_nodes = len(C), len(Z)
         if self.n_targets == 1:
@@ -121,8 +119,7 @@ class ConditionalDensity:
         U = U.reshape(self.flow.n_models, n_rows, n_nodes, -1).swapaxes(0, 1)
         guard = self.guard.location(C)[:, None] + self.guard.from_normal(Z, radius)
         U = np.concatenate([U.reshape(n_rows, -1, self.n_targets), guard], axis=1)
-        Y = self.columns.inverse(U.reshape(-1, self.n_targets)).reshape(U.shape)
-        return Y, np.outer(self.weights, weight).ravel()
+        return U, np.outer(self.weights, weight).ravel()
 
     def over_nodes(self, function, *rows):
         """What a function of nodes, weights and rows says of all rows, block by block.
@@ -139,20 +136,27 @@ class ConditionalDensity:
 
     def moments(self, C):
         """Means and standard deviations ``(n, 2, d)`` of the targets."""
-        return self.over_nodes(_moments, C)
+        return self.over_nodes(lambda U, w: _moments(self._values(U, self.columns.places), w), C)
 
-    def marginal_cdf(self, C, Y):
-        """Distribution function ``(n, d)`` of each target alone, at ``Y`` ``(n, d)``."""
+    def _values(self, U, back):
+        """What a way back makes of places ``(..., d)``."""
+        return back(U.reshape(-1, self.n_targets)).reshape(U.shape)
+
+    def marginal_cdf(self, C, U):
+        """Distribution function ``(n, d)`` of each target alone, at places ``U`` ``(n, d)``.
+
+        They are in standardised units: in a cell that stands for a value there are many.
+        """
         if self.n_targets == 1:
-            return self.spread_cdf(C, Y)[:, None]
-        return self.over_nodes(_marginal_cdf, C, Y)
+            return self._of_one_target(C, lambda block, one: one.cdf(U[block]))
+        return self.over_nodes(_marginal_cdf, C, U)
 
     def marginal_quantiles(self, C, levels):
         """Values ``(n, d, m)`` of each target alone at levels ``(d, m)``."""
         if self.n_targets == 1:
             return self.quantiles(C, np.repeat(levels, len(C), axis=0))[:, None]
-        values = self.over_nodes(lambda Y, w: _marginal_quantiles(Y, w, levels), C)
-        return self.columns.to_grid(values.swapaxes(1, 2)).swapaxes(1, 2)
+        U = self.over_nodes(lambda U, w: _marginal_quantiles(U, w, levels), C)
+        return self._values(U.swapaxes(1, 2), self.columns.draws).swapaxes(1, 2)
 
     def sample(self, C, n_samples, rng):
         """Draws ``(n, d, n_samples)``."""
@@ -166,7 +170,7 @@ class ConditionalDensity:
             rows = np.flatnonzero(part == k)
             if len(rows):
                 U[rows] = self._call("inverse", Z[rows], C[rows], self.flow.take(k))[0]
-        Y = self.columns.to_grid(self.columns.inverse(U))
+        Y = self.columns.draws(U)
         return Y.reshape(n_rows, n_samples, -1).swapaxes(1, 2)
 
 
@@ -198,8 +202,8 @@ def _moments(Y, weight):
     return np.stack([mean, most * np.sqrt(variance)], axis=1)
 
 
-def _marginal_cdf(nodes, weight, Y):
-    return np.einsum("nmd,m->nd", nodes <= Y[:, None], weight)
+def _marginal_cdf(nodes, weight, U):
+    return np.einsum("nmd,m->nd", nodes <= U[:, None], weight)
 
 
 def _marginal_quantiles(nodes, weight, levels):

@@ -313,7 +313,7 @@ default="derived"
         self._density = fit_mixture(trained, columns, weight, self.device)
         self._calibration = None
         if len(aside):
-            cdf = self._density.marginal_cdf(C[aside], columns.inverse(U[aside]))
+            cdf = self._density.marginal_cdf(C[aside], U[aside])
             self._calibration = Calibration.of(np.abs(cdf - 0.5), at(weight, aside))
         self.guard_weight_ = float(self._density.weights[-1])
         self.n_iter_ = trained.n_epochs

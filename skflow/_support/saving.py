@@ -16,7 +16,7 @@ from sklearn.base import BaseEstimator
 from .callbacks import SESSION
 
 #: Raised whenever older versions could not read, or would misread, what is saved.
-FORMAT = 1
+FORMAT = 2
 #: Labels in files, which stay, and the classes of this version that they stand for.
 CLASSES: dict[str, type] = {}
 _LABELS: dict[type, str] = {}

@@ -1,0 +1,204 @@
+"""The way in and the way back are inverses: a value that repeats comes back, and as often."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from skflow import CouplingFlowDensity, FlowRegressor
+from skflow._densities.columns import fit_columns
+from skflow._kinds.kinds import fit_kinds
+from skflow._kinds.parts import filled, fit_real_columns
+from skflow._support.streams import RandomStreams
+
+INF = np.inf
+N = 1200
+
+
+def zeros(rng, part, scale=1.0):
+    values = scale * rng.lognormal(size=N)
+    values[rng.uniform(size=N) < part] = 0.0
+    return values
+
+
+def near_two_ends(rng):
+    return np.clip(rng.normal(0.5, 0.5, N), 0, 1)
+
+
+def counts_with_many_zeros(rng):
+    return np.where(rng.uniform(size=N) < 0.3, 0.0, 1.0 + rng.poisson(60, N))
+
+
+#: Columns with their bounds and whether they are dequantised and have spikes.
+COLUMNS = {
+    "real": (lambda rng: rng.normal(size=N), (-INF, INF), {}),
+    "bounded": (lambda rng: rng.gamma(2, 1, N), (0, INF), {}),
+    "few zeros": (lambda rng: zeros(rng, 0.04), (0, INF), {}),
+    "many zeros": (lambda rng: zeros(rng, 0.6), (0, INF), {"spikes": False}),
+    "tiny units": (lambda rng: zeros(rng, 0.2, 1e-200), (0, INF), {"spikes": False}),
+    "an upper bound": (lambda rng: 5 - zeros(rng, 0.2), (-INF, 5), {"spikes": False}),
+    "two ends": (near_two_ends, (0, 1), {"spikes": False}),
+    "ends alone": (lambda rng: 1.0 * (rng.uniform(size=N) < 0.3), (0, 1), {"spikes": False}),
+    "one value between": (lambda rng: rng.choice([0, 0.1, 1], N), (0, 1), {"spikes": False}),
+    "constant on a bound": (lambda rng: np.zeros(N), (0, INF), {}),
+    "constant": (lambda rng: np.full(N, 7.0), (-INF, INF), {}),
+    "counts": (lambda rng: 1.0 * rng.poisson(2, N), (0, INF), {"dequantize": True}),
+    "grades": (lambda rng: 1.0 * rng.binomial(4, 0.5, N), (0, 4), {"dequantize": True}),
+    "bounds off a grid": (lambda rng: 1.0 * rng.poisson(2, N), (-0.3, 12.7), {"dequantize": True}),
+    "tenths": (lambda rng: rng.choice(np.arange(1, 31), N) / 10, (0, INF), {"dequantize": True}),
+    "tiny steps": (lambda rng: 3 + 1e-9 * rng.poisson(2, N), (-INF, INF), {"dequantize": True}),
+    "a spike at a bound": (lambda rng: zeros(rng, 0.3), (0, INF), {}),
+    "spike and grid": (counts_with_many_zeros, (0, INF), {"dequantize": True}),
+    "spike within a grid": (
+        lambda rng: counts_with_many_zeros(rng) * rng.choice([-1, 1], N),
+        (-200, 200),
+        {"dequantize": True},
+    ),
+    "spike at the end of a grid": (
+        lambda rng: 150 - counts_with_many_zeros(rng),
+        (0, 150),
+        {"dequantize": True},
+    ),
+}
+
+
+def column(name):
+    make, ends, options = COLUMNS[name]
+    options = {"dequantize": False, "spikes": True, **options}
+    return make(np.random.RandomState(0))[:, None], np.array(ends, dtype=float)[:, None], options
+
+
+def repeated(x):
+    """Values that are more than a hundredth of the column."""
+    values, counts = np.unique(x, return_counts=True)
+    return values[counts > 0.01 * len(x)]
+
+
+@pytest.mark.parametrize("standardize", [True, False])
+@pytest.mark.parametrize("name", COLUMNS)
+def test_what_goes_in_comes_back(name, standardize):
+    X, bounds, options = column(name)
+    kinds = fit_kinds(X, None, options.pop("spikes"))
+    assert (kinds is not None) == ("spike" in name)
+    columns = fit_real_columns(
+        X, kinds, None, bounds=tuple(bounds), names=None, standardize=standardize, **options
+    )
+    real = X if kinds is None else X[~np.isnan(kinds.split(X)[1])][:, None]
+    places = np.random.RandomState(1)
+    for U, log_det in (columns.forward(real), *(columns.spread(real, places) for _ in range(20))):
+        assert np.isfinite(U).all() and np.isfinite(log_det).all()
+        again, whole = columns.draws(U), repeated(real)
+        of_value = np.isin(real, whole) | (columns.step > 0)
+        np.testing.assert_array_equal(again[of_value], real[of_value])
+        assert not np.isin(again[~of_value], whole).any()
+        np.testing.assert_allclose(again, real, rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_every_place_comes_back_as_a_value_and_order_is_kept(name):
+    X, bounds, options = column(name)
+    kinds = fit_kinds(X, None, options.pop("spikes"))
+    columns = fit_real_columns(X, kinds, None, bounds=tuple(bounds), names=None, **options)
+    drawn = columns.draws(np.linspace(-6, 6, 5001)[:, None])
+    assert (np.diff(drawn[:, 0]) >= 0).all()
+    assert (drawn >= bounds[0]).all() and (drawn <= bounds[1]).all()
+    if kinds is not None and columns.step[0] > 0:  # what is a spike is no value beside it
+        assert not np.isin(kinds.spike_values, drawn).any()
+
+
+def density_of(name, **params):
+    X, bounds, options = column(name)
+    quick = {"n_layers": 3, "max_iter": 30, "hidden_layer_sizes": (16,), "random_state": 0}
+    model = CouplingFlowDensity(**{**quick, **options, **params}, bounds=[tuple(bounds[:, 0])])
+    return X, bounds, model.fit(X)
+
+
+TRAINED = [name for name in COLUMNS if name not in ("real", "bounded")]
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("name", TRAINED)
+def test_samples_have_the_shares_of_the_fit(name):
+    X, _, model = density_of(name)
+    drawn = model.sample(20_000, random_state=0)
+    for value in repeated(X):
+        share = (X == value).mean()
+        error = np.sqrt(share * (1 - share) * (1 / len(X) + 1 / len(drawn)))
+        # binomial error, and that of a short training
+        assert (drawn == value).mean() == pytest.approx(share, abs=3 * error + 0.12 * share), value
+
+
+def integral(model, points):
+    """That of the density over the points, by the trapezoidal rule."""
+    return np.trapezoid(np.exp(model.score_samples(points[:, None])), points)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("tail_weight", [0, "auto"])
+@pytest.mark.parametrize("name", ["few zeros", "many zeros", "an upper bound", "two ends"])
+def test_integrals_within_the_bounds_are_one(name, tail_weight):
+    X, bounds, model = density_of(name, tail_weight=tail_weight, max_iter=8)
+    total = 0.0
+    cells = model._columns.bounds.cells[:, 0]
+    low, high = bounds[:, 0]
+    for bound, inward, cell in ((low, 1, cells[0]), (high, -1, cells[1])):
+        if np.isfinite(bound):
+            part = stats.norm.cdf(np.linspace(-7, 4, 4000)) * 0.999999  # of the cell
+            inside = np.sort(bound + inward * cell * part)
+            assert integral(model, inside) == pytest.approx((X == bound).mean(), abs=0.05)
+            total += integral(model, inside)
+    far = np.geomspace(1e-9, 1e4, 40_000)
+    if np.isfinite(low) and np.isfinite(high):
+        between = np.linspace(low + cells[0], high - cells[1], 100_001)
+    elif np.isfinite(low):
+        between = low + cells[0] + np.append(0, far)
+    else:
+        between = np.sort(high - cells[1] - np.append(0, far))
+    assert total + integral(model, between) == pytest.approx(1, abs=5e-3)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("name", ["counts", "grades", "spike and grid", "spike within a grid"])
+def test_sums_over_a_grid_are_one(name):
+    X, bounds, model = density_of(name)
+    grid = np.arange(max(bounds[0, 0], -400), min(bounds[1, 0], 400) + 1)
+    p = np.exp(model.score_samples(grid[:, None])) * 1.0  # times the step
+    assert p.sum() == pytest.approx(1, abs=0.03)
+
+
+def test_weights_count_as_repetitions():
+    rng = np.random.RandomState(0)
+    X, weight = zeros(rng, 0.2)[:, None], 1.0 + 2 * (rng.uniform(size=N) < 0.5)
+    weight[X[:, 0] == 0] *= 3
+    bounds = (np.zeros(1), np.full(1, INF))
+    columns = fit_columns(X, weight, bounds=bounds)
+    U, _ = columns.training_rows(X, RandomStreams(0))
+    again = columns.draws(U)
+    assert weight[again[:, 0] == 0].sum() == weight[X[:, 0] == 0].sum()
+
+
+# ---- regression
+
+
+def half_discrete(rng, x, part):
+    y = np.exp(0.5 * x + 0.5 * rng.normal(size=len(x)))
+    y[rng.uniform(size=len(x)) < part * 2 / (1 + np.exp(-x))] = 0
+    return y
+
+
+TARGETS = {
+    "continuous": (lambda rng, x: half_discrete(rng, x, 0), {"bounds": (0, None)}),
+    "16 % zeros": (lambda rng, x: half_discrete(rng, x, 0.16), {"bounds": (0, None)}),
+    "60 % zeros": (lambda rng, x: half_discrete(rng, x, 0.6), {"bounds": (0, None)}),
+    "two ends": (lambda rng, x: np.clip(x / 2 + rng.normal(size=len(x)), -1, 1), {"bounds": (-1, 1)}),
+    "counts": (
+        lambda rng, x: 1.0 * rng.poisson(np.exp(0.5 * x)),
+        {"bounds": (0, None), "dequantize": True},
+    ),
+}
+LEVELS = np.arange(0.1, 0.95, 0.1)
+
+
+def regressor(**params):
+    quick = {"n_layers": 1, "n_estimators": 1, "max_iter": 4, "mean_estimator": None}
+    quick |= {"hidden_layer_sizes": (8,), "noise": 0.0, "context_noise": 0.0}
+    return FlowRegressor(**quick, calibration_fraction=99, **params)
