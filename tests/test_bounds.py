@@ -153,7 +153,7 @@ def test_many_rows_on_a_bound_are_named_and_come_back_as_often():
     with pytest.warns(UserWarning, match=r"Column 0 is exactly on a bound in up to 25%"):
         model = flow(bounds=[(0, None), None], tail_weight=0, max_iter=25, spikes=False).fit(X)
     drawn = model.sample(5000, random_state=0)
-    assert (drawn[:, 0] == 0).mean() == pytest.approx(0.125, abs=0.06)  # half of the cell
+    assert (drawn[:, 0] == 0).mean() == pytest.approx(0.25, abs=0.05)
     assert np.isfinite(model.score_samples(X)).all()
 
 

@@ -25,7 +25,7 @@ def near_two_ends(rng):
 
 
 def counts_with_many_zeros(rng):
-    return np.where(rng.uniform(size=N) < 0.3, 0.0, 1.0 + rng.poisson(60, N))
+    return np.where(rng.uniform(size=N) < 0.3, 0.0, rng.randint(1, 101, N))
 
 
 #: Columns with their bounds and whether they are dequantised and have spikes.
@@ -38,7 +38,11 @@ COLUMNS = {
     "an upper bound": (lambda rng: 5 - zeros(rng, 0.2), (-INF, 5), {"spikes": False}),
     "two ends": (near_two_ends, (0, 1), {"spikes": False}),
     "ends alone": (lambda rng: 1.0 * (rng.uniform(size=N) < 0.3), (0, 1), {"spikes": False}),
-    "one value between": (lambda rng: rng.choice([0, 0.1, 1], N), (0, 1), {"spikes": False}),
+    "one value between": (
+        lambda rng: np.append(0.1, rng.choice([0, 1], N)),
+        (0, 1),
+        {"spikes": False},
+    ),
     "constant on a bound": (lambda rng: np.zeros(N), (0, INF), {}),
     "constant": (lambda rng: np.full(N, 7.0), (-INF, INF), {}),
     "counts": (lambda rng: 1.0 * rng.poisson(2, N), (0, INF), {"dequantize": True}),
@@ -188,17 +192,71 @@ def half_discrete(rng, x, part):
 TARGETS = {
     "continuous": (lambda rng, x: half_discrete(rng, x, 0), {"bounds": (0, None)}),
     "16 % zeros": (lambda rng, x: half_discrete(rng, x, 0.16), {"bounds": (0, None)}),
+    "30 % zeros": (lambda rng, x: half_discrete(rng, x, 0.3), {"bounds": (0, None)}),
     "60 % zeros": (lambda rng, x: half_discrete(rng, x, 0.6), {"bounds": (0, None)}),
-    "two ends": (lambda rng, x: np.clip(x / 2 + rng.normal(size=len(x)), -1, 1), {"bounds": (-1, 1)}),
+    "two ends": (
+        lambda rng, x: np.clip(x / 2 + rng.normal(size=len(x)), -1, 1),
+        {"bounds": (-1, 1)},
+    ),
     "counts": (
         lambda rng, x: 1.0 * rng.poisson(np.exp(0.5 * x)),
         {"bounds": (0, None), "dequantize": True},
     ),
 }
-LEVELS = np.arange(0.1, 0.95, 0.1)
+LEVELS, N_SEEDS, N_ROWS, N_NEW = np.arange(0.1, 0.95, 0.1), 20, 300, 500
+TINY_FIT = {
+    **{"n_layers": 1, "n_estimators": 1, "max_iter": 2, "mean_estimator": None, "noise": 0.0},
+    **{"hidden_layer_sizes": (8,), "context_noise": 0.0, "calibration_fraction": 0.3},
+}
 
 
-def regressor(**params):
-    quick = {"n_layers": 1, "n_estimators": 1, "max_iter": 4, "mean_estimator": None}
-    quick |= {"hidden_layer_sizes": (8,), "noise": 0.0, "context_noise": 0.0}
-    return FlowRegressor(**quick, calibration_fraction=99, **params)
+def coverages(name, seed):
+    """Of the intervals ``(9,)``, and of the same where atoms are taken apart by chance."""
+    make, options = TARGETS[name]
+    rng = np.random.RandomState(seed)
+    x = rng.normal(size=N_ROWS + N_NEW)
+    X, y = x[:, None], make(rng, x)
+    regressor = FlowRegressor(**TINY_FIT, **options, random_state=seed).fit(X[:N_ROWS], y[:N_ROWS])
+    X, y, density = X[N_ROWS:], y[N_ROWS:], regressor._density
+    places = density.columns.spread(y[:, None], rng)[0]
+    scores = np.abs(density.marginal_cdf(regressor._contexts(X), places) - 0.5)
+    intervals = [regressor.predict_interval(X, level) for level in LEVELS]
+    whole = [np.mean((low <= y) & (y <= high)) for low, high in (ends.T for ends in intervals)]
+    halves = [regressor._calibration.half_widths(level) for level in LEVELS]
+    return whole, [np.mean(scores <= half) for half in halves]
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("name", TARGETS)
+def test_intervals_hold_their_level(name):
+    found = np.array([coverages(name, seed) for seed in range(N_SEEDS)])
+    whole, taken_apart = found.mean(axis=0)
+    n_aside = np.ceil(0.3 * N_ROWS)
+    error = np.sqrt(LEVELS * (1 - LEVELS) * (1 / n_aside + 1 / N_NEW) / N_SEEDS)
+    assert (taken_apart > LEVELS - 3.5 * error).all()
+    assert (taken_apart < LEVELS + 1 / (n_aside + 1) + 3.5 * error).all()
+    assert (found[:, 0] >= found[:, 1]).all()  # whole atoms may only add to them
+    if name == "continuous":
+        np.testing.assert_array_equal(whole, taken_apart)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("name", ["30 % zeros", "two ends", "counts"])
+def test_distribution_functions_step_at_atoms_as_draws_do(name):
+    make, options = TARGETS[name]
+    rng = np.random.RandomState(0)
+    x = rng.normal(size=600)
+    regressor = FlowRegressor(**TINY_FIT, **options, random_state=0).fit(x[:, None], make(rng, x))
+    X = np.zeros((1, 1))
+    draws = regressor.sample_y(X, 20_000, random_state=0)[0]
+    values, counts = np.unique(draws, return_counts=True)
+    atoms = values[counts > 200]
+    assert len(atoms) >= 1
+    for value in (*atoms, *(atoms + 1e-6), *(atoms - 1e-6), 0.5):
+        found = regressor.cdf(X, [value])[0]
+        assert found == pytest.approx((draws <= value).mean(), abs=0.015)
+    for value in atoms:  # the quantiles within a step are its value
+        below, reached = (draws < value).mean(), (draws <= value).mean()
+        levels = below + (reached - below) * np.array([0.2, 0.5, 0.8])
+        np.testing.assert_array_equal(regressor.predict_quantiles(X, levels)[0], value)
+    assert regressor.predict(X)[0] == pytest.approx(draws.mean(), rel=0.05, abs=0.02)
