@@ -7,7 +7,7 @@ from scipy import stats
 from skflow import CouplingFlowDensity, FlowRegressor
 from skflow._densities.columns import fit_columns
 from skflow._kinds.kinds import fit_kinds
-from skflow._kinds.parts import filled, fit_real_columns
+from skflow._kinds.parts import fit_real_columns
 from skflow._support.streams import RandomStreams
 
 INF = np.inf
@@ -125,7 +125,7 @@ def test_samples_have_the_shares_of_the_fit(name):
     X, _, model = density_of(name)
     drawn = model.sample(20_000, random_state=0)
     for value in repeated(X):
-        share = (X == value).mean()
+        share = (value == X).mean()
         error = np.sqrt(share * (1 - share) * (1 / len(X) + 1 / len(drawn)))
         # binomial error, and that of a short training
         assert (drawn == value).mean() == pytest.approx(share, abs=3 * error + 0.12 * share), value
@@ -148,7 +148,7 @@ def test_integrals_within_the_bounds_are_one(name, tail_weight):
         if np.isfinite(bound):
             part = stats.norm.cdf(np.linspace(-7, 4, 4000)) * 0.999999  # of the cell
             inside = np.sort(bound + inward * cell * part)
-            assert integral(model, inside) == pytest.approx((X == bound).mean(), abs=0.05)
+            assert integral(model, inside) == pytest.approx((bound == X).mean(), abs=0.05)
             total += integral(model, inside)
     far = np.geomspace(1e-9, 1e4, 40_000)
     if np.isfinite(low) and np.isfinite(high):
@@ -163,7 +163,7 @@ def test_integrals_within_the_bounds_are_one(name, tail_weight):
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("name", ["counts", "grades", "spike and grid", "spike within a grid"])
 def test_sums_over_a_grid_are_one(name):
-    X, bounds, model = density_of(name)
+    _, bounds, model = density_of(name)
     grid = np.arange(max(bounds[0, 0], -400), min(bounds[1, 0], 400) + 1)
     p = np.exp(model.score_samples(grid[:, None])) * 1.0  # times the step
     assert p.sum() == pytest.approx(1, abs=0.03)

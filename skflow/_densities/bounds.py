@@ -188,17 +188,17 @@ class Bounds:
     def inverse(self, V):
         """Rows ``(n, d)`` of points of the line, within the bounds and the cells of a grid."""
         X = np.nan_to_num(self._smooth_inverse(V))
-        X += self.steps * (X > self.holes - self.steps / 2)
+        X += self.steps * (self.holes - self.steps / 2 < X)
         X = np.clip(X, np.fmin(self.lower, self.start), np.fmax(self.upper, self.stop))
         if self.cells.any():
             edges = self._edges()
-            X = np.where((self.cells[0] > 0) & (V < edges[0]), self.lower, X)
-            X = np.where((self.cells[1] > 0) & (V > edges[1]), self.upper, X)
+            X = np.where((self.cells[0] > 0) & (edges[0] > V), self.lower, X)
+            X = np.where((self.cells[1] > 0) & (edges[1] < V), self.upper, X)
         return X
 
     def _closed(self, X):
         """The rows with values above a hole moved down, so that there is none."""
-        return X - self.steps * (X > self.holes)
+        return X - self.steps * (self.holes < X)
 
     def _enter_cells(self, side, X, place, V, slopes):
         """Put the values in the cells of one end into their humps."""

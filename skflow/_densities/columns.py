@@ -36,6 +36,8 @@ class Columns:
         The values of a column on a grid, ascending; empty for the others. Multiples of a step are
         these up to rounding, and samples are these to the last bit.
     constant : ndarray of bool, shape (d,)
+    least, most : ndarray of shape (d,)
+        Of the values that ``spanning`` was told of.
     dequantized : bool
         Whether grids were looked for.
     bounds : Bounds
@@ -48,17 +50,45 @@ class Columns:
     origin: np.ndarray
     values: tuple
     constant: np.ndarray
+    least: np.ndarray
+    most: np.ndarray
     dequantized: bool
     bounds: Bounds
     names: np.ndarray | None = None
 
     def take(self, columns):
         """Some of the columns, which a mask ``(d,)`` or indices select."""
-        names = ("location", "scale", "step", "origin", "constant")
+        names = ("location", "scale", "step", "origin", "constant", "least", "most")
         taken = {name: getattr(self, name)[columns] for name in names}
         taken["values"] = tuple(self.values[j] for j in np.arange(len(self.step))[columns])
         taken["names"] = None if self.names is None else self.names[columns]
         return replace(self, **taken, bounds=self.bounds.take(columns))
+
+    def spanning(self, X):
+        """The columns, told of the values of rows, too; NaN is none."""
+        least, most = np.fmin.reduce(X, axis=0), np.fmax.reduce(X, axis=0)
+        return replace(self, least=np.fmin(self.least, least), most=np.fmax(self.most, most))
+
+    @property
+    def range(self):
+        """Ends ``(2, d)`` of what is like the values that were seen.
+
+        These widened by a tenth on each side, but not beyond 0 where none of them is.
+        """
+        margin = self.most / 10 - self.least / 10
+        low, high = self.least - margin, self.most + margin
+        low = np.where(self.least >= 0, np.maximum(low, 0), low)
+        return low, np.where(self.most <= 0, np.minimum(high, 0), high)
+
+    def in_range(self, X):
+        """Which rows ``(n,)`` have all their values within the range; what is NaN counts as so."""
+        low, high = self.range
+        return ~((low > X) | (high < X)).any(axis=1)
+
+    def to_range(self, X):
+        """The rows with values beyond the range at the next value that was seen."""
+        low, high = self.range
+        return np.where(low > X, self.least, np.where(high < X, self.most, X))
 
     def forward(self, X, place=0.5):
         """Standardised rows ``(n, d)`` and log-determinants ``(n,)``.
@@ -192,7 +222,8 @@ def fit_columns(
         location, scale = location_and_scale(V, weight, constant)
     values = tuple(np.unique(x) if size > 0 else x[:0] for x, size in zip(X.T, step))
     origin = X.min(axis=0)
-    return Columns(location, scale, step, origin, values, constant, dequantize, fitted, names)
+    told = (constant, infinite, -infinite, dequantize, fitted, names)
+    return Columns(location, scale, step, origin, values, *told)
 
 
 def location_and_scale(V, weight, constant):

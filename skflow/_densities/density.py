@@ -89,6 +89,16 @@ class Density:
         U = call_in_blocks(self.flow, "inverse", Z, self.device)
         return (U.reshape(-1, U.shape[-1]),)
 
+    @staticmethod
+    def real_part(X):
+        """The numbers of rows ``(n, d)``: all."""
+        return X
+
+    @staticmethod
+    def with_real_part(X, change):
+        """The rows with their numbers changed."""
+        return change(X)
+
     def sample(self, n_samples, rng):
         """Draw rows ``(n_samples, d)`` in the data's units."""
         n_models, n_features = self.flow.n_models, self.flow.n_features

@@ -148,11 +148,13 @@ class BaseFlowDensity(Summarised, CallbackSupportMixin, FittedDensity):
     def _fit_rows(self, X, weight, continued, started):
         """Fit to an array, of which the kinds of columns are known."""
         device = check_device(self.device)
+        known = X if self._kinds is None else self._kinds.split(X)[1]
         if continued:
             check_unchanged(self._fixed, fixed_parameters(self, self._layout()))
             X = self._without_gaps(X, weight)
         else:
             X = self._start(X, weight)
+        self._columns = self._columns.spanning(known)
         self._n_fits += 1
         progress = FitProgress(self, self._written(X))
         streams = RandomStreams(self._seed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from sklearn.base import (
 )
 from sklearn.utils.validation import check_is_fitted
 
+from .._densities.typical import sample_typical
 from .._densities.weights import weighted_rows
 from .._gaps.questions import log_prob_known, sample_given
 from .._kinds.tables import TableMixin
@@ -142,8 +144,15 @@ class FittedDensity(
         score = self.score(X, sample_weight=sample_weight)
         return -score / (self.n_features_in_ * math.log(2))
 
-    def sample(self, n_samples: int = 1, random_state: RandomState = None) -> np.ndarray:
-        """Draw rows from the fitted density.
+    def sample(
+        self, n_samples: int = 1, random_state: RandomState = None, *, tails: bool = False
+    ) -> np.ndarray:
+        """Draw rows that look like those of ``fit``, or draw from the whole density.
+
+        By default rows are drawn from the density without its far tails: without the least weights
+        of its guards (see ``tail_weight``), and given that every number lies within the range of
+        its column in ``fit``, widened by a tenth on each side. Where no value of a column is
+        negative, none is drawn below 0, and where none is positive, none above.
 
         Parameters
         ----------
@@ -151,6 +160,10 @@ class FittedDensity(
             Number of rows, at least 1.
         random_state : int, RandomState instance or None, default=None
             An integer makes the draw reproducible.
+        tails : bool, default=False
+            Whether to draw from the whole density, of which ``score_samples`` is the logarithm: for
+            integrals, tests and comparisons. A row in a hundred, or a few, then has a value that
+            nobody would believe.
 
         Returns
         -------
@@ -167,12 +180,13 @@ class FittedDensity(
         """
         check_is_fitted(self)
         check_count("n_samples", n_samples)
-        drawn = self._sampled(n_samples, checked_state(random_state))
+        drawn = self._sampled(n_samples, checked_state(random_state), tails)
         return drawn if self._categories is not None else in_configured_container(self, drawn)
 
     @sheltered
-    def _sampled(self, n_samples, rng):
-        return self._written(self._density.sample(n_samples, rng))
+    def _sampled(self, n_samples, rng, tails):
+        draw = self._density.sample if tails else partial(sample_typical, self._density)
+        return self._written(draw(n_samples, rng))
 
     @sheltered
     def sample_given(
@@ -184,6 +198,9 @@ class FittedDensity(
         return_ess: bool = False,
     ) -> Any:
         """Draw the unknown cells of rows, given the known ones.
+
+        They are drawn from the whole density given what is known, as ``sample(tails=True)`` draws
+        rows: what is known may itself be far from the rows of ``fit``.
 
         Parameters
         ----------

@@ -120,6 +120,15 @@ class MixedDensity:
         Z = call_in_blocks(self.flow, "forward", np.nan_to_num(U), self.device, context)
         return np.nan_to_num(Z)
 
+    def real_part(self, X):
+        """The numbers ``(n, r)`` of rows ``(n, d)``, NaN where they are absent."""
+        return self.kinds.split(X)[1]
+
+    def with_real_part(self, X, change):
+        """The rows with their numbers changed."""
+        discrete, real = self.kinds.split(X)
+        return self.kinds.join(discrete, change(real))
+
     def sample(self, n_samples, rng):
         """Draw rows ``(n_samples, d)`` in the data's units, with codes for categories."""
         discrete = self.chain.sample(n_samples, rng)

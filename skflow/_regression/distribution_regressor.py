@@ -174,6 +174,9 @@ class DistributionRegressor(
     ) -> np.ndarray:
         """Draw targets given the features.
 
+        They are draws from the whole density, of which ``score_samples`` is the logarithm, within
+        ``bounds`` and on the grid of ``dequantize``, and are not calibrated.
+
         Parameters
         ----------
         X : array-like of shape (n_samples_X, n_features)

@@ -270,8 +270,8 @@ class PITDisplay:
 
 def _draw(estimator, n_samples, random_state):
     """Rows from an estimator, whatever its ``sample`` takes and returns."""
-    keywords = {"random_state": random_state}
-    if "random_state" not in signature(estimator.sample).parameters:  # as of GaussianMixture
-        keywords = {}
+    keywords = {"random_state": random_state, "tails": True}  # it is the density that is judged
+    known = signature(estimator.sample).parameters  # GaussianMixture has none of them
+    keywords = {name: value for name, value in keywords.items() if name in known}
     drawn = estimator.sample(n_samples, **keywords)
     return drawn[0] if isinstance(drawn, tuple) else drawn

@@ -1,0 +1,47 @@
+"""Draws that look like the rows of a fit: without far tails, within the range of what was seen.
+
+A density keeps some weight for rows that no row of the fit is like, so that their scores are sane.
+Whoever draws synthetic rows does not want these. What is drawn here is the density without the
+least weights of its guards, given that every number lies within the range of its column.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from .._support.warnings import warn
+from .stacking import floors
+
+#: Draws for each row at most.
+MOST_DRAWS = 100
+
+
+def sample_typical(density, n_samples, rng):
+    """Draw rows ``(n_samples, d)`` without far tails, within the ranges of the columns."""
+    trimmed = without_least_weights(density)
+    kept, n_kept, n_drawn = [], 0, 0
+    while n_kept < n_samples and n_drawn < MOST_DRAWS * n_samples:
+        accepted = (n_kept + 1) / (n_drawn + 1)
+        size = min((n_samples - n_kept) / accepted, 2 * n_samples)
+        rows = trimmed.sample(int(np.ceil(size)), rng)
+        inside = density.columns.in_range(density.real_part(rows))
+        kept.append(rows[inside])
+        n_kept, n_drawn = n_kept + inside.sum(), n_drawn + len(rows)
+    n_missing = n_samples - n_kept
+    if n_missing > 0:
+        warn(
+            f"Of {n_drawn} rows drawn, {n_kept} lie within the range of the rows of fit, so in "
+            f"{n_missing} of {n_samples} numbers beyond it are put on its ends. The density is far "
+            "wider than the data: train longer, or take sample(..., tails=True)."
+        )
+        kept.append(
+            trimmed.with_real_part(trimmed.sample(n_missing, rng), density.columns.to_range)
+        )
+    return np.concatenate(kept)[:n_samples]
+
+
+def without_least_weights(density):
+    """The density with the guards' weights less the least that each has to have."""
+    least = floors(density.components, len(density.columns.scale))
+    weights = np.maximum(density.weights - least, 0.0)
+    return replace(density, weights=weights / weights.sum())
