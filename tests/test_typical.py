@@ -1,0 +1,100 @@
+"""What ``sample`` draws: rows like those of fit, or with tails=True the density itself."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from skflow import CouplingFlowDensity
+from skflow._densities.columns import fit_columns
+from skflow._densities.typical import sample_typical, without_least_weights
+
+QUICK = {"n_layers": 2, "max_iter": 4, "hidden_layer_sizes": (16,), "random_state": 0}
+
+
+def incomes():
+    rng = np.random.RandomState(0)
+    income = np.exp(rng.normal(10.4, 0.6, 800))
+    age = rng.uniform(18, 90, 800)
+    return np.column_stack([income, age, 1.0 + rng.poisson(1.2, 800)])
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return CouplingFlowDensity(**QUICK, dequantize=True, tail_weight=0.3).fit(incomes())
+
+
+def test_samples_lie_within_the_range_widened_by_a_tenth(fitted):
+    X = incomes()
+    drawn = fitted.sample(5000, random_state=0)
+    margin = (X.max(axis=0) - X.min(axis=0)) / 10
+    assert drawn.shape == (5000, 3)
+    assert (drawn >= np.maximum(X.min(axis=0) - margin, 0)).all()
+    assert (drawn <= X.max(axis=0) + margin).all()
+    assert (drawn[:, 2] >= 1).all()  # nobody lives in a household of 0
+    whole = fitted.sample(5000, random_state=0, tails=True)
+    assert (whole < 0).any() and (whole > X.max(axis=0) + margin).any()
+
+
+def test_columns_that_are_never_positive_or_of_both_signs():
+    X = np.column_stack([-incomes()[:, 0], incomes()[:, 1] - 50, np.full(800, 7.0)])
+    with pytest.warns(UserWarning, match="constant"):
+        model = CouplingFlowDensity(**QUICK, tail_weight=0.3).fit(X)
+    drawn = model.sample(5000, random_state=0)
+    assert (drawn[:, 0] <= 0).all() and (drawn[:, 2] == 7).all()
+    assert drawn[:, 1].min() < X[:, 1].min()
+
+
+def test_the_guards_keep_what_held_out_rows_give_them():
+    density = CouplingFlowDensity(**QUICK).fit(incomes()[:, :2])._density
+    trimmed = without_least_weights(density)
+    names = list(density.components)
+    for name, before, after in zip(names, density.weights[1:], trimmed.weights[1:]):
+        if not density.components[name].is_guard:
+            assert after >= before
+        elif before < 0.0045:  # its least weight
+            assert after == 0
+        else:
+            assert 0 < after < before * 1.02
+    assert trimmed.weights.sum() == pytest.approx(1)
+
+
+def test_spikes_and_categories_are_no_numbers_beyond_the_range():
+    X = incomes()
+    frame = pd.DataFrame({"income": X[:, 0], "age": X[:, 1]})
+    frame.loc[::3, "income"] = -999.0
+    frame["city"] = pd.Series(np.array(["a", "b"])[(X[:, 1] > 50).astype(int)], dtype="category")
+    model = CouplingFlowDensity(**QUICK).fit(frame)
+    drawn = model.sample(3000, random_state=0)
+    assert (drawn.income == -999).mean() == pytest.approx(1 / 3, abs=0.04)
+    others = drawn.income[drawn.income != -999]
+    assert others.min() >= 0 and others.max() <= 1.1 * X[:, 0].max()
+    assert list(drawn) == list(frame) and set(drawn.city) == {"a", "b"}
+
+
+def test_gaps_and_warm_starts_count_as_what_is_known():
+    X = incomes()[:, :2]
+    gappy = X.copy()
+    gappy[::4, 0] = np.nan
+    model = CouplingFlowDensity(**QUICK, warm_start=True).fit(gappy)
+    columns = model._columns
+    assert columns.most[0] == np.nanmax(gappy[:, 0]) and columns.least[1] == X[:, 1].min()
+    model.fit(np.vstack([gappy, [[2 * X[:, 0].max(), 50]]]))
+    assert model._density.columns.most[0] == 2 * X[:, 0].max()
+
+
+def test_scores_know_nothing_of_it(fitted):
+    X = incomes()
+    before = fitted.score_samples(X)
+    fitted.sample(50)
+    np.testing.assert_array_equal(fitted.score_samples(X), before)
+    far = X[:1] * [-10, 3, 1]
+    assert np.isfinite(fitted.score_samples(far)).all()
+
+
+def test_a_density_far_wider_than_the_data_is_said_to_be_so(fitted):
+    columns = fit_columns(incomes()).spanning(np.full((2, 3), 1e9))
+    density = fitted._density
+    wide = type(density)(columns, density.flow)
+    with pytest.warns(UserWarning, match=r"numbers beyond it are put on its ends.*tails=True"):
+        drawn = sample_typical(wide, 20, np.random.RandomState(0))
+    np.testing.assert_array_equal(drawn, 1e9)
