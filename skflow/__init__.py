@@ -3,6 +3,7 @@
 from . import masks
 from ._estimators.flow_density import CouplingFlowDensity
 from ._estimators.structure_search import StructureSearchFlow
+from ._flows.versions import show_versions
 from ._gaps.imputer import FlowImputer
 from ._outliers.outlier import FlowOutlierDetector
 from ._regression.flow_regressor import FlowRegressor
@@ -14,6 +15,7 @@ __all__ = [
     "FlowRegressor",
     "StructureSearchFlow",
     "masks",
+    "show_versions",
 ]
 for _public in (
     CouplingFlowDensity,

@@ -43,6 +43,7 @@ def one_thread(request):
         "test_density",
         "test_fitting",
         "test_flow",
+        "test_kernels",
         "test_optimizers",
         "test_training",
     }:

@@ -266,7 +266,8 @@ class ReadsOfTheHost(TorchDispatchMode):
 
 @pytest.mark.parametrize("solver", ["adam", "sgd"])
 @pytest.mark.parametrize("coupling", ["affine", "spline"])
-def test_steps_read_nothing_back(table, solver, coupling):
+def test_steps_read_nothing_back(table, solver, coupling, monkeypatch):
+    monkeypatch.setenv("SKFLOW_KERNELS", "0")  # as on a GPU
     chosen = options(solver=solver, alpha=1.0)
     data = TrainingData(table, *split(), weight=torch.ones(300))
     trainer = Trainer(stack(2, coupling=coupling), chosen, data, make_generators([0, 1]))

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from .._support.saving import saved_as
+from . import kernels
 from .conditioners import Conditioner
 from .couplings import make_coupling
 from .layer import Layer, LayerParameters, select
@@ -16,6 +17,7 @@ from .mask_arrays import layer_sizes, tidy
 class FlowParameters(NamedTuple):
     """Views into a flat ``(K, P)``: parameters of a ``FlowStack``, or their gradients."""
 
+    flat: torch.Tensor
     log_scales: torch.Tensor  # of the constants of all layers, (K, n), L d without idle features
     layers: list  # of ``LayerParameters``
 
@@ -84,7 +86,7 @@ class FlowStack:
         self.n_models, self.n_layers, self.n_features = self.masks.shape
         self.device = torch.device(device)
         seen = torch.as_tensor(self.context_masks, dtype=dtype, device=self.device)
-        self._seen = None if self.context_masks.all() else seen.unsqueeze(2)
+        self.seen = None if self.context_masks.all() else seen.unsqueeze(2)
         order = np.tile(np.arange(self.n_features), (self.n_models, 1))
         self.layers = []
         coupling = make_coupling(
@@ -98,11 +100,12 @@ class FlowStack:
             self.layers.append(Layer(layer_masks, order, coupling, self._conditioner))
             order = self.layers[-1].order
         rows = np.argsort(order, axis=1) + self.n_features * np.arange(self.n_models)[:, None]
-        self._last_rows = torch.from_numpy(rows.ravel()).to(self.device)
+        self.last_rows = torch.from_numpy(rows.ravel()).to(self.device)
         self._first_rows = torch.from_numpy(np.argsort(rows.ravel())).to(self.device)
         for layer in self.layers:
             layer.to(self.device)
         size = sum(2 * layer.n_active + layer.conditioner.n_parameters for layer in self.layers)
+        self._kernel = None
         self._bind(torch.zeros(self.n_models, size, dtype=dtype, device=self.device))
 
     def _conditioner(self, n_conditioning, n_outputs):
@@ -132,7 +135,16 @@ class FlowStack:
             conditioner = layer.conditioner.views(flat[:, start:stop])
             layers.append(LayerParameters(log_scale, shift, conditioner))
             start = stop
-        return FlowParameters(flat[:, :n_constants], layers)
+        return FlowParameters(flat, flat[:, :n_constants], layers)
+
+    @property
+    def kernel(self):
+        """The compiled kernels of this flow, None where PyTorch does the work."""
+        if not kernels.available():
+            return None
+        if self._kernel is None and kernels.supports(self):
+            self._kernel = kernels.FlowKernel(self)
+        return self._kernel
 
     @property
     def n_parameters(self):
@@ -159,28 +171,31 @@ class FlowStack:
         for layer, parameters in zip(self.layers, self.parameters.layers):
             for k, generator in enumerate(generators):
                 layer.conditioner.initialize(parameters.conditioner, k, generator)
-            if self._seen is not None:
+            if self.seen is not None:
                 # weights of what is not seen get no gradient: decay would make them subnormal
                 # numbers, which are slow
-                parameters.conditioner[0].weight[:, :, -self.n_context :].mul_(self._seen.mT)
+                parameters.conditioner[0].weight[:, :, -self.n_context :].mul_(self.seen.mT)
         return self
 
     def _rows_first(self, x):
         """``(B, d)``, ``(1, B, d)`` or ``(K, B, d)`` -> feature-major ``(K, d, B)``."""
         return x.expand(self.n_models, -1, -1).transpose(1, 2)
 
-    def context_first(self, context):
-        """The same for a context, as each model sees it, or None for a flow that has none."""
+    def _checked(self, context):
         found = 0 if context is None else context.shape[-1]
         if found != self.n_context:
             raise ValueError(
                 f"context has {found} columns, but the flow has n_context={self.n_context}. Give "
                 "one of shape (B, n_context) or (K, B, n_context), and None for n_context=0."
             )
-        if context is None:
+        return context
+
+    def context_first(self, context):
+        """The same for a context, as each model sees it, or None for a flow that has none."""
+        if self._checked(context) is None:
             return None
         context = self._rows_first(context)
-        return context if self._seen is None else context * self._seen
+        return context if self.seen is None else context * self.seen
 
     def _to_base(self, x, context, caches=None):
         """The base's features (in the last layer's order) and the log-determinant.
@@ -205,12 +220,16 @@ class FlowStack:
 
         A context ``(B, c)`` or ``(K, B, c)`` belongs to the rows.
         """
+        if self.kernel is not None:
+            return self.kernel.map(x, self._checked(context))
         z, log_det = self._to_base(x, context)
-        return select(z, self._last_rows).transpose(1, 2), log_det
+        return select(z, self.last_rows).transpose(1, 2), log_det
 
     @torch.inference_mode()
     def inverse(self, z, context=None):
         """Latent to data, with the log-determinant of this direction."""
+        if self.kernel is not None:
+            return self.kernel.map(z, self._checked(context), inverse=True)
         x, context = self._rows_first(z), self.context_first(context)
         x = select(x, self._first_rows)
         log_det = -self.parameters.log_scales.sum(1, keepdim=True)
@@ -222,6 +241,8 @@ class FlowStack:
     @torch.inference_mode()
     def log_prob(self, x, context=None):
         """Log-density in nats, ``(K, B)``, of rows ``(B, d)`` or ``(K, B, d)`` given a context."""
+        if self.kernel is not None:
+            return self.kernel.map(x, self._checked(context), add_base=True, keep=False)[1]
         z, log_det = self._to_base(x, context)
         return self._log_base(z) + log_det
 
@@ -246,6 +267,8 @@ class FlowStack:
         -------
         loss : tensor of shape (K,), in nats a row
         """
+        if self.kernel is not None:
+            return self.kernel.gradient(x, gradient.flat, weight, self._checked(context))
         caches = []
         z, log_det = self._to_base(x, context, caches)
         log_prob = self._log_base(z).add_(log_det)

@@ -13,6 +13,7 @@ import torch
 
 from .._support.runtime import threads_for
 from .blocks import blocks
+from .kernel_training import kernel_training
 from .optimizers import SOLVERS, learning_rates
 
 
@@ -191,6 +192,7 @@ class Trainer:
         self.validation_noise = self._draw_validation_noise()
         self.n_stale = np.zeros(flow.n_models, dtype=int)
         self.stopped = np.zeros(flow.n_models, dtype=bool)
+        self.kernel_training = kernel_training(self)
         self.result = TrainingResult(
             n_epochs=np.zeros(flow.n_models, dtype=int),
             n_recoveries=np.zeros(flow.n_models, dtype=int),
@@ -248,6 +250,16 @@ class Trainer:
             options.batch_size,
             options.with_replacement,
         ).to(self.data.table.device)
+        if self.kernel_training is not None:
+            losses = self.kernel_training.epoch(batches, rates)
+        else:
+            losses = self._steps(batches, rates)
+        losses = losses.double().cpu().numpy()  # the only transfer of an epoch
+        self.result.last_loss = losses[-1]
+        return losses.mean(axis=0)
+
+    def _steps(self, batches, rates):
+        """Steps on batches ``(n_steps, K, B)`` at the given rates; losses ``(n_steps, K)``."""
         losses = []
         for rate, batch in zip(rates.tolist(), batches):
             x, weight, context = self.data.at(batch)
@@ -258,11 +270,9 @@ class Trainer:
                 add_noise(context, self.context_noise, self.generators)
             losses.append(self.flow.loss_and_gradient(x, self.gradient, weight, context))
             norm = torch.linalg.vector_norm(self.buffer, dim=1, keepdim=True)
-            self.buffer.mul_((options.max_grad_norm / (norm + 1e-6)).clamp_(max=1))
+            self.buffer.mul_((self.options.max_grad_norm / (norm + 1e-6)).clamp_(max=1))
             self.optimizer.step(self.buffer, rate * self.rate_scale)
-        losses = torch.stack(losses).double().cpu().numpy()  # the only transfer of an epoch
-        self.result.last_loss = losses[-1]
-        return losses.mean(axis=0)
+        return torch.stack(losses)
 
     def _judge(self, loss):
         """Keep improved states, bring diverged models back, stop those that no longer improve."""

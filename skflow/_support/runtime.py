@@ -105,7 +105,7 @@ def threads_for(n_numbers):
         Numbers in the widest tensor.
     """
     # in a new thread this sets torch's count, which would otherwise undo ours later
-    allowed = getattr(_outside, "allowed", torch.get_num_threads())
+    allowed = allowed_threads()
     usable = max(1, n_numbers // NUMBERS_A_THREAD)
     with ExitStack() as stack:
         if not hasattr(_outside, "allowed"):
@@ -119,6 +119,11 @@ def threads_for(n_numbers):
         if set_mkl is not None:
             stack.callback(set_mkl, set_mkl(min(allowed, usable)))
         yield
+
+
+def allowed_threads():
+    """How many threads the user allows, whatever ``threads_for`` has set within."""
+    return getattr(_outside, "allowed", torch.get_num_threads())
 
 
 def map_blocks(function, blocks):
@@ -136,8 +141,7 @@ def map_blocks(function, blocks):
         In the order of the blocks.
     """
     blocks = list(blocks)
-    allowed = getattr(_outside, "allowed", torch.get_num_threads())
-    n_threads = min(len(blocks), MOST_BLOCKS, allowed)
+    n_threads = min(len(blocks), MOST_BLOCKS, allowed_threads())
     if n_threads <= 1:
         return [function(block) for block in blocks]
     with ThreadPoolExecutor(n_threads) as pool:

@@ -1,0 +1,281 @@
+"""Compiled kernels: the passes of a ``FlowStack`` on a CPU, by ``kernels.cpp``.
+
+They do what the couplings and conditioners of this folder do, several times as fast, and are used
+wherever they can be: on a CPU, for the package's own couplings and activations, where the library
+was built when the package was installed. ``SKFLOW_KERNELS=0`` in the environment leaves all work
+to PyTorch. docs/developer/kernels.md tells how the library is built and tested.
+"""
+
+import ctypes
+import hashlib
+import os
+from ctypes import POINTER, c_double, c_int64, c_void_p
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from .conditioners import ACTIVATIONS
+from .couplings import Affine, Spline
+
+SOURCE = Path(__file__).with_name("kernels.cpp")
+#: Rows that go through a flow at once: their numbers have to fit into the processor's caches.
+ROWS_IN_TRAINING, ROWS = 64, 64
+_MOST_BINS = 128  # as in kernels.cpp
+_RELU, _TANH = ACTIVATIONS["relu"], ACTIVATIONS["tanh"]
+_DTYPES = {torch.float32: "float", torch.float64: "double"}
+
+
+class _Layer(ctypes.Structure):
+    _fields_ = [
+        ("n_transformed", c_int64),
+        ("n_conditioning", c_int64),
+        ("n_linears", c_int64),
+        ("constants", c_int64),
+        ("conditioner", c_int64),
+        ("sizes", c_void_p),
+        ("rows", c_void_p),
+    ]
+
+
+class _Flow(ctypes.Structure):
+    _fields_ = [
+        ("n_features", c_int64),
+        ("n_context", c_int64),
+        ("n_layers", c_int64),
+        ("n_constants", c_int64),
+        ("n_parameters", c_int64),
+        ("spline", c_int64),
+        ("tanh", c_int64),
+        ("n_bins", c_int64),
+        ("bounded_shift", c_int64),
+        ("bound", c_double),
+        ("min_length", c_double),
+        ("free_length", c_double),
+        ("derivative_range", c_double),
+        ("min_derivative", c_double),
+        ("offset", c_double),
+        ("layers", POINTER(_Layer)),
+        ("last_rows", c_void_p),
+        ("seen", c_void_p),
+        ("theta", c_void_p),
+    ]
+
+
+class _Rows(ctypes.Structure):
+    _fields_ = [
+        ("first_model", c_int64),
+        ("last_model", c_int64),
+        ("n_rows", c_int64),
+        ("tile", c_int64),
+        ("inverse", c_int64),
+        ("add_base", c_int64),
+        ("values", c_void_p),
+        ("context", c_void_p),
+        ("values_stride", c_int64),
+        ("context_stride", c_int64),
+        ("out", c_void_p),
+        ("log_det", c_void_p),
+        ("memory", c_void_p),
+    ]
+
+
+class _Gradient(ctypes.Structure):
+    _fields_ = [
+        ("model", c_int64),
+        ("n_rows", c_int64),
+        ("tile", c_int64),
+        ("values", c_void_p),
+        ("weight", c_void_p),
+        ("context", c_void_p),
+        ("gradient", c_void_p),
+        ("loss", c_void_p),
+        ("memory", c_void_p),
+    ]
+
+
+def library_path(source=SOURCE):
+    """Where the library of this very source is: another one's is never found."""
+    digest = hashlib.sha256(source.read_bytes()).hexdigest()[:16]
+    return source.with_name(f"_kernels_{digest}.so")
+
+
+@lru_cache(maxsize=1)
+def _library():
+    """The library, or None where none was built."""
+    try:
+        library = ctypes.CDLL(str(library_path()))
+    except OSError:
+        return None
+    library.instruction_set.restype = ctypes.c_char_p
+    return library
+
+
+@lru_cache(maxsize=1)
+def instruction_set():
+    """The one that the kernels use here: ``"avx512"``, ``"avx2"`` or ``"base"``; None without."""
+    return None if _library() is None else _library().instruction_set().decode()
+
+
+def available():
+    """Whether compiled kernels are in use.
+
+    They are where the library was built and the environment variable ``SKFLOW_KERNELS`` is not 0.
+    """
+    return os.environ.get("SKFLOW_KERNELS") != "0" and _library() is not None
+
+
+def address(tensor):
+    """Where a contiguous tensor's numbers are, None for None."""
+    return None if tensor is None else tensor.data_ptr()
+
+
+class FlowKernel:
+    """The kernels of one ``FlowStack`` on a CPU.
+
+    It holds numbers and addresses that the compiled code reads, never a copy of the parameters.
+    """
+
+    def __init__(self, flow):
+        self._flow = flow
+        self._set = instruction_set()
+        self._kept = []  # arrays that the compiled code reads
+        coupling = flow.layers[0].coupling
+        self.description = _Flow(
+            n_features=flow.n_features,
+            n_context=flow.n_context,
+            n_layers=flow.n_layers,
+            n_constants=flow.parameters.log_scales.shape[1],
+            n_parameters=flow.n_parameters,
+            tanh=flow.layers[0].conditioner.activation == _TANH,
+            layers=self._layers(flow),
+            last_rows=self._rows(flow.last_rows, flow),
+            seen=None if flow.seen is None else self._address(flow.seen.contiguous()),
+            **_constants(coupling),
+        )
+
+    def _address(self, array):
+        self._kept.append(array)
+        return array.data_ptr() if isinstance(array, torch.Tensor) else array.ctypes.data
+
+    def _rows(self, rows, flow):
+        """Rows of the stack's tensor as places within each model."""
+        places = rows.numpy().reshape(flow.n_models, -1) % flow.n_features
+        return self._address(np.ascontiguousarray(places, dtype=np.int64))
+
+    def _layers(self, flow):
+        layers, constants = (_Layer * flow.n_layers)(), 0
+        place = 2 * flow.parameters.log_scales.shape[1]
+        for described, layer in zip(layers, flow.layers):
+            sizes = np.array(layer.conditioner.sizes, dtype=np.int64)
+            described.n_transformed = layer.n_transformed
+            described.n_conditioning = layer.n_active - layer.n_transformed
+            described.n_linears = len(sizes) - 1
+            described.constants, described.conditioner = constants, place
+            described.sizes = self._address(sizes)
+            described.rows = self._rows(layer.rows, flow)
+            constants += layer.n_active
+            place += layer.conditioner.n_parameters
+        return layers
+
+    def call(self, name, *arguments):
+        """Call a function of the library, in this flow's dtype; its own thread's work alone."""
+        function = getattr(_library(), f"{name}_{_DTYPES[self._flow.theta.dtype]}_{self._set}")
+        self.description.theta = self._flow.theta.data_ptr()
+        return function(ctypes.byref(self.description), *arguments)
+
+    def memory(self, n_rows, training):
+        """What a call needs to work in, for tiles of so many rows at most."""
+        size = self.call("memory", c_int64(n_rows), c_int64(training))
+        return torch.empty(size + 64, dtype=torch.uint8)
+
+    def map(self, values, context, inverse=False, add_base=False, keep=True):
+        """The map of rows ``(B, d)`` or ``(K, B, d)``: values or None, and log-determinants."""
+        flow = self._flow
+        values, values_stride = _rows_of(values, flow)
+        context, context_stride = _rows_of(context, flow)
+        n_rows = values.shape[-2]
+        log_det = values.new_empty(flow.n_models, n_rows)
+        out = values.new_empty(flow.n_models, n_rows, flow.n_features) if keep else None
+        tile = min(ROWS, n_rows)
+        if n_rows:
+            memory = self.memory(tile, training=False)
+            rows = _Rows(
+                last_model=flow.n_models,
+                n_rows=n_rows,
+                tile=tile,
+                inverse=inverse,
+                add_base=add_base,
+                values=address(values),
+                context=address(context),
+                values_stride=values_stride,
+                context_stride=context_stride,
+                out=address(out),
+                log_det=address(log_det),
+                memory=address(memory),
+            )
+            self.call("map", ctypes.byref(rows))
+        return out, log_det
+
+    def gradient(self, x, gradient, weight, context):
+        """The loss ``(K,)`` of rows ``(K, B, d)``; the gradient into a flat ``(K, P)``."""
+        flow, (n_models, n_rows, _) = self._flow, x.shape
+        x, context = (None if part is None else part.contiguous() for part in (x, context))
+        weight = None if weight is None else weight.expand(n_models, n_rows).contiguous()
+        loss = x.new_empty(n_models)
+        tile = min(ROWS_IN_TRAINING, n_rows)
+        memory = self.memory(tile, training=True)
+        for k in range(flow.n_models):
+            own = _Gradient(
+                model=k,
+                n_rows=n_rows,
+                tile=tile,
+                values=address(x[k]),
+                weight=None if weight is None else address(weight[k]),
+                context=None if context is None else address(context[k]),
+                gradient=address(gradient[k]),
+                loss=address(loss[k:]),
+                memory=address(memory),
+            )
+            self.call("gradient", ctypes.byref(own))
+        return loss
+
+
+def _constants(coupling):
+    """The numbers of a coupling that the kernels know, otherwise None."""
+    if type(coupling) is Affine:
+        return {"bound": coupling.high, "bounded_shift": coupling.bounded_shift}
+    if type(coupling) is Spline and coupling.n_bins <= _MOST_BINS:
+        return {
+            "spline": True,
+            "n_bins": coupling.n_bins,
+            "bound": coupling.bound,
+            "min_length": coupling.min_length.item(),
+            "free_length": coupling.free,
+            "derivative_range": coupling.derivative_range.item(),
+            "min_derivative": coupling.min_derivative,
+            "offset": coupling.offset.item(),
+        }
+    return None
+
+
+def _rows_of(rows, flow):
+    """Contiguous rows of all models, and how far those of two models are apart."""
+    if rows is None:
+        return None, 0
+    if rows.dim() == 3 and (rows.shape[0] == 1 or rows.stride(0) == 0):
+        rows = rows[0]
+    rows = rows.contiguous()
+    return rows, 0 if rows.dim() == 2 else rows.shape[1] * rows.shape[2]
+
+
+def supports(flow):
+    """Whether there are kernels for all that a flow consists of."""
+    layer = flow.layers[0]
+    return (
+        flow.device.type == "cpu"
+        and flow.theta.dtype in _DTYPES
+        and _constants(layer.coupling) is not None
+        and layer.conditioner.activation in (_RELU, _TANH)
+    )
