@@ -12,7 +12,7 @@ import numpy as np
 from .._support.warnings import warn
 from .stacking import floors
 
-#: Draws for each row at most.
+#: If fewer than one in so many rows lies within, no more are drawn.
 MOST_DRAWS = 100
 
 
@@ -20,7 +20,9 @@ def sample_typical(density, n_samples, rng):
     """Draw rows ``(n_samples, d)`` without far tails, within the ranges of the columns."""
     trimmed = without_least_weights(density)
     kept, n_kept, n_drawn = [], 0, 0
-    while n_kept < n_samples and n_drawn < MOST_DRAWS * n_samples:
+    while n_kept < n_samples:
+        if n_drawn >= max(n_samples, MOST_DRAWS) and n_kept * MOST_DRAWS < n_drawn:
+            break
         accepted = (n_kept + 1) / (n_drawn + 1)
         size = min((n_samples - n_kept) / accepted, 2 * n_samples)
         rows = trimmed.sample(int(np.ceil(size)), rng)
