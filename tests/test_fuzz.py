@@ -1,7 +1,8 @@
 """A slice of ``fuzz.py``; the command draws as many cases as one likes."""
 
 import pytest
-from fuzz import Case
+from fuzz_frames import FrameCase
+from fuzz_tables import TableCase
 
 #: Cases that once ended otherwise: subnormal columns; infinities of both signs, also those that
 #: float16 makes; values beyond single precision, with and without gaps; vanishing weights; integers
@@ -12,11 +13,19 @@ ONCE_FOUND = [111, 114, 218, 938, 997, 1005, 1055, 1059, 1162, 1703, 3731, 4190,
 
 @pytest.mark.parametrize("number", [*range(40), *ONCE_FOUND])
 def test_every_case_ends_well_or_with_a_sentence(number):
-    case = Case(number)
+    case = TableCase(number)
     _, finding = case.run()
-    assert finding is None, f"case {number}: {case.kinds} {case.dtype} {case.estimator}"
+    assert finding is None, f"case {number}: {finding} {case.told}"
+
+
+@pytest.mark.parametrize("number", range(40))
+def test_every_frame_is_the_plain_table_of_its_values_or_is_refused(number):
+    case = FrameCase(number)
+    _, finding = case.run()
+    assert finding is None, f"case {number}: {finding} {case.told}"
 
 
 def test_most_cases_give_results():
-    outcomes = [Case(number).run()[0] for number in range(5)]
-    assert "result" in outcomes
+    outcomes = [TableCase(number).run()[0] for number in range(5)]
+    outcomes += [FrameCase(number).run()[0] for number in range(5)]
+    assert outcomes.count("result") > 4
