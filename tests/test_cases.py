@@ -14,7 +14,7 @@ from test_mixed import FRAME
 
 from skflow._gaps import cases
 from skflow._gaps.importance import CAREFUL, Effort
-from skflow._gaps.questions import log_prob_known
+from skflow._gaps.questions import RoughRows, log_prob_known
 
 NEW = "not seen in fit"
 ROWS = FRAME[:12]
@@ -102,7 +102,7 @@ def test_of_too_many_cases_some_are_drawn(fitted, monkeypatch):
     X = np.full((1, 4), np.nan)
     X[0, 3] = 1.0
     drawn = cases.find_cases(fitted._density, X, 2)
-    whole = log_prob_known(fitted._density, X)
+    whole = log_prob_known(fitted._density, X, RoughRows())
     assert logsumexp(drawn.log_weight) == pytest.approx(whole[0], abs=0.35)
 
 

@@ -8,7 +8,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 
-from skflow import CouplingFlowDensity, FlowImputer
+from skflow import CouplingFlowDensity, FlowImputer, masks
 
 QUICK = FlowImputer(
     CouplingFlowDensity(2, hidden_layer_sizes=(16,), max_iter=20, tail_weight=0),
@@ -110,3 +110,88 @@ def test_what_cannot_be_filled_is_said(X):
         clone(QUICK).fit(np.where(X > 11, np.inf, X))
     with pytest.raises(ValueError, match="sample_weight"):
         clone(QUICK).fit(X, sample_weight=np.full(len(X), np.nan))
+
+
+# ---- parameters by column, beside columns of which nothing is known
+
+
+def one_epoch(**params):
+    params = {"hidden_layer_sizes": (4,), "tail_weight": 0, "max_iter": 1, **params}
+    return CouplingFlowDensity(2, **params)
+
+
+def beside_an_empty_column(X):
+    return np.insert(X, 1, np.nan, axis=1)
+
+
+ALIKE = {  # parameters for four columns, the second of which is empty, and for the other three
+    "a dict of bounds": ({"bounds": {2: (-9, 9)}}, {"bounds": {1: (-9, 9)}}),
+    "a list of bounds": (
+        {"bounds": [None, (0, 1), (-9, 9), None]},
+        {"bounds": [None, (-9, 9), None]},
+    ),
+    "masks": (
+        {"mask_layout": np.array([[True, True, False, False], [False, False, True, True]])},
+        {"mask_layout": np.array([[True, False, False], [False, True, True]])},
+    ),
+    "masks within a layout": (
+        {
+            "mask_layout": masks.Repeat(
+                masks.Fixed([[True, True, False, False], [False, True, True, True]]), 2
+            )
+        },
+        {"mask_layout": masks.Repeat(masks.Fixed([[True, False, False], [False, True, True]]), 2)},
+    ),
+    "as many as there are": (
+        {"mask_layout": "random", "n_conditioning": 3},
+        {"mask_layout": "random", "n_conditioning": 2},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ALIKE)
+def test_parameters_by_column_go_with_their_columns(whole, case):
+    beside, alone = (FlowImputer(one_epoch(**params), random_state=0) for params in ALIKE[case])
+    X, wider = whole[:60], beside_an_empty_column(whole[:60])
+    scores = beside.fit(wider).score_samples(wider)
+    np.testing.assert_array_equal(scores, alone.fit(X).score_samples(X))
+
+
+def test_categories_by_number_go_with_their_columns(whole):
+    X = np.column_stack([whole[:60], np.arange(60) % 3])
+    table = pd.DataFrame(beside_an_empty_column(X)).rename(columns=str)
+    for chosen in ([4], ["4"], [False, False, False, False, True], [1, 4]):
+        density = one_epoch(categorical_features=chosen)
+        imputer = FlowImputer(density, random_state=0).fit(table)
+        assert list(imputer.density_._categories.values) == [3]
+
+
+def test_masks_that_need_the_empty_column_are_refused(whole):
+    density = CouplingFlowDensity(1, mask_layout=np.array([[False, True, False, False]]))
+    with pytest.raises(ValueError, match=r"Without the columns \[1\] of X.*layer 1"):
+        FlowImputer(density).fit(beside_an_empty_column(whole))
+
+
+def test_what_is_known_of_an_empty_column_is_kept(whole):
+    rows = beside_an_empty_column(whole[:60])
+    imputer = FlowImputer(one_epoch(), n_draws=2, keep_empty_features=True).fit(rows)
+    rows = rows[:8]
+    rows[3, 1], rows[2:5, 2] = 7.0, np.nan
+    assert imputer.transform(rows)[3, 1] == 7 and imputer.transform(rows)[4, 1] == 0
+    assert (imputer.sample(rows, 2)[3, 1] == 7).all()
+
+
+@pytest.mark.parametrize("kept", [False, True])
+@pytest.mark.parametrize("names", [[10, 7, 3, 1], ["a", "b", "c", "d"]])
+def test_names_of_any_kind(whole, names, kept):
+    table = pd.DataFrame(beside_an_empty_column(whole[:60])).set_axis(names, axis=1)
+    table[names[3]] = np.array(["long", "short"], dtype=object)[np.arange(60) % 2]
+    imputer = FlowImputer(one_epoch(), n_draws=2, keep_empty_features=kept, add_indicator=True)
+    imputer.fit(table)
+    table = table[:8].copy()
+    table.iloc[2:4, 3], table.iloc[3:5, 0] = None, np.nan
+    filled = imputer.transform(table)
+    shown = [name for name in names if kept or name != names[1]]
+    assert list(filled.columns) == [*shown, f"missingindicator_{names[1]}"]
+    assert not filled.isna().any(axis=None)
+    assert [list(one.columns) for one in imputer.sample(table, 2)] == [shown, shown]

@@ -76,6 +76,12 @@ def check_bounds(bounds, n_features, names=None):
     return lower, upper
 
 
+def take_bounds(bounds, kept, names=None):
+    """The bounds of some columns, which a mask ``(d,)`` selects, as a list of pairs."""
+    lower, upper = check_bounds(bounds, len(kept), names)
+    return list(zip(lower[kept].tolist(), upper[kept].tolist()))
+
+
 def _is_end(value):
     return value is None or (np.isscalar(value) and not isinstance(value, (str, bytes)))
 

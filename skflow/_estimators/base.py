@@ -13,7 +13,7 @@ from sklearn.base import _fit_context, clone
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 
-from .._densities.bounds import check_bounds
+from .._densities.bounds import check_bounds, take_bounds
 from .._densities.stacking import fit_components_and_weights, fold_sizes
 from .._densities.weights import at, effective_rows, weighted_rows
 from .._flows.conditioners import ACTIVATIONS
@@ -29,6 +29,7 @@ from .._kinds.categories import find_categories
 from .._kinds.kinds import fit_kinds
 from .._kinds.parts import GivenDiscrete, NumbersAlone, fit_real_columns
 from .._structure.confidence_set import judge
+from .._structure.layouts import take_layout, take_n_conditioning
 from .._structure.member_masks import choose_masks, describe_search, stack_finalists, stack_starts
 from .._support.callbacks import CallbackSupportMixin, FitProgress
 from .._support.checks import checked_rows
@@ -133,6 +134,25 @@ class BaseFlowDensity(Summarised, CallbackSupportMixin, FittedDensity):
         """
         self._fit(X, sample_weight)
         return self
+
+    def _take_columns(self, kept, categories, names=None):
+        """Set the parameters by column to those of some columns, which a mask ``(d,)`` selects.
+
+        ``categories`` are numbers of the columns that hold categories; the masks of a structure
+        are of the others. ``names`` are those of all columns, or None.
+        """
+        real = np.isin(np.arange(len(kept)), categories, invert=True)
+        places = np.cumsum(kept) - 1
+        params = self.get_params(deep=False)
+        taken = {
+            "categorical_features": [int(places[j]) for j in categories if kept[j]] or None,
+            "n_conditioning": take_n_conditioning(self.n_conditioning, kept[real]),
+        }
+        if self.bounds is not None:
+            taken["bounds"] = take_bounds(self.bounds, kept, names)
+        for name in {"mask_layout", "initial_layout"} & set(params):
+            taken[name] = take_layout(params[name], kept[real])
+        return self.set_params(**taken)
 
     def _fit(self, X, sample_weight):
         started = time.perf_counter()

@@ -17,13 +17,19 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._densities.typical import sample_typical
 from .._densities.weights import weighted_rows
-from .._gaps.questions import log_prob_known, sample_given
+from .._flows.blocks import answer_in_parts, parts
+from .._gaps.questions import RoughRows, log_prob_known, sample_given
 from .._kinds.tables import TableMixin
-from .._support.checks import check_count, checked_points, checked_rows, checked_state
+from .._support.checks import FLOATS, check_count, checked_points, checked_rows, checked_state
 from .._support.runtime import sheltered
 from .._support.saving import PlainState
 from .._support.typing import ArrayLike, RandomState
 from .output import in_configured_container
+
+
+def _parts(X, flow):
+    """Parts of a table, of whole blocks of a flow (or of None, where there is none)."""
+    return parts(*X.shape, *([] if flow is None else [flow.numbers_per_row]))
 
 
 class FittedDensity(
@@ -38,9 +44,9 @@ class FittedDensity(
 
     _kinds = None  # of a table whose columns are all real
 
-    def _checked(self, X, allow_nan=False):
+    def _checked(self, X, allow_nan=False, dtype=np.float64):
         check_is_fitted(self)
-        return checked_rows(self, self._encoded(X), allow_nan, reset=False)
+        return checked_rows(self, self._encoded(X), allow_nan, reset=False, dtype=dtype)
 
     @sheltered
     def score_samples(self, X: ArrayLike) -> np.ndarray:
@@ -77,12 +83,19 @@ class FittedDensity(
         are more, a mean over as many fixed ones, drawn from the density of the discrete columns
         (likelihood weighting).
         """
-        return self._log_prob(self._checked(X, allow_nan=True))
+        return self._log_prob(self._checked(X, allow_nan=True, dtype=FLOATS))
 
     def _log_prob(self, X):
-        if np.isnan(X).any():
-            return log_prob_known(self._density, X)
-        return self._density.log_prob(X)
+        rough = RoughRows()
+
+        def answer(X):
+            if np.isnan(X).any():
+                return log_prob_known(self._density, X, rough)
+            return self._density.log_prob(X)
+
+        scores = answer_in_parts(answer, _parts(X, self._density.flow), X)
+        rough.warn()
+        return scores
 
     @sheltered
     def score(
@@ -113,7 +126,7 @@ class FittedDensity(
         ValueError
             If X is no table of finite numbers with the columns of ``fit``.
         """
-        X = self._checked(X, allow_nan=True)
+        X = self._checked(X, allow_nan=True, dtype=FLOATS)
         X, weight = weighted_rows(X, sample_weight, n_least=1)
         return float(np.average(self._log_prob(X), weights=weight))
 
@@ -186,7 +199,10 @@ class FittedDensity(
     @sheltered
     def _sampled(self, n_samples, rng, tails):
         draw = self._density.sample if tails else partial(sample_typical, self._density)
-        return self._written(draw(n_samples, rng))
+        drawn = np.empty((n_samples, self.n_features_in_))
+        for part in parts(*drawn.shape):
+            drawn[part] = draw(len(drawn[part]), rng)
+        return self._written(drawn)
 
     @sheltered
     def sample_given(
@@ -279,11 +295,18 @@ class FittedDensity(
             If X is no table of finite numbers with the columns of ``fit``, or if there are
             several members, each with a latent space of its own.
         """
-        X = self._checked(X, allow_nan=True)
+        X = self._checked(X, allow_nan=True, dtype=FLOATS)
         self._check_single("transform")
-        gaps = np.isnan(X).any(axis=1)
-        Z = self._density.member(0).to_latent(np.where(gaps[:, None], 0.0, X))[0]
-        return np.where(gaps[:, None], np.nan, Z)
+        member = self._density.member(0)
+
+        def latent(X):
+            gaps = np.isnan(X).any(axis=1)
+            Z = member.to_latent(np.where(gaps[:, None], 0.0, X))[0]
+            Z[gaps] = np.nan
+            return Z
+
+        shape = (member.flow.n_features,)
+        return answer_in_parts(latent, _parts(X, member.flow), X, shape=shape)
 
     @sheltered
     def inverse_transform(self, X: ArrayLike) -> np.ndarray:
@@ -320,7 +343,11 @@ class FittedDensity(
                 f"X has {X.shape[1]} features, but the latent space has {self.n_features_in_}."
             )
         self._check_single("inverse_transform")
-        return self._density.member(0).from_latent(X)[0]
+        member = self._density.member(0)
+        shape = X.shape[1:]
+        return answer_in_parts(
+            lambda Z: member.from_latent(Z)[0], _parts(X, member.flow), X, shape=shape
+        )
 
     def _check_single(self, method):
         if self._density.flow.n_models > self._n_folds:

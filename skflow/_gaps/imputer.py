@@ -13,13 +13,15 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from .._estimators.flow_density import CouplingFlowDensity
-from .._kinds.categories import find_categories, take_columns
+from .._flows.blocks import answer_in_parts, parts
+from .._kinds.categories import find_categories, take_columns, values_of
 from .._kinds.tables import TableMixin
-from .._support.checks import check_count, checked_rows, checked_state
+from .._support.checks import FLOATS, check_count, checked_rows, checked_state
 from .._support.runtime import atomic, sheltered
 from .._support.saving import PlainState
 from .._support.streams import seeded
 from .._support.typing import ArrayLike, RandomState
+from .questions import MOST_NUMBERS, rows_with_gaps
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -49,7 +51,8 @@ class FlowImputer(PlainState, TableMixin, TransformerMixin, BaseEstimator):
     add_indicator : bool, default=False
         Add a column for each one that had gaps in ``fit``: 1 where its value was missing.
     keep_empty_features : bool, default=False
-        Whether columns of which nothing is known in ``fit`` are kept, filled with 0, or dropped.
+        Whether columns of which nothing is known in ``fit`` are kept, their gaps filled with 0, or
+        dropped.
     random_state : int, RandomState instance or None, default=None
         Of the density, where its own is None, and of all draws. An integer makes ``transform``
         reproducible.
@@ -161,7 +164,11 @@ class FlowImputer(PlainState, TableMixin, TransformerMixin, BaseEstimator):
             self.indicator_ = MissingIndicator(error_on_new=False).fit(X)
         rng = check_random_state(self.random_state)
         self._filled = self._categories and self._categories.take(~self._empty)
-        if self._filled is not None:
+        if self._empty.any() and hasattr(density, "_take_columns"):
+            categories = [] if self._categories is None else list(self._categories.values)
+            names = getattr(self, "feature_names_in_", None)
+            density._take_columns(~self._empty, categories, names)
+        elif self._filled is not None:
             density.set_params(categorical_features=list(self._filled.values))
         # weights are for densities that take them
         weights = {} if sample_weight is None else {"sample_weight": sample_weight}
@@ -181,7 +188,7 @@ class FlowImputer(PlainState, TableMixin, TransformerMixin, BaseEstimator):
 
     def _checked(self, X):
         check_is_fitted(self)
-        return checked_rows(self, self._encoded(X), allow_nan=True, reset=False)
+        return checked_rows(self, self._encoded(X), allow_nan=True, reset=False, dtype=FLOATS)
 
     @sheltered
     def transform(self, X: ArrayLike) -> np.ndarray:
@@ -195,9 +202,9 @@ class FlowImputer(PlainState, TableMixin, TransformerMixin, BaseEstimator):
         Returns
         -------
         X_filled : ndarray or DataFrame of shape (n_samples, n_features_out)
-            Known values as they are. Columns that were empty in ``fit`` are dropped, or 0 with
-            ``keep_empty_features``; indicators stand at the end. Of a data frame with categories
-            one with the same dtypes.
+            Known values as they are. Columns that were empty in ``fit`` are dropped, or 0 where
+            nothing is known, with ``keep_empty_features``; indicators stand at the end. Of a data
+            frame with categories one with the same dtypes.
 
         Raises
         ------
@@ -208,15 +215,16 @@ class FlowImputer(PlainState, TableMixin, TransformerMixin, BaseEstimator):
             lie beyond the bounds of the density.
         """
         codes = self._checked(X)
-        filled = codes[:, ~self._empty].copy()
-        gaps = np.isnan(filled)
-        rows = gaps.any(axis=1)
-        if rows.any():
-            n_draws = 1 if self.strategy == "draw" else self.n_draws
-            drawn = self._draw(filled[rows], n_draws, np.random.RandomState(self._seed))
-            filled[rows] = np.where(gaps[rows], self._point(drawn), filled[rows])
+        filled = np.empty((len(codes), (~self._empty).sum()))
+        filled[:] = codes[:, ~self._empty] if self._empty.any() else codes
+        n_draws = 1 if self.strategy == "draw" else self.n_draws
+        rng = np.random.RandomState(self._seed)
+        for rows in _blocks_with_gaps(filled, n_draws):
+            part = filled[rows]
+            drawn = self._draw(part, n_draws, rng)
+            filled[rows] = np.where(np.isnan(part), self._point(drawn), part)
         indicator = codes[:, :0] if self.indicator_ is None else self.indicator_.transform(codes)
-        return self._tables(filled[:, :, None], X, indicator)[0]
+        return self._tables(filled[:, :, None], X, codes, indicator)[0]
 
     @sheltered
     def sample(
@@ -249,9 +257,15 @@ class FlowImputer(PlainState, TableMixin, TransformerMixin, BaseEstimator):
         codes = self._checked(X)
         check_count("n_samples", n_samples)
         rng = checked_state(self._seed if random_state is None else random_state)
-        drawn = self._draw(codes[:, ~self._empty], n_samples, rng)
-        tables = self._tables(drawn, X, codes[:, :0])
-        return tables if self._framed else np.stack(tables, axis=2)
+        kept = ~self._empty
+        drawn = answer_in_parts(
+            lambda part: self._draw(part[:, kept], n_samples, rng),
+            parts(len(codes), n_samples * kept.sum()),
+            codes,
+            shape=(kept.sum(), n_samples),
+        )
+        tables = self._tables(drawn, X, codes, codes[:, :0])
+        return tables if self._framed else np.moveaxis(tables, 0, 2)
 
     @sheltered
     def score_samples(self, X: ArrayLike) -> np.ndarray:
@@ -267,7 +281,12 @@ class FlowImputer(PlainState, TableMixin, TransformerMixin, BaseEstimator):
         log_density : ndarray of shape (n_samples,)
             In nats, as ``CouplingFlowDensity.score_samples``.
         """
-        return self.density_.score_samples(self._named(self._checked(X)[:, ~self._empty]))
+        X, kept = self._checked(X), ~self._empty
+
+        def answer(X):
+            return self.density_.score_samples(self._named(X[:, kept]))
+
+        return answer_in_parts(answer, parts(*X.shape), X)
 
     def _draw(self, X, n_samples, rng):
         """Draws ``(n, d, n_samples)`` of rows, with codes for categories."""
@@ -296,28 +315,49 @@ class FlowImputer(PlainState, TableMixin, TransformerMixin, BaseEstimator):
     def _framed(self):
         return self._filled is not None and self._filled.container is not None
 
-    def _tables(self, filled, X, indicator):
-        """Filled rows ``(n, d, m)`` as m tables like X, with columns of zeros and indicators."""
-        n_rows, n_columns, n_tables = filled.shape
+    def _tables(self, filled, X, codes, indicator):
+        """Filled rows ``(n, d, m)`` as m tables like X, with empty columns and indicators."""
+        n_rows, _, n_tables = filled.shape
+        kept = ~self._empty
         if self._filled is not None:
-            filled = self._filled.decode_draws(filled, take_columns(X, ~self._empty))
-        if not self._framed:
-            kept = np.ones(n_columns, dtype=bool)
-            filled = np.moveaxis(filled, 2, 0)
-            if self.keep_empty_features:
-                kept = ~self._empty
-            whole = np.zeros((n_tables, n_rows, len(kept)), dtype=filled.dtype)
-            whole[:, :, kept] = filled
-            return [np.hstack([table, indicator]) for table in whole]
-        names, others = self._names_out(), dict.fromkeys(self.feature_names_in_, np.zeros(n_rows))
-        if indicator.shape[1]:
-            of_indicator = self.indicator_.get_feature_names_out(self.feature_names_in_)
-            others |= dict(zip(of_indicator, indicator.T))
-            names = [*names, *of_indicator]
-        return [
-            type(table)({name: table[name] if name in table else others[name] for name in names})
-            for table in filled
-        ]
+            filled = self._filled.decode_draws(filled, take_columns(X, kept))
+        empty = self._empty_columns(X, codes)
+        if self._framed:
+            names = self._categories.names
+            others = {names[j]: column for j, column in empty.items()}
+            if indicator.shape[1]:
+                missing = [f"missingindicator_{names[j]}" for j in self.indicator_.features_]
+                others |= dict(zip(missing, indicator.T))
+            shown = [name for name in names if name in others or name in filled[0].columns]
+            shown += [name for name in others if name not in names]
+            return [
+                type(table)({n: table[n] if n in table.columns else others[n] for n in shown})
+                for table in filled
+            ]
+        if not empty and not indicator.shape[1]:
+            return np.moveaxis(filled, 2, 0)
+        shown = np.flatnonzero(kept | np.isin(np.arange(len(kept)), list(empty)))
+        dtype = np.result_type(filled, *empty.values())
+        tables = np.empty((n_tables, n_rows, len(shown) + indicator.shape[1]), dtype=dtype)
+        tables[:, :, np.flatnonzero(kept[shown])] = np.moveaxis(filled, 2, 0)
+        for j, column in empty.items():
+            tables[:, :, np.searchsorted(shown, j)] = column
+        tables[:, :, len(shown) :] = indicator
+        return tables
+
+    def _empty_columns(self, X, codes):
+        """Those that were empty in ``fit`` and are kept: what is known of them now, otherwise 0."""
+        if not self.keep_empty_features:
+            return {}
+        categories = {} if self._categories is None else self._categories.values
+        found = {}
+        for j in np.flatnonzero(self._empty):
+            if j in categories:
+                values = [0 if value is None else value for value in values_of(X, j)]
+                found[j] = np.array(values, dtype=object)
+            else:
+                found[j] = np.nan_to_num(codes[:, j])
+        return found
 
     def get_feature_names_out(self, input_features: ArrayLike | None = None) -> np.ndarray:
         """Names of the columns that ``transform`` returns.
@@ -348,6 +388,13 @@ class FlowImputer(PlainState, TableMixin, TransformerMixin, BaseEstimator):
         tags.input_tags.allow_nan = True
         tags.transformer_tags.preserves_dtype = []  # float64 in any case
         return tags
+
+
+def _blocks_with_gaps(X, n_draws):
+    """Numbers of the rows with gaps, in arrays of so many as are drawn for at once."""
+    rows = np.flatnonzero(rows_with_gaps(X))
+    size = max(1, MOST_NUMBERS // (n_draws * X.shape[1]))
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
 
 
 def _mean(drawn):

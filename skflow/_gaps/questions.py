@@ -8,6 +8,7 @@ fill in the discrete part of a row, where there is one.
 import numpy as np
 from scipy.special import logsumexp
 
+from .._flows.blocks import PART_SIZE, parts
 from .._support.patterns import patterns
 from .._support.warnings import warn
 from .cases import answers, count_cases, find_cases, kinds_of
@@ -15,12 +16,36 @@ from .importance import CAREFUL, LEAST, weighted_draws
 
 #: Of the flows, given what is known: below, nothing is said of how good their draws are.
 _LEAST_SHARE = 0.1
-#: Numbers of the cases, and of draws of them, that are held at once.
-_MOST_NUMBERS = 10**7
+#: Numbers of the cases, and of draws of them, that are answered at once.
+MOST_NUMBERS = 2 * PART_SIZE
 
 
-def log_prob_known(density, X):
-    """Log-densities ``(n,)`` of the known columns of rows with gaps, in the data's units."""
+class RoughRows:
+    """Rows that few weighted draws count for, of all parts of a table."""
+
+    def __init__(self):
+        self.count, self.worst = 0, np.inf
+
+    def add(self, ess, flow_share):
+        few = (ess < LEAST) & (flow_share > _LEAST_SHARE)
+        self.count += few.sum()
+        self.worst = ess.min(where=few, initial=self.worst)
+
+    def warn(self):
+        if self.count:
+            warn(
+                f"The unknown cells of {self.count} rows are drawn roughly, and so are the "
+                f"densities of what is known there: of {CAREFUL.n_points[-1]} weighted draws fewer "
+                f"than {LEAST} count (in the worst row {self.worst:.0f}). Such rows are unusual, "
+                "or have very many gaps: look at them, or leave out columns that you do not need."
+            )
+
+
+def log_prob_known(density, X, rough):
+    """Log-densities ``(n,)`` of the known columns of rows with gaps, in the data's units.
+
+    ``rough`` is told of rows of which they are rough.
+    """
     missing = np.isnan(X)
     result = np.zeros(len(X))  # of a row of which nothing is known
     whole = ~missing.any(axis=1)
@@ -32,7 +57,7 @@ def log_prob_known(density, X):
         log_probs, case_ess, _ = _log_probs(density, cases, np.empty((len(cases.U), 0)))
         result[rows] = cases.total(cases.joint(logsumexp(log_probs, axis=0)))
         ess[rows], flow_share[rows] = _of_rows(cases, log_probs, case_ess)
-    _warn_of_few(ess, flow_share)
+    rough.add(ess, flow_share)
     return result
 
 
@@ -65,17 +90,21 @@ def sample_given(density, X, n_samples, rng, effort=CAREFUL):
         found = found.reshape(-1, n_samples, X.shape[1]).transpose(0, 2, 1)
         drawn[rows] = np.where(missing[rows, :, None], found, drawn[rows])
     if effort is CAREFUL:
-        _warn_of_few(ess, flow_share)
+        rough = RoughRows()
+        rough.add(ess, flow_share)
+        rough.warn()
     return drawn, ess
 
 
 def _blocks(density, X, chosen, n_samples, effort):
-    """Numbers of the chosen rows, as arrays; those of a table of numbers are one."""
+    """Numbers of the chosen rows, as arrays of so many as are answered at once."""
     rows = np.flatnonzero(chosen)
-    if kinds_of(density) is None or not len(rows):
-        return [rows] if len(rows) else []
-    numbers = count_cases(density, X[rows], effort.n_cases) * n_samples * X.shape[1]
-    block = np.cumsum(numbers) // _MOST_NUMBERS
+    if not len(rows):
+        return []
+    n_cases = np.ones(len(rows))
+    if kinds_of(density) is not None:
+        n_cases = count_cases(density, X[rows], effort.n_cases)
+    block = np.cumsum(n_cases * n_samples * X.shape[1]) // MOST_NUMBERS
     return np.split(rows, np.flatnonzero(np.diff(block)) + 1)
 
 
@@ -185,12 +214,9 @@ def _chosen(cases, shares, n_samples, rng):
     return np.searchsorted(reached, level, side="right").clip(first, last).T
 
 
-def _warn_of_few(ess, flow_share):
-    few = (ess < LEAST) & (flow_share > _LEAST_SHARE)
-    if few.any():
-        warn(
-            f"The unknown cells of {few.sum()} rows are drawn roughly, and so are the densities of "
-            f"what is known there: of {CAREFUL.n_points[-1]} weighted draws fewer than {LEAST} "
-            f"count (in the worst row {ess[few].min():.0f}). Such rows are unusual, or have very "
-            "many gaps: look at them, or leave out columns that you do not need."
-        )
+def rows_with_gaps(X):
+    """Which rows ``(n,)`` of a table have gaps."""
+    found = np.empty(len(X), dtype=bool)
+    for part in parts(*X.shape):
+        found[part] = np.isnan(X[part]).any(axis=1)
+    return found

@@ -8,6 +8,7 @@ Thresholds, p-values and selections then hold for it as they do for others.
 
 import numpy as np
 
+from .._flows.blocks import answer_in_parts, parts
 from .._support.checks import check_finite
 from .._support.patterns import patterns
 from .._support.warnings import warn
@@ -55,15 +56,23 @@ class GapsMixin:
         return next(name for name, members in fitted if hasattr(members[0], "sample_given"))
 
     def _scores(self, X):
-        gaps, scores = self._gaps(X), np.empty(len(X))
-        if not gaps.all():
-            scores[~gaps] = self._whole_scores(X[~gaps])
-        for known, rows in patterns(~np.isnan(X[gaps])):
-            rows = np.flatnonzero(gaps)[rows]
-            aside = np.where(known, self._rows_aside, np.nan)
-            reference = np.sort(self._score_by(self._flow_name(), aside))
-            scores[rows] = self._as_whole(self._score_by(self._flow_name(), X[rows]), reference)
-        return scores
+        references = {}  # scores of rows set aside, with gaps as in a pattern
+
+        def answer(X):
+            gaps, scores = self._gaps(X), np.empty(len(X))
+            if not gaps.all():
+                scores[~gaps] = self._whole_scores(X[~gaps])
+            for known, rows in patterns(~np.isnan(X[gaps])):
+                rows = np.flatnonzero(gaps)[rows]
+                if known.tobytes() not in references:
+                    aside = np.where(known, self._rows_aside, np.nan)
+                    reference = np.sort(self._score_by(self._flow_name(), aside))
+                    references[known.tobytes()] = reference
+                found = self._score_by(self._flow_name(), X[rows])
+                scores[rows] = self._as_whole(found, references[known.tobytes()])
+            return scores
+
+        return answer_in_parts(answer, parts(*X.shape), X)
 
     def _as_whole(self, scores, reference):
         """Scores of whole rows with the ranks that scores have among those of ``reference``."""

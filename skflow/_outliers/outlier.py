@@ -14,7 +14,7 @@ from sklearn.utils import check_random_state, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import _BaseComposition
 
-from .._support.checks import check_count, check_part
+from .._support.checks import FLOATS, check_count, check_part
 from .._support.runtime import atomic, sheltered
 from .._support.saving import PlainState
 from .._support.streams import seeded
@@ -288,8 +288,7 @@ class FlowOutlierDetector(
             of their number above it. Below the lowest tenth of the rows they go on in the slope of
             the tail, so that outliers have an order, too.
         """
-        X = self._checked(X)
-        return self._scores(X)
+        return self._scores(self._checked(X, dtype=FLOATS))
 
     @sheltered
     def explain(self, X: ArrayLike) -> np.ndarray:

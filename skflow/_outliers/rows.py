@@ -34,9 +34,9 @@ class RowsMixin(TableMixin):
         with np.errstate(invalid="ignore"):  # a sum of infinities of both signs
             return validated(self, self._encoded(X), **options)
 
-    def _checked(self, X):
+    def _checked(self, X, dtype=np.float64):
         check_is_fitted(self)
-        return self._numbers(X, reset=False)
+        return self._numbers(X, reset=False, dtype=dtype)
 
     def _named(self, X):
         """The rows as the density sees them: with names of columns and categories, if any."""

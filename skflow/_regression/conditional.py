@@ -97,11 +97,23 @@ class ConditionalDensity:
         return np.concatenate(map_blocks(call, self._blocks(len(C), n_values)))
 
     def _blocks(self, n_rows, n_values):
-        """Blocks of rows, with ``n_values`` of each: conditioners of one target are asked once."""
+        """Blocks of rows, with ``n_values`` of each."""
+        return blocks(n_rows, self.numbers_per_row(n_values))
+
+    def numbers_per_row(self, n_values):
+        """Numbers that a row needs at once, with so many values: the size of blocks.
+
+        Conditioners of one target are asked once.
+        """
         flow = self.flow
         if self.n_targets > 1:
-            return blocks(n_rows, n_values * flow.numbers_per_row)
-        return blocks(n_rows, flow.numbers_per_row + n_values * flow.n_models * NUMBERS_PER_VALUE)
+            return n_values * flow.numbers_per_row
+        return flow.numbers_per_row + n_values * flow.n_models * NUMBERS_PER_VALUE
+
+    @property
+    def n_nodes(self):
+        """How many values stand for the distribution of the targets."""
+        return len(latent_nodes(self.n_targets, self.guard.dof)[0])
 
     # ---- any number of targets
 
@@ -126,13 +138,12 @@ class ConditionalDensity:
 
         ``rows`` are the context and what else there is for each row.
         """
-        n_nodes = len(latent_nodes(self.n_targets, self.guard.dof)[0])
 
         def call(block):
             C, *others = (part[block] for part in rows)
             return function(*self.nodes(C), *others)
 
-        return np.concatenate(map_blocks(call, self._blocks(len(rows[0]), n_nodes)))
+        return np.concatenate(map_blocks(call, self._blocks(len(rows[0]), self.n_nodes)))
 
     def moments(self, C):
         """Means and standard deviations ``(n, 2, d)`` of the targets."""

@@ -8,9 +8,11 @@ import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
+from .._flows.blocks import answer_in_parts, parts
 from .._kinds.tables import TableMixin
 from .._support.callbacks import CallbackSupportMixin
 from .._support.checks import (
+    FLOATS,
     check_count,
     check_part,
     checked_pair,
@@ -43,17 +45,30 @@ class DistributionRegressor(
 
     def _checked(self, X):
         check_is_fitted(self)
-        return self._contexts(checked_rows(self, self._encoded(X), reset=False))
+        return checked_rows(self, self._encoded(X), reset=False, dtype=FLOATS)
 
     def _checked_pair(self, X, y):
         check_is_fitted(self)
-        X, y = checked_pair(self, self._encoded(X), y, reset=False)
-        Y = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
+        X, y = checked_pair(self, self._encoded(X), y, reset=False, dtype=FLOATS)
+        Y = np.reshape(y, (len(y), -1))
         if Y.shape[1] != self._density.n_targets:
             raise ValueError(
                 f"y has {Y.shape[1]} targets, but fit had {self._density.n_targets}. Give the same."
             )
-        return self._contexts(X), Y
+        return X, Y
+
+    def _answer(self, function, X, *Y, shape=(), n_values=1):
+        """What a function says of contexts (and targets), part by part, ``(n, *shape)``.
+
+        ``n_values`` is how many values of the target it needs for each row.
+        """
+        width = max(X.shape[1], n_values * self._density.n_targets)
+        chosen = parts(len(X), width, self._density.numbers_per_row(n_values))
+
+        def of_part(X, *Y):
+            return function(self._contexts(X), *Y)
+
+        return answer_in_parts(of_part, chosen, X, *Y, shape=shape)
 
     def _check_one_target(self, method, instead):
         if self._density.n_targets > 1:
@@ -78,8 +93,10 @@ class DistributionRegressor(
         y_std : ndarray of the same shape
             Only with ``return_std=True``: of the predictive distribution, noise included.
         """
-        C = self._checked(X)
-        moments = self._density.moments(C)
+        X, density = self._checked(X), self._density
+        moments = self._answer(
+            density.moments, X, shape=(2, density.n_targets), n_values=density.n_nodes
+        )
         mean, std = (self._shaped(moments[:, k]) for k in (0, 1))
         return (mean, std) if return_std else mean
 
@@ -101,14 +118,20 @@ class DistributionRegressor(
         quantiles : ndarray of shape (n_samples,) or (n_samples, n_alphas)
             Those of the density; only ``predict_interval`` is calibrated.
         """
-        C = self._checked(X)
+        X = self._checked(X)
         self._check_one_target("predict_quantiles", "Take quantiles of sample_y(X, n_samples).")
         levels = np.asarray(alpha, dtype=np.float64)
         if levels.ndim > 1 or not levels.size or not ((levels > 0) & (levels < 1)).all():
             raise ValueError(
                 f"alpha={alpha!r} is not possible. Give a number in (0, 1), or a list of them."
             )
-        quantiles = self._density.quantiles(C, np.tile(np.atleast_1d(levels), (len(C), 1)))
+        wanted, density = np.atleast_1d(levels), self._density
+        quantiles = self._answer(
+            lambda C: density.quantiles(C, np.tile(wanted, (len(C), 1))),
+            X,
+            shape=wanted.shape,
+            n_values=len(wanted),
+        )
         return quantiles if levels.ndim else quantiles[:, 0]
 
     @sheltered
@@ -143,11 +166,17 @@ class DistributionRegressor(
         .. [1] Chernozhukov, V., Wüthrich, K., Zhu, Y., "Distributional conformal prediction",
            PNAS 118 (48), 2021.
         """
-        C = self._checked(X)
+        X, density = self._checked(X), self._density
         check_part("coverage", coverage)
         half = self._calibration.half_widths(coverage) if self._calibration else coverage / 2
-        half = np.broadcast_to(half, self._density.n_targets)
-        intervals = self._density.marginal_quantiles(C, 0.5 + np.outer(half, [-1, 1]))
+        half = np.broadcast_to(half, density.n_targets)
+        levels = 0.5 + np.outer(half, [-1, 1])
+        intervals = self._answer(
+            lambda C: density.marginal_quantiles(C, levels),
+            X,
+            shape=levels.shape,
+            n_values=2 if density.n_targets == 1 else density.n_nodes,
+        )
         return self._shaped(intervals)
 
     @sheltered
@@ -164,9 +193,9 @@ class DistributionRegressor(
         probability : ndarray of shape (n_samples,)
             That the target is at most ``y``.
         """
-        C, Y = self._checked_pair(X, y)
+        X, Y = self._checked_pair(X, y)
         self._check_one_target("cdf", "Take sample_y(X, n_samples) and count.")
-        return self._density.cdf(C, Y)
+        return self._answer(self._density.cdf, X, Y)
 
     @sheltered
     def sample_y(
@@ -189,9 +218,16 @@ class DistributionRegressor(
         y_samples : ndarray of shape (n_samples_X, n_samples) or \
 (n_samples_X, n_targets, n_samples)
         """
-        C = self._checked(X)
+        X, density = self._checked(X), self._density
         check_count("n_samples", n_samples)
-        return self._shaped(self._density.sample(C, n_samples, checked_state(random_state)))
+        rng = checked_state(random_state)
+        drawn = self._answer(
+            lambda C: density.sample(C, n_samples, rng),
+            X,
+            shape=(density.n_targets, n_samples),
+            n_values=n_samples,
+        )
+        return self._shaped(drawn)
 
     @sheltered
     def score_samples(self, X: ArrayLike, y: ArrayLike) -> np.ndarray:
@@ -207,8 +243,8 @@ class DistributionRegressor(
         log_density : ndarray of shape (n_samples,)
             In nats.
         """
-        C, Y = self._checked_pair(X, y)
-        return self._density.log_prob(C, Y)
+        X, Y = self._checked_pair(X, y)
+        return self._answer(self._density.log_prob, X, Y)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

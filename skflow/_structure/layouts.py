@@ -6,6 +6,7 @@ All of them are public in ``masks``. That which searches is in ``search_layout``
 from __future__ import annotations
 
 from collections.abc import Callable
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -111,6 +112,50 @@ class Fixed(Layout):
         X: ArrayLike | None = None,
     ) -> np.ndarray:
         return check_masks(self.masks, n_layers, n_features)
+
+
+def take_layout(layout, kept):
+    """The layout for some of the columns, which a mask ``(d,)`` selects.
+
+    Arrays of masks lose the others, wherever a layout holds them; a number of conditioning features
+    is lowered to what is left. Rules and functions need no change.
+    """
+    if isinstance(layout, Layout):
+        taken = {k: _taken(k, v, kept) for k, v in layout.get_params(deep=False).items()}
+        return type(layout)(**taken)
+    return _taken("masks", layout, kept)
+
+
+def _taken(name, value, kept):
+    if isinstance(value, Layout):
+        return take_layout(value, kept)
+    if name == "n_conditioning":
+        return take_n_conditioning(value, kept)
+    if isinstance(value, (list, tuple, np.ndarray)):
+        masks = np.array(value)
+        if masks.ndim == 2 and masks.shape[1] == len(kept):
+            return _masks_of(masks, kept)
+    return value
+
+
+def take_n_conditioning(n_conditioning, kept):
+    """A number of conditioning features, at most one less than the columns that are left."""
+    if not isinstance(n_conditioning, Integral):
+        return n_conditioning
+    return min(n_conditioning, kept.sum() - 1) or None
+
+
+def _masks_of(masks, kept):
+    taken = masks[:, kept]
+    transformed = (taken == 1).sum(axis=1)
+    alone = (transformed == 0) | ((transformed == kept.sum()) & (kept.sum() > 1))
+    if alone.any():
+        raise ValueError(
+            f"Without the columns {np.flatnonzero(~kept).tolist()} of X, of which nothing is "
+            f"known, layer {alone.argmax() + 1} of the given masks transforms no column or all of "
+            "them. Leave such columns out of X, and give masks of the others."
+        )
+    return taken
 
 
 class Custom(Layout):

@@ -6,11 +6,17 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array, validate_data
 
+#: Numbers of a table that are checked at once.
+_CHECKED_AT_ONCE = 2**20
+#: Dtypes of tables that are cast part by part; all others are cast to the first as a whole.
+FLOATS = [np.float64, np.float32, np.float16]
+
 
 def checked_rows(estimator, X, allow_nan=False, **options):
     """The rows as an array ``(n, d)`` of finite float64; ``options`` as of ``validate_data``.
 
-    With ``allow_nan`` cells may be NaN, which means unknown.
+    With ``allow_nan`` cells may be NaN, which means unknown. With ``dtype=FLOATS`` other floats
+    stay as they are.
     """
     rows = validated(estimator, X, **options)
     return check_finite(rows, getattr(estimator, "feature_names_in_", None), allow_nan)
@@ -33,8 +39,8 @@ def validated(estimator, X, *y, **options):
 
 
 def checked_points(Z):
-    """Points of the latent space as an array ``(n, d)`` of finite float64."""
-    return check_finite(check_array(Z, dtype=np.float64, ensure_all_finite=False, input_name="X"))
+    """Points of the latent space as an array ``(n, d)`` of finite floats."""
+    return check_finite(check_array(Z, dtype=FLOATS, ensure_all_finite=False, input_name="X"))
 
 
 def checked_state(random_state):
@@ -62,8 +68,13 @@ def check_part(name, value):
 
 def check_finite(rows, names=None, allow_nan=False):
     """The rows, unless a cell is infinite or, without ``allow_nan``, NaN: that is an error."""
-    bad = np.isinf(rows) if allow_nan else ~np.isfinite(rows)
-    if bad.any():
+
+    def wrong(values):
+        return np.isinf(values) if allow_nan else ~np.isfinite(values)
+
+    size = max(1, _CHECKED_AT_ONCE // rows.shape[1])
+    if any(wrong(rows[i : i + size]).any() for i in range(0, len(rows), size)):
+        bad = wrong(rows)
         what, how = "infinity", "Leave these rows or columns out, or replace the values."
         if np.isnan(rows[bad]).any():
             what = "NaN"
