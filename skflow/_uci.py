@@ -5,7 +5,9 @@ Either way a checksum is compared, so that all figures are on the same rows.
 
 import gzip
 import http.client
+import io
 import os
+import struct
 import tempfile
 import zipfile
 import zlib
@@ -41,10 +43,12 @@ def _missing(path, table, reason):
 
 def _read(path, table):
     """Return the text of a prepared or formerly downloaded table if its checksum is right."""
-    content = path.read_bytes()
+    with path.open("rb") as file:
+        content = file.read(_at_most(table) + 1)
     found = sha256(content).hexdigest()
     try:
-        text = gzip.decompress(content).decode()
+        with gzip.open(io.BytesIO(content)) as file:
+            text = file.read(_at_most(table) + 1).decode()
     except (OSError, EOFError, zlib.error, UnicodeDecodeError):
         text = ""
     # Compressors differ between machines: of a download it is the text whose checksum is known.
@@ -57,28 +61,69 @@ def _read(path, table):
     )
 
 
+def _at_most(table):
+    """How many bytes a file of the table can have, whether compressed or not.
+
+    No more is read, as a few bytes can be made that decompress to more than the memory.
+    """
+    longest = 25  # -1.7976931348623157e+308 and a comma
+    return (table.n_rows + 1) * (len(table.features) + 2) * longest
+
+
 def _download(path, table):
     """Download a table, save it as `path` and return its text."""
     url = f"{_UCI}/{table.archive}"
     try:
         with tempfile.TemporaryDirectory() as folder:
             archive = fetch_file(url, folder=folder, local_filename="archive.zip")
-            with zipfile.ZipFile(archive) as opened:
-                text = _convert(table.read_rows(opened), table)
+            text = _text_of_archive(archive, url, path, table)
         path.parent.mkdir(parents=True, exist_ok=True)
         # Under another name at first, so that nobody ever reads half a file.
         part = path.with_name(f"{path.name}.part{os.getpid()}")
         part.write_bytes(gzip.compress(text.encode(), mtime=0))
         part.replace(path)
+    except _Changed:
+        raise
     except (OSError, http.client.HTTPException) as error:
         reason = (
             f"it could not be downloaded from {url} and saved ({type(error).__name__}: {error})"
         )
         raise OSError(_missing(path, table, reason)) from error
-    except (zipfile.BadZipFile, zlib.error, KeyError, IndexError, ValueError) as error:
-        reason = f"{url} has changed since this was written ({type(error).__name__}: {error})"
-        raise OSError(_missing(path, table, reason)) from error
     return text
+
+
+class _Changed(OSError):
+    """The archive is not the one that was known."""
+
+
+def _text_of_archive(archive, url, path, table):
+    # an encrypted member is a RuntimeError, and an unknown version of zip a NotImplementedError
+    unreadable = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, RuntimeError)
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            return _convert(table.read_rows(_Members(opened, _at_most(table))), table)
+    except (*unreadable, KeyError, IndexError, ValueError) as error:
+        reason = f"{url} has changed since this was written ({type(error).__name__}: {error})"
+        raise _Changed(_missing(path, table, reason)) from error
+
+
+class _Members:
+    """The members of an archive, of which no more is decompressed than the table can have."""
+
+    def __init__(self, archive, at_most):
+        self.archive = archive
+        self.at_most = at_most
+
+    def lines(self, name):
+        """Return the lines of a member that are not empty."""
+        info = self.archive.getinfo(name)
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise ValueError(f"{name} is compressed by method {info.compress_type}, not by deflate")
+        with self.archive.open(info) as file:
+            content = file.read(self.at_most + 1)
+        if len(content) > self.at_most:
+            raise ValueError(f"{name} has more than {self.at_most} bytes")
+        return [line for line in content.decode().splitlines() if line.strip()]
 
 
 def _convert(rows, table):
@@ -100,12 +145,8 @@ def _convert(rows, table):
     return text
 
 
-def _lines(archive, member):
-    return [line for line in archive.read(member).decode().splitlines() if line.strip()]
-
-
 def _magic_rows(archive):
-    rows = [line.split(",") for line in _lines(archive, "magic04.data")]
+    rows = [line.split(",") for line in archive.lines("magic04.data")]
     steps = np.frombuffer(zlib.decompress(b85decode(_MAGIC_TEST_ROWS)), dtype=np.uint8)
     is_test = np.isin(np.arange(len(rows)), np.cumsum(steps))
     split = _random_split(len(rows))
@@ -117,17 +158,17 @@ def _magic_rows(archive):
 
 
 def _turbine_rows(archive):
-    years = [_lines(archive, f"gt_{year}.csv")[1:] for year in range(2011, 2016)]
+    years = [archive.lines(f"gt_{year}.csv")[1:] for year in range(2011, 2016)]
     return [line.split(",") for lines in years for line in lines]
 
 
 def _sonar_rows(archive):
-    rows = [line.split(",") for line in _lines(archive, "sonar.all-data")]
+    rows = [line.split(",") for line in archive.lines("sonar.all-data")]
     return [[*row[:-1], {"R": "1", "M": "-1"}[row[-1]]] for row in rows]
 
 
 def _yeast_rows(archive):
-    return [line.split()[1:] for line in _lines(archive, "yeast.data")]  # without the name
+    return [line.split()[1:] for line in archive.lines("yeast.data")]  # without the name
 
 
 def _random_split(n_rows):
@@ -157,7 +198,7 @@ class Table:
     sha256: str  # of the prepared file
     text_sha256: str  # of the text that a download is converted into
     archive: str  # below _UCI
-    read_rows: Callable  # archive -> list of rows, each a list of strings
+    read_rows: Callable  # _Members -> list of rows, each a list of strings
     split: Callable  # number of rows -> dict of index arrays
 
 

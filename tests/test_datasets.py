@@ -11,6 +11,7 @@ import io
 import socket
 import sys
 import threading
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -137,8 +138,8 @@ def made_up_rows(name):
 def accept_made_up_rows(monkeypatch, name):
     """Let the checksum that is expected be that of the made-up table."""
     with zipfile.ZipFile(io.BytesIO(zipped(ARCHIVES[name][1](made_up_rows(name))))) as archive:
-        rows = _uci.TABLES[name].read_rows(archive)
-    table = _uci.TABLES[name]
+        table = _uci.TABLES[name]
+        rows = table.read_rows(_uci._Members(archive, _uci._at_most(table)))
     n_numbers = len(table.features) + (table.class_type is None)
     lines = [",".join([*table.features, table.last])]
     for row in rows:
@@ -260,7 +261,7 @@ def test_magic_test_rows_have_the_prepared_classes(paper_data):
     bunch = datasets.fetch_magic(data_home=paper_data)
     rows = [["0"] * 10 + [label] for label in ["g"] * 12332 + ["h"] * 6688]
     with zipfile.ZipFile(io.BytesIO(zipped(magic_archive(rows)))) as archive:
-        arranged = _uci._magic_rows(archive)
+        arranged = _uci._magic_rows(_uci._Members(archive, 10**7))
     labels = np.array([row[-1] for row in arranged])
     expected = np.count_nonzero(bunch.target[bunch.test_indices] == "g")
     assert np.count_nonzero(labels[bunch.test_indices] == "g") == expected
@@ -301,7 +302,7 @@ def test_magic_download_has_recorded_test_rows():
     """Rows that carry their number show where each one goes."""
     rows = [[str(i)] * 10 + ["g"] for i in range(19020)]
     with zipfile.ZipFile(io.BytesIO(zipped(magic_archive(rows)))) as archive:
-        number = np.array([int(row[0]) for row in _uci._magic_rows(archive)])
+        number = np.array([int(row[0]) for row in _uci._magic_rows(_uci._Members(archive, 10**7))])
     np.testing.assert_array_equal(np.sort(number), np.arange(19020))
     order = np.random.RandomState(0).permutation(19020)
     for part in order[:1902], order[1902:]:
@@ -340,6 +341,93 @@ def test_something_else_at_the_source(name, content, tmp_path, serve):
     with pytest.raises(OSError, match="has changed since"):
         fetch(name, data_home=tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def encrypted(archive):
+    """The archive with the mark of an encrypted member, in both of its headers."""
+    altered = bytearray(archive)
+    altered[6] |= 1
+    altered[archive.index(b"PK\1\2") + 8] |= 1
+    return bytes(altered)
+
+
+def compressed_by(method):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as archive:
+        archive.writestr("yeast.data", "0.1 " * 100)
+    return buffer.getvalue()
+
+
+GOOD = {"yeast.data": ["ADT1_YEAST 0.1"] * 50}
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: encrypted(zipped(GOOD)), "encrypted"),
+        (lambda: compressed_by(zipfile.ZIP_LZMA), "compressed by method 14"),
+        (lambda: compressed_by(zipfile.ZIP_BZIP2), "compressed by method 12"),
+        (lambda: zipped(GOOD)[:-30], "not a zip file"),
+        (lambda: zipped(GOOD)[:40] + zipped(GOOD)[60:], ""),
+        (lambda: b"", "not a zip file"),
+    ],
+    ids=["encrypted", "lzma", "bzip2", "truncated", "cut", "empty"],
+)
+def test_an_odd_archive_is_an_error_of_the_system(make, message, tmp_path, serve):
+    serve({"/110/yeast.zip": make()})
+    with pytest.raises(OSError, match=f"has changed since .*{message}") as error:
+        datasets.fetch_yeast(data_home=tmp_path)
+    assert_says_what_to_do(str(error.value), "yeast", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_flipped_bits_of_an_archive_are_errors_of_the_system(tmp_path, monkeypatch):
+    accept_made_up_rows(monkeypatch, "yeast")
+    whole = zipped(yeast_archive(made_up_rows("yeast")))
+    altered_path = tmp_path / "archive.zip"
+    monkeypatch.setattr(_uci, "fetch_file", lambda *args, **kwargs: altered_path)
+    rng = np.random.default_rng(0)
+    ends = [*range(60), *range(len(whole) - 120, len(whole))]  # the headers
+    for place in [*ends, *rng.integers(len(whole), size=100)]:
+        altered = bytearray(whole)
+        altered[place] ^= 1 << rng.integers(8)
+        altered_path.write_bytes(altered)
+        home = tmp_path / "home" / str(place)
+        try:
+            assert datasets.fetch_yeast(data_home=home).data.shape == (1484, 8)
+        except OSError as error:
+            assert_says_what_to_do(str(error), "yeast", home)
+
+
+def memory_of(call):
+    tracemalloc.start()
+    try:
+        with pytest.raises(OSError) as error:
+            call()
+        return tracemalloc.get_traced_memory()[1], str(error.value)
+    finally:
+        tracemalloc.stop()
+
+
+def test_an_archive_is_not_decompressed_beyond_the_table(tmp_path, serve):
+    bomb = {"yeast.data": ["0" * 10**8]}
+    serve({"/110/yeast.zip": zipped(bomb)})
+    peak, message = memory_of(lambda: datasets.fetch_yeast(data_home=tmp_path))
+    assert "yeast.data has more than 371250 bytes" in message
+    assert peak < 10**7
+
+
+def test_a_file_is_not_decompressed_beyond_the_table(tmp_path):
+    path = tmp_path / "yeast.csv.gz"
+    path.write_bytes(gzip.compress(b"0" * 10**8))
+    peak, message = memory_of(lambda: datasets.fetch_yeast(data_home=tmp_path))
+    assert "damaged or another file" in message
+    assert peak < 10**7
+    with path.open("wb") as file:  # nor is a large one read
+        file.truncate(10**9)
+    peak, message = memory_of(lambda: datasets.fetch_yeast(data_home=tmp_path))
+    assert "damaged or another file" in message
+    assert peak < 10**7
 
 
 def test_too_few_rows_of_magic(tmp_path, serve):
