@@ -1,9 +1,13 @@
 """How time and memory of skflow's defaults grow with the number of rows.
 
     python examples/benchmarks/large.py --rows 10000 100000 1000000
+    python examples/benchmarks/large.py --memory --rows 100000 400000
 
 Ten features, one of which depends on another. Every size runs in a process of its own, so that the
 peak of the memory is that of the size alone. Times are of the processor and not of the clock.
+
+With ``--memory`` methods of a small flow are measured from outside: the peak of a child process
+that Linux reports while it answers, less what it held before, with its input, and less the answer.
 """
 
 import argparse
@@ -45,6 +49,58 @@ def measure(n_rows):
     return row
 
 
+METHODS = {
+    "score_samples": lambda flow, X: flow.score_samples(X),
+    "transform": lambda flow, X: flow.transform(X),
+    "inverse_transform": lambda flow, X: flow.inverse_transform(X),
+    "sample": lambda flow, X: flow.sample(len(X), random_state=0),
+}
+
+
+def answer(method, dtype, n_rows):
+    """The child of ``beside``: a flow, a table, and when told to, one call."""
+    X = np.random.default_rng(0).standard_normal((n_rows, 10), dtype=np.float32).astype(dtype)
+    flow = CouplingFlowDensity(
+        1, hidden_layer_sizes=(8,), validation_fraction=0.2, max_iter=1, random_state=0
+    ).fit(X[:500])
+    METHODS[method](flow, X[:1000])
+    print("ready", flush=True)
+    input()
+    print(METHODS[method](flow, X).nbytes, flush=True)
+    input()
+
+
+def beside(method, dtype, n_rows):
+    """Megabytes that a call takes at its peak beside its input and its output."""
+    command = [sys.executable, __file__, "--child", method, dtype, str(n_rows)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+    ) as child:
+
+        def status(name):
+            with open(f"/proc/{child.pid}/status") as file:
+                return next(int(line.split()[1]) for line in file if line.startswith(name)) / 1024
+
+        child.stdout.readline()
+        with open(f"/proc/{child.pid}/clear_refs", "w") as file:
+            file.write("5")  # the peak starts again from here
+        before = status("VmRSS")
+        child.stdin.write("\n")
+        output = int(child.stdout.readline()) / 2**20
+        peak = status("VmHWM")
+        child.stdin.write("\n")
+    return peak - before - output
+
+
+def print_memory(sizes):
+    print(line(["method", "dtype", *(f"{size:,} rows" for size in sizes)]))
+    print("|---|---|" + " ---: |" * len(sizes))
+    for method in METHODS:
+        for dtype in ("float64", "float32"):
+            found = [f"{beside(method, dtype, size):.0f}" for size in sizes]
+            print(line([method, dtype, *found]), flush=True)
+
+
 def line(cells):
     return f"| {' | '.join(cells)} |"
 
@@ -53,7 +109,16 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--memory", action="store_true", help="memory of methods, on Linux")
+    parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.child:
+        method, dtype, n_rows = arguments.child
+        answer(method, dtype, int(n_rows))
+        return
+    if arguments.memory:
+        print_memory(arguments.rows)
+        return
     if arguments.one:
         print(json.dumps(measure(arguments.one)))
         return
