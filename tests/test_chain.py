@@ -8,7 +8,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import mutual_info_score
 
 from skflow._kinds import chain as module
-from skflow._kinds.categories import GAP, UNKNOWN
 from skflow._kinds.chain import (
     Factor,
     Logistic,
@@ -19,6 +18,7 @@ from skflow._kinds.chain import (
     unseen_part,
 )
 from skflow._kinds.frequencies import Frequencies
+from skflow._table.table import GAP, UNKNOWN
 
 SIZES = np.array([2, 3, 2])
 

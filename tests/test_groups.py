@@ -13,8 +13,8 @@ from small_flows import flow
 
 from skflow._densities.components import fit_components
 from skflow._kinds import groups as module
-from skflow._kinds.categories import UNKNOWN
 from skflow._kinds.groups import Given, fit_grouped_components, fit_groups
+from skflow._table.table import UNKNOWN
 
 
 def given_of(discrete, n_columns=2, absent=None):

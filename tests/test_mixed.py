@@ -13,8 +13,8 @@ from sklearn.linear_model import LinearRegression
 from small_flows import flow
 
 from skflow import CouplingFlowDensity, FlowOutlierDetector, FlowRegressor
-from skflow._kinds.categories import integers
 from skflow._outliers.reasons import explain_rows
+from skflow._table.dtypes import integers
 
 
 def mixed_table(n_rows=600, seed=0):
@@ -92,19 +92,20 @@ def test_other_frames_and_arrays_are_the_same_table(fitted):
     assert set(model.sample(50, random_state=0)[:, 1]) == set("abc")
 
 
-def test_numbers_that_polars_casts_nothing_to_are_drawn_as_floats():
+def test_decimals_are_drawn_as_such_and_objects_as_floats():
     rng = np.random.default_rng(0)
     price = [Decimal(f"{value:.2f}") for value in rng.normal(size=60)]
     size = polars.Series("size", rng.normal(size=60).tolist(), dtype=polars.Object)
     frame = polars.DataFrame({"kind": ["a", "b"] * 30, "price": price}).with_columns(size)
     drawn = flow(max_iter=1).fit(frame).sample(3, random_state=0)
-    assert drawn.dtypes == [polars.String, polars.Float64, polars.Float64]
+    assert drawn.dtypes == [polars.String, frame.dtypes[1], polars.Float64]
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "int64", "UInt64"])
 def test_integers_go_as_far_as_their_dtype_reaches(dtype):
-    drawn = pd.Series(integers(np.array([-1e30, 0.6, 1e30]), dtype)).astype(dtype)
     limits = np.iinfo(dtype.lower())
+    drawn = integers(np.array([-1e30, 0.6, 1e30]), limits.min, limits.max)
+    drawn = pd.Series(drawn).astype(dtype)
     assert drawn[0] == limits.min and drawn[1] == 1
     assert drawn[2] == pytest.approx(limits.max, rel=1e-15)
 

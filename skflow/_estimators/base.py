@@ -25,19 +25,17 @@ from .._flows.training import make_generators
 from .._flows.training_data import rows_among, set_aside, split_rows, training_data
 from .._gaps.fitting import LEAST_EPOCHS, PART_OF_EPOCHS, fill_gaps, rows_with_values
 from .._gaps.questions import sample_given
-from .._kinds.categories import find_categories
 from .._kinds.kinds import fit_kinds
 from .._kinds.parts import GivenDiscrete, NumbersAlone, fit_real_columns
 from .._structure.confidence_set import judge
 from .._structure.layouts import take_layout, take_n_conditioning
 from .._structure.member_masks import choose_masks, describe_search, stack_finalists, stack_starts
 from .._support.callbacks import CallbackSupportMixin, FitProgress
-from .._support.checks import checked_rows
 from .._support.device import check_device
 from .._support.runtime import atomic, sheltered
 from .._support.streams import RandomStreams
 from .._support.typing import ArrayLike
-from .continuation import check_unchanged, fixed_parameters
+from .continuation import ANEW, check_unchanged, fixed_parameters
 from .fitting import TrainedStack, all_scores, best_starts, holder, train
 from .inference import FittedDensity
 from .recipe import flow_config, training_options
@@ -74,7 +72,7 @@ class BaseFlowDensity(Summarised, CallbackSupportMixin, FittedDensity):
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions(ACTIVATIONS.keys())],
         "standardize": ["boolean"],
-        "categorical_features": "no_validation",  # find_categories says what is allowed
+        "categorical_features": "no_validation",  # fit_table says what is allowed
         "handle_unknown": [StrOptions({"rare", "error"})],
         "spikes": ["boolean"],
         "bounds": "no_validation",  # check_bounds says what is allowed
@@ -157,12 +155,13 @@ class BaseFlowDensity(Summarised, CallbackSupportMixin, FittedDensity):
     def _fit(self, X, sample_weight):
         started = time.perf_counter()
         continued = self.warm_start and hasattr(self, "_density")
+        if continued:
+            X = self._encode(self._source(X, ANEW), ensure_min_samples=2)
+        else:
+            X = self._fit_table(X, self.categorical_features, ensure_min_samples=2)
+        X, weight = rows_with_values(*weighted_rows(self._finite(X, allow_nan=True), sample_weight))
         if not continued:
-            self._categories = find_categories(X, self.categorical_features)
-        X = checked_rows(self, self._encoded(X), allow_nan=True, ensure_min_samples=2)
-        X, weight = rows_with_values(*weighted_rows(X, sample_weight))
-        if not continued:
-            self._kinds = fit_kinds(X, self._categories, self.spikes)
+            self._kinds = fit_kinds(X, self._table.categories, self.spikes)
         self._fit_rows(X, weight, continued, started)
 
     def _fit_rows(self, X, weight, continued, started):
@@ -176,7 +175,7 @@ class BaseFlowDensity(Summarised, CallbackSupportMixin, FittedDensity):
             X = self._start(X, weight)
         self._columns = self._columns.spanning(known)
         self._n_fits += 1
-        progress = FitProgress(self, self._written(X))
+        progress = FitProgress(self, partial(self._table.frame, X))
         streams = RandomStreams(self._seed)
         parts = self._parts(X, weight, streams)
         if continued:
@@ -229,12 +228,12 @@ class BaseFlowDensity(Summarised, CallbackSupportMixin, FittedDensity):
         self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         self._n_fits = 0
         self._fixed = fixed_parameters(self, self._layout())
-        names = getattr(self, "feature_names_in_", None)
+        named = getattr(self, "feature_names_in_", None)
         options = {
             "standardize": self.standardize,
             "dequantize": self.dequantize,
-            "bounds": check_bounds(self.bounds, X.shape[1], names),
-            "names": names,
+            "bounds": check_bounds(self.bounds, X.shape[1], named),
+            "names": self._table.feature_names,
         }
         X = self._without_gaps(X, weight, options)
         self._columns = fit_real_columns(X, self._kinds, weight, **options)
@@ -255,7 +254,8 @@ class BaseFlowDensity(Summarised, CallbackSupportMixin, FittedDensity):
         def fit(filled, seed):
             flow = clone(self).set_params(**quick, random_state=seed)
             vars(flow).pop("_skl_callbacks", None)  # they are told of the last fit
-            flow._kinds, flow.n_features_in_ = self._kinds, X.shape[1]
+            flow._use_table(self._table)
+            flow._kinds = self._kinds
             flow._fit_rows(filled, weight, False, time.perf_counter())
             return flow._density
 

@@ -14,6 +14,10 @@ _FIXED = (
 #: Those of a search that may change while it goes on: how long, where, what is made of it.
 _FREE = {"n_iter", "n_iter_no_change", "n_finalists", "n_jobs", "max_time", "checkpoint"}
 
+ANEW = (
+    "warm_start=True goes on with the columns of the last fit: set warm_start=False to start anew."
+)
+
 
 def fixed_parameters(estimator, layout):
     """Names and values, as text, of all parameters that a warm start has to find as they were."""
@@ -39,7 +43,7 @@ def check_unchanged(before, now):
         listed = "; ".join(f"{name} was {before[name]}, now {now[name]}" for name in names)
         raise ValueError(
             f"warm_start=True goes on with the flow of the last fit, which cannot change: {listed}."
-            " Set them back, or set warm_start=False to start anew."
+            f" Set them back. {ANEW}"
         )
 
 

@@ -19,11 +19,11 @@ from .._densities.typical import sample_typical
 from .._densities.weights import weighted_rows
 from .._flows.blocks import answer_in_parts, parts
 from .._gaps.questions import RoughRows, log_prob_known, sample_given
-from .._kinds.tables import TableMixin
-from .._support.checks import FLOATS, check_count, checked_points, checked_rows, checked_state
+from .._support.checks import FLOATS, check_count, checked_points, checked_state
 from .._support.runtime import sheltered
 from .._support.saving import PlainState
 from .._support.typing import ArrayLike, RandomState
+from .._table.reading import TableMixin
 from .output import in_configured_container
 
 
@@ -46,7 +46,7 @@ class FittedDensity(
 
     def _checked(self, X, allow_nan=False, dtype=np.float64):
         check_is_fitted(self)
-        return checked_rows(self, self._encoded(X), allow_nan, reset=False, dtype=dtype)
+        return self._finite(self._encode(self._source(X), dtype=dtype), allow_nan)
 
     @sheltered
     def score_samples(self, X: ArrayLike) -> np.ndarray:
@@ -194,7 +194,7 @@ class FittedDensity(
         check_is_fitted(self)
         check_count("n_samples", n_samples)
         drawn = self._sampled(n_samples, checked_state(random_state), tails)
-        return drawn if self._categories is not None else in_configured_container(self, drawn)
+        return drawn if self._table.categories else in_configured_container(self, drawn)
 
     @sheltered
     def _sampled(self, n_samples, rng, tails):
@@ -202,7 +202,7 @@ class FittedDensity(
         drawn = np.empty((n_samples, self.n_features_in_))
         for part in parts(*drawn.shape):
             drawn[part] = draw(len(drawn[part]), rng)
-        return self._written(drawn)
+        return self._table.decode(drawn) if self._table.categories else drawn
 
     @sheltered
     def sample_given(
@@ -263,11 +263,12 @@ class FittedDensity(
         True
         """
         check_is_fitted(self)
-        rows = self._checked(X, allow_nan=True)
+        source = self._source(X)
+        rows = self._finite(self._encode(source), allow_nan=True)
         check_count("n_samples", n_samples)
         drawn, ess = sample_given(self._density, rows, n_samples, checked_state(random_state))
-        if self._categories is not None:
-            drawn = self._categories.decode_draws(drawn, X)
+        if self._table.categories:
+            drawn = self._table.decode_draws(drawn, source)
         return (drawn, ess) if return_ess else drawn
 
     @sheltered

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from .._table.table import Table
+
 _NARROW_LEAD = 0.05  # nats a row by which a Gaussian is as good
 
 
@@ -15,6 +17,7 @@ class Summarised:
 
     _account: dict
     _columns: Any
+    _table: Table
     n_features_in_: int
 
     @property
@@ -38,8 +41,8 @@ class Summarised:
         real, kinds = _kinds_of(self._columns), self._kinds
         if kinds is not None:
             real = kinds.described(real)
-        names = getattr(self, "feature_names_in_", range(len(real)))
-        return dict(zip(names, real))
+        names = self._table.names
+        return dict(zip(range(len(real)) if names is None else names, real))
 
     def summary(self) -> str:
         """What was fitted, how, and how good it is, in words.

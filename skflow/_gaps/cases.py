@@ -13,10 +13,10 @@ from itertools import product
 
 import numpy as np
 
-from .._kinds.categories import GAP, UNKNOWN
 from .._kinds.mixed import given_of
 from .._support.patterns import patterns
 from .._support.quasi_random import sobol
+from .._table.table import GAP, UNKNOWN
 
 
 @dataclass

@@ -14,13 +14,13 @@ from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from .._estimators.flow_density import CouplingFlowDensity
 from .._flows.blocks import answer_in_parts, parts
-from .._kinds.categories import find_categories, take_columns, values_of
-from .._kinds.tables import TableMixin
-from .._support.checks import FLOATS, check_count, checked_rows, checked_state
+from .._support.checks import FLOATS, check_count, checked_state
 from .._support.runtime import atomic, sheltered
 from .._support.saving import PlainState
 from .._support.streams import seeded
 from .._support.typing import ArrayLike, RandomState
+from .._table.frames import read
+from .._table.reading import TableMixin, inner_tables
 from .questions import MOST_NUMBERS, rows_with_gaps
 
 if TYPE_CHECKING:
@@ -152,8 +152,7 @@ class FlowImputer(PlainState, TableMixin, TransformerMixin, BaseEstimator):
         """
         density = CouplingFlowDensity() if self.density is None else clone(self.density)
         chosen = getattr(density, "categorical_features", None)
-        self._categories = find_categories(X, chosen)
-        X = checked_rows(self, self._encoded(X), allow_nan=True, ensure_min_samples=2)
+        X = self._finite(self._fit_table(X, chosen, ensure_min_samples=2), allow_nan=True)
         self._empty = np.isnan(X).all(axis=0)
         if self._empty.all():
             raise ValueError(
@@ -163,32 +162,28 @@ class FlowImputer(PlainState, TableMixin, TransformerMixin, BaseEstimator):
         if self.add_indicator:
             self.indicator_ = MissingIndicator(error_on_new=False).fit(X)
         rng = check_random_state(self.random_state)
-        self._filled = self._categories and self._categories.take(~self._empty)
+        self._filled = self._table.take(~self._empty)
         if self._empty.any() and hasattr(density, "_take_columns"):
-            categories = [] if self._categories is None else list(self._categories.values)
             names = getattr(self, "feature_names_in_", None)
-            density._take_columns(~self._empty, categories, names)
-        elif self._filled is not None:
-            density.set_params(categorical_features=list(self._filled.values))
+            density._take_columns(~self._empty, list(self._table.categories), names)
+        elif self._table.categories:
+            density.set_params(categorical_features=list(self._filled.categories))
         # weights are for densities that take them
         weights = {} if sample_weight is None else {"sample_weight": sample_weight}
-        self.density_ = seeded(density, rng).fit(self._named(X[:, ~self._empty]), **weights)
+        with inner_tables():
+            self.density_ = seeded(density, rng).fit(self._named(X[:, ~self._empty]), **weights)
         self._seed = int(rng.randint(2**31 - 1))
         return self
 
     def _named(self, X):
         """Rows of the columns that are not empty as the density sees them: with their names."""
-        if self._filled is not None:
-            return self._filled.decode(X)
-        if not hasattr(self, "feature_names_in_"):
-            return X
-        import pandas
-
-        return pandas.DataFrame(X, columns=self.feature_names_in_[~self._empty])
+        return self._filled.frame(X)
 
     def _checked(self, X):
+        """The rows as the user has them, and as codes."""
         check_is_fitted(self)
-        return checked_rows(self, self._encoded(X), allow_nan=True, reset=False, dtype=FLOATS)
+        source = self._source(X)
+        return source, self._finite(self._encode(source, dtype=FLOATS), allow_nan=True)
 
     @sheltered
     def transform(self, X: ArrayLike) -> np.ndarray:
@@ -214,7 +209,7 @@ class FlowImputer(PlainState, TableMixin, TransformerMixin, BaseEstimator):
             If X is no table of numbers, finite or NaN, with the columns of ``fit``, or if values
             lie beyond the bounds of the density.
         """
-        codes = self._checked(X)
+        source, codes = self._checked(X)
         filled = np.empty((len(codes), (~self._empty).sum()))
         filled[:] = codes[:, ~self._empty] if self._empty.any() else codes
         n_draws = 1 if self.strategy == "draw" else self.n_draws
@@ -224,7 +219,7 @@ class FlowImputer(PlainState, TableMixin, TransformerMixin, BaseEstimator):
             drawn = self._draw(part, n_draws, rng)
             filled[rows] = np.where(np.isnan(part), self._point(drawn), part)
         indicator = codes[:, :0] if self.indicator_ is None else self.indicator_.transform(codes)
-        return self._tables(filled[:, :, None], X, codes, indicator)[0]
+        return self._tables(filled[:, :, None], source, codes, indicator)[0]
 
     @sheltered
     def sample(
@@ -254,7 +249,7 @@ class FlowImputer(PlainState, TableMixin, TransformerMixin, BaseEstimator):
         ValueError
             As ``transform``, or if ``n_samples`` is no integer of at least 1.
         """
-        codes = self._checked(X)
+        source, codes = self._checked(X)
         check_count("n_samples", n_samples)
         rng = checked_state(self._seed if random_state is None else random_state)
         kept = ~self._empty
@@ -264,7 +259,7 @@ class FlowImputer(PlainState, TableMixin, TransformerMixin, BaseEstimator):
             codes,
             shape=(kept.sum(), n_samples),
         )
-        tables = self._tables(drawn, X, codes, codes[:, :0])
+        tables = self._tables(drawn, source, codes, codes[:, :0])
         return tables if self._framed else np.moveaxis(tables, 0, 2)
 
     @sheltered
@@ -281,49 +276,51 @@ class FlowImputer(PlainState, TableMixin, TransformerMixin, BaseEstimator):
         log_density : ndarray of shape (n_samples,)
             In nats, as ``CouplingFlowDensity.score_samples``.
         """
-        X, kept = self._checked(X), ~self._empty
+        X, kept = self._checked(X)[1], ~self._empty
 
         def answer(X):
             return self.density_.score_samples(self._named(X[:, kept]))
 
-        return answer_in_parts(answer, parts(*X.shape), X)
+        with inner_tables():
+            return answer_in_parts(answer, parts(*X.shape), X)
 
     def _draw(self, X, n_samples, rng):
         """Draws ``(n, d, n_samples)`` of rows, with codes for categories."""
-        drawn = self.density_.sample_given(self._named(X), n_samples, rng)
-        if self._filled is None:
+        with inner_tables():
+            drawn = self.density_.sample_given(self._named(X), n_samples, rng)
+        if not self._filled.categories:
             return drawn
         tables = drawn if isinstance(drawn, list) else np.moveaxis(drawn, 2, 0)
-        codes = [np.asarray(self._filled.encode(table), dtype=np.float64) for table in tables]
+        codes = [self._filled.encode(read(table, self), quiet=True) for table in tables]
         return np.stack(codes, axis=2)
 
     def _point(self, drawn):
         """What draws ``(n, d, m)`` say of each cell ``(n, d)``."""
         point = _mean(drawn) if self.strategy != "median" else np.median(drawn, axis=2)
         columns = getattr(self.density_, "_columns", None)
-        if self._filled is None:
+        if not self._filled.categories:
             return point if columns is None else columns.to_grid(point)
-        for j, values in self._filled.values.items():
+        for j, values in self._filled.categories.items():
             counts = [(drawn[:, j] == code).sum(axis=1) for code in range(len(values))]
             point[:, j] = np.argmax(counts, axis=0)
-        real = np.delete(np.arange(point.shape[1]), list(self._filled.values))
+        real = np.delete(np.arange(point.shape[1]), list(self._filled.categories))
         if columns is not None:
             point[:, real] = columns.to_grid(point[:, real])
         return point
 
     @property
     def _framed(self):
-        return self._filled is not None and self._filled.container is not None
+        return bool(self._filled.categories) and self._filled.container is not None
 
-    def _tables(self, filled, X, codes, indicator):
-        """Filled rows ``(n, d, m)`` as m tables like X, with empty columns and indicators."""
+    def _tables(self, filled, source, codes, indicator):
+        """Filled rows ``(n, d, m)`` as m tables like it, with empty columns and indicators."""
         n_rows, _, n_tables = filled.shape
         kept = ~self._empty
-        if self._filled is not None:
-            filled = self._filled.decode_draws(filled, take_columns(X, kept))
-        empty = self._empty_columns(X, codes)
+        if self._filled.categories:
+            filled = self._filled.decode_draws(filled, source.take(kept))
+        empty = self._empty_columns(source, codes)
         if self._framed:
-            names = self._categories.names
+            names = self._table.names
             others = {names[j]: column for j, column in empty.items()}
             if indicator.shape[1]:
                 missing = [f"missingindicator_{names[j]}" for j in self.indicator_.features_]
@@ -345,15 +342,14 @@ class FlowImputer(PlainState, TableMixin, TransformerMixin, BaseEstimator):
         tables[:, :, len(shown) :] = indicator
         return tables
 
-    def _empty_columns(self, X, codes):
+    def _empty_columns(self, source, codes):
         """Those that were empty in ``fit`` and are kept: what is known of them now, otherwise 0."""
         if not self.keep_empty_features:
             return {}
-        categories = {} if self._categories is None else self._categories.values
         found = {}
         for j in np.flatnonzero(self._empty):
-            if j in categories:
-                values = [0 if value is None else value for value in values_of(X, j)]
+            if j in self._table.categories:
+                values = [0 if value is None else value for value in source.values(j)]
                 found[j] = np.array(values, dtype=object)
             else:
                 found[j] = np.nan_to_num(codes[:, j])

@@ -14,7 +14,7 @@ from sklearn.preprocessing import OneHotEncoder
 from .._densities.stacking import estimate_weights
 from .._densities.weights import at, effective_rows
 from .._support.saving import saved_as
-from .categories import GAP
+from .._table.table import GAP
 from .frequencies import Frequencies
 
 #: Concentrations of the smoothed frequencies.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .._support.saving import saved_as
-from .categories import GAP, Categories
+from .._table.table import GAP
 
 #: A spike is a value of at least this part of the rows, so many times as frequent as any other, in
 #: a column that has at least so many other values.
@@ -23,7 +23,8 @@ class Kinds:
 
     Attributes
     ----------
-    categories : Categories or None
+    categories : dict of int to ndarray
+        For each column with categories these, as in ``Table``.
     category_columns : ndarray of shape (q_1,)
         Numbers of the columns with categories.
     spike_columns : ndarray of shape (q_2,)
@@ -35,7 +36,7 @@ class Kinds:
         not.
     """
 
-    categories: Categories | None
+    categories: dict
     category_columns: np.ndarray
     spike_columns: np.ndarray
     spike_values: np.ndarray
@@ -96,8 +97,7 @@ class Kinds:
     def described(self, real):
         """The kinds of all columns in words, from those of the real ones ``(r,)``."""
         kinds = self.spread(real, "")
-        categories = {} if self.categories is None else self.categories.values
-        for j, values in categories.items():
+        for j, values in self.categories.items():
             kinds[j] = f"category ({len(values)})"
         for j, value in zip(self.spike_columns, self.spike_values):
             kinds[j] += f" with a spike (at {value:.6g})"
@@ -105,9 +105,8 @@ class Kinds:
 
     def atoms(self):
         """Values that have a probability of their own: of categories, and spikes, by column."""
-        categories = {} if self.categories is None else self.categories.values
         spikes = dict(zip(self.spike_columns.tolist(), self.spike_values.tolist()))
-        return {"categories": categories, "spikes": spikes}
+        return {"categories": self.categories, "spikes": spikes}
 
     def spread(self, values, fill=np.nan):
         """Values ``(r,)`` of the real part as those of all columns ``(d,)``."""
@@ -116,19 +115,19 @@ class Kinds:
         return spread
 
 
-def fit_kinds(X, categories=None, spikes=True):
+def fit_kinds(X, categories, spikes=True):
     """The ``Kinds`` of a table ``(n, d)``, or None where all columns are real alone.
 
-    ``categories`` are those of the table, with whose codes it is given; ``spikes`` says whether
+    ``categories`` are those of the ``Table``, with whose codes it is given; ``spikes`` says whether
     to look for any.
     """
-    category_columns = np.array([] if categories is None else sorted(categories.values), dtype=int)
+    category_columns = np.array(sorted(categories), dtype=int)
     real_columns = np.setdiff1d(np.arange(X.shape[1]), category_columns)
     found = {j: spike_of(X[:, j]) for j in real_columns} if spikes else {}
     found = {j: value for j, value in found.items() if value is not None}
-    if categories is None and not found:
+    if not categories and not found:
         return None
-    sizes = [len(categories.values[j]) for j in category_columns] + [2] * len(found)
+    sizes = [len(categories[j]) for j in category_columns] + [2] * len(found)
     return Kinds(
         categories,
         category_columns,

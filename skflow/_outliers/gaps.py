@@ -9,7 +9,6 @@ Thresholds, p-values and selections then hold for it as they do for others.
 import numpy as np
 
 from .._flows.blocks import answer_in_parts, parts
-from .._support.checks import check_finite
 from .._support.patterns import patterns
 from .._support.warnings import warn
 from .conformal import just_below
@@ -33,7 +32,7 @@ class GapsMixin:
         """The rows of a fit: those without gaps, unless gaps are up to the densities."""
         if self._takes_gaps():
             return X
-        check_finite(X, getattr(self, "feature_names_in_", None), allow_nan=True)
+        self._finite(X, allow_nan=True)
         whole = ~np.isnan(X).any(axis=1)
         if whole.sum() < 2:
             raise ValueError(

@@ -19,6 +19,7 @@ from .._support.runtime import atomic, sheltered
 from .._support.saving import PlainState
 from .._support.streams import seeded
 from .._support.typing import ArrayLike, RandomState
+from .._table.reading import inner_tables
 from .conformal import ConformalMixin, selected
 from .gaps import GapsMixin
 from .reasons import explain_rows, make_report, values_to_try
@@ -223,17 +224,19 @@ class FlowOutlierDetector(
         self.reference_scores_ = {}
         if self.density is not None and not isinstance(self.density, list):
             density = seeded(clone(self.density), rng)
-            self.densities_ = {"density": [density.fit(self._named(X), None)]}
+            with inner_tables():
+                self.densities_ = {"density": [density.fit(self._named(X), None)]}
             self.density_ = density
             return
         vars(self).pop("density_", None)
         given = self.density
         if given is None:
-            given = default_densities(*X.shape, self._categories)
+            given = default_densities(*X.shape, self._table.categories)
         check_pairs(given)
         densities = [(name, seeded(clone(density), rng)) for name, density in given]
         held_out, others = folds(len(X), rng)
-        self.densities_ = cross_fit(densities, self._named(X), held_out, others)
+        with inner_tables():
+            self.densities_ = cross_fit(densities, self._named(X), held_out, others)
         for name, fitted in self.densities_.items():
             scores = [self._score(density, X[rows]) for density, rows in zip(fitted, held_out)]
             self.reference_scores_[name] = np.sort(np.concatenate(scores))
@@ -242,7 +245,8 @@ class FlowOutlierDetector(
 
     def _score(self, density, X):
         """Scores of rows by a single fitted density, which have to be numbers."""
-        scores = np.asarray(density.score_samples(self._named(X)), dtype=np.float64)
+        with inner_tables():
+            scores = np.asarray(density.score_samples(self._named(X)), dtype=np.float64)
         n_unusable = np.sum(np.isnan(scores) | np.isposinf(scores))
         if scores.shape != (len(X),) or n_unusable:
             raise ValueError(
@@ -397,10 +401,9 @@ class FlowOutlierDetector(
             columns |= {"density": found}
             columns |= {f"score_{name}": rarity for name, rarity in by_density.items()}
         table = pandas.DataFrame(columns, index=rows if index is None else index[rows])
-        names = getattr(self, "feature_names_in_", [f"x{j}" for j in range(X.shape[1])])
-        values = {} if self._categories is None else self._categories.values
         nats, usual = self._reasons(X[rows], coverage)
-        return make_report(table, X[rows], names, nats, usual, values).iloc[:n_rows]
+        labels, categories = self._table.labels, self._table.categories
+        return make_report(table, X[rows], labels, nats, usual, categories).iloc[:n_rows]
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Parameters, with those of the densities as ``density__...`` or ``<name>__...``.

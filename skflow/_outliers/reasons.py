@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import xlogy
 
 from .._flows.blocks import blocks
-from .._kinds.categories import UNKNOWN, UNKNOWN_LABEL
+from .._table.table import UNKNOWN, UNKNOWN_LABEL
 
 TINY = np.finfo(float).tiny
 

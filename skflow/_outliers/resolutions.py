@@ -46,7 +46,7 @@ MAX_CLUSTERS, CLUSTER_ROWS, RIDGE = 16, 20, 0.1
 TAIL_FRACTION, MIN_TAIL = 0.1, 5
 
 
-def default_densities(n_rows, n_columns, categories=None):
+def default_densities(n_rows, n_columns, categories=()):
     """The detector's densities for a table of such a shape, from the finest to the coarsest.
 
     The flow's likelihood; a kernel in the latent space of a flow with noise, where columns that
@@ -82,11 +82,11 @@ def _smooth_mixture(n_rows, n_columns):
 
 
 def _scaler(categories, n_columns):
-    if categories is None:
+    if not categories:
         return StandardScaler()
-    columns = [j for j in range(n_columns) if j not in categories.values]
+    columns = [j for j in range(n_columns) if j not in categories]
     encoder = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
-    return make_column_transformer((StandardScaler(), columns), (encoder, list(categories.values)))
+    return make_column_transformer((StandardScaler(), columns), (encoder, list(categories)))
 
 
 def warn_of_columns(X, names):

@@ -3,10 +3,8 @@
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from .._kinds.categories import find_categories
 from .._kinds.kinds import fit_kinds
-from .._kinds.tables import TableMixin
-from .._support.checks import validated
+from .._table.reading import TableMixin
 
 #: Values beyond so many ranges of a column count as so far away.
 MAX_RANGES = 1e9
@@ -17,9 +15,8 @@ class RowsMixin(TableMixin):
 
     def _read(self, X):
         """The table of a fit as an array ``(n, d)``; sets ``_kinds`` and ``_reach``."""
-        self._categories = find_categories(X, "from_dtype")
-        X = self._numbers(X, ensure_min_samples=2)
-        self._kinds = fit_kinds(X, self._categories)
+        X = self._fit_table(X, "from_dtype", ensure_min_samples=2)
+        self._kinds = fit_kinds(X, self._table.categories)
         self._reach = _reach(X)
         return X
 
@@ -30,26 +27,18 @@ class RowsMixin(TableMixin):
         """
         return np.where(np.isinf(X), X, np.clip(X, *self._reach))
 
-    def _numbers(self, X, **options):
-        with np.errstate(invalid="ignore"):  # a sum of infinities of both signs
-            return validated(self, self._encoded(X), **options)
-
     def _checked(self, X, dtype=np.float64):
         check_is_fitted(self)
-        return self._numbers(X, reset=False, dtype=dtype)
+        return self._encode(self._source(X), dtype=dtype)
 
     def _named(self, X):
-        """The rows as the density sees them: with names of columns and categories, if any."""
-        if self._categories is not None or not hasattr(self, "feature_names_in_"):
-            return self._written(X)
-        import pandas
-
-        return pandas.DataFrame(X, columns=self.feature_names_in_)
+        """The rows as a density sees them: with names of columns and categories, if any."""
+        return self._table.frame(X)
 
     def _real_columns(self):
         """Those that are real, as an index, and their names or None."""
         real = slice(None) if self._kinds is None else self._kinds.real_columns
-        names = getattr(self, "feature_names_in_", None)
+        names = self._table.feature_names
         return real, names if names is None else names[real]
 
 

@@ -9,19 +9,17 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from .._flows.blocks import answer_in_parts, parts
-from .._kinds.tables import TableMixin
 from .._support.callbacks import CallbackSupportMixin
 from .._support.checks import (
     FLOATS,
     check_count,
     check_part,
-    checked_pair,
-    checked_rows,
     checked_state,
 )
 from .._support.runtime import sheltered
 from .._support.saving import PlainState
 from .._support.typing import ArrayLike, RandomState
+from .._table.reading import TableMixin
 
 
 class DistributionRegressor(
@@ -33,29 +31,25 @@ class DistributionRegressor(
     there is a ``mean_estimator``, ``mean_estimator_``.
     """
 
-    def _numbers(self, X):
-        """Rows of which all columns are numbers: 0 and 1 for each category."""
-        return X if self._categories is None else self._categories.indicators(X)
-
     def _contexts(self, X):
-        C = self._context.forward(self._numbers(X))
+        C = self._context.forward(self._table.indicators(X))
         if self.mean_estimator is None:
             return C
         return np.hstack([C, np.reshape(self.mean_estimator_.predict(C), (len(C), -1))])
 
     def _checked(self, X):
         check_is_fitted(self)
-        return checked_rows(self, self._encoded(X), reset=False, dtype=FLOATS)
+        return self._finite(self._encode(self._source(X), dtype=FLOATS))
 
     def _checked_pair(self, X, y):
         check_is_fitted(self)
-        X, y = checked_pair(self, self._encoded(X), y, reset=False, dtype=FLOATS)
-        Y = np.reshape(y, (len(y), -1))
+        X, y = self._encode(self._source(X), y, dtype=FLOATS)
+        Y = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
         if Y.shape[1] != self._density.n_targets:
             raise ValueError(
                 f"y has {Y.shape[1]} targets, but fit had {self._density.n_targets}. Give the same."
             )
-        return X, Y
+        return self._finite(X), Y
 
     def _answer(self, function, X, *Y, shape=(), n_values=1):
         """What a function says of contexts (and targets), part by part, ``(n, *shape)``.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +18,7 @@ from .._densities.columns import constant_columns, fit_columns
 from .._densities.weights import at, effective_rows, weighted_rows
 from .._estimators.base import BaseFlowDensity
 from .._flows.training_data import training_data
-from .._kinds.categories import find_categories
 from .._support.callbacks import FitProgress
-from .._support.checks import checked_pair
 from .._support.device import check_device
 from .._support.runtime import atomic, sheltered
 from .._support.streams import RandomStreams
@@ -278,9 +277,8 @@ default="derived"
             If X, y, the weights or an argument cannot be used; the sentence says which value, and
             what is allowed. A failed or interrupted ``fit`` leaves the estimator as it was before.
         """
-        self._categories = find_categories(X, "from_dtype")
-        with np.errstate(invalid="ignore"):  # a sum of infinities of both signs
-            X, y = checked_pair(self, self._encoded(X), y, ensure_min_samples=2)
+        X, y = self._fit_table(X, "from_dtype", y, ensure_min_samples=2)
+        X = self._finite(X)
         Y = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
         rows, weight = weighted_rows(np.hstack([X, Y]), sample_weight)
         X, Y = rows[:, : X.shape[1]], rows[:, X.shape[1] :]
@@ -296,7 +294,7 @@ default="derived"
         columns.bounds.check(Y, names)
         U, log_det = columns.training_rows(Y, streams)
         columns.warn(Y, U)
-        table, X = X, self._numbers(X)
+        table, X = X, self._table.indicators(X)
         self._context = fit_context(X[seen], at(weight, seen))
         C, n_mean = self._context.forward(X), 0
         if self.mean_estimator is not None:
@@ -306,7 +304,7 @@ default="derived"
             C, n_mean = np.hstack([C, predicted]), Y.shape[1]
         splits = (torch.from_numpy(part).repeat(self.n_estimators, 1) for part in (rows, held_out))
         data = training_data(U, weight, device, splits, context=C)
-        progress = FitProgress(self, self._written(table), Y)
+        progress = FitProgress(self, partial(self._table.frame, table), Y)
         n_effective = effective_rows(weight, len(U))
         trained = train_members(self, data, n_effective, streams, progress, log_det, n_mean)
         progress.close()

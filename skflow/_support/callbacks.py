@@ -28,18 +28,19 @@ class FitProgress:
     ----------
     estimator : estimator
         With ``verbose`` and, perhaps, callbacks.
-    X : ndarray of shape (n, d)
-        Rows of the fit, in the data's units.
+    X : callable
+        Returns the rows of the fit, as the estimator's methods take them.
     y : ndarray of shape (n,) or (n, n_targets), optional
         Their targets, if there are any.
     """
 
     def __init__(self, estimator, X, y=None):
-        # scikit-learn's monitor of scores passes over tasks without y, which a density ignores
-        self.told = {"estimator": estimator, "X": X, "y": np.zeros(len(X)) if y is None else y}
         self.verbose = estimator.verbose
-        self.context = None
+        self.context = self.told = None
         if getattr(estimator, "_skl_callbacks", None):
+            X = X()
+            # scikit-learn's monitor of scores passes over tasks without y, which a density ignores
+            self.told = {"estimator": estimator, "X": X, "y": np.zeros(len(X)) if y is None else y}
             self.context = estimator._init_callback_context(max_subtasks=None)
             self.context.call_on_fit_task_begin(**self.told)
 

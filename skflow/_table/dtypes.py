@@ -1,0 +1,169 @@
+"""Dtypes of frames' columns as plain values, which any file can hold, and columns of them again.
+
+A description is a tuple: what kind of dtype it is, and what makes one of it.
+"""
+
+from decimal import Decimal
+
+import numpy as np
+
+from .frames import is_missing
+
+
+def describe(dtype):
+    """A dtype of pandas or polars as a tuple of plain values; None for an array's."""
+    if dtype is None:
+        return None
+    if hasattr(dtype, "is_numeric"):
+        return _describe_polars(dtype)
+    return _describe_pandas(dtype)
+
+
+def _describe_pandas(dtype):
+    import pandas
+
+    if isinstance(dtype, pandas.CategoricalDtype):
+        categories = dtype.categories
+        return "category", categories.tolist(), describe(categories.dtype), bool(dtype.ordered)
+    if isinstance(dtype, pandas.SparseDtype):
+        return "sparse", describe(dtype.subtype), np.asarray(dtype.fill_value).item()
+    if isinstance(dtype, pandas.StringDtype):
+        return "string", dtype.storage, dtype.na_value is pandas.NA
+    if isinstance(dtype, pandas.ArrowDtype):
+        import pyarrow
+
+        schema = pyarrow.schema([("column", dtype.pyarrow_dtype)])
+        return "arrow", schema.serialize().to_pybytes()
+    return "named", str(dtype)  # of NumPy's and pandas' numbers the name says all
+
+
+def _pandas_dtype(described):
+    import pandas
+
+    kind, *of = described
+    if kind == "category":
+        categories = pandas.Index(of[0], dtype=_pandas_dtype(of[1]))
+        return pandas.CategoricalDtype(categories, ordered=of[2])
+    if kind == "sparse":
+        return pandas.SparseDtype(_pandas_dtype(of[0]), of[1])
+    if kind == "string":
+        # before its version 3 pandas has a storage of its own for text with NaN
+        options = {} if of[1] or of[0] == "pyarrow_numpy" else {"na_value": np.nan}
+        return pandas.StringDtype(of[0], **options)
+    if kind == "arrow":
+        import pyarrow
+
+        schema = pyarrow.ipc.read_schema(pyarrow.py_buffer(of[0]))
+        return pandas.ArrowDtype(schema.field(0).type)
+    return pandas.api.types.pandas_dtype(of[0])
+
+
+def _describe_polars(dtype):
+    import polars
+
+    if dtype == polars.Enum:
+        return "Enum", dtype.categories.to_list()
+    if dtype == polars.Decimal:
+        return "Decimal", dtype.precision, dtype.scale
+    return (dtype.base_type().__name__,)
+
+
+def _polars_dtype(described):
+    import polars
+
+    kind, *of = described
+    return getattr(polars, kind)(*of)
+
+
+# ---- numbers
+
+
+def pandas_numbers(column, described):
+    """Real numbers as a series of the dtype, as far as that can hold them."""
+    import pandas
+
+    is_integer, is_bool = (
+        getattr(pandas.api.types, f"is_{kind}_dtype") for kind in ("integer", "bool")
+    )
+    dtype = _pandas_dtype(described)
+    known = np.isfinite(column).all()
+    if isinstance(dtype, pandas.CategoricalDtype) or not known:
+        return pandas.Series(column)
+    if is_bool(dtype):
+        return pandas.Series(column >= 0.5).astype(dtype)
+    if is_integer(dtype):
+        width = getattr(dtype, "subtype", None) or getattr(dtype, "numpy_dtype", dtype)
+        limits = np.iinfo(width)
+        return pandas.Series(integers(column, limits.min, limits.max)).astype(dtype)
+    arrow = getattr(dtype, "pyarrow_dtype", None)
+    if hasattr(arrow, "scale"):
+        return pandas.Series(decimals(column, arrow.precision, arrow.scale), dtype=dtype)
+    return pandas.Series(column).astype(dtype)
+
+
+def polars_numbers(column, described):
+    """Real numbers as a series of the dtype, as far as that can hold them."""
+    import polars
+
+    dtype = _polars_dtype(described)
+    if not np.isfinite(column).all() or not (dtype.is_numeric() or dtype == polars.Boolean):
+        return polars.Series(column)
+    if dtype == polars.Boolean:
+        return polars.Series(column >= 0.5)
+    if dtype == polars.Decimal:
+        return polars.Series(decimals(column, dtype.precision, dtype.scale), dtype=dtype)
+    if dtype.is_integer():
+        limits = polars.select(dtype.min().alias("min"), dtype.max().alias("max")).row(0)
+        column = integers(column, *limits)
+    return polars.Series(column).cast(dtype)
+
+
+def integers(column, lowest, highest):
+    """The numbers of a column, rounded, as far as integers from the lowest to the highest reach."""
+    largest = float(highest)
+    if int(largest) > highest:  # the float next to 2**63 - 1 is 2**63
+        largest = np.nextafter(largest, 0.0)
+    return np.clip(np.rint(column), float(lowest), largest)
+
+
+def decimals(column, precision, scale):
+    """The numbers of a column as decimals, as far as their digits reach."""
+    most = 10 ** (precision or 38) - 1
+    exact = (Decimal(repr(value)).scaleb(scale) for value in column.tolist())
+    return [Decimal(max(-most, min(most, round(value)))).scaleb(-scale) for value in exact]
+
+
+# ---- labels
+
+
+def pandas_labels(labels, strange, described):
+    """Categories as a series of the dtype; ``strange`` says that some are not of ``fit``."""
+    import pandas
+
+    dtype, missing = _pandas_dtype(described), any(map(is_missing, labels))
+    if isinstance(dtype, pandas.CategoricalDtype):
+        fits = {*labels} - {None} <= {*dtype.categories}
+    elif isinstance(dtype, np.dtype):
+        fits = dtype.kind == "O" or not (missing or strange)
+    else:
+        fits = not strange or isinstance(dtype, pandas.StringDtype)
+    if (
+        fits
+        and not missing
+        and not strange
+        and pandas.api.types.is_numeric_dtype(dtype)
+        and not pandas.api.types.is_bool_dtype(dtype)
+    ):
+        return pandas_numbers(np.array(labels, dtype=np.float64), described)
+    return pandas.Series(labels, dtype=dtype if fits else object)
+
+
+def polars_labels(labels, strange, described):
+    """Categories as a series of the dtype; ``strange`` says that some are not of ``fit``."""
+    import polars
+
+    dtype = _polars_dtype(described)
+    if not strange or dtype in (polars.String, polars.Categorical):
+        return polars.Series(labels, dtype=dtype)
+    text = all(isinstance(label, str | None) for label in labels)
+    return polars.Series(labels, dtype=polars.String if text else polars.Object)

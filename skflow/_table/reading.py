@@ -1,0 +1,77 @@
+"""The border of an estimator: tables come in here, and nowhere else."""
+
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+import numpy as np
+from sklearn.utils.validation import check_array, check_X_y, validate_data
+
+from .._support.checks import check_finite
+from .frames import read, read_targets
+from .table import MANY_CATEGORIES, Table, fit_table
+
+_inside = ContextVar("inside", default=False)
+
+
+@contextmanager
+def inner_tables():
+    """Tables that estimators within get are parts of one that was read: nothing is said again.
+
+    Fewer rows may have more categories than a fifth of their number, or none that a model knows.
+    """
+    token = _inside.set(True)
+    try:
+        yield
+    finally:
+        _inside.reset(token)
+
+
+class TableMixin:
+    """Reads tables as numbers and codes, and writes them as they were.
+
+    ``_fit_table`` sets ``_table``, ``n_features_in_`` and, where the names are text,
+    ``feature_names_in_``.
+    """
+
+    _table: Table
+
+    def _fit_table(self, X, categorical_features, *y, **options):
+        """Rows of a fit as codes ``(n, d)``; with ``y`` also the targets, of float64."""
+        source = read(X, self, **options)
+        validate_data(self, _checked_by_sklearn(X, source), skip_check_array=True)
+        many = None if _inside.get() else MANY_CATEGORIES
+        self._table = fit_table(source, categorical_features, many)
+        return self._encode(source, *y, **options)
+
+    def _use_table(self, table):
+        """Read tables as another estimator does, which was fitted to ``table``."""
+        self._table, self.n_features_in_ = table, table.n_columns
+        vars(self).pop("feature_names_in_", None)
+        if table.names and all(isinstance(name, str) for name in table.names):
+            self.feature_names_in_ = table.feature_names
+
+    def _source(self, X, advice="", **options):
+        """A table with the columns of ``fit``."""
+        source = read(X, self, **options)
+        self._table.check_same(source, self, advice)
+        # for the warning that one of the two has names and the other none
+        validate_data(self, _checked_by_sklearn(X, source), reset=False, skip_check_array=True)
+        return source
+
+    def _encode(self, source, *y, **options):
+        """Codes ``(n, d)`` of a source, which may be infinite or NaN."""
+        unknown = getattr(self, "handle_unknown", "rare")
+        rows = self._table.encode(source, unknown, quiet=_inside.get())
+        options = {"dtype": np.float64, "ensure_all_finite": False, "estimator": self, **options}
+        if not y:
+            return check_array(rows, input_name="X", **options)
+        return check_X_y(rows, read_targets(*y), multi_output=True, y_numeric=True, **options)
+
+    def _finite(self, rows, allow_nan=False):
+        """The rows, unless a cell is infinite or, without ``allow_nan``, NaN."""
+        return check_finite(rows, self._table.names, allow_nan)
+
+
+def _checked_by_sklearn(X, source):
+    """The table as scikit-learn looks at its names and shape."""
+    return X if source.names is not None else source.array

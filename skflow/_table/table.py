@@ -1,0 +1,325 @@
+"""The table that an estimator was fitted to: its columns, and codes for its categories.
+
+Inside the package a table is an array of float64 in which a category is its code: its place in the
+order of the categories, -1 for one that ``fit`` has not seen, NaN where it is missing.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .._support.checks import name_columns
+from .._support.saving import saved_as
+from .._support.warnings import warn
+from . import dtypes
+
+#: Of a category that is not among those of ``fit``; and what stands for it in a frame.
+UNKNOWN, UNKNOWN_LABEL = -1, "(unknown)"
+#: Of a category that is missing, and in the discrete part of a table of whatever is.
+GAP = -2
+#: More categories than this, and than a fifth of the rows, are names of the rows.
+MANY_CATEGORIES = 20
+_NUMBERS = (int, float, np.integer, np.floating)
+
+
+@saved_as("table")
+@dataclass
+class Table:
+    """What the columns of a table are.
+
+    Attributes
+    ----------
+    n_columns : int
+    categories : dict of int to ndarray
+        For each column with categories those of the rows of ``fit``, in their order.
+    container : {"pandas", "polars", None}
+        What kind of frame the table was, None for an array.
+    names : list or None
+        Of the columns of a frame.
+    dtypes : list of tuple
+        Of the columns of a frame, as ``describe`` describes them.
+    """
+
+    n_columns: int
+    categories: dict
+    container: str | None
+    names: list | None
+    dtypes: list
+
+    @property
+    def labels(self):
+        """Names of the columns for people to read: numbers in an array."""
+        return [f"x{j}" for j in range(self.n_columns)] if self.names is None else self.names
+
+    @property
+    def feature_names(self):
+        """The names as an array of objects, or None, for messages and for choosing of them."""
+        if self.names is None:
+            return None
+        names = np.empty(self.n_columns, dtype=object)
+        names[:] = self.names
+        return names
+
+    # ---- in
+
+    def encode(self, source, handle_unknown="rare", quiet=False):
+        """The rows of a source as an array of numbers and codes ``(n, d)``."""
+        rows = source.numbers(skip=self.categories)
+        for j in self.categories:
+            rows[:, j] = self._codes(source.objects(j), j, handle_unknown, quiet)
+        return rows
+
+    def _codes(self, values, j, handle_unknown, quiet):
+        known = self.categories[j].tolist()
+        places = {value: code for code, value in enumerate(known)}
+        codes = np.array(
+            [np.nan if value is None else places.get(value, UNKNOWN) for value in values],
+            dtype=np.float64,
+        )
+        unseen = codes == UNKNOWN
+        if not unseen.any():
+            return codes
+        example = values[unseen.argmax()]
+        if handle_unknown == "error":
+            raise ValueError(
+                f"Column {self._name(j)} of X has the category {example!r}, which was "
+                "not among those of fit. Correct or leave out such rows, or set "
+                "handle_unknown='rare'."
+            )
+        if (
+            known
+            and not quiet
+            and (unseen | np.isnan(codes)).all()
+            and _look_misread(known, values)
+        ):
+            warn(
+                f"No category in column {self._name(j)} of X was among those of fit: it has for "
+                f"instance {example!r}, and fit had {', '.join(map(repr, known[:3]))}"
+                f"{', ...' if len(known) > 3 else ''}. If these are to be the same, write them in "
+                "the same way, and as the same type."
+            )
+        return codes
+
+    def _name(self, j):
+        return name_columns(np.arange(self.n_columns) == j, self.names)
+
+    # ---- out
+
+    def decode(self, rows, original=None):
+        """A table like that of ``fit``, with its names and dtypes, of rows of codes.
+
+        ``original`` is the ``Source`` that the rows are copies of, one after another: it says what
+        categories that ``fit`` has not seen are called.
+        """
+        return self._written(rows, dtypes.pandas_numbers, dtypes.polars_numbers, original)
+
+    def frame(self, rows):
+        """The same with all real numbers as they are, whatever dtype ``fit`` was given."""
+        return self._written(rows, _plain, _plain)
+
+    def _written(self, rows, pandas_numbers, polars_numbers, original=None):
+        if self.container is None:
+            return self._array(rows, original) if self.categories else rows
+        numbers, labels, frame = {
+            "pandas": (pandas_numbers, dtypes.pandas_labels, _pandas_frame),
+            "polars": (polars_numbers, dtypes.polars_labels, _polars_frame),
+        }[self.container]
+        columns = [
+            labels(*self._labels(rows[:, j], j, original), dtype)
+            if j in self.categories
+            else numbers(rows[:, j], dtype)
+            for j, dtype in enumerate(self.dtypes)
+        ]
+        return frame(columns, self.names)
+
+    def _array(self, rows, original):
+        """Rows as an array of objects, or of numbers if there is nothing else."""
+        table = rows.astype(object)
+        for j in self.categories:
+            table[:, j] = self._labels(rows[:, j], j, original)[0]
+        cells = table[:, list(self.categories)].ravel().tolist()
+        plain = all(value is None or isinstance(value, _NUMBERS) for value in cells)
+        numbers = all(of.dtype != object for of in self.categories.values())
+        return table.astype(np.float64) if plain and numbers else table
+
+    def decode_draws(self, drawn, original):
+        """Draws ``(n, d, m)`` of a table: a list of frames, or an array of the same shape."""
+        n_rows, n_columns, n_draws = drawn.shape
+        table = self.decode(drawn.transpose(2, 0, 1).reshape(-1, n_columns), original)
+        if self.container is None:
+            return table.reshape(n_draws, n_rows, n_columns).transpose(1, 2, 0)
+        tables = [table[start : start + n_rows] for start in range(0, len(table), n_rows)]
+        if self.container == "pandas" and original.container == "pandas":
+            tables = [table.set_axis(original.frame.index) for table in tables]
+        return tables
+
+    def _labels(self, codes, j, original):
+        """Categories of codes as a list, None for missing ones, and whether some are strange."""
+        known = self.categories[j].tolist()
+        # the last ones are for those that are missing and unknown: GAP and UNKNOWN
+        labels = np.empty(len(known) + 2, dtype=object)
+        labels[:] = [*known, None, UNKNOWN_LABEL]
+        codes = np.nan_to_num(codes, nan=GAP).astype(int)
+        unknown = codes == UNKNOWN
+        column = labels[codes]
+        if original is not None and unknown.any():
+            names = np.empty(original.shape[0], dtype=object)
+            names[:] = original.values(j)
+            column[unknown] = np.resize(names, len(column))[unknown]
+        return column.tolist(), unknown.any()
+
+    # ---- parts of it
+
+    def take(self, columns):
+        """The table of those of the columns that a mask ``(d,)`` selects."""
+        place = dict(zip(np.flatnonzero(columns).tolist(), range(columns.sum())))
+        categories = {place[j]: found for j, found in self.categories.items() if j in place}
+        names = None if self.names is None else [self.names[j] for j in place]
+        described = [self.dtypes[j] for j in place] if self.dtypes else []
+        return Table(len(place), categories, self.container, names, described)
+
+    def indicators(self, rows):
+        """Rows ``(n, d)`` with a column of 0 and 1 for each category in place of the codes."""
+        if not self.categories:
+            return rows
+        columns = [np.delete(rows, list(self.categories), axis=1)]
+        columns += [rows[:, [j]] == np.arange(len(of)) for j, of in self.categories.items()]
+        return np.hstack(columns).astype(np.float64)
+
+    # ---- is it the same
+
+    def check_same(self, source, estimator, advice=""):
+        """Raise unless a source has the columns of the table, in their order.
+
+        Messages begin as scikit-learn's do.
+        """
+        if self.names is not None and source.names is not None:
+            self._check_names(source.names, advice)
+        if source.shape[1] != self.n_columns:
+            raise ValueError(
+                f"X has {source.shape[1]} features, but {type(estimator).__name__} is expecting "
+                f"{self.n_columns} features as input. "
+                f"{advice or 'Give the columns of fit, in the same order.'}"
+            )
+
+    def _check_names(self, names, advice):
+        if names == self.names:
+            return
+        message = "The feature names should match those that were passed during fit.\n"
+        unseen = [name for name in names if name not in self.names]
+        missing = [name for name in self.names if name not in names]
+        listed = {
+            "Feature names unseen at fit time:\n": unseen,
+            "Feature names seen at fit time, yet now missing:\n": missing,
+        }
+        for what, of in listed.items():
+            if of:
+                of = sorted(map(str, of))
+                message += what + "".join(f"- {name}\n" for name in of[:5])
+                message += "- ...\n" if len(of) > 5 else ""
+        if not unseen and not missing:
+            message += "Feature names must be in the same order as they were in fit.\n"
+        how = "Give the columns of fit, by their names and in their order."
+        if not missing:
+            how = "X has all columns of fit: choose them, in the order that they had there."
+        raise ValueError(message + (advice or how))
+
+
+def _plain(column, dtype):
+    """Real numbers as they are."""
+    return column
+
+
+def _pandas_frame(columns, names):
+    import pandas
+
+    return pandas.DataFrame(dict(enumerate(columns))).set_axis(names, axis=1)
+
+
+def _polars_frame(columns, names):
+    import polars
+
+    return polars.DataFrame(dict(zip(names, columns)))
+
+
+def _look_misread(known, values):
+    """Whether categories, none of which is known, look like a whole column that is misread.
+
+    They are of another type, or several: rows of a single new category are nothing odd.
+    """
+    found = {value for value in values if value is not None}
+    return len(found) > 1 or not {*map(_sort, found)} & {*map(_sort, known)}
+
+
+def _sort(value):
+    """The type of a category, that of numbers in one."""
+    return float if isinstance(value, _NUMBERS) and not isinstance(value, bool) else type(value)
+
+
+# ---- fitting
+
+
+def fit_table(source, categorical_features, many=MANY_CATEGORIES):
+    """The ``Table`` of a source; ``categorical_features`` is as in ``CouplingFlowDensity``.
+
+    A column with more than ``many`` categories, and more than a fifth of the rows, is refused, if
+    ``many`` is not None.
+    """
+    chosen = categorical_columns(source, categorical_features)
+    categories = {int(j): _categories(source, j) for j in chosen}
+    n_rows, n_columns = source.shape
+    if many is not None:
+        too_many = [j for j, of in categories.items() if len(of) > max(many, n_rows / 5)]
+        if too_many:
+            selected = np.isin(np.arange(n_columns), too_many)
+            raise ValueError(
+                f"Column {name_columns(selected, source.names)} of X has more categories than a "
+                f"fifth of the {n_rows} rows. Leave out names and numbers of rows, join rare "
+                "categories, or give dates as the days since one of them."
+            )
+    described = []
+    if source.names is not None:
+        described = [dtypes.describe(source.dtype(j)) for j in range(n_columns)]
+    return Table(n_columns, categories, source.container, source.names, described)
+
+
+def categorical_columns(source, categorical_features):
+    """Numbers of the columns with categories."""
+    n_columns, names = source.shape[1], source.names
+    if categorical_features is None:
+        return np.array([], dtype=int)
+    if isinstance(categorical_features, str) and categorical_features == "from_dtype":
+        return np.flatnonzero([source.is_text(j) for j in range(n_columns)])
+    given = np.asarray(categorical_features)
+    if given.dtype == bool and given.shape == (n_columns,):
+        return np.flatnonzero(given)
+    places = range(n_columns)
+    if given.dtype.kind in "OUS" and names is not None:
+        places = names
+    wrong = [value for value in given.ravel().tolist() if value not in places]
+    if given.ndim != 1 or wrong:
+        raise ValueError(
+            f"categorical_features={categorical_features!r} is not possible. Give 'from_dtype', "
+            "None, or a list of names of columns, of their numbers, or of True and False for each; "
+            f"the columns are {list(places)[:10]}."
+        )
+    return np.array(sorted({list(places).index(value) for value in given.tolist()}), dtype=int)
+
+
+def _categories(source, j):
+    """The categories of a column that rows have, in their order, as an array."""
+    found = {value for value in source.objects(j) if value is not None}
+    declared = source.declared(j)
+    if declared is not None:
+        values = [value for value in declared if value in found]
+    elif found and all(isinstance(value, bool | np.bool_) for value in found):
+        values = [False, True]
+    else:
+        values = sorted(found, key=lambda value: (type(value).__name__, value))
+    if values and all(
+        isinstance(value, _NUMBERS) and not isinstance(value, bool) for value in values
+    ):
+        return np.array(values)
+    categories = np.empty(len(values), dtype=object)
+    categories[:] = values
+    return categories
