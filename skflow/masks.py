@@ -12,7 +12,6 @@ parameters can be searched in a grid (`mask_layout__n_iter`).
 """
 
 from ._flows.mask_arrays import IDLE
-from ._structure.confidence_set import StructureTest
 from ._structure.layout import Choice, Layout
 from ._structure.layouts import Custom, Derived, Fixed, Parity, Random, Repeat, resolve
 from ._structure.search import SearchRecord
@@ -40,7 +39,6 @@ __all__ = [
     "Random",
     "Repeat",
     "SearchRecord",
-    "StructureTest",
     "Triangular",
     "alternating",
     "check_masks",

@@ -1,7 +1,8 @@
-"""Scores of predictive distributions, to pass as ``scoring=`` wherever scikit-learn takes one.
+"""Scores of predictive distributions, and a comparison of fitted densities on held-out rows.
 
-They are callables ``scorer(estimator, X, y)`` for a :class:`skflow.FlowRegressor`, or anything with
-the method that they call. As with all of scikit-learn's scorers higher is better, so losses are
+The scores are to pass as ``scoring=`` wherever scikit-learn takes one. They are callables
+``scorer(estimator, X, y)`` for a :class:`skflow.FlowRegressor`, or anything with the method that
+they call. As with all of scikit-learn's scorers higher is better, so losses are
 negative. All are strictly proper (pinball: for its quantile): the expected score is best for the
 true distribution (Gneiting and Raftery 2007).
 """
@@ -14,9 +15,19 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import mean_pinball_loss
 
+from ._structure.confidence_set import StructureTest, compare_structures
 from ._support.typing import ArrayLike
 
-__all__ = ["PinballScorer", "crps", "log_density", "neg_crps"]
+__all__ = [
+    "PinballScorer",
+    "StructureTest",
+    "compare_structures",
+    "crps",
+    "log_density",
+    "neg_crps",
+]
+for _public in (StructureTest, compare_structures):
+    _public.__module__ = __name__  # the name that files keep, wherever it lives
 
 _N_DRAWS = 200
 

@@ -129,10 +129,8 @@ PARAMETERS = {
     "n_iter_no_change": ["auto", 1, None],
 }
 SEARCH = {
-    "n_offspring": [1, 3],
     "move": ["shuffle", "swap"],
     "initial_layout": ["derived", "random"],
-    "candidate_start": ["fresh", "inherit"],
     "search_space": ["free", "alternating"],
 }
 

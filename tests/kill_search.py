@@ -27,13 +27,12 @@ from skflow import StructureSearchFlow
 from skflow._structure.candidates import CandidateEvaluator
 
 
-def search(checkpoint, candidate_start, n_search_iter=100):
+def search(checkpoint, n_search_iter=100):
     """A small search, which takes most of the time of the fit."""
     return StructureSearchFlow(
         2,
         n_search_iter=n_search_iter,
         n_candidate_steps=20,
-        candidate_start=candidate_start,
         hidden_layer_sizes=(16,),
         max_iter=2,
         n_finalists=2,
@@ -74,10 +73,10 @@ class LoggedStacks:
         return [int(line) for line in self.path.read_text().split()]
 
 
-def start_process(folder, candidate_start):
+def start_process(folder):
     """A process that has imported everything and waits for a line before it searches."""
     process = subprocess.Popen(
-        [sys.executable, __file__, "--search", str(folder), "--candidate-start", candidate_start],
+        [sys.executable, __file__, "--search", str(folder)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
@@ -86,16 +85,16 @@ def start_process(folder, candidate_start):
     return process
 
 
-def search_when_told(folder, candidate_start):
+def search_when_told(folder):
     print("ready", flush=True)
     sys.stdin.readline()
     with LoggedStacks(folder / "stacks"):
-        search(folder, candidate_start)
+        search(folder)
 
 
-def killed_when(wait, folder, candidate_start):
+def killed_when(wait, folder):
     """Sizes of the stacks that were begun when `wait` returned and the process was killed."""
-    with start_process(folder, candidate_start) as process:
+    with start_process(folder) as process:
         try:
             process.stdin.write(b"\n")
             process.stdin.flush()
@@ -136,30 +135,28 @@ def difference(flow, whole):
 def kill(n_moments, seed):
     rng = np.random.default_rng(seed)
     failed = 0
-    for candidate_start in ("fresh", "inherit"):
+    with tempfile.TemporaryDirectory() as folder:
+        search(None)  # what is loaded at first use
+        begin = time.monotonic()
+        whole, planned = gone_on(Path(folder))
+        duration = (time.monotonic() - begin) / len(planned)
+    for n_stacks in rng.integers(1, len(planned), n_moments, endpoint=True):
         with tempfile.TemporaryDirectory() as folder:
-            search(None, candidate_start)  # what is loaded at first use
-            begin = time.monotonic()
-            whole, planned = gone_on(Path(folder), candidate_start)
-            duration = (time.monotonic() - begin) / len(planned)
-        for n_stacks in rng.integers(1, len(planned), n_moments // 2, endpoint=True):
-            with tempfile.TemporaryDirectory() as folder:
-                folder = Path(folder)
-                stacks = LoggedStacks(folder / "stacks")
-                wait = partial(wait_for, stacks, n_stacks, rng.uniform(0, duration))
-                begun = killed_when(wait, folder, candidate_start)
-                flow, left = gone_on(folder, candidate_start)
-            lost = sum(begun) + sum(left) - sum(planned)
-            at_most = begun[-1]
-            apart = difference(flow, whole)
-            failed += lost > at_most or apart > 1e-5
-            print(
-                f"{candidate_start:8} killed in stack {len(begun):2} of {len(planned)}: {lost:2} "
-                f"candidates trained twice (the stack had {at_most:2}), largest difference "
-                f"{apart:.1e}",
-                flush=True,
-            )
-    print(f"{failed} of {2 * (n_moments // 2)} failed")
+            folder = Path(folder)
+            stacks = LoggedStacks(folder / "stacks")
+            wait = partial(wait_for, stacks, n_stacks, rng.uniform(0, duration))
+            begun = killed_when(wait, folder)
+            flow, left = gone_on(folder)
+        lost = sum(begun) + sum(left) - sum(planned)
+        at_most = begun[-1]
+        apart = difference(flow, whole)
+        failed += lost > at_most or apart > 1e-5
+        print(
+            f"killed in stack {len(begun):2} of {len(planned)}: {lost:2} candidates trained twice "
+            f"(the stack had {at_most:2}), largest difference {apart:.1e}",
+            flush=True,
+        )
+    print(f"{failed} of {n_moments} failed")
     return failed
 
 
@@ -168,9 +165,8 @@ if __name__ == "__main__":
     parser.add_argument("--moments", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--search", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--candidate-start", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.search is not None:
-        search_when_told(args.search, args.candidate_start)
+        search_when_told(args.search)
     else:
         sys.exit(kill(args.moments, args.seed) > 0)

@@ -27,7 +27,6 @@ def test_costs_of_candidates_do_not_depend_on_their_company(table, score):
         options().shortened(10),
         TrainingData(table, *split()),
         score=score,
-        start="fresh",
     )
     structures = np.stack([masks.random(3, 4, random_state=k) for k in range(4)])
     streams = [5, 6, 7, 8]
@@ -44,7 +43,6 @@ def test_cost_of_several_trainings_is_their_mean(table):
             options().shortened(10),
             TrainingData(table, *split()),
             score="validation",
-            start="fresh",
             n_init=n_init,
         )
 
@@ -59,36 +57,6 @@ def test_cost_of_several_trainings_is_their_mean(table):
         alone = single(structures[[k] * 3], seeds)
         assert np.ptp(alone) > 1e-3
         assert costs[k] == pytest.approx(alone.mean(), rel=1e-5)
-        assert evaluate.theta[k] == pytest.approx(single.theta[0], rel=1e-3, abs=1e-4)
-
-
-def test_a_fraction_of_the_effort_is_as_many_steps(table):
-    def evaluator(n_steps):
-        return CandidateEvaluator(
-            {"coupling": "affine", "hidden_layer_sizes": ()},
-            options().shortened(n_steps),
-            TrainingData(table, *split()),
-            score="validation",
-            start="fresh",
-        )
-
-    structures = np.stack([masks.random(3, 4, random_state=k) for k in range(2)])
-    quarter = evaluator(20)(structures, [5, 6], 0.25)
-    assert quarter == pytest.approx(evaluator(5)(structures, [5, 6]), rel=1e-6)
-
-
-def test_candidates_inherit_the_parameters_of_the_best(table):
-    chosen = options(learning_rate_init=1e-12).shortened(1)  # candidates stay where they start
-    config = {"coupling": "affine", "hidden_layer_sizes": ()}
-    evaluate = CandidateEvaluator(
-        config, chosen, TrainingData(table, *split()), score="validation", start="inherit"
-    )
-    structure = masks.random(3, 4, random_state=0)[np.newaxis]
-    evaluate(structure, [1])
-    evaluate.theta[0] = parent = evaluate.theta[0] + 0.1
-    evaluate.accept(0)
-    evaluate(structure, [2])
-    assert evaluate.theta[0] == pytest.approx(parent, rel=1e-6, abs=1e-6)
 
 
 def test_costs_do_not_depend_on_the_number_of_processes(table):
@@ -99,7 +67,6 @@ def test_costs_do_not_depend_on_the_number_of_processes(table):
             options().shortened(10),
             TrainingData(table, *split()),
             score="validation",
-            start="fresh",
             n_jobs=n_jobs,
         )(structures, list(range(5)))
         for n_jobs in (None, 2)

@@ -47,8 +47,6 @@ ESTIMATORS = {
     "validated search": StructureSearchFlow(
         n_search_iter=3,
         n_candidate_steps=2,
-        n_offspring=2,
-        candidate_start="inherit",
         candidate_score="validation",
         search_space="alternating",
         coupling="affine",

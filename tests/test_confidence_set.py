@@ -1,10 +1,11 @@
-"""The model confidence set: its level, its power, and what a test of a search says."""
+"""The model confidence set: its level, its power, and what a comparison of densities says."""
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from skflow._structure.confidence_set import confidence_p_values, judge, mean_interval
+from skflow import CouplingFlowDensity, masks, metrics
+from skflow._structure.confidence_set import confidence_p_values, mean_interval
 
 
 def losses(n_rows, shifts, rng, spread=0.3):
@@ -64,18 +65,75 @@ def test_interval_covers_the_mean():
     assert stats.binomtest(int(covered), 400, 0.9).pvalue > 0.001
 
 
-def test_what_a_test_says():
-    rng = np.random.default_rng(0)
-    log_probs = -losses(500, [0.0, 0.01, 0.6, -0.8], rng)
-    masks = np.zeros((4, 2, 4), dtype=bool)
-    sources = ["searched and derived", "searched", "random", "parity"]
-    test = judge(log_probs, masks, sources, random_state=rng)
-    assert test.beats_chance
+class Scored:
+    """Stands for a fitted density: the rows are its log-densities."""
+
+    def __init__(self, k):
+        self.k = k
+
+    def score_samples(self, X):
+        return X[:, self.k]
+
+
+def test_what_a_comparison_says():
+    log_probs = -losses(500, [0.0, 0.01, 0.6, -0.8], np.random.default_rng(0))
+    names = ["searched", "derived", "random", "parity"]
+    named = {name: Scored(k) for k, name in enumerate(names)}
+    test = metrics.compare_structures(named, log_probs, random_state=0)
+    assert test.names == names and test.n_rows == 500
     assert test.in_set.tolist() == [False, False, False, True]
     assert test.scores == pytest.approx(log_probs.mean(axis=0))
     assert test.differences[0].tolist() == [0, 0, 0]
     said = str(test)
-    assert "500 rows" in said and "the same as derived" in said
-    assert "bits a dimension worse than parity (95 %: -0." in said
-    assert "bits a dimension better than the best random ones" in said
-    assert "1 of 4 structures may be the best" in said
+    assert said.startswith("searched on 500 rows: not distinguishable from derived (95 %: -0.")
+    assert "nats a row worse than parity (95 %: -0." in said
+    assert "nats a row better than random (95 %: 0." in said
+    assert said.endswith("May be the best: parity")
+    # the same seed, the same test; those of a list have numbers for names
+    again = metrics.compare_structures(list(named.values()), log_probs, random_state=0)
+    assert np.array_equal(again.p_values, test.p_values)
+    assert again.names == ["0", "1", "2", "3"]
+    sure = metrics.compare_structures(named, log_probs, alpha=1e-4, random_state=0)
+    assert "(99.99 %:" in str(sure)
+
+
+def test_a_row_of_weight_zero_has_no_say():
+    log_probs = -losses(200, [0.0, 0.3], np.random.default_rng(0))
+    weight = np.repeat([1.0, 0.0], 100)
+    few = metrics.compare_structures([Scored(0), Scored(1)], log_probs[:100], random_state=0)
+    all_of_them = metrics.compare_structures(
+        [Scored(0), Scored(1)], log_probs, weight, random_state=0
+    )
+    assert np.array_equal(few.p_values, all_of_them.p_values)
+    assert few.n_rows == all_of_them.n_rows == 100
+
+
+def test_flows_of_several_layouts_are_compared_on_rows_of_their_own():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(400, 1)).repeat(2, axis=1) + 0.1 * rng.normal(size=(400, 2))
+    blind = np.array([[True, False, True, False], [True, False, True, False]])
+    X = np.hstack([X, rng.normal(size=(400, 2))])[:, [0, 2, 1, 3]]
+    small = {"coupling": "affine", "hidden_layer_sizes": (), "tail_weight": 0, "max_iter": 30}
+    flows = {
+        name: CouplingFlowDensity(2, mask_layout=layout, random_state=0, **small).fit(X[:250])
+        for name, layout in [("derived", "derived"), ("blind", masks.Fixed(blind))]
+    }
+    test = metrics.compare_structures(flows, X[250:], random_state=0)
+    assert test.in_set.tolist() == [True, False]
+    assert test.differences[1, 1] > 0.5
+
+
+@pytest.mark.parametrize(
+    ("estimators", "alpha", "message"),
+    [
+        ([], 0.05, r"estimators holds 0 densities"),
+        ([Scored(0)], 0.05, r"estimators holds 1 densities.*two or more"),
+        ([Scored(0), Scored(1)], 1.0, r"alpha=1.0 is not possible.*between 0 and 1"),
+        ({"a": Scored(0), "b": Scored(1)}, 0.05, r"b gives 2 of 9 rows no finite log-density"),
+    ],
+)
+def test_what_cannot_be_compared(estimators, alpha, message):
+    log_probs = np.zeros((9, 2))
+    log_probs[3:5, 1] = -np.inf
+    with pytest.raises(ValueError, match=message):
+        metrics.compare_structures(estimators, log_probs, alpha=alpha)

@@ -6,9 +6,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from test_flow import COUPLINGS, FLOWS, LAYOUTS, SOME, make_flow, of_models, rows_for
-
-from skflow._flows.flow import FlowStack
+from test_flow import FLOWS, SOME, make_flow, of_models, rows_for
 
 
 @pytest.fixture(params=FLOWS)
@@ -61,31 +59,6 @@ def test_to(name):
     same = flow.to()
     same.theta.zero_()
     assert flow.theta.any()
-
-
-@pytest.mark.parametrize("layout", ["odd", "unequal", "one-feature"])
-@pytest.mark.parametrize("coupling", COUPLINGS)
-def test_inherit_keeps_constants_with_their_feature(coupling, layout):
-    parent = make_flow(f"{coupling}/relu/{layout}")
-    masks = LAYOUTS[layout]
-    rng = np.random.default_rng(5)
-    child_masks = np.stack([masks[1], *rng.permuted(masks, axis=2)])
-    child = FlowStack(child_masks, **parent.config, dtype=torch.float64).inherit(parent, 1)
-    # the same masks: the same flow
-    x, context = rows_for(child)
-    expected = parent.log_prob(x[0], of_models(context, 0))[1]
-    torch.testing.assert_close(child.log_prob(x, context)[0], expected)
-    for i, layer in enumerate(child.layers):
-        mine, theirs = child.parameters.layers[i], parent.parameters.layers[i]
-        for constant in ("log_scale", "shift"):
-            inherited = getattr(theirs, constant)[1, np.argsort(parent.layers[i].order[1]), 0]
-            for k in range(child.n_models):
-                found = getattr(mine, constant)[k, np.argsort(layer.order[k]), 0]
-                assert torch.equal(found, inherited)
-        for my_linear, their_linear in zip(mine.conditioner, theirs.conditioner):
-            for my_part, their_part in zip(my_linear, their_linear):
-                assert torch.equal(my_part, their_part[1].expand_as(my_part))
-    assert parent.theta.data_ptr() != child.theta.data_ptr()
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

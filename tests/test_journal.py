@@ -14,34 +14,29 @@ from skflow._structure.search import SearchRecord
 
 
 def records(n):
-    """Records and states, of which every other one has been accepted."""
+    """Records, of which every other one has been accepted."""
     rng = np.random.default_rng(0)
     found = []
     for t in range(n):
         cost = float(rng.normal()) if t != 3 else np.inf
-        record = SearchRecord(t, masks.random(2, 5, random_state=t), cost, t % 2 == 0, cost / 3)
-        state = {"masks": record.masks, "theta": rng.normal(size=7).astype(np.float32)}
-        found.append((record, state if record.accepted else None))
+        structure = masks.random(2, 5, random_state=t)
+        found.append(SearchRecord(t, structure, cost, t % 2 == 0, cost / 3))
     return found
 
 
 def written(folder, entries, name="a"):
     journal = SearchJournal(folder, name)
-    for record, state in entries:
-        journal.append(record, state)
+    for record in entries:
+        journal.append(record)
     return journal
 
 
 def assert_same(found, expected):
     assert len(found) == len(expected)
-    for (record, state), (record_, state_) in zip(found, expected):
+    for record, record_ in zip(found, expected):
         assert record._replace(masks=None) == record_._replace(masks=None)
         np.testing.assert_array_equal(record.masks, record_.masks)
         assert record.masks.dtype == bool
-        assert (state is None) == (state_ is None)
-        for key in state_ or ():
-            np.testing.assert_array_equal(state[key], state_[key])
-            assert state[key].dtype == state_[key].dtype
 
 
 def test_what_is_written_is_read(tmp_path):
@@ -61,7 +56,7 @@ def test_a_torn_line_spoils_nothing(tmp_path):
         path.write_bytes(whole[:end])
         journal = SearchJournal(tmp_path, "a")
         assert_same(journal.read(), expected[:3])
-        journal.append(*expected[3])
+        journal.append(expected[3])
         assert_same(journal.read(), expected)
 
 
@@ -148,7 +143,7 @@ def test_a_full_disk_is_a_sentence_and_loses_one_record(tmp_path):
     resource.setrlimit(resource.RLIMIT_FSIZE, (size + 20, limits[1]))
     try:
         with pytest.raises(OSError, match=r"iteration 2 .* written to '.*jsonl' \(.*Make room"):
-            journal.append(*expected[2])
+            journal.append(expected[2])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert journal.path.stat().st_size == size + 20
@@ -180,17 +175,16 @@ def test_fingerprints_tell_everything_apart():
 # ---- in an estimator
 
 
-@pytest.mark.parametrize("candidate_start", ["fresh", "inherit"])
-def test_the_same_call_goes_on(tmp_path, candidate_start):
-    whole = search(None, candidate_start, 20)
-    first = search(tmp_path, candidate_start, 8)
+def test_the_same_call_goes_on(tmp_path):
+    whole = search(None, 20)
+    first = search(tmp_path, 8)
     assert len(first.search_history_) == 9
-    longer, left = gone_on(tmp_path, candidate_start, 20)
+    longer, left = gone_on(tmp_path, 20)
     assert difference(longer, whole) < 1e-4
     assert sum(left) < 20
     # and where nothing is left, nothing is trained; a smaller limit gives the shorter search
     for n_search_iter, expected in [(20, whole), (8, first)]:
-        again, left = gone_on(tmp_path, candidate_start, n_search_iter)
+        again, left = gone_on(tmp_path, n_search_iter)
         assert difference(again, expected) < 1e-4 and left == []
 
 
@@ -220,10 +214,8 @@ def test_searches_share_a_folder(tmp_path):
     for changed in (
         {"n_candidate_steps": 3},
         {"n_candidate_init": 2},
-        {"n_offspring": 2},
         {"move": "swap"},
         {"initial_layout": "parity"},
-        {"candidate_start": "inherit"},
         {"candidate_score": "train_batch"},
         {"search_space": "free"},
     ):
@@ -277,14 +269,14 @@ def test_warm_start_goes_on_in_a_journal_of_its_own(tmp_path):
         assert len(list(tmp_path.iterdir())) == 2
 
 
-@pytest.mark.parametrize(("candidate_start", "n_stacks"), [("fresh", 3), ("inherit", 6)])
-def test_a_killed_search_loses_the_stack_that_was_trained(tmp_path, candidate_start, n_stacks):
+@pytest.mark.parametrize("n_stacks", [3, 6])
+def test_a_killed_search_loses_the_stack_that_was_trained(tmp_path, n_stacks):
     """``kill_search.py`` kills at random moments; here a stack has just begun."""
 
-    whole, planned = gone_on(tmp_path / "whole", candidate_start)
+    whole, planned = gone_on(tmp_path / "whole")
     wait = partial(wait_for, LoggedStacks(tmp_path / "stacks"), n_stacks)
-    begun = killed_when(wait, tmp_path, candidate_start)
+    begun = killed_when(wait, tmp_path)
     assert n_stacks <= len(begun) < len(planned)
-    flow, left = gone_on(tmp_path, candidate_start)
+    flow, left = gone_on(tmp_path)
     assert difference(flow, whole) < 1e-5
     assert sum(begun) + sum(left) - sum(planned) <= begun[-1]

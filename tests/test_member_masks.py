@@ -112,12 +112,9 @@ def test_every_member_is_searched_for_from_its_own_start():
     assert one != other
 
 
-@pytest.mark.parametrize("candidate_start", ["fresh", "inherit"])
-def test_a_search_that_goes_on_is_that_of_one_go(candidate_start):
+def test_a_search_that_goes_on_is_that_of_one_go():
     def search(n_iter):
-        return masks.EvolutionarySearch(
-            n_iter, n_candidate_steps=20, candidate_start=candidate_start
-        )
+        return masks.EvolutionarySearch(n_iter, n_candidate_steps=20)
 
     whole = chosen(search(10))
     continued = chosen(search(10), previous=chosen(search(4)))

@@ -46,9 +46,7 @@ ESTIMATORS = {
     ),
     "bounds": CouplingFlowDensity(2, bounds=(0, None), dequantize=True, **QUICK),
     "layout": CouplingFlowDensity(2, mask_layout=masks.Repeat("derived"), **QUICK),
-    "search": StructureSearchFlow(
-        2, n_search_iter=5, n_candidate_steps=2, candidate_start="inherit", **QUICK
-    ),
+    "search": StructureSearchFlow(2, n_search_iter=5, n_candidate_steps=2, **QUICK),
     "search as a layout": CouplingFlowDensity(
         2, mask_layout=masks.EvolutionarySearch(5, n_candidate_steps=2), **QUICK
     ),

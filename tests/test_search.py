@@ -16,10 +16,9 @@ def make_evaluator(n_layers, n_features, noise=0.5, digits=None):
     """
     prices = np.random.default_rng(0).normal(size=(n_layers, n_features))
 
-    def evaluate(masks, streams, fraction=1.0):
+    def evaluate(masks, streams):
         draws = np.array([np.random.default_rng(stream).normal() for stream in streams])
         costs = (masks * prices).sum(axis=(1, 2)) + noise * draws
-        costs = costs + (1 - fraction) * np.cos(40 * draws)  # less effort, another cost
         return costs if digits is None else costs.round(digits)
 
     return evaluate
@@ -162,13 +161,11 @@ def test_alternating_stays_alternating(move, n_features):
 
 
 def test_streams_belong_to_the_candidate():
-    streams = {
-        candidate_streams(seed, t, j)[1] for seed in (0, 1) for t in range(20) for j in range(3)
-    }
-    assert len(streams) == 2 * 20 * 3
+    streams = {candidate_streams(seed, t)[1] for seed in (0, 1) for t in range(20)}
+    assert len(streams) == 2 * 20
     assert all(type(stream) is int and 0 <= stream < 2**63 for stream in streams)
-    rng, stream = candidate_streams(4, 2, 1)
-    again, stream_again = candidate_streams(4, 2, 1)
+    rng, stream = candidate_streams(4, 2)
+    again, stream_again = candidate_streams(4, 2)
     assert stream == stream_again
     assert rng.random() == again.random()
     # A candidate's move and its training do not share draws.
@@ -196,10 +193,9 @@ def test_algorithm_1(seed, max_stack, move):
     np.testing.assert_array_equal(result.initial_masks, START)
 
 
-@pytest.mark.parametrize(("n_offspring", "n_halvings"), [(1, 0), (3, 0), (6, 2)])
 @pytest.mark.parametrize("search_space", ["free", "alternating"])
 @pytest.mark.parametrize("n_iter_no_change", [None, 8])
-def test_speculation_changes_nothing(n_offspring, n_halvings, search_space, n_iter_no_change):
+def test_speculation_changes_nothing(search_space, n_iter_no_change):
     histories = []
     for min_stack, max_stack in [(1, 1), (1, 2), (1, 7), (4, 16), (16, 16)]:
         result = evolutionary_search(
@@ -208,8 +204,6 @@ def test_speculation_changes_nothing(n_offspring, n_halvings, search_space, n_it
             n_iter=50,
             seed=3,
             search_space=search_space,
-            n_offspring=n_offspring,
-            n_halvings=n_halvings,
             n_iter_no_change=n_iter_no_change,
             min_stack=min_stack,
             max_stack=max_stack,
@@ -232,22 +226,6 @@ def test_stacks_grow_and_shrink():
     assert [record.iteration for record in result.history if record.accepted] == [0, 3, 20]
     # Start; 1; 2-3 accepted; 4; 5-6; 7-10; 11-18; 19-26 accepted at 20; 21-24; 25-32; 33-40.
     assert sizes == [1, 1, 2, 1, 2, 4, 8, 8, 4, 8, 8]
-
-
-def test_stack_bounds_count_candidates():
-    sizes = []
-
-    def evaluate(masks, streams):
-        sizes.append(len(masks))
-        return np.arange(len(masks)) + len(sizes)
-
-    evolutionary_search(
-        START, evaluate, n_iter=30, seed=0, n_offspring=3, min_stack=6, max_stack=10
-    )
-    assert sizes == [1, 6, *9 * [9], 3]
-    sizes.clear()
-    evolutionary_search(START, evaluate, n_iter=2, seed=0, n_offspring=3, max_stack=2)
-    assert sizes == [1, 3, 3]
 
 
 def test_history():
@@ -298,58 +276,6 @@ def test_start_that_diverges_is_left_behind():
     assert result.cost == 5.0
 
 
-def test_best_of_the_offspring_competes():
-    evaluate = make_evaluator(*START.shape)
-    result = evolutionary_search(START, evaluate, n_iter=25, seed=5, n_offspring=4)
-    parent, best_cost = START, result.history[0].cost
-    n_later = 0
-    for record in result.history[1:]:
-        drawn = [candidate_streams(5, record.iteration, j) for j in range(4)]
-        offspring = [shuffle(parent, rng) for rng, _ in drawn]
-        costs = [
-            evaluate(xi[None], [stream])[0]
-            for xi, (_, stream) in zip(offspring, drawn, strict=True)
-        ]
-        assert record.cost == min(costs)
-        np.testing.assert_array_equal(record.masks, offspring[np.argmin(costs)])
-        n_later += np.argmin(costs) > 0
-        if record.cost <= best_cost:
-            parent, best_cost = record.masks, record.cost
-    assert result.cost == best_cost
-    assert n_later > 5
-
-
-def test_halving_spends_as_the_plan_says():
-    """Seven offspring: 7, 4 and 2 of them for a quarter, a half and all of the effort."""
-    calls = []
-
-    def evaluate(masks, streams, fraction=1.0):
-        calls.append((fraction, list(streams)))
-        return [stream % 1000 for stream in streams]
-
-    result = evolutionary_search(START, evaluate, n_iter=1, seed=0, n_offspring=7, n_halvings=2)
-    streams = [candidate_streams(0, 1, j)[1] for j in range(7)]
-    best_first = sorted(streams, key=lambda stream: stream % 1000)
-    assert [fraction for fraction, _ in calls] == [1.0, 0.25, 0.5, 1.0]
-    assert calls[1][1] == streams
-    for (_, left), n_left in zip(calls[2:], (4, 2)):
-        assert left == [stream for stream in streams if stream in best_first[:n_left]]
-    assert result.history[1].cost == best_first[0] % 1000
-
-
-def test_halving_never_costs_more_than_full_effort_of_all():
-    spent = []
-
-    def evaluate(masks, streams, fraction=1.0):
-        spent.append(fraction * len(masks))
-        return np.zeros(len(masks))
-
-    evolutionary_search(START, evaluate, n_iter=20, seed=0, n_offspring=8, n_halvings=3)
-    # 1 for the start; 8/8 + 4/4 + 2/2 + 1 in each iteration, each of which is accepted as a tie
-    assert sum(spent) >= 1 + 20 * 4
-    assert max(spent) <= 8 * 16 / 8
-
-
 def test_early_stop():
     # Improves at iterations 2 and 5; the tie at 7 is accepted but is no improvement.
     costs = {0: 9, 1: 10, 2: 8, 3: 10, 4: 10, 5: 7, 6: 10, 7: 7, 8: 10, 9: 10, 10: 0}
@@ -393,16 +319,14 @@ def test_time_limit(monkeypatch):
     assert result.stop_reason == "n_iter"
 
 
-@pytest.mark.parametrize("n_offspring", [1, 3])
 @pytest.mark.parametrize("broken_at", [0, 1, 13, 40])
-def test_resumption_is_identical(broken_at, n_offspring):
+def test_resumption_is_identical(broken_at):
     evaluate = make_evaluator(*START.shape)
-    options = {"seed": 2, "n_offspring": n_offspring}
-    whole = evolutionary_search(START, evaluate, n_iter=40, **options)
-    first = evolutionary_search(START, evaluate, n_iter=broken_at, **options)
+    whole = evolutionary_search(START, evaluate, n_iter=40, seed=2)
+    first = evolutionary_search(START, evaluate, n_iter=broken_at, seed=2)
     assert len(first.history) == broken_at + 1
     kept = list(first.history)
-    second = evolutionary_search(START, evaluate, n_iter=40, history=first.history, **options)
+    second = evolutionary_search(START, evaluate, n_iter=40, history=first.history, seed=2)
     assert as_lists(second.history) == as_lists(whole.history)
     assert second.n_acceptances == whole.n_acceptances
     np.testing.assert_array_equal(second.masks, whole.masks)
@@ -475,75 +399,6 @@ def test_callback_sees_every_new_record():
         START, evaluate, n_iter=15, seed=0, history=first.history, callback=seen.append
     )
     assert seen == second.history[11:]
-
-
-class Inheriting:
-    """A candidate's cost depends on its ancestors, as if it inherited their parameters."""
-
-    def __init__(self, state=0.0):
-        self.state = state
-        self.parents = []
-
-    def __call__(self, masks, streams, fraction=1.0):
-        draws = np.array([np.random.default_rng(stream).normal() for stream in streams])
-        self.trained = self.state + draws
-        self.last = masks
-        return self.trained + masks[:, 0, 0]
-
-    def accept(self, k):
-        self.state = self.trained[k]
-        self.parents.append(self.last[k].tolist())
-
-
-@pytest.mark.parametrize("max_stack", [1, 7])
-@pytest.mark.parametrize(("n_offspring", "n_halvings"), [(1, 0), (2, 0), (5, 2)])
-def test_evaluator_learns_what_was_accepted(max_stack, n_offspring, n_halvings):
-    def search(max_stack):
-        evaluate = Inheriting()
-        result = evolutionary_search(
-            START,
-            evaluate,
-            n_iter=50,
-            seed=0,
-            max_stack=max_stack,
-            n_offspring=n_offspring,
-            n_halvings=n_halvings,
-        )
-        return evaluate, result
-
-    evaluate, result = search(max_stack)
-    accepted = [record.masks.tolist() for record in result.history if record.accepted]
-    assert len(accepted) > 5
-    assert evaluate.parents == accepted
-    assert as_lists(result.history) == as_lists(search(1)[1].history)
-
-
-@pytest.mark.parametrize("broken_at", [0, 1, 13, 40])
-def test_resumption_with_the_state_of_an_evaluator_that_remembers(broken_at):
-    whole = evolutionary_search(START, Inheriting(), n_iter=50, seed=0)
-    first = evolutionary_search(START, Inheriting(), n_iter=broken_at, seed=0)
-    second = evolutionary_search(
-        START, Inheriting(first.state), n_iter=50, seed=0, history=first.history
-    )
-    assert as_lists(second.history) == as_lists(whole.history)
-    assert second.state == whole.state
-
-
-@pytest.mark.parametrize("n_accepted", [1, 2, 4])
-def test_an_interruption_between_evaluator_and_history_keeps_both_at_one_iteration(n_accepted):
-    class Interrupted(Inheriting):
-        def accept(self, k):
-            super().accept(k)
-            if len(self.parents) == n_accepted + 1:
-                raise KeyboardInterrupt
-
-    whole = evolutionary_search(START, Inheriting(), n_iter=50, seed=0)
-    first = evolutionary_search(START, Interrupted(), n_iter=50, seed=0)
-    assert first.stop_reason == "interrupted" and len(first.history) < 51
-    second = evolutionary_search(
-        START, Inheriting(first.state), n_iter=50, seed=0, history=first.history
-    )
-    assert as_lists(second.history) == as_lists(whole.history)
 
 
 def test_a_search_that_goes_on_makes_the_stacks_of_one_in_one_go():

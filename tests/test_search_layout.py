@@ -9,15 +9,12 @@ from skflow import masks
 from skflow._structure.search import SearchRecord
 
 
-def task(history=(), state=None, n_steps=100, previous=None):
+def task(history=(), n_steps=100, previous=None):
     """Stands for what an estimator offers; the costs are those of a history, in its order."""
     costs = iter([record.cost for record in history])
 
     class Evaluator:
-        def __init__(self):
-            self.state = state
-
-        def __call__(self, structures, streams, fraction=1.0):
+        def __call__(self, structures, streams):
             return [next(costs) for _ in structures]
 
         def stack_bounds(self):
@@ -60,13 +57,11 @@ def test_the_evaluator_is_that_of_the_parameters():
         1,
         n_candidate_steps=7,
         n_candidate_init=3,
-        candidate_start="inherit",
         candidate_score="validation",
     ).choose(asked)
     assert asked.made == {
         "n_steps": 7,
         "n_init": 3,
-        "start": "inherit",
         "score": "validation",
         "parameter_price": 0.0,
         "n_jobs": None,
@@ -97,9 +92,8 @@ def test_finalists_take_as_many_steps_as_the_candidates(n_steps, expected):
 
 def test_the_search_goes_on_from_the_previous_choice():
     costs = [3.0, 2.0, 4.0, 1.0, 5.0]
-    first = search(2).choose(task(records(costs), state="remembered"))
-    assert first.state == "remembered" and first.stop_reason == "n_iter"
+    first = search(2).choose(task(records(costs)))
+    assert first.stop_reason == "n_iter"
     assert search(2).choose(task(previous=first)) is first
     second = search(4).choose(task(records(costs[3:]), previous=first))
     assert [record.cost for record in second.history] == costs
-    assert second.state == "remembered"

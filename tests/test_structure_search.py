@@ -61,14 +61,11 @@ MODES = {
         **PAPER_SEARCH,
     },
     "free": {"search_space": "free", "move": "swap"},
-    "inherit": {"candidate_start": "inherit"},
     "validation": {"candidate_score": "validation"},
     "several trainings": {"n_candidate_init": 2},
-    "offspring": {"n_offspring": 3},
-    "halving": {"n_offspring": 4, "n_halvings": 2},
-    "start": {"initial_layout": "parity", "candidate_start": "inherit", "n_conditioning": 3},
+    "start": {"initial_layout": "parity", "n_conditioning": 3},
     "spline": {"coupling": "spline", "hidden_layer_sizes": (4,), "n_bins": 4},
-    "ensemble": {"n_init": 2, "candidate_score": "validation", "candidate_start": "inherit"},
+    "ensemble": {"n_init": 2, "candidate_score": "validation"},
 }
 
 
@@ -195,10 +192,8 @@ def test_validation_score_needs_validation_rows(X):
         ("n_search_iter", 0),
         ("n_search_iter", 2.5),
         ("n_candidate_steps", 0),
-        ("n_offspring", 0),
         ("initial_layout", "search"),
         ("initial_layout", "spiral"),
-        ("candidate_start", "warm"),
         ("candidate_score", "test"),
         ("search_space", "all"),
         ("n_search_iter_no_change", 0),
@@ -328,3 +323,24 @@ def test_cost_is_that_of_validation_rows_where_there_are_any(X):
     assert costs() == costs(candidate_score="validation")
     assert costs() != costs(candidate_score="train_batch")
     assert costs(early_stopping=False) == costs(early_stopping=False, candidate_score="train_batch")
+
+
+def test_a_price_makes_smaller_flows():
+    X = np.random.default_rng(0).normal(size=(400, 12))
+    X[:, 6:] += X[:, :6]
+    small = {"hidden_layer_sizes": (), "coupling": "affine", "max_iter": 5, "tail_weight": 0}
+    n_parameters = [
+        StructureSearchFlow(
+            2,
+            search_space="sparse",
+            parameter_price=price,
+            n_search_iter=30,
+            n_candidate_steps=20,
+            random_state=0,
+            **small,
+        )
+        .fit(X)
+        .n_parameters_
+        for price in (0.0, 0.01)
+    ]
+    assert n_parameters[1] < 0.8 * n_parameters[0]

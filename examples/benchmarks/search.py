@@ -155,9 +155,7 @@ def plain_search(X, n_iter, seed):
 
 def evaluator(X, flow=FLOWS["affine, single layer"], n_steps=N_STEPS, n_jobs=None):
     data = TrainingData(X, torch.arange(len(X)).unsqueeze(0))
-    return CandidateEvaluator(
-        flow, options(n_steps), data, score="train_batch", start="fresh", n_jobs=n_jobs
-    )
+    return CandidateEvaluator(flow, options(n_steps), data, score="train_batch", n_jobs=n_jobs)
 
 
 def stacked_search(X, n_iter, seed, bounds, n_jobs=None):

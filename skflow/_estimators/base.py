@@ -15,19 +15,17 @@ from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 
 from .._densities.bounds import check_bounds, take_bounds
 from .._densities.stacking import fit_components_and_weights, fold_sizes
-from .._densities.weights import at, effective_rows, weighted_rows
+from .._densities.weights import effective_rows, weighted_rows
 from .._flows.conditioners import ACTIVATIONS
 from .._flows.couplings import COUPLINGS
 from .._flows.flow import FlowStack
-from .._flows.mask_arrays import equal_sizes
 from .._flows.optimizers import SCHEDULES, SOLVERS
 from .._flows.training import make_generators
-from .._flows.training_data import rows_among, set_aside, split_rows, training_data
+from .._flows.training_data import split_rows, training_data
 from .._gaps.fitting import LEAST_EPOCHS, PART_OF_EPOCHS, fill_gaps, rows_with_values
 from .._gaps.questions import sample_given
 from .._kinds.kinds import fit_kinds
 from .._kinds.parts import GivenDiscrete, NumbersAlone, fit_real_columns
-from .._structure.confidence_set import judge
 from .._structure.layouts import take_layout, take_n_conditioning
 from .._structure.member_masks import choose_masks, describe_search, stack_finalists, stack_starts
 from .._support.callbacks import CallbackSupportMixin, FitProgress
@@ -36,11 +34,10 @@ from .._support.runtime import atomic, sheltered
 from .._support.streams import RandomStreams
 from .._support.typing import ArrayLike
 from .continuation import ANEW, check_unchanged, fixed_parameters
-from .fitting import TrainedStack, all_scores, best_starts, holder, train
+from .fitting import best_starts, train
 from .inference import FittedDensity
 from .recipe import flow_config, training_options
 from .summary import Summarised, account_for
-from .tested import models_in_set, rank_structures, structure_log_probs
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -51,8 +48,6 @@ class BaseFlowDensity(Summarised, CallbackSupportMixin, FittedDensity):
 
     A subclass defines the constructor and ``_layout()``, which returns the layout object.
     """
-
-    _tests_structures = True
 
     #: What makes a quick flow of this one, to draw gaps from.
     _quick = {
@@ -182,16 +177,13 @@ class BaseFlowDensity(Summarised, CallbackSupportMixin, FittedDensity):
             self._columns.bounds.check(parts.real, self._columns.names)
         U, log_det = self._columns.training_rows(parts.real, streams)
         self._warn(parts.real, U)
-        fitted, tested = set_aside(len(U), self._test_fraction(), streams)
-        self._n_flows = self.n_estimators if tested is None else 1
-        n_effective = effective_rows(at(weight, fitted), len(fitted))
-        n_folds, fraction = fold_sizes(self, n_effective, U.shape[1], self._n_flows)
+        n_effective = effective_rows(weight, len(U))
+        n_folds, fraction = fold_sizes(self, n_effective, U.shape[1], self.n_estimators)
         self._n_folds = self._n_folds if continued else n_folds
-        split = self._split(len(fitted), fraction, streams)
-        split = [rows_among(fitted, part) for part in split]
+        split = self._split(len(U), fraction, streams)
         data = training_data(U, weight, device, split, context=parts.context)
         n_rows = data.rows.shape[1]
-        n_effective *= n_rows / len(fitted)
+        n_effective *= n_rows / len(U)
         n_columns = U.shape[1] + parts.n_given
         options = training_options(
             self, n_rows, n_columns, n_effective, self._n_folds, self.early_stopping
@@ -199,13 +191,12 @@ class BaseFlowDensity(Summarised, CallbackSupportMixin, FittedDensity):
         structures = self._structures(data, options, parts, streams, continued, progress, log_det)
         kept = continued and np.array_equal(structures, self._masks_in_use())
         previous = self._density.flow if kept else None
-        stacks = self._train(structures, previous, options, parts, data, streams, progress, log_det)
-        served = self._served(stacks, structures, tested, parts, U, log_det, weight, streams)
-        stack = holder(stacks, served)
-        flow = stack.take(served)
-        data = data.take(np.arange(len(served)) % len(data.rows))
-        places = np.searchsorted(stack.models, served)
-        self._describe(flow, stack.result, places, data, log_det)
+        flow, result = self._train(
+            structures, previous, options, parts, data, streams, progress, log_det
+        )
+        best = self._best_starts(result.score)
+        flow = flow.take(best).to(dtype=torch.float64, device="cpu")
+        self._describe(flow, result, best, data, log_det)
         components, weights, held_out = fit_components_and_weights(
             self.tail_weight,
             flow,
@@ -270,14 +261,9 @@ class BaseFlowDensity(Summarised, CallbackSupportMixin, FittedDensity):
     def _warn(self, X, U):
         self._columns.warn(X, U)
 
-    def _test_fraction(self):
-        """Part of the rows that test what a search finds, or None."""
-        may_test = self._tests_structures and not self.warm_start
-        return getattr(self._layout(), "test_fraction", None) if may_test else None
-
     def _split(self, n_rows, fraction, streams):
         """Training and validation rows of the members, the folds of a flow side by side."""
-        return split_rows(n_rows, self._n_flows * self._n_folds, fraction, streams)
+        return split_rows(n_rows, self.n_estimators * self._n_folds, fraction, streams)
 
     def _masks_in_use(self):
         """Those of the flows ``(n_estimators, 1, L, d)``."""
@@ -289,7 +275,7 @@ class BaseFlowDensity(Summarised, CallbackSupportMixin, FittedDensity):
         Chosen from what the first fold of each may see; those in use, if a warm start has nothing
         new to choose.
         """
-        previous = self._choices if continued else [None] * self._n_flows
+        previous = self._choices if continued else [None] * self.n_estimators
         mean_log_det = data.mean(log_det, data.rows)
         choices = choose_masks(
             self._layout(),
@@ -303,7 +289,6 @@ class BaseFlowDensity(Summarised, CallbackSupportMixin, FittedDensity):
             repeatable=self.random_state is not None,
             log_det=mean_log_det,
             progress=progress,
-            tested=self._test_fraction() is not None,
         )
         if all(new is old for new, old in zip(choices, previous)):
             return self._masks_in_use()
@@ -312,7 +297,7 @@ class BaseFlowDensity(Summarised, CallbackSupportMixin, FittedDensity):
         return stack_finalists(choices)
 
     def _train(self, structures, previous, options, parts, data, streams, progress, log_det):
-        """Train the members from several starts, or on from a previous stack: ``TrainedStack``s.
+        """Train the members from several starts, or on from a previous stack: flow and result.
 
         A start is one of a flow's structures, with parameters of its own for each fold. The starts
         of a member stand side by side.
@@ -323,49 +308,23 @@ class BaseFlowDensity(Summarised, CallbackSupportMixin, FittedDensity):
         generators, device = make_generators(seeds), data.table.device
         if previous is None:
             masks = stack_starts(structures, self._n_folds, self.n_init)
+            config = flow_config(self) | parts.flow_config
+            flow = FlowStack(masks, **config, device=device).initialize(generators)
         else:
-            masks = previous.masks
-        config = flow_config(self) | parts.flow_config
-        starts, stacks = data.repeated(n_starts), []
-        for models in equal_sizes(masks):
-            own = [generators[k] for k in models]
-            if previous is None:
-                flow = FlowStack(masks[models], **config, device=device).initialize(own)
-            else:
-                flow = previous.to(dtype=torch.float32, device=device)
-            served = partial(self._as_served, flow, parts)
-            result = train(flow, options, starts.take(models), own, progress, log_det, served)
-            stacks.append(TrainedStack(models, flow, result))
-        return stacks
+            flow = previous.to(dtype=torch.float32, device=device)
+        data = data.repeated(n_starts)
+        served = partial(self._as_served, flow, parts)
+        return flow, train(flow, options, data, generators, progress, log_det, served)
+
+    def _best_starts(self, scores):
+        """Numbers of the models that are served: the best start of each flow, by all scores."""
+        n_starts = len(scores) // (self.n_estimators * self._n_folds)
+        return best_starts(scores, n_starts, self._n_folds)
 
     def _as_served(self, flow, parts, scores):
         """Attributes that make the estimator one that was fitted so far, for callbacks."""
-        best = best_starts(scores, len(scores) // (self._n_flows * self._n_folds), self._n_folds)
-        members = flow.take(best).to(dtype=torch.float64, device="cpu")
+        members = flow.take(self._best_starts(scores)).to(dtype=torch.float64, device="cpu")
         return {"_density": parts.density(self._columns, members, {}, np.ones(1), self.device)}
-
-    def _served(self, stacks, structures, tested, parts, U, log_det, weight, streams):
-        """Numbers of the trained models that are served: the best start of each flow.
-
-        Where a search is tested, also the next best structures that may be the best.
-        """
-        vars(self).pop("structure_test_", None)
-        scores = all_scores(stacks)
-        n_starts = len(scores) // (self._n_flows * self._n_folds)
-        if tested is None:
-            return best_starts(scores, n_starts, self._n_folds)
-        ranked, models = rank_structures(scores, self._n_folds, structures.shape[1])
-        sources = self._choices[0].sources
-        rows = parts.complete(U)[tested], parts.context_at(tested)
-        log_probs = structure_log_probs(stacks, models, *rows) + log_det[tested, None]
-        self.structure_test_ = judge(
-            log_probs,
-            structures[0, ranked],
-            [sources[k] for k in ranked],
-            weight=at(weight, tested),
-            random_state=streams("test", 1),
-        )
-        return models_in_set(stacks, models, self.structure_test_.in_set, self.n_estimators)
 
     def _describe(self, flow, result, best, data, log_det):
         """Set the fitted attributes that tell of the members and their training."""

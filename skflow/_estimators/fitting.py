@@ -2,41 +2,12 @@
 
 import math
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
-import torch
 from sklearn.exceptions import ConvergenceWarning
 
-from .._flows.flow import FlowStack
-from .._flows.training import Trainer, TrainingResult
+from .._flows.training import Trainer
 from .._support.warnings import warn
-
-
-class TrainedStack(NamedTuple):
-    """Trained flows of equal sizes: their numbers among all, the flows, and what came of it."""
-
-    models: np.ndarray
-    flow: FlowStack
-    result: TrainingResult
-
-    def take(self, models):
-        """Flows of the given numbers, in float64 on the CPU."""
-        places = np.searchsorted(self.models, models)
-        return self.flow.take(places).to(dtype=torch.float64, device="cpu")
-
-
-def holder(stacks, models):
-    """That of the stacks which has the models; all of them are in one."""
-    return next(stack for stack in stacks if np.isin(models, stack.models).all())
-
-
-def all_scores(stacks):
-    """Scores of all models ``(K,)``, in nats a row, lower is better."""
-    scores = np.empty(sum(len(stack.models) for stack in stacks))
-    for stack in stacks:
-        scores[stack.models] = stack.result.score
-    return scores
 
 
 def train(flow, options, data, generators, progress, log_det, served=None):

@@ -174,8 +174,6 @@ default="derived"
         Only after a search: why it ended.
     initial_masks_ : ndarray of bool, shape (n_layers, n_features)
         Only after a search: where it started.
-    structure_test_ : StructureTest
-        Only after a search with a ``test_fraction``: what of it is more than chance.
     n_features_in_ : int
         Number of features seen during ``fit``.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)

@@ -41,9 +41,8 @@ class StructureSearchFlow(BaseFlowDensity):
     n_search_iter, n_search_iter_no_change
         ``n_iter`` and ``n_iter_no_change`` of ``masks.EvolutionarySearch``: the number of
         iterations, the paper's T, and after how many without a lower cost the search ends early.
-    n_candidate_steps, n_offspring, n_halvings, n_candidate_init, move, initial_layout, \
-candidate_start, candidate_score, search_space, parameter_price, test_fraction, n_finalists, \
-max_time, checkpoint, n_jobs
+    n_candidate_steps, n_candidate_init, move, initial_layout, candidate_score, search_space, \
+parameter_price, n_finalists, max_time, checkpoint, n_jobs
         As in ``masks.EvolutionarySearch``.
     n_conditioning, coupling, n_bins, hidden_layer_sizes, activation, standardize, dequantize, \
 bounds, categorical_features, handle_unknown, spikes, noise, tail_weight, n_init, n_estimators, \
@@ -69,9 +68,6 @@ validation_fraction, n_iter_no_change, tol, device, verbose, random_state
         Why the search ended: at which limit, or by Ctrl-C.
     masks_ : ndarray of bool, shape (n_layers, n_features)
         The best of the finalists, in use.
-    structure_test_ : StructureTest
-        Only with ``test_fraction``: which of the finalists, random structures of equal budget,
-        parity and the derived masks may be the best, and whether the search beat chance.
     columns_, location_, scale_, grid_steps_, weights_, component_names_, tail_weight_, n_iter_, \
 loss_curve_, validation_scores_, n_parameters_, n_features_in_, feature_names_in_
         As in ``CouplingFlowDensity``.
@@ -115,16 +111,12 @@ loss_curve_, validation_scores_, n_parameters_, n_features_in_, feature_names_in
         *,
         n_search_iter: int = 200,
         n_candidate_steps: int = 50,
-        n_offspring: int = 1,
-        n_halvings: int = 0,
         n_candidate_init: int = 1,
         move: str = "shuffle",
         initial_layout: MaskLayout = "derived",
-        candidate_start: str = "fresh",
         candidate_score: str = "auto",
         search_space: str = "alternating",
         parameter_price: float = 0.0,
-        test_fraction: float | None = None,
         n_finalists: int | str = "auto",
         n_search_iter_no_change: int | None = None,
         max_time: float | None = None,
@@ -163,16 +155,12 @@ loss_curve_, validation_scores_, n_parameters_, n_features_in_, feature_names_in
         self.n_layers = n_layers
         self.n_search_iter = n_search_iter
         self.n_candidate_steps = n_candidate_steps
-        self.n_offspring = n_offspring
-        self.n_halvings = n_halvings
         self.n_candidate_init = n_candidate_init
         self.move = move
         self.initial_layout = initial_layout
-        self.candidate_start = candidate_start
         self.candidate_score = candidate_score
         self.search_space = search_space
         self.parameter_price = parameter_price
-        self.test_fraction = test_fraction
         self.n_finalists = n_finalists
         self.n_search_iter_no_change = n_search_iter_no_change
         self.max_time = max_time

@@ -47,8 +47,7 @@ class Summarised:
     def summary(self) -> str:
         """What was fitted, how, and how good it is, in words.
 
-        Rows and kinds of columns; the layout, where it comes from and, if it was searched and
-        tested, what of it is more than chance; the flow and its training,
+        Rows and kinds of columns; the layout and where it comes from; the flow and its training,
         and why that ended; the weights of flow and components; and, where rows were held out, the
         mean log-density of these beside that of one Gaussian that was fitted to the same rows. At
         the end, what to try next.
@@ -79,7 +78,6 @@ class Summarised:
         parts = {
             "columns": _counted(self.columns_.values()),
             "layout": _layout(self),
-            "test": str(getattr(self, "structure_test_", "")),
             "flow": _flow(self, account),
             "training": _training(self, account),
             "weights": _weights(self),

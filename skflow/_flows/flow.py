@@ -317,24 +317,6 @@ class FlowStack:
         theta = self.theta.to(dtype=dtype, device=device, copy=True)
         return self.like(theta, context_masks=self.context_masks)
 
-    def inherit(self, parent, k):
-        """Start every model from the parameters of model k of ``parent``, whose masks may differ.
-
-        The layers of the two have equal sizes. Constants stay with their feature; the conditioners'
-        weights stay where they are.
-        """
-        self.theta.copy_(parent.theta[k])
-        for i, layer in enumerate(self.layers):
-            place = np.argsort(parent.layers[i].order[k])
-            source = place[layer.order[:, : layer.n_active]]
-            source = torch.from_numpy(source).to(self.device).unsqueeze(2)
-            mine, theirs = self.parameters.layers[i], parent.parameters.layers[i]
-            theirs = parent.layers[i].constants(theirs)
-            for constant, inherited in zip((mine.log_scale, mine.shift), theirs):
-                expanded = inherited[k].expand(self.n_models, -1, -1)
-                constant.copy_(expanded.gather(1, source))
-        return self
-
     def __getstate__(self):
         """Configuration, masks and parameters, as plain Python and numpy objects."""
         return {

@@ -93,20 +93,6 @@ def check_single_precision(U):
         )
 
 
-def set_aside(n_rows, fraction, streams):
-    """Numbers of the rows to fit to and of those to test on; with a fraction of None of none."""
-    if fraction is None:
-        return np.arange(n_rows), None
-    order = streams("test").permutation(n_rows)
-    n_tested = math.ceil(fraction * n_rows)
-    return np.sort(order[n_tested:]), np.sort(order[:n_tested])
-
-
-def rows_among(chosen, places):
-    """Numbers of the rows at some places of a choice ``(m,)``, as a tensor, or None."""
-    return None if places is None else torch.from_numpy(chosen)[places]
-
-
 def split_rows(n_rows, n_members, fraction, streams):
     """Training and held-out rows of the members, each ``(n_members, m)``.
 

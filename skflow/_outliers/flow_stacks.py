@@ -19,8 +19,6 @@ class _Stack(CouplingFlowDensity):
     def _warn(self, X, U):
         """The detector says by itself what columns mean for outliers."""
 
-    _tests_structures = False
-
     def _split(self, n_rows, fraction, streams):
         return self.split
 

@@ -12,14 +12,11 @@ from .._flows.training import Trainer, make_generators
 from .journal import fingerprint
 
 
-def train_candidates(data, flow_config, options, parent, n_init, price, masks, streams):
-    """Costs ``(K,)`` and parameters ``(K, P)``, as arrays, of briefly trained candidates.
+def train_candidates(data, flow_config, options, n_init, price, masks, streams):
+    """Costs ``(K,)`` of briefly trained candidates, whose layers have equal sizes.
 
-    They start from the parameters of the parent, a state of the evaluator, or without one afresh.
-    Their layers have equal sizes, and each parameter adds its price to the cost.
-
-    Each is trained `n_init` times, its cost is the mean, and its parameters are those of the first
-    training. A single candidate is trained beside a copy of itself: products of stacks of one
+    Each parameter adds its price to the cost, and the cost is the mean of `n_init` trainings. A
+    single candidate is trained beside a copy of itself: products of stacks of one
     matrix round differently from those of more, and a cost should not depend on a candidate's
     company. (What remains is rounding: the last elements of a vectorised operation may differ in
     the last bit.)
@@ -32,15 +29,10 @@ def train_candidates(data, flow_config, options, parent, n_init, price, masks, s
     generators = make_generators(streams)
     table = data.table
     flow = FlowStack(masks, **flow_config, dtype=table.dtype, device=table.device)
-    if parent is None:
-        flow.initialize(generators)
-    else:
-        theta = torch.as_tensor(parent["theta"], dtype=table.dtype, device=table.device)
-        flow.inherit(flow.like(theta[None], parent["masks"][None]), 0)
+    flow.initialize(generators)
     result = Trainer(flow, options, data, generators).fit()
     costs = result.last_loss if data.validation_rows is None else result.score
-    costs = costs[:n_models].reshape(-1, n_init).mean(axis=1) + price * flow.n_parameters
-    return costs, flow.theta[:n_models:n_init].cpu().numpy()
+    return costs[:n_models].reshape(-1, n_init).mean(axis=1) + price * flow.n_parameters
 
 
 def _restarts(stream, n_init):
@@ -71,9 +63,6 @@ class CandidateEvaluator:
         Of a single model; all candidates see the same rows.
     score : {"train_batch", "validation"}
         The cost: the loss on the last batch (Gonsior et al. 2021), or that on validation rows.
-    start : {"fresh", "inherit"}
-        Whether a candidate's parameters are drawn anew or continue from those of the best
-        structure.
     n_init : int
         Trainings of each candidate, from different seeds; the cost is the mean.
     parameter_price : float
@@ -81,12 +70,6 @@ class CandidateEvaluator:
     n_jobs : int or None
         Processes that a stack is spread over, by the joblib backend in use. The costs are the
         same for any number, up to rounding.
-
-    Attributes
-    ----------
-    state : dict or None
-        Masks and parameters of the best structure, as arrays, where candidates inherit them. An
-        evaluator that is given it goes on as this one would.
     """
 
     def __init__(
@@ -96,20 +79,17 @@ class CandidateEvaluator:
         data,
         *,
         score,
-        start,
         n_init=1,
         parameter_price=0.0,
         n_jobs=None,
     ):
         self.flow_config, self.options = flow_config, options
-        self.start, self.n_init, self.parameter_price = start, n_init, parameter_price
+        self.n_init, self.parameter_price = n_init, parameter_price
         self.data = data if score == "validation" else replace(data, validation_rows=None)
         self.n_jobs = n_jobs
-        self.state = None
 
-    def __call__(self, masks, streams, fraction=1.0):
-        options = self.options.shortened(max(1, round(fraction * self.options.n_steps)))
-        task = (self.data, self.flow_config, options, self.state, self.n_init, self.parameter_price)
+    def __call__(self, masks, streams):
+        task = (self.data, self.flow_config, self.options, self.n_init, self.parameter_price)
         n_jobs = effective_n_jobs(self.n_jobs)
         parts = [
             part
@@ -122,17 +102,10 @@ class CandidateEvaluator:
         else:
             run = Parallel(n_jobs=self.n_jobs)
             results = run(delayed(train_candidates)(*job) for job in jobs)
-        costs, theta = np.empty(len(masks)), {}
-        for part, (part_costs, part_theta) in zip(parts, results):
-            costs[part] = part_costs
-            theta.update(zip(part.tolist(), part_theta))
-        self.masks, self.theta = masks, theta
+        costs = np.empty(len(masks))
+        for part, found in zip(parts, results):
+            costs[part] = found
         return costs
-
-    def accept(self, k):
-        """Candidate k of the last stack is the best structure now: its parameters are inherited."""
-        if self.start == "inherit":
-            self.state = {"masks": self.masks[k].copy(), "theta": self.theta[k].copy()}
 
     def stack_bounds(self):
         """Number of candidates which it pays to evaluate at once, at least and at most."""
@@ -143,5 +116,5 @@ class CandidateEvaluator:
         seen = [getattr(self.data, field.name) for field in fields(self.data)]
         arrays = [part.cpu().numpy() if torch.is_tensor(part) else part for part in seen]
         config = sorted(self.flow_config.items())
-        rules = (self.options, self.start, self.n_init, self.parameter_price)
+        rules = (self.options, self.n_init, self.parameter_price)
         return fingerprint(*arrays, config, *rules)

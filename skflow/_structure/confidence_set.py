@@ -1,4 +1,4 @@
-"""Which structures may be the best: the model confidence set, and the test of a search.
+"""Which of several densities may be the best: the model confidence set.
 
 A set of candidates holds, at level alpha, the best of them and what cannot be told from it. Hansen,
 Lunde and Nason (2011) find it by elimination: as long as the hypothesis "all that are left are
@@ -8,12 +8,16 @@ equally good" is rejected, the worst of them goes.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import stats
 
-from .._support.saving import saved_as
+from .._densities.weights import weighted_rows
+from .._support.typing import ArrayLike, RandomState
+from .structures import check_rng
 
 #: Numbers of a block of bootstrap draws.
 _BLOCK = 2_000_000
@@ -88,50 +92,31 @@ def mean_interval(values, weight=None, alpha=0.05):
     return mean, mean - half, mean + half
 
 
-@saved_as("structure test")
 @dataclass(eq=False)
 class StructureTest:
-    """What rows that no candidate was trained or chosen on say of the structures of a search.
+    """What held-out rows say of several fitted densities.
 
-    The structures stand in the order of their likelihood on validation rows, the best first. What
-    is tested are trained flows: where two trainings of one structure differ, so may two structures.
+    What is compared are trained flows: where two trainings of one structure differ, so may two
+    structures.
 
     Attributes
     ----------
-    masks : ndarray of shape (n_structures, n_layers, n_features)
-        The finalists of the search, as many of the best random structures of equal budget, parity
-        and the derived masks.
-    sources : list of str
-        Where each comes from: "searched", "random", "parity", "derived", or several of them.
-    scores : ndarray of shape (n_structures,)
-        Mean log-density of the rows, in nats a row, in the units of the data.
-    p_values : ndarray of shape (n_structures,)
+    names : list of str
+        Of the densities, as they were given.
+    scores : ndarray of shape (n_densities,)
+        Mean log-density of the rows, in nats a row.
+    p_values : ndarray of shape (n_densities,)
         Of being in the model confidence set (Hansen, Lunde and Nason 2011).
-    differences : ndarray of shape (n_structures, 3)
-        By how many nats a row the best searched structure is better than each, with the ends of the
-        interval at level `alpha`.
+    differences : ndarray of shape (n_densities, 3)
+        By how many nats a row the first density is better than each, with the ends of the interval
+        at level `alpha`.
     alpha : float
         Level of set and intervals.
     n_rows : int
-        Number of rows that tested.
-
-    Examples
-    --------
-    >>> from sklearn.datasets import load_iris
-    >>> from skflow import StructureSearchFlow
-    >>> flow = StructureSearchFlow(
-    ...     2, n_search_iter=3, n_candidate_steps=5, max_iter=5, test_fraction=0.2,
-    ...     random_state=0,
-    ... ).fit(load_iris().data)
-    >>> test = flow.structure_test_
-    >>> test.n_rows
-    30
-    >>> test.in_set.shape == test.scores.shape
-    True
+        Number of rows that they were compared on.
     """
 
-    masks: np.ndarray
-    sources: list
+    names: list
     scores: np.ndarray
     p_values: np.ndarray
     differences: np.ndarray
@@ -140,48 +125,99 @@ class StructureTest:
 
     @property
     def in_set(self):
-        """Which structures are in the confidence set, boolean ``(n_structures,)``."""
+        """Which densities are in the confidence set, boolean ``(n_densities,)``."""
         return self.p_values >= self.alpha
 
-    @property
-    def beats_chance(self):
-        """Whether the best searched structure is better than the best random one, at the level."""
-        return bool(self.differences[self.first("random"), 1] > 0)
-
-    def first(self, source):
-        """Number of the best structure, on validation rows, that comes from a source."""
-        return next(i for i, named in enumerate(self.sources) if source in named)
-
     def __str__(self):
-        found = self.first("searched")
-        told = [self._comparison(source, found) for source in ("parity", "derived", "random")]
+        told = "; ".join(map(self._comparison, range(1, len(self.names))))
+        may_be_best = [name for name, member in zip(self.names, self.in_set) if member]
         return (
-            f"searched masks on {self.n_rows:,} rows that had no part: {'; '.join(told)}. "
-            f"{self.in_set.sum()} of {len(self.sources)} structures may be the best"
+            f"{self.names[0]} on {self.n_rows:,} rows: {told}. May be the best: "
+            f"{', '.join(may_be_best)}"
         )
 
-    def _comparison(self, source, found):
-        other = self.first(source)
-        name = "the best random ones" if source == "random" else source
-        if other == found:
-            return f"the same as {name}"
-        bits = self.differences[other] / (self.masks.shape[2] * math.log(2))
-        ends = f"({100 * (1 - self.alpha):g} %: {bits[1]:.3f} to {bits[2]:.3f})"
-        if bits[1] <= 0 <= bits[2]:
-            return f"not distinguishable from {name} {ends}"
-        better = "better" if bits[0] > 0 else "worse"
-        return f"{abs(bits[0]):.3f} bits a dimension {better} than {name} {ends}"
+    def _comparison(self, k):
+        mean, low, high = self.differences[k]
+        ends = f"({100 * (1 - self.alpha):g} %: {low:.3f} to {high:.3f})"
+        if low <= 0 <= high:
+            return f"not distinguishable from {self.names[k]} {ends}"
+        better = "better" if mean > 0 else "worse"
+        return f"{abs(mean):.3f} nats a row {better} than {self.names[k]} {ends}"
 
 
-def judge(log_probs, masks, sources, weight=None, alpha=0.05, random_state=None):
-    """The ``StructureTest`` of log-densities ``(n_rows, n_structures)`` of the test rows."""
-    found = next(i for i, named in enumerate(sources) if "searched" in named)
-    gains = log_probs[:, [found]] - log_probs
+def compare_structures(
+    estimators: Mapping[str, Any] | Sequence[Any],
+    X: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+    *,
+    alpha: float = 0.05,
+    random_state: RandomState = None,
+) -> StructureTest:
+    """Compare fitted densities on rows that had no part in their fits.
+
+    Which of them may be the best, and which are clearly worse? Those in the *model confidence set*
+    [1]_ may be: the worst is left out, again and again, as long as the hypothesis that all that are
+    left are equally good is rejected.
+
+    Parameters
+    ----------
+    estimators : dict of str to fitted estimator, or list of fitted estimators
+        Densities with a method ``score_samples``: flows with different masks, or anything else. The
+        others are compared with the first one. Those of a list are called by their numbers.
+    X : array-like or data frame of shape (n_samples, n_features)
+        Rows that no estimator was fitted to, and that nothing was chosen by.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the rows; only their ratios matter.
+    alpha : float, default=0.05
+        Level: a density that is as good as the best is left out with about this probability.
+    random_state : int, RandomState, Generator or None, default=None
+        Source of the bootstrap draws.
+
+    Returns
+    -------
+    test : StructureTest
+        To be printed, or read.
+
+    References
+    ----------
+    .. [1] Hansen, P. R., Lunde, A., Nason, J. M., "The Model Confidence Set", Econometrica 79,
+       2011.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skflow import CouplingFlowDensity, metrics
+    >>> X = load_iris().data
+    >>> flow = CouplingFlowDensity(2, max_iter=5, random_state=0).fit(X[::2])
+    >>> parity = CouplingFlowDensity(2, mask_layout="parity", max_iter=5, random_state=0)
+    >>> flows = {"derived": flow, "parity": parity.fit(X[::2])}
+    >>> test = metrics.compare_structures(flows, X[1::2], random_state=0)
+    >>> print(test)
+    derived on 75 rows: ...
+    """
+    if not isinstance(estimators, Mapping):
+        estimators = {str(k): estimator for k, estimator in enumerate(estimators)}
+    if len(estimators) < 2:
+        raise ValueError(
+            f"estimators holds {len(estimators)} densities, which leaves nothing to compare. Give "
+            "two or more."
+        )
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha={alpha!r} is not possible. Give a number between 0 and 1.")
+    scored = [estimator.score_samples(X) for estimator in estimators.values()]
+    log_probs = np.stack(scored, axis=1)
+    for name, of_rows in zip(estimators, np.isfinite(log_probs).T):
+        if not of_rows.all():
+            raise ValueError(
+                f"{name} gives {(~of_rows).sum()} of {len(of_rows)} rows no finite log-density, so "
+                "that its mean cannot be compared. Leave this density out, or these rows."
+            )
+    log_probs, weight = weighted_rows(log_probs, sample_weight)
+    gains = log_probs[:, [0]] - log_probs
     return StructureTest(
-        masks=masks,
-        sources=list(sources),
+        names=list(estimators),
         scores=np.average(log_probs, axis=0, weights=weight),
-        p_values=confidence_p_values(-log_probs, weight, random_state=random_state),
+        p_values=confidence_p_values(-log_probs, weight, random_state=check_rng(random_state)),
         differences=np.array([mean_interval(gain, weight, alpha) for gain in gains.T]),
         alpha=alpha,
         n_rows=len(log_probs),

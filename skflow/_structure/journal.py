@@ -6,7 +6,6 @@ the last line torn. The next one to open the journal marks that line as torn; an
 does not have its checksum is damage, which is an error.
 """
 
-import base64
 import hashlib
 import json
 from pathlib import Path
@@ -67,7 +66,7 @@ class SearchJournal:
             ) from None
 
     def read(self, n_before=0):
-        """The records after the first ``n_before``, each with the evaluator's state or None.
+        """The records after the first ``n_before``.
 
         Raises
         ------
@@ -80,17 +79,17 @@ class SearchJournal:
         for number, line in enumerate(lines, 1):
             if line.endswith(_TORN):
                 continue
-            entry = self._decode(line)
+            record = self._decode(line)
             n_found = n_before + len(found)
-            if entry is None or entry[0].iteration > n_found:
+            if record is None or record.iteration > n_found:
                 raise ValueError(self._damaged(number))
             # what came earlier was written by another process at the same search
-            if entry[0].iteration == n_found:
-                found.append(entry)
+            if record.iteration == n_found:
+                found.append(record)
         return found
 
-    def append(self, record, state=None):
-        """Write a record, and the state of the evaluator where it is a new one.
+    def append(self, record):
+        """Write a record.
 
         Raises
         ------
@@ -99,7 +98,7 @@ class SearchJournal:
         """
         try:
             with self.path.open("ab", buffering=0) as file:
-                _write(file, self._encode(record, state))
+                _write(file, self._encode(record))
         except OSError as error:
             raise OSError(
                 error.errno,
@@ -109,24 +108,19 @@ class SearchJournal:
                 "iterations that are in the file.",
             ) from error
 
-    def _encode(self, record, state):
+    def _encode(self, record):
         entry = record._asdict() | {"masks": record.masks.astype(int).tolist()}
-        if state is not None:
-            entry["state"] = {name: _encode_array(array) for name, array in state.items()}
         content = json.dumps(entry).encode()
         return self._checksum(content) + b" " + content + b"\n"
 
     def _decode(self, line):
-        """A record and a state, or None for a line that is not what was written."""
+        """A record, or None for a line that is not what was written."""
         checksum, _, content = line.partition(b" ")
         if checksum != self._checksum(content):
             return None
         entry = json.loads(content)
-        state = entry.pop("state", None)
-        if state is not None:
-            state = {name: _decode_array(*packed) for name, packed in state.items()}
         entry["masks"] = tidy(entry["masks"])
-        return SearchRecord(**entry), state
+        return SearchRecord(**entry)
 
     def _checksum(self, content):
         # with the name, as the record of another search is no record of this one
@@ -146,11 +140,3 @@ def _write(file, content):
     left = memoryview(content)
     while left:
         left = left[file.write(left) :]
-
-
-def _encode_array(array):
-    return array.dtype.str, array.shape, base64.b64encode(array.tobytes()).decode()
-
-
-def _decode_array(dtype, shape, content):
-    return np.frombuffer(base64.b64decode(content), dtype).reshape(shape).copy()

@@ -24,15 +24,13 @@ class Choice:
     finalists : ndarray of shape (n_finalists, n_layers, n_features)
         Structures that the estimator trains in full, side by side, to keep the best. The default
         is the structure alone.
-    sources : list of str or None
-        Where each finalist comes from, for a test of the search; None without one.
     history : list of SearchRecord
         What was tried, if anything was; the estimator's `search_history_`.
     stop_reason : str or None
         Why a search ended; the estimator's `search_stop_reason_`.
     state : object
-        What the layout needs besides to go on from here another time, for instance `state` of its
-        evaluator: arrays, numbers and strings, as it is saved with the estimator.
+        What the layout needs besides to go on from here another time: arrays, numbers and strings,
+        as it is saved with the estimator.
 
     Examples
     --------
@@ -43,7 +41,6 @@ class Choice:
 
     masks: np.ndarray
     finalists: np.ndarray | None = None
-    sources: list | None = None
     history: list = field(default_factory=list)
     stop_reason: str | None = None
     state: Any = None
@@ -135,13 +132,12 @@ class Layout(BaseEstimator):
               another `fit` would have another, as with `random_state=None`;
             - `n_steps`: optimizer steps of the estimator's own training;
             - `previous`: with `warm_start` the choice of the last fit, otherwise None;
-            - `make_evaluator(n_steps, score="auto", start="fresh", n_init=1, parameter_price=0.0,
+            - `make_evaluator(n_steps, score="auto", n_init=1, parameter_price=0.0,
               n_jobs=None)`: an object that trains candidates for that many steps, with the
               parameters of ``EvolutionarySearch``. Called with masks of shape (K, n_layers,
               n_features) and K integers, the candidates' seeds, it returns K costs: negative
               log-likelihoods in nats a row of the standardised data, and the price of the
               parameters;
-            - `tested`: whether the estimator sets rows aside to test the finalists on;
             - `log_det`: what to take off such a cost to have it in the units of the data;
             - `progress(description, total)`: shows progress as the estimator's `verbose` says. Its
               method `update(**figures)` counts one of `total`, `close()` ends it.

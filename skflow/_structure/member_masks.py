@@ -36,8 +36,6 @@ class LayoutTask:
         Makes the progress of a loop, from a description and the number of its steps.
     log_det : float
         Of the standardisation, the mean: costs less it are in the units of the data.
-    tested : bool
-        Whether rows are set aside to test the finalists on.
     """
 
     def __init__(
@@ -54,7 +52,6 @@ class LayoutTask:
         repeatable=True,
         progress=_SILENT,
         log_det=0.0,
-        tested=False,
     ):
         self.n_layers, self.n_features = n_layers, data.table.shape[1]
         self.n_conditioning = n_conditioning
@@ -62,7 +59,7 @@ class LayoutTask:
         self.n_steps = options.n_steps
         self.previous, self.repeatable = previous, repeatable
         self._data, self._options, self._flow_config = data, options, flow_config
-        self.progress, self.log_det, self.tested = progress, log_det, tested
+        self.progress, self.log_det = progress, log_det
 
     @cached_property
     def X(self):
@@ -72,15 +69,12 @@ class LayoutTask:
         X[absent] = np.random.RandomState(0).standard_normal(absent.sum())
         return X
 
-    def make_evaluator(
-        self, n_steps, score="auto", start="fresh", n_init=1, parameter_price=0.0, n_jobs=None
-    ):
+    def make_evaluator(self, n_steps, score="auto", n_init=1, parameter_price=0.0, n_jobs=None):
         return CandidateEvaluator(
             self._flow_config,
             self._options.shortened(n_steps),
             self._data,
             score=self._resolved_score(score),
-            start=start,
             n_init=n_init,
             parameter_price=parameter_price,
             n_jobs=n_jobs,
@@ -147,7 +141,7 @@ def choose_masks(
                 "The best structure found so far is trained; interrupt again to give up the fit."
             )
         choices.append(choice)
-    _check_sizes([choice.finalists[0] for choice in choices])
+    _check_sizes(choices)
     return choices
 
 
@@ -156,12 +150,13 @@ def _each(finalists):
     return [tidy(masks) for masks in finalists] if (finalists == IDLE).any() else finalists
 
 
-def _check_sizes(members):
-    if len(equal_sizes(members)) > 1:
+def _check_sizes(choices):
+    """All that is to be trained is one stack."""
+    if len(equal_sizes(np.concatenate([choice.finalists for choice in choices]))) > 1:
         raise ValueError(
-            "mask_layout gave the members of the ensemble layers that transform, or condition on, "
-            "different numbers of features. Let it fix the numbers in each layer, or set "
-            "n_estimators=1."
+            "mask_layout gave structures whose layers transform, or condition on, different "
+            "numbers of features. Let it fix the numbers in each layer, or set n_estimators=1 and "
+            "let it choose one structure."
         )
 
 

@@ -11,7 +11,7 @@ is Algorithm 1 to the letter. Acceptances are rare, so little is thrown away.
 import math
 import time
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,8 +22,6 @@ from .moves import propose
 @saved_as("record")
 class SearchRecord(NamedTuple):
     """What happened in one iteration; iteration 0 is the start.
-
-    With several offspring an iteration records the best of them.
 
     Examples
     --------
@@ -64,8 +62,6 @@ class SearchResult:
         Number of accepted offspring, ties included, the start not.
     stop_reason : {"n_iter", "n_iter_no_change", "max_time", "interrupted"}
         Which limit ended the search, or that it was KeyboardInterrupt.
-    state : object
-        What the evaluator remembers of the best structure: its attribute `state`, if it has one.
     """
 
     masks: np.ndarray
@@ -74,11 +70,10 @@ class SearchResult:
     history: list
     n_acceptances: int
     stop_reason: str
-    state: Any = None
 
 
-def candidate_streams(seed, iteration, offspring=0):
-    """Return the random streams of a candidate: a Generator for its move, a seed for its training.
+def candidate_streams(seed, iteration):
+    """Return an iteration's random streams: a Generator for the move, a seed for the training.
 
     They depend on the arguments alone, whatever was evaluated before.
 
@@ -86,8 +81,7 @@ def candidate_streams(seed, iteration, offspring=0):
     ----------
     seed : int or sequence of int
         The seed of the search.
-    iteration, offspring : int
-        Which candidate.
+    iteration : int
 
     Returns
     -------
@@ -95,7 +89,7 @@ def candidate_streams(seed, iteration, offspring=0):
     stream : int
         From 0 to 2**63 - 1, as both numpy and torch take for a seed.
     """
-    sequence = np.random.SeedSequence(seed, spawn_key=(iteration, offspring))
+    sequence = np.random.SeedSequence(seed, spawn_key=(iteration, 0))
     for_move, for_training = sequence.spawn(2)
     stream = int(for_training.generate_state(1, np.uint64)[0] >> np.uint64(1))
     return np.random.default_rng(for_move), stream
@@ -109,8 +103,6 @@ def evolutionary_search(
     seed,
     move="shuffle",
     search_space="free",
-    n_offspring=1,
-    n_halvings=0,
     n_iter_no_change=None,
     max_time=None,
     min_stack=1,
@@ -118,10 +110,10 @@ def evolutionary_search(
     history=None,
     callback=None,
 ):
-    """Search for masks of low cost by a (1 + n_offspring) evolutionary strategy.
+    """Search for masks of low cost: Algorithm 1 of [1]_, a (1 + 1) evolutionary strategy.
 
-    Algorithm 1 of [1]_ with the defaults: in each iteration an offspring of the best structure is
-    evaluated, and replaces it if its cost is not higher.
+    In each iteration an offspring of the best structure is evaluated, and replaces it if its cost
+    is not higher.
 
     Parameters
     ----------
@@ -130,9 +122,7 @@ def evolutionary_search(
     evaluate : callable
         `evaluate(masks, streams)` returns K costs for masks of shape (K, n_layers, n_features), the
         same as it would one by one. `streams` holds K integers, the candidates' seeds. A cost that
-        is not finite counts as +inf. An evaluator that remembers the best structure has a method
-        `accept`, called with k when candidate k of the last stack becomes the best one, the start
-        (k = 0) included, and an attribute `state`, which a new evaluator goes on from.
+        is not finite counts as +inf.
     n_iter : int
         Last iteration (the paper's T), counted from the start of the search and not of this call.
     seed : int or sequence of int
@@ -143,24 +133,16 @@ def evolutionary_search(
         Whether layers change independently (the paper), or one mask alternates with its complement;
         "sparse" also changes how many features are idle, and "columns" exchanges features in all
         layers at once.
-    n_offspring : int, default=1
-        Number of offspring of an iteration, the best of which competes.
-    n_halvings : int, default=0
-        Rounds of successive halving [2]_ among the offspring of an iteration. The first round
-        spends ``2**-n_halvings`` of the effort on each, the better half (rounded up) goes on to
-        the next with twice that, and those that remain are evaluated in full.
     n_iter_no_change : int or None, default=None
         Stop after that many iterations without a strict decrease of the best cost.
     max_time : float or None, default=None
         Begin no further stack after that many seconds.
     min_stack, max_stack : int, default=1, 16
         Bounds for the number of candidates of a stack, which doubles when none was accepted and
-        halves when one was. The offspring of an iteration are never split, so `n_offspring` may
-        exceed them. They have no influence on the result.
+        halves when one was. They have no influence on the result.
     history : list of SearchRecord or None, default=None
         Of an earlier search from the same start, which goes on where it ended. With the same seed
-        and parameters the result is that of a search without a break, provided that an evaluator
-        with memory has its `state`: `accept` is not called again for what the history holds.
+        and parameters the result is that of a search without a break.
     callback : callable or None, default=None
         Called with each new record.
 
@@ -173,48 +155,29 @@ def evolutionary_search(
     References
     ----------
     .. [1] Gonsior, F., Mücke, S., Morik, K., "Structure Search for Normalizing Flows", LWDA 2021.
-    .. [2] Jamieson, K., Talwalkar, A., "Non-stochastic Best Arm Identification and Hyperparameter
-       Optimization", AISTATS 2016.
     """
     history = list(history or ())
-    accept = getattr(evaluate, "accept", _do_nothing)
     callback = callback or _do_nothing
-    # In iterations, of which each has n_offspring candidates.
-    fewest, most = (max(1, bound // n_offspring) for bound in (min_stack, max_stack))
     deadline = time.monotonic() + (math.inf if max_time is None else max_time)
     resumed = bool(history)
     if not resumed:
-        record = _evaluate_start(initial_masks, evaluate, seed)
-        accept(0)
-        history.append(record)
-    parent = _best(history)
-    # Of the best structure and of the one before: an interruption may strike between the
-    # evaluator's step and the history's.
-    states = {parent.iteration: _state(evaluate)}
+        history.append(_evaluate_start(initial_masks, evaluate, seed))
     try:
         if not resumed:
-            callback(parent)
+            callback(history[0])
         while (n_left := iterations_left(history, n_iter, n_iter_no_change)) > 0:
             if time.monotonic() >= deadline:
                 stop_reason = "max_time"
                 break
-            n_ahead = min(_n_ahead(history, fewest, most), n_left)
-            iterations = range(len(history), len(history) + n_ahead)
-            drawn = [candidate_streams(seed, t, j) for t in iterations for j in range(n_offspring)]
+            n_ahead = min(_n_ahead(history, min_stack, max_stack), n_left)
+            parent, t = _best(history), len(history)
+            drawn = [candidate_streams(seed, t + i) for i in range(n_ahead)]
             offspring = [propose(parent.masks, rng, move, search_space) for rng, _ in drawn]
-            streams = [stream for _, stream in drawn]
-            finalists, costs = _race(evaluate, offspring, streams, n_offspring, n_halvings)
-            for siblings, family_costs in zip(finalists, costs):
-                k = siblings[family_costs.argmin()]
-                cost = float(family_costs.min())
+            costs = _costs(evaluate, offspring, [stream for _, stream in drawn])
+            for masks, cost in zip(offspring, costs):
                 accepted = cost <= parent.cost
                 best_cost = min(cost, parent.cost)
-                record = SearchRecord(len(history), offspring[k], cost, accepted, best_cost)
-                if accepted:
-                    accept(int(np.flatnonzero(finalists.ravel() == k)[0]))
-                    before = states[parent.iteration]
-                    states = {parent.iteration: before, record.iteration: _state(evaluate)}
-                    parent = record
+                record = SearchRecord(len(history), masks, cost, accepted, best_cost)
                 history.append(record)
                 callback(record)
                 if accepted:
@@ -233,16 +196,11 @@ def evolutionary_search(
         history=history,
         n_acceptances=sum(record.accepted for record in history[1:]),
         stop_reason=stop_reason,
-        state=states[best.iteration],
     )
 
 
 def _do_nothing(*args):
     pass
-
-
-def _state(evaluate):
-    return getattr(evaluate, "state", None)
 
 
 def _n_ahead(history, fewest, most):
@@ -264,35 +222,19 @@ def _n_ahead(history, fewest, most):
 
 def _evaluate_start(initial_masks, evaluate, seed):
     _, stream = candidate_streams(seed, 0)
-    cost = float(_costs(evaluate, [initial_masks], [stream], np.zeros(1, dtype=int))[0])
+    (cost,) = _costs(evaluate, [initial_masks], [stream])
     return SearchRecord(0, np.array(initial_masks), cost, True, cost)
 
 
-def _race(evaluate, offspring, streams, n_offspring, n_halvings):
-    """Numbers and costs, ``(n_iterations, n_left)``, of those left of each iteration's offspring.
-
-    The last evaluation was of all numbers, in this order.
-    """
-    left = np.arange(len(offspring)).reshape(-1, n_offspring)
-    for rung in range(n_halvings, 0, -1):
-        costs = _costs(evaluate, offspring, streams, left, 2.0**-rung)
-        # the order of the offspring breaks ties and is kept
-        better = np.sort(costs.argsort(axis=1, kind="stable")[:, : -(-left.shape[1] // 2)])
-        left = np.take_along_axis(left, better, axis=1)
-    return left, _costs(evaluate, offspring, streams, left)
-
-
-def _costs(evaluate, offspring, streams, chosen, *fraction):
-    """Costs of the offspring whose numbers are ``chosen``, an array, in its shape."""
-    masks = np.stack([offspring[k] for k in chosen.ravel()])
-    streams = [streams[k] for k in chosen.ravel()]
-    costs = np.asarray(evaluate(masks, streams, *fraction), dtype=float)
-    if costs.shape != (len(masks),):
+def _costs(evaluate, structures, streams):
+    """Costs as a list; those that are not finite are infinite."""
+    costs = np.asarray(evaluate(np.stack(structures), streams), dtype=float)
+    if costs.shape != (len(structures),):
         raise ValueError(
-            f"evaluate returned costs of shape {costs.shape} for {len(masks)} candidates."
+            f"evaluate returned costs of shape {costs.shape} for {len(structures)} candidates."
         )
     # Neither is -inf a good likelihood: it comes from a model that diverged, and would win forever.
-    return np.where(np.isfinite(costs), costs, np.inf).reshape(chosen.shape)
+    return np.where(np.isfinite(costs), costs, np.inf).tolist()
 
 
 def _best(history):

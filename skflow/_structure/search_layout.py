@@ -15,7 +15,6 @@ from .journal import SearchJournal, fingerprint
 from .layout import Choice, Layout, make_for, n_masks_for
 from .layouts import SHORTHANDS, Derived, Fixed, Random, resolve_maker
 from .moves import MOVES, SEARCH_SPACES
-from .rivals import best_random, by_rule, gather
 from .search import evolutionary_search, iterations_left
 from .structures import alternating, check_masks, is_alternating
 
@@ -46,12 +45,6 @@ class EvolutionarySearch(Layout):
         Number of iterations (the paper's T), each of which offers one structure for acceptance.
     n_candidate_steps : int, default=50
         Optimizer steps which each candidate is trained for.
-    n_offspring : int, default=1
-        Number of offspring of an iteration, the best of which competes with the best so far.
-    n_halvings : int, default=0
-        Rounds of successive halving among the offspring of an iteration: the first round trains
-        all for ``n_candidate_steps / 2**n_halvings`` steps, the better half goes on to twice that,
-        until the rest is trained in full. It needs more than one offspring.
     n_candidate_init : int, default=1
         Trainings of each candidate, from different seeds; its cost is their mean.
     move : {"shuffle", "swap"}, default="shuffle"
@@ -61,10 +54,6 @@ class EvolutionarySearch(Layout):
         Makes the structure from which the search starts, see `resolve`; the paper starts at
         random. In the alternating space "random" gives a random mask and its complement and
         "derived" the first of its pairs, again and again; any other must itself be alternating.
-    candidate_start : {"fresh", "inherit"}, default="fresh"
-        Whether a candidate's parameters are drawn anew or continue from those of its parent. The
-        paper leaves it open. Inheriting compares structures at growing numbers of steps: costs fall
-        because parameters are trained longer.
     candidate_score : {"auto", "train_batch", "validation"}, default="auto"
         Whether the cost of a candidate is its loss on the last training batch (the paper) or on
         validation rows, which is less noisy. "auto" takes validation rows where there are any.
@@ -83,13 +72,6 @@ class EvolutionarySearch(Layout):
         flow is; the best of them, on validation rows where there are any, is kept, as what costs
         least after few steps need not be the best after all. "auto" spends as many steps on them
         as on the candidates, with at most 8; the paper trains one.
-    test_fraction : float or None, default=None
-        Part of the rows that are set aside to test what is found, by the model confidence set
-        [2]_: the finalists, as many of the best random structures that had as many short trainings,
-        parity and the derived masks are trained side by side, the best on validation rows is kept,
-        and the estimator's `structure_test_` tells which of them may be the best. With
-        `n_estimators` there is one search, and as many of the structures in the set are averaged.
-        It takes about twice the time, and rows from the training. None: no test.
     n_iter_no_change : int or None, default=None
         Stop after that many iterations without a lower cost. None: never.
     max_time : float or None, default=None
@@ -108,8 +90,6 @@ class EvolutionarySearch(Layout):
     References
     ----------
     .. [1] Gonsior, F., Mücke, S., Morik, K., "Structure Search for Normalizing Flows", LWDA 2021.
-    .. [2] Hansen, P. R., Lunde, A., Nason, J. M., "The Model Confidence Set", Econometrica 79,
-       2011.
 
     Examples
     --------
@@ -124,16 +104,12 @@ class EvolutionarySearch(Layout):
     _parameter_constraints = {
         "n_iter": [Interval(Integral, 1, None, closed="left")],
         "n_candidate_steps": [Interval(Integral, 1, None, closed="left")],
-        "n_offspring": [Interval(Integral, 1, None, closed="left")],
-        "n_halvings": [Interval(Integral, 0, None, closed="left")],
         "n_candidate_init": [Interval(Integral, 1, None, closed="left")],
         "move": [StrOptions(set(MOVES))],
         "initial_layout": "no_validation",  # resolve says what is allowed
-        "candidate_start": [StrOptions({"fresh", "inherit"})],
         "candidate_score": [StrOptions({"auto", "train_batch", "validation"})],
         "search_space": [StrOptions(set(SEARCH_SPACES))],
         "parameter_price": [Interval(Real, 0, None, closed="left")],
-        "test_fraction": [Interval(Real, 0, 1, closed="neither"), None],
         "n_finalists": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), None],
         "max_time": [Interval(Real, 0, None, closed="neither"), None],
@@ -150,16 +126,12 @@ class EvolutionarySearch(Layout):
         n_iter: int = 200,
         *,
         n_candidate_steps: int = 50,
-        n_offspring: int = 1,
-        n_halvings: int = 0,
         n_candidate_init: int = 1,
         move: str = "shuffle",
         initial_layout: MaskLayout = "derived",
-        candidate_start: str = "fresh",
         candidate_score: str = "auto",
         search_space: str = "alternating",
         parameter_price: float = 0.0,
-        test_fraction: float | None = None,
         n_finalists: int | str = "auto",
         n_iter_no_change: int | None = None,
         max_time: float | None = None,
@@ -168,16 +140,12 @@ class EvolutionarySearch(Layout):
     ) -> None:
         self.n_iter = n_iter
         self.n_candidate_steps = n_candidate_steps
-        self.n_offspring = n_offspring
-        self.n_halvings = n_halvings
         self.n_candidate_init = n_candidate_init
         self.move = move
         self.initial_layout = initial_layout
-        self.candidate_start = candidate_start
         self.candidate_score = candidate_score
         self.search_space = search_space
         self.parameter_price = parameter_price
-        self.test_fraction = test_fraction
         self.n_finalists = n_finalists
         self.n_iter_no_change = n_iter_no_change
         self.max_time = max_time
@@ -218,18 +186,6 @@ class EvolutionarySearch(Layout):
             With a sentence that names the parameter, its value and what is allowed.
         """
         self._validate_params()
-        most = int(self.n_offspring).bit_length() - 1
-        if self.n_halvings > most:
-            raise ValueError(
-                f"n_halvings={self.n_halvings!r} is not possible with "
-                f"n_offspring={self.n_offspring}, which can be halved {most} times. Give an "
-                "integer from 0 to that, or raise n_offspring."
-            )
-        if self.search_space == "sparse" and self.candidate_start == "inherit":
-            raise ValueError(
-                "search_space='sparse' is not possible with candidate_start='inherit': offspring "
-                "have other numbers of parameters. Use candidate_start='fresh'."
-            )
         resolve_maker(self.initial_layout, "initial_layout")
 
     def n_masks(self, n_layers: int, n_features: int) -> int:
@@ -282,55 +238,27 @@ class EvolutionarySearch(Layout):
         evaluate = task.make_evaluator(
             self.n_candidate_steps,
             score=self.candidate_score,
-            start=self.candidate_start,
             n_init=self.n_candidate_init,
             parameter_price=self.parameter_price,
             n_jobs=self.n_jobs,
         )
-        if self.test_fraction is not None and not task.tested:
-            raise ValueError(
-                f"test_fraction={self.test_fraction!r} is for estimators of a density, and not "
-                "with warm_start=True. Set test_fraction=None."
-            )
         history = []
         if task.previous is not None:
-            history, evaluate.state = list(task.previous.history), task.previous.state
+            history = list(task.previous.history)
             if iterations_left(history, self.n_iter, self.n_iter_no_change) <= 0:
                 return task.previous
         start = history[0].masks if history else make_for(self, task)
         journal = self._read_journal(start, history, evaluate, task)
         result = self._search(start, history, evaluate, journal, task)
-        finalists, sources = self._finalists(result, task.n_steps), None
-        if self.test_fraction is not None:
-            finalists, sources = self._with_rivals(finalists, evaluate, task)
         return Choice(
             result.masks,
-            finalists,
-            sources,
+            self._finalists(result, task.n_steps),
             history=result.history,
             stop_reason=result.stop_reason,
-            state=result.state,
         )
-
-    def _with_rivals(self, finalists, evaluate, task):
-        """Finalists and what they are tested against ``(n, L, d)``, and where each comes from."""
-        evaluate.state = None  # random structures descend from nothing
-        at_once = evaluate.stack_bounds()[1]
-        random = best_random(
-            finalists[0],
-            evaluate,
-            self.n_iter,
-            len(finalists),
-            task.seed,
-            self.search_space,
-            at_once,
-        )
-        named = [("searched", masks) for masks in finalists]
-        named += [("random", masks) for masks in random]
-        return gather([*named, *by_rule(task).items()])
 
     def _read_journal(self, start, history, evaluate, task):
-        """The journal of this search, or None; history and evaluator go on to where it ends."""
+        """The journal of this search, or None; what it holds is added to the history."""
         if self.checkpoint is None:
             return None
         if not task.repeatable:
@@ -340,16 +268,14 @@ class EvolutionarySearch(Layout):
                 "Give the estimator an integer as random_state, or leave checkpoint=None."
             )
         # all that the records depend on, but no limit that may be raised
-        rules = (self.move, self.search_space, self.n_offspring, self.n_halvings)
+        rules = (self.move, self.search_space)
         before = [(record.iteration, record.cost) for record in history]
         name = fingerprint(start, evaluate.fingerprint(), task.seed, rules, before)
         journal = SearchJournal(self.checkpoint, name)
-        for record, state in journal.read(len(history)):
+        for record in journal.read(len(history)):
             if history and iterations_left(history, self.n_iter, self.n_iter_no_change) <= 0:
                 break
             history.append(record)
-            if record.accepted:
-                evaluate.state = state
         return journal
 
     def _search(self, start, history, evaluate, journal, task):
@@ -358,7 +284,7 @@ class EvolutionarySearch(Layout):
 
         def keep_and_show(record):
             if journal is not None:
-                journal.append(record, evaluate.state if record.accepted else None)
+                journal.append(record)
             accepted[0] += record.accepted
             progress.update(best_cost=record.best_cost - task.log_det, accepted=accepted[0])
 
@@ -370,8 +296,6 @@ class EvolutionarySearch(Layout):
             seed=task.seed,
             move=self.move,
             search_space=self.search_space,
-            n_offspring=self.n_offspring,
-            n_halvings=self.n_halvings,
             n_iter_no_change=self.n_iter_no_change,
             max_time=self.max_time,
             history=history,

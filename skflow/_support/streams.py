@@ -13,7 +13,7 @@ _PURPOSES = (
     "grid",
     "calibration",
     "mean",
-    "test",
+    "test",  # no longer drawn from; its place is kept
     "discrete",
     "absent",
     "gaps",
