@@ -13,7 +13,7 @@ parameters can be searched in a grid (`mask_layout__n_iter`).
 
 from ._flows.mask_arrays import IDLE
 from ._structure.layout import Choice, Layout
-from ._structure.layouts import Custom, Derived, Fixed, Parity, Random, Repeat, resolve
+from ._structure.layouts import Derived, Repeat, Rule, resolve
 from ._structure.search import SearchRecord
 from ._structure.search_layout import EvolutionarySearch
 from ._structure.structures import (
@@ -30,14 +30,11 @@ from ._structure.triangular import Triangular
 __all__ = [
     "IDLE",
     "Choice",
-    "Custom",
     "Derived",
     "EvolutionarySearch",
-    "Fixed",
     "Layout",
-    "Parity",
-    "Random",
     "Repeat",
+    "Rule",
     "SearchRecord",
     "Triangular",
     "alternating",

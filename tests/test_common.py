@@ -198,7 +198,7 @@ def test_every_public_name_has_an_example(name):
 # ---- in a notebook
 
 
-@pytest.mark.parametrize("as_layout", [lambda array: array, masks.Fixed], ids=["array", "Fixed"])
+@pytest.mark.parametrize("as_layout", [lambda array: array, masks.Rule], ids=["array", "Rule"])
 def test_large_masks_do_not_flood_the_screen(as_layout):
     flow = CouplingFlowDensity(40, mask_layout=as_layout(masks.parity(40, 100)), alpha=0.5)
     shown = repr(flow)

@@ -46,10 +46,10 @@ SEARCH = masks.EvolutionarySearch.paper(n_iter=3, n_candidate_steps=2)
     ("layout", "expected"),
     [
         ("parity", masks.parity(2, 4)),
-        (masks.Parity(), masks.parity(2, 4)),
+        (masks.Rule("parity"), masks.parity(2, 4)),
         (PAIR, PAIR),
         (PAIR.tolist(), PAIR),
-        (masks.Fixed(PAIR), PAIR),
+        (masks.Rule(PAIR), PAIR),
         (lambda n_layers, n_features, random_state: PAIR, PAIR),
         (masks.Repeat(PAIR[:1], block=1), PAIR[[0, 0]]),
     ],
@@ -63,7 +63,7 @@ def test_masks_that_follow_from_the_layout(X, layout, expected):
 
 @pytest.mark.parametrize("n_conditioning", [1, 2, 3, 0.25, None])
 @pytest.mark.parametrize(
-    "layout", ["random", masks.Random(), SEARCH], ids=["str", "Random", "search"]
+    "layout", ["random", masks.Rule("random"), SEARCH], ids=["str", "Rule", "search"]
 )
 def test_masks_that_are_drawn_have_the_sizes_that_were_asked_for(X, layout, n_conditioning):
     model = flow(mask_layout=layout, n_conditioning=n_conditioning, n_layers=3).fit(X)
@@ -99,11 +99,10 @@ def test_the_layout_decides_what_the_density_can_express():
         ([[True, False], [True]], "mask_layout cannot be made an array"),
         ("checkerboard", "mask_layout='checkerboard'"),
         (None, "mask_layout=None"),
-        (masks.Random, "write Random"),
+        (masks.Derived, "write Derived"),
         (lambda n_layers, n_features, random_state: PAIR[:, :2], "mask_layout.*shape"),
         (masks.EvolutionarySearch(n_iter=0), "'n_iter' .*Got 0"),
         (masks.EvolutionarySearch(initial_layout="search"), "initial_layout='search'"),
-        (masks.Random(n_conditioning=4), "n_conditioning=4"),
     ],
 )
 def test_bad_layouts(X, layout, message):

@@ -229,17 +229,17 @@ def test_a_seed_that_will_not_come_again_is_an_error(tmp_path):
 
 
 def test_after_a_full_disk_the_same_call_goes_on(tmp_path, monkeypatch):
-    whole = search(None, "fresh", 12)
-    flow = search(None, "fresh", 3)
+    whole = search(None, 12)
+    flow = search(None, 3)
     before = pickle.dumps(flow)
     append = SearchJournal.append
 
-    def full(journal, record, state=None):
+    def full(journal, record):
         if record.iteration == 6:
             with journal.path.open("ab") as file:
                 file.write(b"torn")
             raise OSError(28, "Make room")
-        append(journal, record, state)
+        append(journal, record)
 
     monkeypatch.setattr(SearchJournal, "append", full)
     flow.set_params(checkpoint=tmp_path, n_search_iter=12)
@@ -248,7 +248,7 @@ def test_after_a_full_disk_the_same_call_goes_on(tmp_path, monkeypatch):
     flow.set_params(checkpoint=None, n_search_iter=3)
     assert pickle.dumps(flow) == before
     monkeypatch.undo()
-    again, left = gone_on(tmp_path, "fresh", 12)
+    again, left = gone_on(tmp_path, 12)
     assert difference(again, whole) < 1e-5
     assert 0 < sum(left) < 12
 

@@ -17,11 +17,10 @@ def halves(n_layers, n_features, random_state):
 
 # A layout, and what it makes of 3 layers and 5 features with n_conditioning=1 and random_state=0.
 LAYOUTS = {
-    "parity": (M.Parity(), bools("10101", "01010", "10101")),
-    "random": (M.Random(), M.random(3, 5, 1, random_state=0)),
-    "random, own size": (M.Random(0.8), M.random(3, 5, 4, random_state=0)),
-    "fixed": (M.Fixed(bools("11000", "00110", "01010")), bools("11000", "00110", "01010")),
-    "custom": (M.Custom(halves), bools("11000", "00111", "11000")),
+    "parity": (M.Rule("parity"), bools("10101", "01010", "10101")),
+    "random": (M.Rule("random"), M.random(3, 5, 1, random_state=0)),
+    "fixed": (M.Rule(bools("11000", "00110", "01010")), bools("11000", "00110", "01010")),
+    "custom": (M.Rule(halves), bools("11000", "00111", "11000")),
     "repeat": (M.Repeat(), M.random(2, 5, 1, random_state=0)[[0, 1, 0]]),
     "repeat, given": (
         M.Repeat(bools("11000", "00110")),
@@ -65,14 +64,14 @@ def test_layouts_survive_clone_and_pickle(layout_and_masks):
 @pytest.mark.parametrize("name", [name for name in LAYOUTS if not name.endswith("given")])
 def test_one_feature(name):
     layout, _ = LAYOUTS[name]
-    if isinstance(layout, M.Fixed | M.Custom):
-        layout = M.Fixed(bools("1", "1", "1"))
+    if name in ("fixed", "custom"):
+        layout = M.Rule(bools("1", "1", "1"))
     assert layout.make(3, 1, random_state=0).tolist() == [[True], [True], [True]]
 
 
 def test_arguments_are_stored_untouched():
     masks = [[True, False]]
-    assert M.Fixed(masks).masks is masks
+    assert M.Rule(masks).rule is masks
     search = M.EvolutionarySearch("many", initial_layout=masks, n_jobs=0)
     assert (search.n_iter, search.n_jobs) == ("many", 0)
     assert search.initial_layout is masks
@@ -86,12 +85,12 @@ class Holder(BaseEstimator):
 
 
 def test_parameters_can_be_searched_in_a_grid():
-    holder = Holder(M.EvolutionarySearch(initial_layout=M.Random()))
-    grid = {"mask_layout__n_iter": [3, 7], "mask_layout__initial_layout__n_conditioning": [2]}
+    holder = Holder(M.EvolutionarySearch(initial_layout=M.Derived()))
+    grid = {"mask_layout__n_iter": [3, 7], "mask_layout__initial_layout__max_evaluations": [2]}
     found = []
     for parameters in ParameterGrid(grid):
         layout = clone(holder).set_params(**parameters).mask_layout
-        found.append((layout.n_iter, layout.initial_layout.n_conditioning))
+        found.append((layout.n_iter, layout.initial_layout.max_evaluations))
     assert found == [(3, 2), (7, 2)]
     assert holder.mask_layout.n_iter == 200
 
@@ -99,13 +98,13 @@ def test_parameters_can_be_searched_in_a_grid():
 @pytest.mark.parametrize(
     ("mask_layout", "kind"),
     [
-        ("parity", M.Parity),
-        ("random", M.Random),
+        ("parity", M.Rule),
+        ("random", M.Rule),
         ("search", M.EvolutionarySearch),
-        (bools("10"), M.Fixed),
-        ([[True, False]], M.Fixed),
-        (halves, M.Custom),
-        (lambda n_layers, n_features, random_state: None, M.Custom),
+        (bools("10"), M.Rule),
+        ([[True, False]], M.Rule),
+        (halves, M.Rule),
+        (lambda n_layers, n_features, random_state: None, M.Rule),
     ],
 )
 def test_resolve(mask_layout, kind):
@@ -129,8 +128,8 @@ def test_resolve_unknown(mask_layout):
 
 
 def test_resolve_class():
-    with pytest.raises(ValueError, match=r"mask_layout is the class Random.*Random\(\.\.\.\)"):
-        M.resolve(M.Random)
+    with pytest.raises(ValueError, match=r"mask_layout is the class Derived.*Derived\(\.\.\.\)"):
+        M.resolve(M.Derived)
 
 
 @pytest.mark.parametrize(
@@ -176,11 +175,11 @@ def test_search_parameters_that_are_allowed():
 
 
 def test_chosen_start_is_not_made_alternating():
-    given = M.Fixed(bools("1100", "1010"))
+    given = M.Rule(bools("1100", "1010"))
     free = M.EvolutionarySearch(initial_layout=given, search_space="free")
-    assert free.make(2, 4).tolist() == given.masks.tolist()
+    assert free.make(2, 4).tolist() == given.rule.tolist()
     search = M.EvolutionarySearch(initial_layout=given)
-    with pytest.raises(ValueError, match=r"(?s)initial_layout=Fixed.*not alternating.*'free'"):
+    with pytest.raises(ValueError, match=r"(?s)initial_layout=Rule.*not alternating.*'free'"):
         search.make(2, 4)
 
 

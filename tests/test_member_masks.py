@@ -36,7 +36,7 @@ def made(*args, **kwargs):
     return stack_finalists(chosen(*args, **kwargs))[:, 0]
 
 
-class Recorder(masks.Parity):
+class Recorder(masks.Layout):
     """Parity that remembers the rows which it was shown."""
 
     needs_data = True
@@ -54,13 +54,13 @@ def test_a_layout_sees_the_training_rows_of_the_member_alone():
 
 
 def test_members_draw_masks_of_their_own_and_again_the_same():
-    drawn = made(masks.Random(), n_layers=5, n_conditioning=1)
+    drawn = made("random", n_layers=5, n_conditioning=1)
     assert drawn.shape == (2, 5, 4) and not np.array_equal(drawn[0], drawn[1])
     assert ((~drawn).sum(axis=2) == 1).all()
-    np.testing.assert_array_equal(made(masks.Random(), n_layers=5, n_conditioning=1), drawn)
+    np.testing.assert_array_equal(made("random", n_layers=5, n_conditioning=1), drawn)
 
 
-@pytest.mark.parametrize("layout", [masks.Random(), masks.Parity(), SEARCH])
+@pytest.mark.parametrize("layout", ["random", "parity", SEARCH])
 def test_an_impossible_number_is_an_error_also_where_it_is_not_used(layout):
     with pytest.raises(ValueError, match="n_conditioning=4"):
         chosen(layout, n_conditioning=4)
@@ -68,7 +68,7 @@ def test_an_impossible_number_is_an_error_also_where_it_is_not_used(layout):
 
 def test_members_that_differ_in_sizes_are_an_error():
     sizes = iter([1, 2])
-    layout = masks.Custom(lambda L, d, _: np.arange(d) < np.full((L, 1), next(sizes)))
+    layout = masks.Rule(lambda L, d, _: np.arange(d) < np.full((L, 1), next(sizes)))
     with pytest.raises(ValueError, match=r"mask_layout.*n_estimators=1"):
         chosen(layout)
 
@@ -103,7 +103,7 @@ def test_a_choice_is_needed():
 
 
 def test_every_member_is_searched_for_from_its_own_start():
-    starts = made(masks.Random())
+    starts = made("random")
     choices = chosen(masks.EvolutionarySearch.paper(**FREE))
     for start, choice in zip(starts, choices):
         assert len(choice.history) == 5 and choice.stop_reason == "n_iter"
@@ -125,9 +125,7 @@ def test_a_search_that_goes_on_is_that_of_one_go():
         assert costs[0] == pytest.approx(costs[1], rel=1e-5)
 
 
-@pytest.mark.parametrize(
-    "layout", [masks.Random(), masks.EvolutionarySearch(4, n_candidate_steps=3)]
-)
+@pytest.mark.parametrize("layout", ["random", masks.EvolutionarySearch(4, n_candidate_steps=3)])
 def test_where_nothing_is_left_to_choose_the_choice_is_the_previous_one(layout):
     before = chosen(layout)
     after = chosen(layout, previous=before)

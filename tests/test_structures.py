@@ -95,7 +95,7 @@ def test_random_state():
 def test_random_leaves_the_global_state_alone():
     before = np.random.get_state()[1].copy()
     M.random(6, 9, random_state=3)
-    M.Random().make(6, 9, random_state=3)
+    M.Rule("random").make(6, 9, random_state=3)
     np.testing.assert_array_equal(np.random.get_state()[1], before)
 
 

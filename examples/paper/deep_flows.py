@@ -56,7 +56,7 @@ def random_pairs(n_layers, n_features, random_state):
 
 LAYOUTS = {
     "parity": "parity",
-    "random pairs": masks.Custom(random_pairs),
+    "random pairs": random_pairs,
     "one derived pair, repeated": masks.Repeat("derived"),
     "derived": "derived",
 }

@@ -27,8 +27,9 @@ default="derived"
         Which features each layer transforms (True) and which condition (False). A boolean array
         of shape (n_layers, n_features), a function ``f(n_layers, n_features, random_state)``
         that returns one, or an object of ``skflow.masks``, whose parameters can be searched as
-        ``mask_layout__...``. The strings stand for ``masks.Parity()``, ``masks.Random()``,
-        ``masks.Derived()`` (from the data, without training) and ``masks.EvolutionarySearch()``.
+        ``mask_layout__...``. The strings stand for ``masks.Rule("parity")``,
+        ``masks.Rule("random")``, ``masks.Derived()`` (from the data, without training) and
+        ``masks.EvolutionarySearch()``.
         The default was measured to fit better than parity on most tables, shallow or deep.
     n_conditioning : int, float or None, default=None
         Number (or fraction) of conditioning features of a layer, where the layout leaves it open.

@@ -135,13 +135,16 @@ def _layout(estimator):
             f"{estimator.search_stop_reason_!r}; cost {history[0].cost:.3f} at first, "
             f"{history[-1].best_cost:.3f} at last"
         )
-    name = type(estimator._layout()).__name__
+    layout = estimator._layout()
+    name = type(layout).__name__
+    if name == "Rule":
+        name = layout.rule if isinstance(layout.rule, str) else "given"
     known = {
         "Derived": "derived from the data, without training",
-        "Parity": "parity, a rule",
-        "Random": "drawn at random",
+        "parity": "parity, a rule",
+        "random": "drawn at random",
         "Triangular": "triangular, one feature a layer",
-        "Fixed": "as given",
+        "given": "as given",
     }
     return known.get(name, name)
 

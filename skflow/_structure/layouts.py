@@ -6,6 +6,7 @@ All of them are public in ``masks``. That which searches is in ``search_layout``
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from numbers import Integral
 from typing import Any
 
@@ -27,158 +28,33 @@ from .structures import (
 )
 
 
-class Parity(Layout):
-    """Layout: layer 1 transforms the even columns, layer 2 the odd ones, and so on.
+class Rule(Layout):
+    """Layout: masks by a rule, an array or a function, without a look at the data.
+
+    It is what "parity", "random", an array and a function given as `mask_layout` stand for.
+
+    Parameters
+    ----------
+    rule : {"parity", "random"}, array of bool of shape (n_layers, n_features), or callable
+        The strings name the functions `parity` and `random`. An array is taken as it is. A function
+        `rule(n_layers, n_features, random_state)` returns such an array; `random_state` is a
+        RandomState, or a Generator if one was given.
 
     Examples
     --------
     >>> from skflow import masks
-    >>> masks.Parity().make(2, 4).astype(int)
+    >>> masks.Rule("parity").make(2, 4).astype(int)
     array([[1, 0, 1, 0],
            [0, 1, 0, 1]])
-    """
-
-    def make(
-        self,
-        n_layers: int,
-        n_features: int,
-        *,
-        n_conditioning: int | float | None = None,
-        random_state: RandomSource = None,
-        X: ArrayLike | None = None,
-    ) -> np.ndarray:
-        return parity(n_layers, n_features)
-
-
-class Random(Layout):
-    """Layout: each layer's conditioning features are drawn uniformly.
-
-    Parameters
-    ----------
-    n_conditioning : int, float or None, default=None
-        Number or fraction of conditioning features, see `check_n_conditioning`. None leaves it to
-        the estimator's own `n_conditioning`.
-
-    Examples
-    --------
-    >>> from skflow import masks
-    >>> masks.Random(n_conditioning=0.25).make(2, 8, random_state=0).sum(axis=1)
-    array([6, 6])
-    """
-
-    def __init__(self, n_conditioning: int | float | None = None) -> None:
-        self.n_conditioning = n_conditioning
-
-    def make(
-        self,
-        n_layers: int,
-        n_features: int,
-        *,
-        n_conditioning: int | float | None = None,
-        random_state: RandomSource = None,
-        X: ArrayLike | None = None,
-    ) -> np.ndarray:
-        if self.n_conditioning is not None:
-            n_conditioning = self.n_conditioning
-        return random(n_layers, n_features, n_conditioning, random_state)
-
-
-class Fixed(Layout):
-    """Layout: the masks are given.
-
-    Parameters
-    ----------
-    masks : array of bool, shape (n_layers, n_features)
-        True is transformed, False conditions.
-
-    Examples
-    --------
-    >>> from skflow import masks
-    >>> masks.Fixed([[True, False], [False, True]]).make(2, 2)
-    array([[ True, False],
-           [False,  True]])
-    """
-
-    def __init__(self, masks: ArrayLike) -> None:
-        self.masks = masks
-
-    def make(
-        self,
-        n_layers: int,
-        n_features: int,
-        *,
-        n_conditioning: int | float | None = None,
-        random_state: RandomSource = None,
-        X: ArrayLike | None = None,
-    ) -> np.ndarray:
-        return check_masks(self.masks, n_layers, n_features)
-
-
-def take_layout(layout, kept):
-    """The layout for some of the columns, which a mask ``(d,)`` selects.
-
-    Arrays of masks lose the others, wherever a layout holds them; a number of conditioning features
-    is lowered to what is left. Rules and functions need no change.
-    """
-    if isinstance(layout, Layout):
-        taken = {k: _taken(k, v, kept) for k, v in layout.get_params(deep=False).items()}
-        return type(layout)(**taken)
-    return _taken("masks", layout, kept)
-
-
-def _taken(name, value, kept):
-    if isinstance(value, Layout):
-        return take_layout(value, kept)
-    if name == "n_conditioning":
-        return take_n_conditioning(value, kept)
-    if isinstance(value, (list, tuple, np.ndarray)):
-        masks = np.array(value)
-        if masks.ndim == 2 and masks.shape[1] == len(kept):
-            return _masks_of(masks, kept)
-    return value
-
-
-def take_n_conditioning(n_conditioning, kept):
-    """A number of conditioning features, at most one less than the columns that are left."""
-    if not isinstance(n_conditioning, Integral):
-        return n_conditioning
-    return min(n_conditioning, kept.sum() - 1) or None
-
-
-def _masks_of(masks, kept):
-    taken = masks[:, kept]
-    transformed = (taken == 1).sum(axis=1)
-    alone = (transformed == 0) | ((transformed == kept.sum()) & (kept.sum() > 1))
-    if alone.any():
-        raise ValueError(
-            f"Without the columns {np.flatnonzero(~kept).tolist()} of X, of which nothing is "
-            f"known, layer {alone.argmax() + 1} of the given masks transforms no column or all of "
-            "them. Leave such columns out of X, and give masks of the others."
-        )
-    return taken
-
-
-class Custom(Layout):
-    """Layout: a function makes the masks.
-
-    Parameters
-    ----------
-    function : callable
-        `function(n_layers, n_features, random_state)` returns a boolean array of shape
-        `(n_layers, n_features)`. `random_state` is a RandomState, or a Generator if one was given.
-
-    Examples
-    --------
-    >>> from skflow import masks
     >>> def first_given_rest(n_layers, n_features, random_state):
     ...     return masks.alternating([j == 0 for j in range(n_features)], n_layers)
-    >>> masks.Custom(first_given_rest).make(2, 3).astype(int)
+    >>> masks.Rule(first_given_rest).make(2, 3).astype(int)
     array([[1, 0, 0],
            [0, 1, 1]])
     """
 
-    def __init__(self, function: Callable) -> None:
-        self.function = function
+    def __init__(self, rule: MaskLayout) -> None:
+        self.rule = rule
 
     def make(
         self,
@@ -189,8 +65,16 @@ class Custom(Layout):
         random_state: RandomSource = None,
         X: ArrayLike | None = None,
     ) -> np.ndarray:
-        masks = self.function(n_layers, n_features, check_rng(random_state))
-        called = getattr(self.function, "__name__", type(self.function).__name__)
+        if isinstance(self.rule, str):
+            if self.rule == "parity":
+                return parity(n_layers, n_features)
+            if self.rule == "random":
+                return random(n_layers, n_features, n_conditioning, random_state)
+            raise ValueError(f"rule={self.rule!r} is not known. Use 'parity' or 'random'.")
+        if not callable(self.rule):
+            return check_masks(self.rule, n_layers, n_features)
+        masks = self.rule(n_layers, n_features, check_rng(random_state))
+        called = getattr(self.rule, "__name__", type(self.rule).__name__)
         name = f"What the function {called} given as mask_layout returned"
         return check_masks(masks, n_layers, n_features, name=name)
 
@@ -321,9 +205,57 @@ class Repeat(Layout):
         return repeat(masks, n_layers)
 
 
+def take_layout(layout, kept):
+    """The layout for some of the columns, which a mask ``(d,)`` selects.
+
+    Arrays of masks lose the others, wherever a layout holds them; a number of conditioning features
+    is lowered to what is left. Rules and functions need no change.
+    """
+    if isinstance(layout, Layout):
+        taken = {k: _taken(k, v, kept) for k, v in layout.get_params(deep=False).items()}
+        return type(layout)(**taken)
+    return _taken("masks", layout, kept)
+
+
+def _taken(name, value, kept):
+    if isinstance(value, Layout):
+        return take_layout(value, kept)
+    if name == "n_conditioning":
+        return take_n_conditioning(value, kept)
+    if isinstance(value, (list, tuple, np.ndarray)):
+        masks = np.array(value)
+        if masks.ndim == 2 and masks.shape[1] == len(kept):
+            return _masks_of(masks, kept)
+    return value
+
+
+def take_n_conditioning(n_conditioning, kept):
+    """A number of conditioning features, at most one less than the columns that are left."""
+    if not isinstance(n_conditioning, Integral):
+        return n_conditioning
+    return min(n_conditioning, kept.sum() - 1) or None
+
+
+def _masks_of(masks, kept):
+    taken = masks[:, kept]
+    transformed = (taken == 1).sum(axis=1)
+    alone = (transformed == 0) | ((transformed == kept.sum()) & (kept.sum() > 1))
+    if alone.any():
+        raise ValueError(
+            f"Without the columns {np.flatnonzero(~kept).tolist()} of X, of which nothing is "
+            f"known, layer {alone.argmax() + 1} of the given masks transforms no column or all of "
+            "them. Leave such columns out of X, and give masks of the others."
+        )
+    return taken
+
+
 #: What a string given as `mask_layout` stands for. The search, which needs `resolve` itself, adds
 #: its own.
-SHORTHANDS = {"parity": Parity, "random": Random, "derived": Derived}
+SHORTHANDS: dict[str, Callable[[], Any]] = {
+    "parity": partial(Rule, "parity"),
+    "random": partial(Rule, "random"),
+    "derived": Derived,
+}
 
 
 def resolve(mask_layout: MaskLayout, *, name: str = "mask_layout") -> Any:
@@ -332,8 +264,8 @@ def resolve(mask_layout: MaskLayout, *, name: str = "mask_layout") -> Any:
     Parameters
     ----------
     mask_layout : str, array of bool, callable or layout object
-        "parity", "random", "derived" and "search" stand for `Parity()`, `Random()`, `Derived()`
-        and `EvolutionarySearch()`, an array for `Fixed(masks)`, a function for `Custom(function)`.
+        "derived" and "search" stand for `Derived()` and `EvolutionarySearch()`; "parity", "random",
+        an array or a function for a `Rule` of these.
         Any object that has a method `make` or `choose` is a layout and passes through; `make` is
         given `X`, the training rows, if there is an attribute `needs_data` that is true.
     name : str, default="mask_layout"
@@ -352,7 +284,7 @@ def resolve(mask_layout: MaskLayout, *, name: str = "mask_layout") -> Any:
     --------
     >>> from skflow import masks
     >>> masks.resolve("parity")
-    Parity()
+    Rule(rule='parity')
     """
     if isinstance(mask_layout, str) and mask_layout in SHORTHANDS:
         return SHORTHANDS[mask_layout]()
@@ -363,15 +295,15 @@ def resolve(mask_layout: MaskLayout, *, name: str = "mask_layout") -> Any:
         )
     # first, as arrays have a method choose of their own
     if isinstance(mask_layout, list | tuple) or hasattr(mask_layout, "__array__"):
-        return Fixed(mask_layout)
+        return Rule(mask_layout)
     if hasattr(mask_layout, "make") or hasattr(mask_layout, "choose"):
         return mask_layout
     if callable(mask_layout):
-        return Custom(mask_layout)
+        return Rule(mask_layout)
     raise ValueError(
         f"{name}={mask_layout!r} is not known. Use one of {', '.join(map(repr, SHORTHANDS))}, a "
         "boolean array of shape (n_layers, n_features), a function f(n_layers, n_features, "
-        "random_state) that returns one, or a layout object such as masks.Random()."
+        "random_state) that returns one, or a layout object such as masks.Repeat('random')."
     )
 
 

@@ -13,7 +13,7 @@ from .._flows.mask_arrays import equal_sizes
 from .._support.typing import ArrayLike, MaskLayout, RandomSource
 from .journal import SearchJournal, fingerprint
 from .layout import Choice, Layout, make_for, n_masks_for
-from .layouts import SHORTHANDS, Derived, Fixed, Random, resolve_maker
+from .layouts import SHORTHANDS, Derived, Rule, resolve_maker
 from .moves import MOVES, SEARCH_SPACES
 from .search import evolutionary_search, iterations_left
 from .structures import alternating, check_masks, is_alternating
@@ -204,15 +204,16 @@ class EvolutionarySearch(Layout):
     ) -> np.ndarray:
         self.validate()
         layout = resolve_maker(self.initial_layout, "initial_layout")
-        if isinstance(layout, Fixed):
-            check_masks(layout.masks, n_layers, n_features, name="initial_layout")
+        rule = layout.rule if isinstance(layout, Rule) else None
+        if not (rule is None or isinstance(rule, str) or callable(rule)):
+            check_masks(rule, n_layers, n_features, name="initial_layout")
         masks = layout.make(
             n_layers, n_features, n_conditioning=n_conditioning, random_state=random_state, X=X
         )
         if self.search_space != "alternating" or is_alternating(masks):
             return masks
         # Only a structure that nobody chose may be replaced silently.
-        if isinstance(layout, Random | Derived):
+        if isinstance(layout, Derived) or (isinstance(rule, str) and rule == "random"):
             return alternating(masks[0], n_layers)
         raise ValueError(
             f"initial_layout={self.initial_layout!r} gives masks that are not alternating, but "

@@ -109,7 +109,7 @@ def alternating(mask: ArrayLike, n_layers: int) -> np.ndarray:
     if mask.dtype != bool:
         raise ValueError(
             "mask has idle features, which alternating layers would never transform. Give a "
-            "boolean mask, or layers of your own with masks.Fixed."
+            "boolean mask, or an array of all layers."
         )
     if len(mask) == 1:
         return np.ones((n_layers, 1), dtype=bool)
