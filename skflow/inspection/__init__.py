@@ -9,13 +9,12 @@ Colours are from the set of Okabe and Ito (2008), which people with any colour v
 apart.
 """
 
+from ._calibration import LatentQQDisplay, PITDisplay
 from ._conditional import ConditionalDisplay
 from ._curves import SearchHistoryDisplay, TrainingCurveDisplay
 from ._density import DensityDisplay
-from ._latent import LatentQQDisplay
 from ._masks import MaskDisplay
 from ._pairs import PairPlotDisplay
-from ._pit import PITDisplay
 from ._predictive import CoverageDisplay, PredictiveDensityDisplay, QuantileFanDisplay
 
 __all__ = [

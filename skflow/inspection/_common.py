@@ -1,5 +1,7 @@
 """What the displays share: colours, axes, names, and how they refuse what they cannot draw."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils.validation import check_is_fitted
@@ -33,14 +35,28 @@ def check_density(estimator, display):
         )
 
 
-def new_axes(caller, ax, figsize, n_columns=1):
-    """The axes to draw into, new ones if None was given; several side by side as an array."""
-    check_matplotlib_support(caller)
-    import matplotlib.pyplot as plt
+@dataclass(kw_only=True, eq=False, repr=False)
+class Display:
+    """Base of the displays: fields that are drawn, a title, and where it was drawn last."""
 
-    if ax is not None:
+    name: str | None = None
+
+    def _new_axes(self, ax, figsize, n_columns=1):
+        """The axes to draw into, new ones if None was given; several side by side as an array."""
+        check_matplotlib_support(f"{type(self).__name__}.plot")
+        import matplotlib.pyplot as plt
+
+        if ax is None:
+            ax = plt.subplots(1, n_columns, figsize=figsize, layout="constrained")[1]
+        if n_columns == 1:
+            self.ax_, self.figure_ = ax, ax.figure
+        else:
+            self.axes_, self.figure_ = np.array(list(ax)), ax[0].figure
         return ax
-    return plt.subplots(1, n_columns, figsize=figsize, layout="constrained")[1]
+
+    def _set_title(self, ax, **style):
+        if self.name is not None:
+            ax.set_title(self.name, loc="left", **style)
 
 
 def column_names(X):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,11 +16,11 @@ from ._common import (
     GREY,
     ORANGE,
     VERMILLION,
+    Display,
     check_density,
     column_names,
     column_of,
     legend_above,
-    new_axes,
     number_columns,
     numbered,
     resolve_features,
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 _COLORS = (VERMILLION, BLUE, ORANGE, GREEN)
 
 
-class ConditionalDisplay:
+@dataclass(kw_only=True, eq=False, repr=False)
+class ConditionalDisplay(Display):
     """The density of one feature given known values of others, as curves.
 
     A curve belongs to a row, in which NaN stands for what is not known: the density of the feature
@@ -86,22 +88,11 @@ class ConditionalDisplay:
     >>> plt.show()
     """
 
-    def __init__(
-        self,
-        *,
-        x: np.ndarray,
-        density: np.ndarray,
-        marginal: np.ndarray,
-        labels: Sequence[str],
-        xlabel: str = "",
-        name: str | None = None,
-    ) -> None:
-        self.x = x
-        self.density = density
-        self.marginal = marginal
-        self.labels = labels
-        self.xlabel = xlabel
-        self.name = name
+    x: np.ndarray
+    density: np.ndarray
+    marginal: np.ndarray
+    labels: Sequence[str]
+    xlabel: str = ""
 
     @classmethod
     def from_estimator(
@@ -202,8 +193,8 @@ class ConditionalDisplay:
         display : ConditionalDisplay
             The object itself.
         """
-        ax = new_axes(f"{type(self).__name__}.plot", ax, (5.2, 3.4))
-        self.ax_, self.figure_, self.lines_ = ax, ax.figure, []
+        ax = self._new_axes(ax, (5.2, 3.4))
+        self.lines_ = []
         is_category = self.x.dtype == object
         if is_category:
             self._plot_bars(ax)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,9 +13,9 @@ from ._common import (
     GREY,
     ORANGE,
     VERMILLION,
+    Display,
     check_drawable,
     legend_above,
-    new_axes,
     robust_top,
 )
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class TrainingCurveDisplay:
+@dataclass(kw_only=True, eq=False, repr=False)
+class TrainingCurveDisplay(Display):
     """Mean log-density of the training and the validation rows, epoch by epoch.
 
     Both are of the flow alone, without its components and without the probabilities of categories
@@ -75,16 +77,8 @@ class TrainingCurveDisplay:
     >>> plt.show()
     """
 
-    def __init__(
-        self,
-        *,
-        loss_curve: np.ndarray,
-        validation_scores: np.ndarray | None = None,
-        name: str | None = None,
-    ) -> None:
-        self.loss_curve = loss_curve
-        self.validation_scores = validation_scores
-        self.name = name
+    loss_curve: np.ndarray
+    validation_scores: np.ndarray | None = None
 
     @classmethod
     def from_estimator(cls, estimator: Any, *, name: str | None = None, ax: Any = None) -> Self:
@@ -133,7 +127,7 @@ class TrainingCurveDisplay:
         display : TrainingCurveDisplay
             The object itself.
         """
-        ax = new_axes(f"{type(self).__name__}.plot", ax, (6.0, 3.6))
+        ax = self._new_axes(ax, (6.0, 3.6))
         curves = {"training": -np.asarray(self.loss_curve, dtype=float)}
         if self.validation_scores is not None:
             curves["validation"] = np.asarray(self.validation_scores, dtype=float)
@@ -159,11 +153,11 @@ class TrainingCurveDisplay:
         )
         ax.xaxis.get_major_locator().set_params(integer=True)
         legend_above(ax, 3, name=self.name)
-        self.ax_, self.figure_ = ax, ax.figure
         return self
 
 
-class SearchHistoryDisplay:
+@dataclass(kw_only=True, eq=False, repr=False)
+class SearchHistoryDisplay(Display):
     """Cost of each iteration of a structure search, what was accepted, and the best so far.
 
     Costs are negative mean log-densities of candidates after a short training, in nats a row in the
@@ -211,20 +205,10 @@ class SearchHistoryDisplay:
     >>> plt.show()
     """
 
-    def __init__(
-        self,
-        *,
-        iteration: np.ndarray,
-        cost: np.ndarray,
-        accepted: np.ndarray,
-        best_cost: np.ndarray,
-        name: str | None = None,
-    ) -> None:
-        self.iteration = iteration
-        self.cost = cost
-        self.accepted = accepted
-        self.best_cost = best_cost
-        self.name = name
+    iteration: np.ndarray
+    cost: np.ndarray
+    accepted: np.ndarray
+    best_cost: np.ndarray
 
     @classmethod
     def from_estimator(cls, estimator: Any, *, name: str | None = None, ax: Any = None) -> Self:
@@ -300,7 +284,7 @@ class SearchHistoryDisplay:
         display : SearchHistoryDisplay
             The object itself.
         """
-        ax = new_axes(f"{type(self).__name__}.plot", ax, (6.5, 3.6))
+        ax = self._new_axes(ax, (6.5, 3.6))
         top = robust_top(self.cost)
         finite = np.append(self.best_cost, self.cost)
         lowest = finite[np.isfinite(finite)].min(initial=top)
@@ -335,6 +319,5 @@ class SearchHistoryDisplay:
             ylim=(lowest - margin, top + margin),
         )
         ax.xaxis.get_major_locator().set_params(integer=True)
-        self.figure_, self.ax_ = ax.figure, ax
         legend_above(ax, 4, name=self.name)
         return self

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .._support.typing import ArrayLike
-from ._common import check_density, column_names, like, new_axes, numbered, resolve_features
+from ._common import Display, check_density, column_names, like, numbered, resolve_features
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class DensityDisplay:
+@dataclass(kw_only=True, eq=False, repr=False)
+class DensityDisplay(Display):
     """A density over two features, as regions that hold given shares of the probability.
 
     The regions are the smallest that hold these shares (regions of highest density [1]_), so that
@@ -72,22 +74,11 @@ class DensityDisplay:
     >>> plt.show()
     """
 
-    def __init__(
-        self,
-        *,
-        xx0: np.ndarray,
-        xx1: np.ndarray,
-        log_density: np.ndarray,
-        xlabel: str = "",
-        ylabel: str = "",
-        name: str | None = None,
-    ) -> None:
-        self.xx0 = xx0
-        self.xx1 = xx1
-        self.log_density = log_density
-        self.xlabel = xlabel
-        self.ylabel = ylabel
-        self.name = name
+    xx0: np.ndarray
+    xx1: np.ndarray
+    log_density: np.ndarray
+    xlabel: str = ""
+    ylabel: str = ""
 
     @classmethod
     def from_estimator(
@@ -204,10 +195,10 @@ class DensityDisplay:
         shares = np.sort(np.asarray(shares, dtype=float))[::-1]
         if not len(shares) or shares[0] >= 1 or shares[-1] <= 0:
             raise ValueError(f"shares={shares.tolist()} is not possible: between 0 and 1 are.")
-        ax = new_axes(f"{type(self).__name__}.plot", ax, (5.2, 4.0))
+        ax = self._new_axes(ax, (5.2, 4.0))
         from matplotlib import colormaps
 
-        self.ax_, self.figure_, self.colorbar_ = ax, ax.figure, None
+        self.colorbar_ = None
         levels, first = np.unique(self._edges(shares), return_index=True)
         self.levels_ = levels
         highest = max(self.log_density.max(), levels[-1]) + 1e-9

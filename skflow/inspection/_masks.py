@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .._support.typing import ArrayLike
-from ._common import BLUE, LIGHT, check_drawable, estimator_names, new_axes
+from ._common import BLUE, LIGHT, Display, check_drawable, estimator_names
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class MaskDisplay:
+@dataclass(kw_only=True, eq=False, repr=False)
+class MaskDisplay(Display):
     """Masks as a grid: a row for each layer, a column for each feature.
 
     Dark features are transformed by the layer, light ones condition the coupling and pass
@@ -58,16 +60,8 @@ class MaskDisplay:
     >>> plt.show()
     """
 
-    def __init__(
-        self,
-        *,
-        masks: np.ndarray,
-        feature_names: Sequence[str] | None = None,
-        name: str | None = None,
-    ) -> None:
-        self.masks = masks
-        self.feature_names = feature_names
-        self.name = name
+    masks: np.ndarray
+    feature_names: Sequence[str] | None = None
 
     @classmethod
     def from_estimator(
@@ -183,11 +177,10 @@ class MaskDisplay:
             min(12.0, max(4.5, 0.45 * n_features + 1)),
             min(9.0, 0.28 * n_layers + 1.0 + 0.07 * min(longest, 25)),
         )
-        ax = new_axes(f"{type(self).__name__}.plot", ax, size)
+        ax = self._new_axes(ax, size)
         from matplotlib.colors import ListedColormap
         from matplotlib.patches import Patch
 
-        self.ax_, self.figure_ = ax, ax.figure
         self.mesh_ = ax.pcolormesh(
             np.asarray(self.masks, dtype=int),
             cmap=ListedColormap(["white", LIGHT, BLUE]),
@@ -200,8 +193,7 @@ class MaskDisplay:
         ax.tick_params(length=0)
         ax.spines[:].set_visible(False)
         self._label(ax)
-        if self.name is not None:
-            ax.set_title(self.name, loc="left")
+        self._set_title(ax)
         if legend:
             shades = [
                 Patch(color=BLUE, label="transformed"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,9 +17,9 @@ from ._common import (
     GREY,
     ORANGE,
     VERMILLION,
+    Display,
     column_names,
     column_of,
-    new_axes,
     number_columns,
     numbered,
     resolve_features,
@@ -33,7 +34,8 @@ _OTHERS = "others"
 _MISSING = ("nan", "None", "<NA>", "NaT")
 
 
-class PairPlotDisplay:
+@dataclass(kw_only=True, eq=False, repr=False)
+class PairPlotDisplay(Display):
     """Pairs of features: data below the diagonal, samples of the model above it.
 
     Mirror images of each other are what a good model draws. On the diagonal are the histograms of
@@ -82,22 +84,11 @@ class PairPlotDisplay:
     >>> plt.show()
     """
 
-    def __init__(
-        self,
-        *,
-        X: np.ndarray,
-        samples: np.ndarray,
-        feature_names: Sequence[str],
-        name: str | None = None,
-        hue: np.ndarray | None = None,
-        samples_hue: np.ndarray | None = None,
-    ) -> None:
-        self.X = X
-        self.samples = samples
-        self.feature_names = feature_names
-        self.name = name
-        self.hue = hue
-        self.samples_hue = samples_hue
+    X: np.ndarray
+    samples: np.ndarray
+    feature_names: Sequence[str]
+    hue: np.ndarray | None = None
+    samples_hue: np.ndarray | None = None
 
     @classmethod
     def from_estimator(
@@ -233,8 +224,8 @@ class PairPlotDisplay:
             The object itself.
         """
         n = len(self.feature_names)
-        caller, side = f"{type(self).__name__}.plot", min(10.0, max(4.5, 1.0 + 1.75 * n))
-        ax = new_axes(caller, ax, (side, side))
+        side = min(10.0, max(4.5, 1.0 + 1.75 * n))
+        ax = self._new_axes(ax, (side, side))
         limits = [_limits(column) for column in self.X.T]
         low, high = np.transpose(limits)
         outside = ((self.samples < low) | (self.samples > high)).any(axis=1)

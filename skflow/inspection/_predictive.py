@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,9 +16,9 @@ from ._common import (
     GREY,
     LIGHT,
     VERMILLION,
+    Display,
     column_names,
     like,
-    new_axes,
     numbered,
     resolve_features,
 )
@@ -35,7 +36,8 @@ def _check_regressor(estimator, method, display):
         )
 
 
-class PredictiveDensityDisplay:
+@dataclass(kw_only=True, eq=False, repr=False)
+class PredictiveDensityDisplay(Display):
     """Predictive densities of a few rows, with the truth.
 
     Each row has a curve of its own, above one another and scaled to the same height; a mark shows
@@ -74,11 +76,9 @@ class PredictiveDensityDisplay:
     >>> plt.show()
     """
 
-    def __init__(self, *, grid: Any, density: Any, y: Any = None, name: str | None = None) -> None:
-        self.grid = grid
-        self.density = density
-        self.y = y
-        self.name = name
+    grid: Any
+    density: Any
+    y: Any = None
 
     @classmethod
     def from_estimator(
@@ -137,7 +137,7 @@ class PredictiveDensityDisplay:
         display : PredictiveDensityDisplay
         """
         n_rows = len(self.density)
-        ax = new_axes(f"{type(self).__name__}.plot", ax, (5, 1 + 0.7 * n_rows))
+        ax = self._new_axes(ax, (5, 1 + 0.7 * n_rows))
         for i, density in enumerate(self.density):
             base, height = n_rows - 1 - i, 0.85 * density / density.max()
             ax.fill_between(self.grid, base, base + height, color=BLUE, alpha=0.3, linewidth=0)
@@ -150,13 +150,12 @@ class PredictiveDensityDisplay:
         ax.set_yticklabels([str(i) for i in range(n_rows)][::-1])
         if self.y is not None:
             ax.legend(loc="upper right", frameon=False)
-        if self.name is not None:
-            ax.set_title(self.name, loc="left")
-        self.ax_, self.figure_ = ax, ax.figure
+        self._set_title(ax)
         return self
 
 
-class QuantileFanDisplay:
+@dataclass(kw_only=True, eq=False, repr=False)
+class QuantileFanDisplay(Display):
     """Quantiles of a target along one feature, the others held where they are.
 
     Bands hold the middle 50, 80 and 95 % of the predictive distribution; the line is the median.
@@ -197,20 +196,10 @@ class QuantileFanDisplay:
 
     levels = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
 
-    def __init__(
-        self,
-        *,
-        values: Any,
-        quantiles: Any,
-        feature_name: str,
-        points: Any = None,
-        name: str | None = None,
-    ) -> None:
-        self.values = values
-        self.quantiles = quantiles
-        self.feature_name = feature_name
-        self.points = points
-        self.name = name
+    values: Any
+    quantiles: Any
+    feature_name: str
+    points: Any = None
 
     @classmethod
     def from_estimator(
@@ -276,7 +265,7 @@ class QuantileFanDisplay:
         -------
         display : QuantileFanDisplay
         """
-        ax = new_axes(f"{type(self).__name__}.plot", ax, (5, 4))
+        ax = self._new_axes(ax, (5, 4))
         for k, part in enumerate(("95 %", "80 %", "50 %")):
             low, high = self.quantiles[:, k], self.quantiles[:, -1 - k]
             shade = 0.15 + 0.12 * k
@@ -288,13 +277,12 @@ class QuantileFanDisplay:
             ax.scatter(*self.points, s=8, color=BLACK, alpha=0.5, linewidth=0)
         ax.set(xlabel=self.feature_name, ylabel="target")
         ax.legend(frameon=False)
-        if self.name is not None:
-            ax.set_title(self.name, loc="left")
-        self.ax_, self.figure_ = ax, ax.figure
+        self._set_title(ax)
         return self
 
 
-class CoverageDisplay:
+@dataclass(kw_only=True, eq=False, repr=False)
+class CoverageDisplay(Display):
     """Do quantiles and intervals hold what they promise? Histogram of ``cdf``, and coverage.
 
     On the left is the histogram of ``F(y | x)``, which is flat if the density is calibrated; the
@@ -335,11 +323,9 @@ class CoverageDisplay:
     >>> plt.show()
     """
 
-    def __init__(self, *, cdf: Any, coverage: Any, covered: Any, name: str | None = None) -> None:
-        self.cdf = cdf
-        self.coverage = coverage
-        self.covered = covered
-        self.name = name
+    cdf: Any
+    coverage: Any
+    covered: Any
 
     @classmethod
     def from_estimator(
@@ -393,7 +379,7 @@ class CoverageDisplay:
         -------
         display : CoverageDisplay
         """
-        left, right = new_axes(f"{type(self).__name__}.plot", axes, (8, 3.6), n_columns=2)
+        left, right = self._new_axes(axes, (8, 3.6), n_columns=2)
         n_rows, n_bins = len(self.cdf), int(np.clip(len(self.cdf) // 20, 5, 20))
         left.hist(self.cdf, np.linspace(0, 1, n_bins + 1), density=True, color=BLUE, alpha=0.4)
         margin = 1.96 * np.sqrt((n_bins - 1) / n_rows)
@@ -408,7 +394,5 @@ class CoverageDisplay:
         right.plot(self.coverage, self.coverage, color=GREY, linewidth=1)
         right.plot(self.coverage, self.covered, color=BLUE, marker="o", markersize=4)
         right.set(xlabel="coverage asked for", ylabel="part within intervals")
-        if self.name is not None:
-            left.set_title(self.name, loc="left")
-        self.axes_, self.figure_ = np.array([left, right]), left.figure
+        self._set_title(left)
         return self
