@@ -1,10 +1,16 @@
 """What the displays share: colours, axes, names, and how they refuse what they cannot draw."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils.validation import check_is_fitted
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 # Okabe and Ito (2008), "Color Universal Design"
 BLUE, ORANGE, VERMILLION, GREEN = "#0072b2", "#e69f00", "#d55e00", "#009e73"
@@ -40,6 +46,32 @@ class Display:
     """Base of the displays: fields that are drawn, a title, and where it was drawn last."""
 
     name: str | None = None
+
+    _figsize = (5.2, 3.6)
+
+    def plot(self, ax: Any = None) -> Self:
+        """Draw what the display holds.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or None, default=None
+            Where to draw; None makes a figure.
+
+        Returns
+        -------
+        display : Display
+            The object itself.
+        """
+        self._draw(self._new_axes(ax, self._size()))
+        return self
+
+    def _size(self):
+        """Width and height of a new figure in inches."""
+        return self._figsize
+
+    def _draw(self, ax):
+        """Draw into the axes."""
+        raise NotImplementedError
 
     def _new_axes(self, ax, figsize, n_columns=1):
         """The axes to draw into, new ones if None was given; several side by side as an array."""

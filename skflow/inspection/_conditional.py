@@ -94,6 +94,8 @@ class ConditionalDisplay(Display):
     labels: Sequence[str]
     xlabel: str = ""
 
+    _figsize = (5.2, 3.4)
+
     @classmethod
     def from_estimator(
         cls,
@@ -180,20 +182,7 @@ class ConditionalDisplay(Display):
         )
         return display.plot(ax)
 
-    def plot(self, ax: Any = None) -> Self:
-        """Draw the curves.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes or None, default=None
-            Where to draw; None makes a figure.
-
-        Returns
-        -------
-        display : ConditionalDisplay
-            The object itself.
-        """
-        ax = self._new_axes(ax, (5.2, 3.4))
+    def _draw(self, ax):
         self.lines_ = []
         is_category = self.x.dtype == object
         if is_category:
@@ -206,7 +195,6 @@ class ConditionalDisplay(Display):
         ylabel = "probability" if is_category else "density"
         ax.set(xlabel=self.xlabel, ylabel=ylabel, ylim=(0, None))
         legend_above(ax, 1, name=self.name)
-        return self
 
     def _plot_bars(self, ax):
         place, width = np.arange(len(self.x)), 0.8 / max(1, len(self.density))

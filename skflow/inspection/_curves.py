@@ -80,6 +80,8 @@ class TrainingCurveDisplay(Display):
     loss_curve: np.ndarray
     validation_scores: np.ndarray | None = None
 
+    _figsize = (6.0, 3.6)
+
     @classmethod
     def from_estimator(cls, estimator: Any, *, name: str | None = None, ax: Any = None) -> Self:
         """Draw the curves of the last ``fit``.
@@ -114,20 +116,7 @@ class TrainingCurveDisplay(Display):
         )
         return display.plot(ax)
 
-    def plot(self, ax: Any = None) -> Self:
-        """Draw the curves.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes or None, default=None
-            Where to draw; None makes a figure.
-
-        Returns
-        -------
-        display : TrainingCurveDisplay
-            The object itself.
-        """
-        ax = self._new_axes(ax, (6.0, 3.6))
+    def _draw(self, ax):
         curves = {"training": -np.asarray(self.loss_curve, dtype=float)}
         if self.validation_scores is not None:
             curves["validation"] = np.asarray(self.validation_scores, dtype=float)
@@ -153,7 +142,6 @@ class TrainingCurveDisplay(Display):
         )
         ax.xaxis.get_major_locator().set_params(integer=True)
         legend_above(ax, 3, name=self.name)
-        return self
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -209,6 +197,8 @@ class SearchHistoryDisplay(Display):
     cost: np.ndarray
     accepted: np.ndarray
     best_cost: np.ndarray
+
+    _figsize = (6.5, 3.6)
 
     @classmethod
     def from_estimator(cls, estimator: Any, *, name: str | None = None, ax: Any = None) -> Self:
@@ -271,20 +261,7 @@ class SearchHistoryDisplay(Display):
         )
         return display.plot(ax)
 
-    def plot(self, ax: Any = None) -> Self:
-        """Draw the costs.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes or None, default=None
-            Where to draw; None makes a figure.
-
-        Returns
-        -------
-        display : SearchHistoryDisplay
-            The object itself.
-        """
-        ax = self._new_axes(ax, (6.5, 3.6))
+    def _draw(self, ax):
         top = robust_top(self.cost)
         finite = np.append(self.best_cost, self.cost)
         lowest = finite[np.isfinite(finite)].min(initial=top)
@@ -320,4 +297,3 @@ class SearchHistoryDisplay(Display):
         )
         ax.xaxis.get_major_locator().set_params(integer=True)
         legend_above(ax, 4, name=self.name)
-        return self

@@ -210,44 +210,33 @@ class PairPlotDisplay(Display):
         )
         return display.plot(ax)
 
-    def plot(self, ax: Any = None) -> Self:
-        """Draw the panels.
+    def _size(self):
+        side = min(10.0, max(4.5, 1.0 + 1.75 * len(self.feature_names)))
+        return side, side
 
-        Parameters
-        ----------
-        ax : matplotlib Axes or None, default=None
-            Whose place the panels take; None makes a figure.
-
-        Returns
-        -------
-        display : PairPlotDisplay
-            The object itself.
-        """
+    def _draw(self, ax):
         n = len(self.feature_names)
-        side = min(10.0, max(4.5, 1.0 + 1.75 * n))
-        ax = self._new_axes(ax, (side, side))
         limits = [_limits(column) for column in self.X.T]
         low, high = np.transpose(limits)
         outside = ((self.samples < low) | (self.samples > high)).any(axis=1)
-        self.n_outside_, self.figure_ = int(outside.sum()), ax.figure
+        self.n_outside_ = int(outside.sum())
         ax.set_axis_off()
         colors = None if self.hue is None else _colors_of(self.hue, self.samples_hue)
         handles = self._handles(colors)
         n_columns = (2 if n > 2 else 1) * (1 if colors is None else 2)
         n_lines = -(-len(handles) // n_columns) + (self.name is not None)
         head = 0.05 + 0.25 * n_lines  # inches
-        above, below = ax.get_subplotspec().subgridspec(2, 1, height_ratios=[head, side])
+        above, below = ax.get_subplotspec().subgridspec(2, 1, height_ratios=[head, self._size()[0]])
         self.axes_ = below.subgridspec(n, n).subplots(squeeze=False)
         for row in range(n):
             for column in range(n):
-                self._draw(self.axes_[row, column], row, column, limits, colors)
+                self._draw_panel(self.axes_[row, column], row, column, limits, colors)
         legend = self.figure_.add_subplot(above)
         legend.set_axis_off()
         style = dict(loc="lower left", bbox_to_anchor=(0, 0), borderaxespad=0, frameon=False)
         legend.legend(handles=handles, ncols=n_columns, title=self.name, alignment="left", **style)
-        return self
 
-    def _draw(self, panel, row, column, limits, colors):
+    def _draw_panel(self, panel, row, column, limits, colors):
         panel.set_xlim(limits[column])
         if row == column:
             bins = np.linspace(*limits[row], 25)

@@ -125,19 +125,11 @@ class PredictiveDensityDisplay(Display):
         density = np.exp(logs).reshape(len(ends), n_points)
         return cls(grid=grid, density=density, y=truth, name=name).plot(ax=ax)
 
-    def plot(self, ax: Any = None) -> Self:
-        """Draw again.
+    def _size(self):
+        return 5, 1 + 0.7 * len(self.density)
 
-        Parameters
-        ----------
-        ax : matplotlib Axes, default=None
-
-        Returns
-        -------
-        display : PredictiveDensityDisplay
-        """
+    def _draw(self, ax):
         n_rows = len(self.density)
-        ax = self._new_axes(ax, (5, 1 + 0.7 * n_rows))
         for i, density in enumerate(self.density):
             base, height = n_rows - 1 - i, 0.85 * density / density.max()
             ax.fill_between(self.grid, base, base + height, color=BLUE, alpha=0.3, linewidth=0)
@@ -151,7 +143,6 @@ class PredictiveDensityDisplay(Display):
         if self.y is not None:
             ax.legend(loc="upper right", frameon=False)
         self._set_title(ax)
-        return self
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -200,6 +191,8 @@ class QuantileFanDisplay(Display):
     quantiles: Any
     feature_name: str
     points: Any = None
+
+    _figsize = (5, 4)
 
     @classmethod
     def from_estimator(
@@ -254,18 +247,7 @@ class QuantileFanDisplay(Display):
         )
         return display.plot(ax=ax)
 
-    def plot(self, ax: Any = None) -> Self:
-        """Draw again.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, default=None
-
-        Returns
-        -------
-        display : QuantileFanDisplay
-        """
-        ax = self._new_axes(ax, (5, 4))
+    def _draw(self, ax):
         for k, part in enumerate(("95 %", "80 %", "50 %")):
             low, high = self.quantiles[:, k], self.quantiles[:, -1 - k]
             shade = 0.15 + 0.12 * k
@@ -278,7 +260,6 @@ class QuantileFanDisplay(Display):
         ax.set(xlabel=self.feature_name, ylabel="target")
         ax.legend(frameon=False)
         self._set_title(ax)
-        return self
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
