@@ -23,7 +23,6 @@ from ._structure.structures import (
     is_alternating,
     parity,
     random,
-    repeat,
 )
 from ._structure.triangular import Triangular
 
@@ -43,7 +42,6 @@ __all__ = [
     "is_alternating",
     "parity",
     "random",
-    "repeat",
     "resolve",
 ]
 

@@ -166,7 +166,9 @@ def layout_of(arm, X, depth, batch_size, n_models, pairs):
         return masks.EvolutionarySearch.paper()
     if arm == "best of 200 random":
         return Given([best_of_random(X, depth, batch_size, seed) for seed in range(n_models)])
-    return Given([masks.repeat(np.array(pair, dtype=bool), depth) for pair in pairs])
+    return Given(
+        [masks.Repeat(pair).make(depth, X.shape[1]) for pair in np.array(pairs, dtype=bool)]
+    )
 
 
 def measure(conditioner, table, depth, arm, n_models, data_home, pairs=None):

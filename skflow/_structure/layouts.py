@@ -24,7 +24,6 @@ from .structures import (
     check_rows,
     parity,
     random,
-    repeat,
 )
 
 
@@ -167,7 +166,8 @@ class Repeat(Layout):
     base : layout or what stands for one, default="random"
         Makes the block, see `resolve`. A search cannot be the base.
     block : int, default=2
-        Number of layers of the block. Where the depth is no multiple, the last one is cut short.
+        Number of layers of the block. An array has as many rows. Where the depth is no multiple,
+        the last block is cut short.
 
     Examples
     --------
@@ -197,12 +197,13 @@ class Repeat(Layout):
         random_state: RandomSource = None,
         X: ArrayLike | None = None,
     ) -> np.ndarray:
+        check_integer(n_layers, "n_layers")
         check_integer(self.block, "block")
         base = resolve_maker(self.base, "base")
         masks = base.make(
             self.block, n_features, n_conditioning=n_conditioning, random_state=random_state, X=X
         )
-        return repeat(masks, n_layers)
+        return masks[np.arange(n_layers) % len(masks)]
 
 
 def take_layout(layout, kept):

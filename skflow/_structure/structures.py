@@ -103,7 +103,7 @@ def alternating(mask: ArrayLike, n_layers: int) -> np.ndarray:
     if mask.ndim != 1:
         raise ValueError(
             f"mask has shape {mask.shape}, but the mask of one layer, of shape (n_features,), is "
-            "needed. To repeat several layers use masks.repeat."
+            "needed. To repeat several layers use masks.Repeat."
         )
     mask = check_masks(mask[np.newaxis], 1, len(mask), name="mask")[0]
     if mask.dtype != bool:
@@ -114,44 +114,6 @@ def alternating(mask: ArrayLike, n_layers: int) -> np.ndarray:
     if len(mask) == 1:
         return np.ones((n_layers, 1), dtype=bool)
     return mask ^ (np.arange(n_layers) % 2 == 1)[:, np.newaxis]
-
-
-def repeat(masks: ArrayLike, n_layers: int) -> np.ndarray:
-    """Repeat a block of layers to another depth.
-
-    So a pair that was found by a search at two layers can serve a flow of eight.
-
-    Parameters
-    ----------
-    masks : array of shape (n_block, n_features)
-        The block.
-    n_layers : int
-        Depth of the structure. It need not be a multiple of `n_block`: the last block is cut short.
-
-    Returns
-    -------
-    masks : ndarray of bool, shape (n_layers, n_features)
-        Row i is row `i % n_block` of the block.
-
-    Examples
-    --------
-    >>> from skflow import masks
-    >>> pair = [[True, False, False], [False, True, True]]
-    >>> masks.repeat(pair, 4).astype(int)
-    array([[1, 0, 0],
-           [0, 1, 1],
-           [1, 0, 0],
-           [0, 1, 1]])
-    """
-    check_integer(n_layers, "n_layers")
-    masks = np.asarray(masks)
-    if masks.ndim != 2 or len(masks) == 0:
-        raise ValueError(
-            f"masks has shape {masks.shape}, but a block of shape (n_block, n_features) is needed. "
-            "Pass a single layer as mask[np.newaxis]."
-        )
-    masks = check_masks(masks, *masks.shape, name="masks")
-    return masks[np.arange(n_layers) % len(masks)]
 
 
 def check_n_conditioning(n_conditioning: int | float | None, n_features: int) -> int:
@@ -260,7 +222,7 @@ def check_masks(
         elif masks.shape[1] != n_features:
             advice = "Give one column for each feature of X."
         else:
-            advice = "Set n_layers to its number of rows, or use masks.repeat(masks, n_layers)."
+            advice = "Set n_layers to its number of rows, or use masks.Repeat(masks, block)."
         raise ValueError(f"{name} has shape {masks.shape}, but {needed} is needed. {advice}")
     masks = _checked_roles(masks, name)
     n_transformed = (masks == 1).sum(axis=1)
