@@ -54,13 +54,13 @@ def test_a_layout_sees_the_training_rows_of_the_member_alone():
 
 
 def test_members_draw_masks_of_their_own_and_again_the_same():
-    drawn = made("random", n_layers=5, n_conditioning=1)
+    drawn = made(masks.Rule("random"), n_layers=5, n_conditioning=1)
     assert drawn.shape == (2, 5, 4) and not np.array_equal(drawn[0], drawn[1])
     assert ((~drawn).sum(axis=2) == 1).all()
-    np.testing.assert_array_equal(made("random", n_layers=5, n_conditioning=1), drawn)
+    np.testing.assert_array_equal(made(masks.Rule("random"), n_layers=5, n_conditioning=1), drawn)
 
 
-@pytest.mark.parametrize("layout", ["random", "parity", SEARCH])
+@pytest.mark.parametrize("layout", [masks.Rule("random"), masks.Rule("parity"), SEARCH])
 def test_an_impossible_number_is_an_error_also_where_it_is_not_used(layout):
     with pytest.raises(ValueError, match="n_conditioning=4"):
         chosen(layout, n_conditioning=4)
@@ -103,7 +103,7 @@ def test_a_choice_is_needed():
 
 
 def test_every_member_is_searched_for_from_its_own_start():
-    starts = made("random")
+    starts = made(masks.Rule("random"))
     choices = chosen(masks.EvolutionarySearch.paper(**FREE))
     for start, choice in zip(starts, choices):
         assert len(choice.history) == 5 and choice.stop_reason == "n_iter"
@@ -125,7 +125,9 @@ def test_a_search_that_goes_on_is_that_of_one_go():
         assert costs[0] == pytest.approx(costs[1], rel=1e-5)
 
 
-@pytest.mark.parametrize("layout", ["random", masks.EvolutionarySearch(4, n_candidate_steps=3)])
+@pytest.mark.parametrize(
+    "layout", [masks.Rule("random"), masks.EvolutionarySearch(4, n_candidate_steps=3)]
+)
 def test_where_nothing_is_left_to_choose_the_choice_is_the_previous_one(layout):
     before = chosen(layout)
     after = chosen(layout, previous=before)

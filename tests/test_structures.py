@@ -55,7 +55,7 @@ def test_not_alternating(rows):
     ],
 )
 def test_repeat(n_layers, expected):
-    np.testing.assert_array_equal(M.repeat(bools("110", "001"), n_layers), expected)
+    np.testing.assert_array_equal(M.Repeat(bools("110", "001")).make(n_layers, 3), expected)
 
 
 @pytest.mark.parametrize("n_features", [2, 5, 8])
@@ -151,7 +151,7 @@ def test_check_masks_returns_a_copy():
         (bools("110", "011")[0], r"mask_layout has shape \(3,\).*\(2, 3\) is needed.*one row"),
         (bools("110", "011")[None], r"mask_layout has shape \(1, 2, 3\).*\(2, 3\) is needed"),
         (bools("11", "01"), r"mask_layout has shape \(2, 2\).*\(2, 3\) is needed.*one column"),
-        (bools("110"), r"mask_layout has shape \(1, 3\).*\(2, 3\) is needed.*masks\.repeat"),
+        (bools("110"), r"mask_layout has shape \(1, 3\).*\(2, 3\) is needed.*masks\.Repeat"),
         ([[True, False], [True]], r"mask_layout cannot be made an array.*shape .*\(2, 3\)"),
         (bools("110", "011").astype(int), r"mask_layout has dtype int64.*\.astype\(bool\)"),
         (bools("110", "011").astype(object), r"mask_layout has dtype object.*\.astype\(bool\)"),
@@ -171,7 +171,7 @@ def test_roles_are_checked():
     roles = [[1, 0, M.IDLE], [0, 1, 1]]
     checked = M.check_masks(roles, 2, 3)
     assert checked.dtype == np.int8 and (checked == roles).all()
-    assert (M.repeat(roles, 3) == [*roles, roles[0]]).all()
+    assert (M.Repeat(roles).make(3, 3) == [*roles, roles[0]]).all()
     assert not M.is_alternating(roles)
     with pytest.raises(ValueError, match="values from -1 to 2, but roles are 1"):
         M.check_masks([[2, 0, -1]], 1, 3)
@@ -199,13 +199,12 @@ def test_one_feature_must_be_transformed():
         (lambda: M.parity(2, True), r"n_features=True is not possible"),
         (lambda: M.random(2.0, 3), r"n_layers=2\.0 is not possible"),
         (lambda: M.random(2, 0), r"n_features=0 is not possible"),
-        (lambda: M.alternating(bools("10", "01"), 2), r"mask has shape \(2, 2\).*masks\.repeat"),
+        (lambda: M.alternating(bools("10", "01"), 2), r"mask has shape \(2, 2\).*masks\.Repeat"),
         (lambda: M.alternating(bools("11")[0], 2), r"mask transforms everything in layer 1 of 1"),
         (lambda: M.alternating(np.array([1, 0]), 2), r"mask has dtype int64"),
-        (lambda: M.repeat(bools("10")[0], 2), r"masks has shape \(2,\).*n_block"),
-        (lambda: M.repeat(np.ones((0, 3), bool), 2), r"masks has shape \(0, 3\).*n_block"),
-        (lambda: M.repeat(bools("10"), -1), r"n_layers=-1 is not possible"),
-        (lambda: M.repeat(bools("10", "00"), 2), r"masks transforms nothing in layer 2"),
+        (lambda: M.Repeat(bools("10")).make(2, 2), r"has shape \(1, 2\), but .* \(2, 2\)"),
+        (lambda: M.Repeat(bools("10"), 1).make(-1, 2), r"n_layers=-1 is not possible"),
+        (lambda: M.Repeat(bools("10", "00")).make(2, 2), r"transforms nothing in layer 2"),
     ],
 )
 def test_function_errors(call, message):
