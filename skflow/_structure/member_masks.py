@@ -17,25 +17,8 @@ _SILENT = partial(Progress, 0)
 class LayoutTask:
     """What an estimator offers a layout that chooses a member's masks, see ``Layout.choose``.
 
-    Parameters
-    ----------
-    n_layers, n_conditioning
-        Of the estimator.
-    data : TrainingData
-        Of the member alone.
-    options : TrainingOptions
-        Of the estimator's training; candidates are trained likewise, but shorter.
-    flow_config : dict
-        Keywords of ``FlowStack``.
-    random_state : RandomState
-    seed : int
-    previous : Choice or None
-    repeatable : bool
-        Whether the same call would have the same seed.
-    progress : callable
-        Makes the progress of a loop, from a description and the number of its steps.
-    log_det : float
-        Of the standardisation, the mean: costs less it are in the units of the data.
+    Of ``data``, the ``TrainingData`` of the member alone, candidates see what the member does; they
+    are trained as ``options`` say, but shorter. ``log_det`` is the mean of the standardisation's.
     """
 
     def __init__(

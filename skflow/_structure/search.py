@@ -10,7 +10,6 @@ is Algorithm 1 to the letter. Acceptances are rare, so little is thrown away.
 
 import math
 import time
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -44,32 +43,19 @@ class SearchRecord(NamedTuple):
         return self._replace(cost=self.cost + nats, best_cost=self.best_cost + nats)
 
 
-@dataclass(frozen=True, eq=False)
-class SearchResult:
-    """Outcome of a search.
+class SearchResult(NamedTuple):
+    """The records of a search, one for each iteration, and why it ended.
 
-    Attributes
-    ----------
-    masks : ndarray of bool, shape (n_layers, n_features)
-        The best structure.
-    cost : float
-        Its cost.
-    initial_masks : ndarray of bool, shape (n_layers, n_features)
-        Where the search started.
-    history : list of SearchRecord
-        One record for each iteration; `history[t].iteration == t`.
-    n_acceptances : int
-        Number of accepted offspring, ties included, the start not.
-    stop_reason : {"n_iter", "n_iter_no_change", "max_time", "interrupted"}
-        Which limit ended the search, or that it was KeyboardInterrupt.
+    That is "n_iter", "n_iter_no_change", "max_time" or "interrupted", by KeyboardInterrupt.
     """
 
-    masks: np.ndarray
-    cost: float
-    initial_masks: np.ndarray
     history: list
-    n_acceptances: int
     stop_reason: str
+
+    @property
+    def best(self):
+        """The record of the best structure, the last one that was accepted."""
+        return _best(self.history)
 
 
 def candidate_streams(seed, iteration):
@@ -127,16 +113,8 @@ def evolutionary_search(
         Last iteration (the paper's T), counted from the start of the search and not of this call.
     seed : int or sequence of int
         Together with the evaluator it determines the result.
-    move : {"shuffle", "swap"}, default="shuffle"
-        How an offspring is drawn; the paper shuffles.
-    search_space : {"free", "alternating", "sparse", "columns"}, default="free"
-        Whether layers change independently (the paper), or one mask alternates with its complement;
-        "sparse" also changes how many features are idle, and "columns" exchanges features in all
-        layers at once.
-    n_iter_no_change : int or None, default=None
-        Stop after that many iterations without a strict decrease of the best cost.
-    max_time : float or None, default=None
-        Begin no further stack after that many seconds.
+    move, search_space, n_iter_no_change, max_time
+        As in ``EvolutionarySearch``.
     min_stack, max_stack : int, default=1, 16
         Bounds for the number of candidates of a stack, which doubles when none was accepted and
         halves when one was. They have no influence on the result.
@@ -187,16 +165,7 @@ def evolutionary_search(
             stop_reason = "n_iter" if len(history) > n_iter else "n_iter_no_change"
     except KeyboardInterrupt:
         stop_reason = "interrupted"
-    # From the history, which an interruption leaves whole wherever it strikes.
-    best = _best(history)
-    return SearchResult(
-        masks=best.masks.copy(),
-        cost=best.cost,
-        initial_masks=history[0].masks.copy(),
-        history=history,
-        n_acceptances=sum(record.accepted for record in history[1:]),
-        stop_reason=stop_reason,
-    )
+    return SearchResult(history, stop_reason)
 
 
 def _do_nothing(*args):

@@ -252,7 +252,7 @@ class EvolutionarySearch(Layout):
         journal = self._read_journal(start, history, evaluate, task)
         result = self._search(start, history, evaluate, journal, task)
         return Choice(
-            result.masks,
+            result.best.masks.copy(),
             self._finalists(result, task.n_steps),
             history=result.history,
             stop_reason=result.stop_reason,
@@ -315,7 +315,7 @@ class EvolutionarySearch(Layout):
             n_wanted = min(_MAX_FINALISTS, max(1, spent // n_steps))
         by_cost = sorted(result.history, key=lambda record: record.cost)
         # of equal costs the search accepted the last
-        ordered = [result.masks, *(record.masks for record in by_cost)]
+        ordered = [result.best.masks, *(record.masks for record in by_cost)]
         unique = {masks.tobytes(): masks for masks in ordered}  # in the order of the first ones
         distinct = list(unique.values())
         # they are trained as one stack, with layers of equal sizes
