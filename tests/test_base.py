@@ -135,7 +135,7 @@ def test_warm_start_goes_on_from_the_last_fit(X):
         ({"dequantize": True}, "dequantize was False, now True"),
         ({"bounds": (-1e9, None)}, "bounds was None, now"),
         ({"n_estimators": 2}, "n_estimators was 1, now 2"),
-        ({"mask_layout": "random"}, "mask_layout was 'Parity', now 'Random'"),
+        ({"mask_layout": "random"}, "mask_layout was 'parity', now 'random'"),
         ({"n_bins": 4, "activation": "tanh"}, "activation was 'relu', now 'tanh'; n_bins was 8"),
     ],
 )

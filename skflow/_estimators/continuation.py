@@ -4,6 +4,7 @@ import hashlib
 
 import numpy as np
 
+from .._structure.layouts import Rule
 from .recipe import flow_config
 
 #: Parameters that are about the columns and the stack.
@@ -27,7 +28,9 @@ def fixed_parameters(estimator, layout):
     prefix = "mask_layout__" if "mask_layout" in params else ""
     if prefix:
         values["mask_layout"] = type(layout).__name__
-    if hasattr(layout, "get_params"):
+    if isinstance(layout, Rule):
+        values["mask_layout"] = layout.rule
+    elif hasattr(layout, "get_params"):
         chosen = layout.get_params(deep=False).items()
         values |= {prefix + name: value for name, value in chosen if name not in _FREE}
     elif prefix:
