@@ -16,7 +16,7 @@ import numpy as np
 from scipy import stats
 
 from .._densities.weights import weighted_rows
-from .._support.typing import ArrayLike, RandomState
+from .._support.typing import ArrayLike, RandomSource
 from .structures import check_rng
 
 #: Numbers of a block of bootstrap draws.
@@ -151,7 +151,7 @@ def compare_structures(
     sample_weight: ArrayLike | None = None,
     *,
     alpha: float = 0.05,
-    random_state: RandomState = None,
+    random_state: RandomSource = None,
 ) -> StructureTest:
     """Compare fitted densities on rows that had no part in their fits.
 
