@@ -137,10 +137,10 @@ ALIKE = {  # parameters for four columns, the second of which is empty, and for 
     "masks within a layout": (
         {
             "mask_layout": masks.Repeat(
-                masks.Fixed([[True, True, False, False], [False, True, True, True]]), 2
+                masks.Rule([[True, True, False, False], [False, True, True, True]]), 2
             )
         },
-        {"mask_layout": masks.Repeat(masks.Fixed([[True, False, False], [False, True, True]]), 2)},
+        {"mask_layout": masks.Repeat(masks.Rule([[True, False, False], [False, True, True]]), 2)},
     ),
     "as many as there are": (
         {"mask_layout": "random", "n_conditioning": 3},

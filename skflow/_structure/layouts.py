@@ -209,20 +209,18 @@ class Repeat(Layout):
 def take_layout(layout, kept):
     """The layout for some of the columns, which a mask ``(d,)`` selects.
 
-    Arrays of masks lose the others, wherever a layout holds them; a number of conditioning features
-    is lowered to what is left. Rules and functions need no change.
+    Arrays of masks lose the others, wherever a layout holds them. Rules and functions need no
+    change.
     """
     if isinstance(layout, Layout):
-        taken = {k: _taken(k, v, kept) for k, v in layout.get_params(deep=False).items()}
+        taken = {k: _taken(v, kept) for k, v in layout.get_params(deep=False).items()}
         return type(layout)(**taken)
-    return _taken("masks", layout, kept)
+    return _taken(layout, kept)
 
 
-def _taken(name, value, kept):
+def _taken(value, kept):
     if isinstance(value, Layout):
         return take_layout(value, kept)
-    if name == "n_conditioning":
-        return take_n_conditioning(value, kept)
     if isinstance(value, (list, tuple, np.ndarray)):
         masks = np.array(value)
         if masks.ndim == 2 and masks.shape[1] == len(kept):
