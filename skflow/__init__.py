@@ -4,9 +4,9 @@ from . import masks
 from ._estimators.flow_density import CouplingFlowDensity
 from ._estimators.structure_search import StructureSearchFlow
 from ._flows.versions import show_versions
-from ._gaps.imputer import FlowImputer
 from ._outliers.outlier import FlowOutlierDetector
 from ._regression.flow_regressor import FlowRegressor
+from .imputer import FlowImputer
 
 __all__ = [
     "CouplingFlowDensity",

@@ -77,7 +77,7 @@ def test_memory_does_not_grow_with_the_rows(monkeypatch, call):
     monkeypatch.setattr(blocks, "BLOCK_SIZE", 2**12)
     monkeypatch.setattr(blocks, "PART_SIZE", 2**11)
     monkeypatch.setattr("skflow._gaps.questions.MOST_NUMBERS", 2**12)
-    monkeypatch.setattr("skflow._gaps.imputer.MOST_NUMBERS", 2**12)
+    monkeypatch.setattr("skflow.imputer.MOST_NUMBERS", 2**12)
     beside(call, FEW)  # what is kept from a first call on
     few, many = beside(call, FEW), beside(call, MANY)
     # bits of what is checked, and numbers of rows

@@ -12,16 +12,16 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
-from .._estimators.flow_density import CouplingFlowDensity
-from .._flows.blocks import answer_in_parts, parts
-from .._support.checks import FLOATS, check_count, checked_state
-from .._support.runtime import atomic, sheltered
-from .._support.saving import PlainState
-from .._support.streams import seeded
-from .._support.typing import ArrayLike, RandomState
-from .._table.frames import read
-from .._table.reading import TableMixin, inner_tables
-from .questions import MOST_NUMBERS, rows_with_gaps
+from ._estimators.flow_density import CouplingFlowDensity
+from ._flows.blocks import answer_in_parts, parts
+from ._gaps.questions import MOST_NUMBERS, rows_with_gaps
+from ._support.checks import FLOATS, check_count, checked_state
+from ._support.runtime import atomic, sheltered
+from ._support.saving import PlainState
+from ._support.streams import seeded
+from ._support.typing import ArrayLike, RandomState
+from ._table.frames import read
+from ._table.reading import TableMixin, inner_tables
 
 if TYPE_CHECKING:
     from typing_extensions import Self
