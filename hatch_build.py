@@ -1,4 +1,4 @@
-"""Builds the compiled kernels of ``skflow/_flows/kernels.cpp`` for the wheel, if that is possible.
+"""Builds the compiled kernels of ``skflow/_flows/native`` for the wheel, if that is possible.
 
 ``pip install`` runs this through hatchling. ``python hatch_build.py`` builds the library in place.
 No compiler, no library: the package then works with PyTorch alone, and one line says so.
@@ -19,7 +19,7 @@ try:
 except ImportError:  # called as a script
     BuildHookInterface = object
 
-FOLDER = Path(__file__).parent / "skflow" / "_flows"
+FOLDER = Path(__file__).parent / "skflow" / "_flows" / "native"
 #: Nothing here may change results by more than rounding, or hide that a number is NaN.
 FLAGS = (
     "-std=c++17 -O3 -fPIC -fno-exceptions -fno-rtti -fno-math-errno -fno-trapping-math "
@@ -78,13 +78,15 @@ def compile_with(compiler, target):
 
 
 def library_path():
-    """The place of the library of the present source, as in ``skflow/_flows/kernels.py``."""
-    digest = hashlib.sha256((FOLDER / "kernels.cpp").read_bytes()).hexdigest()[:16]
-    return FOLDER / f"_kernels_{digest}.so"
+    """The place of the library of the present sources, as in ``skflow/_flows/kernels.py``."""
+    digest = hashlib.sha256()
+    for source in sorted(FOLDER.glob("*.[ch]*")):
+        digest.update(source.read_bytes())
+    return FOLDER / f"_kernels_{digest.hexdigest()[:16]}.so"
 
 
 def build():
-    """The library of the present source, or None after a line that says why there is none."""
+    """The library of the present sources, or None after a line that says why there is none."""
     target = library_path()
     if target.exists():
         return target
@@ -123,7 +125,7 @@ class KernelsHook(BuildHookInterface):
         tag = next(tag for tag in sys_tags() if not tag.platform.startswith(many))
         build_data["pure_python"] = False
         build_data["tag"] = f"py3-none-{tag.platform}"
-        build_data["artifacts"].append(f"/skflow/_flows/{library.name}")
+        build_data["artifacts"].append(f"/skflow/_flows/native/{library.name}")
 
 
 if __name__ == "__main__":

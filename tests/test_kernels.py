@@ -15,6 +15,7 @@ from skflow import masks
 from skflow._flows import conditioners, couplings, kernels
 from skflow._flows.flow import FlowStack
 from skflow._flows.optimizers import SOLVERS, Adam
+from skflow._flows.row_maps import RowMaps
 from skflow._flows.training import Trainer, make_generators
 from skflow._flows.training_data import TrainingData
 
@@ -324,22 +325,73 @@ def test_the_switch(monkeypatch, capsys):
     assert printed[3] == f"compiled kernels: {kernels.instruction_set()}"
 
 
+@built
+def test_numbers_of_another_kind_are_refused():
+    """Compiled code would read beyond their ends."""
+    flow = stack(2, "affine", torch.float32)
+    assert flow.log_prob(torch.zeros(3, 4)).shape == (2, 3)
+    with pytest.raises(ValueError, match=r"torch.float64 on cpu do not fit a flow"):
+        flow.log_prob(torch.zeros(3, 4, dtype=torch.float64))
+    for shape in ((3, 5), (3, 3, 4), (1, 3, 2)):
+        with pytest.raises(ValueError, match=r"are not possible here: give them in shape \(3, 4\)"):
+            flow.forward(torch.zeros(shape))
+    rows = torch.arange(300)[None]
+    for data in (
+        TrainingData(torch.zeros(300, 3), rows),
+        TrainingData(torch.zeros(300, 4), rows, weight=torch.ones(299)),
+        TrainingData(torch.zeros(300, 4, dtype=torch.float64), rows),
+        TrainingData(torch.zeros(299, 4), rows),
+    ):
+        with pytest.raises(ValueError, match="of the TrainingData"):
+            Trainer(flow, options(), data, make_generators([0, 1]))
+
+
+@built
+@DTYPES
+@pytest.mark.parametrize("n_rows", [1, 16, 37])
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"coupling": "affine"},
+        {"coupling": "affine", "max_log_scale": 1.0, "bounded_shift": True},
+        {"coupling": "spline"},
+        {"coupling": "spline", "n_bins": 5, "bound": 2.0},
+    ],
+)
+def test_many_values_of_a_feature(both, config, n_rows, dtype):
+    everything = np.ones((3, 2, 1), dtype=bool)
+    flow = FlowStack(everything, n_context=2, hidden_layer_sizes=(6,), dtype=dtype, **config)
+    randomize(flow, scale=0.5)
+    rng = np.random.default_rng(0)
+    values = 3 * rng.standard_normal((n_rows, 5)).astype(str(dtype).split(".")[1])
+    context = rng.standard_normal((n_rows, 2)).astype(values.dtype)
+    some = rng.integers(n_rows, size=5)
+
+    def answer():
+        maps = RowMaps(flow, context)
+        parts = maps.forward(values), maps.inverse(values), maps.forward(values[:5], some[:n_rows])
+        return dict(zip(("latent", "inverse", "some"), map(torch.from_numpy, parts)))
+
+    assert_same(*both(answer), dtype)
+
+
 def test_the_library_of_another_source_is_not_found(tmp_path):
-    source = tmp_path / "kernels.cpp"
-    source.write_text("// one")
-    first = kernels.library_path(source)
-    source.write_text("// another")
-    assert kernels.library_path(source) != first
+    (tmp_path / "kernels.cpp").write_text("")
+    header = tmp_path / "passes.h"
+    header.write_text("// one")
+    first = kernels.library_path(tmp_path)
+    header.write_text("// another")
+    assert kernels.library_path(tmp_path) != first
     assert first.parent == tmp_path
 
 
 def run_hook(tmp_path, monkeypatch, **environment):
     """``hatch_build.py`` on a copy of the sources."""
-    folder = tmp_path / "skflow" / "_flows"
+    folder = tmp_path / "skflow" / "_flows" / "native"
     folder.mkdir(parents=True)
     (folder / "_kernels_0.so").write_text("of an older source")
-    for name in ("kernels.cpp", "kernels.py"):
-        (folder / name).write_bytes((ROOT / "skflow" / "_flows" / name).read_bytes())
+    for source in kernels.SOURCES.glob("*.[ch]*"):
+        (folder / source.name).write_bytes(source.read_bytes())
     hook = tmp_path / "hatch_build.py"
     hook.write_bytes((ROOT / "hatch_build.py").read_bytes())
     for name, value in environment.items():

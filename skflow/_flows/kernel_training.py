@@ -54,12 +54,9 @@ class _Steps(ctypes.Structure):
 
 def kernel_training(trainer):
     """The ``KernelTraining`` of a ``Trainer``, None where there are no kernels for all of it."""
-    usable = trainer.flow.kernel is not None and type(trainer.optimizer) in (Adam, SGD)
-    same = all(
-        part is None or part.dtype == trainer.flow.theta.dtype
-        for part in (trainer.data.table, trainer.data.weight, trainer.data.context)
-    )
-    return KernelTraining(trainer) if usable and same else None
+    if trainer.flow.kernel is None or type(trainer.optimizer) not in (Adam, SGD):
+        return None
+    return KernelTraining(trainer)
 
 
 class KernelTraining:
@@ -75,6 +72,7 @@ class KernelTraining:
             None if part is None else part.contiguous()
             for part in (data.table, data.weight, data.context)
         )
+        _check(trainer.flow, data)
         adam = type(optimizer) is Adam
         self._common = {
             "batch_size": trainer.options.batch_size,
@@ -179,3 +177,21 @@ class KernelTraining:
                     out=numbers[step],
                 )
         return noise
+
+
+def _check(flow, data):
+    """What compiled code reads without looking."""
+    n_rows = len(data.table)
+    shapes = {
+        "table": (data.table, (n_rows, flow.n_features)),
+        "weight": (data.weight, (n_rows,)),
+        "context": (data.context, (n_rows, flow.n_context)),
+    }
+    for name, (found, shape) in shapes.items():
+        if found is not None and (found.shape != shape or found.dtype != flow.theta.dtype):
+            raise ValueError(
+                f"The {name} of the TrainingData has shape {tuple(found.shape)} in {found.dtype}. "
+                f"The flow needs {shape} in {flow.theta.dtype}."
+            )
+    if data.rows.min() < 0 or data.rows.max() >= n_rows:
+        raise ValueError(f"rows of the TrainingData are not all in 0 ... {n_rows - 1}.")

@@ -1,4 +1,4 @@
-"""Compiled kernels: the passes of a ``FlowStack`` on a CPU, by ``kernels.cpp``.
+"""Compiled kernels: the passes of a ``FlowStack`` on a CPU, by ``native/kernels.cpp``.
 
 They do what the couplings and conditioners of this folder do, several times as fast, and are used
 wherever they can be: on a CPU, for the package's own couplings and activations, where the library
@@ -19,10 +19,12 @@ import torch
 from .conditioners import ACTIVATIONS
 from .couplings import Affine, Spline
 
-SOURCE = Path(__file__).with_name("kernels.cpp")
+SOURCES = Path(__file__).with_name("native")
 #: Rows that go through a flow at once: their numbers have to fit into the processor's caches.
 ROWS_IN_TRAINING, ROWS = 64, 64
-_MOST_BINS = 128  # as in kernels.cpp
+#: Numbers in the longest vector of any processor.
+WHOLE_ROWS = 16
+_MOST_BINS = 128  # as in native/couplings.h
 _RELU, _TANH = ACTIVATIONS["relu"], ACTIVATIONS["tanh"]
 _DTYPES = {torch.float32: "float", torch.float64: "double"}
 
@@ -81,6 +83,19 @@ class _Rows(ctypes.Structure):
     ]
 
 
+class _Values(ctypes.Structure):
+    _fields_ = [
+        ("n_models", c_int64),
+        ("n_values", c_int64),
+        ("n_rows", c_int64),
+        ("inverse", c_int64),
+        ("x", c_void_p),
+        ("raw", c_void_p),
+        ("scale", c_void_p),
+        ("shift", c_void_p),
+    ]
+
+
 class _Gradient(ctypes.Structure):
     _fields_ = [
         ("model", c_int64),
@@ -95,10 +110,12 @@ class _Gradient(ctypes.Structure):
     ]
 
 
-def library_path(source=SOURCE):
-    """Where the library of this very source is: another one's is never found."""
-    digest = hashlib.sha256(source.read_bytes()).hexdigest()[:16]
-    return source.with_name(f"_kernels_{digest}.so")
+def library_path(sources=SOURCES):
+    """Where the library of these very sources is: that of others is never found."""
+    digest = hashlib.sha256()
+    for source in sorted(sources.glob("*.[ch]*")):
+        digest.update(source.read_bytes())
+    return sources / f"_kernels_{digest.hexdigest()[:16]}.so"
 
 
 @lru_cache(maxsize=1)
@@ -193,9 +210,9 @@ class FlowKernel:
     def map(self, values, context, inverse=False, add_base=False, keep=True):
         """The map of rows ``(B, d)`` or ``(K, B, d)``: values or None, and log-determinants."""
         flow = self._flow
-        values, values_stride = _rows_of(values, flow)
-        context, context_stride = _rows_of(context, flow)
         n_rows = values.shape[-2]
+        values, values_stride = self._rows_of(values, n_rows, flow.n_features)
+        context, context_stride = self._rows_of(context, n_rows, flow.n_context)
         log_det = values.new_empty(flow.n_models, n_rows)
         out = values.new_empty(flow.n_models, n_rows, flow.n_features) if keep else None
         tile = min(ROWS, n_rows)
@@ -218,22 +235,72 @@ class FlowKernel:
             self.call("map", ctypes.byref(rows))
         return out, log_det
 
+    def _check(self, numbers):
+        """Compiled code would read numbers of another kind as if they were of its own."""
+        dtype = self._flow.theta.dtype
+        if numbers.dtype != dtype or numbers.device.type != "cpu":
+            raise ValueError(
+                f"Numbers in {numbers.dtype} on {numbers.device} do not fit a flow in {dtype} on "
+                "the CPU. Convert either with .to()."
+            )
+
+    def _rows_of(self, rows, n_rows, n_columns):
+        """Contiguous rows of all models, and how far those of two models are apart."""
+        if rows is None:
+            return None, 0
+        self._check(rows)
+        n_models = rows.shape[0] if rows.dim() == 3 else 1
+        if rows.shape[-2:] != (n_rows, n_columns) or n_models not in (1, self._flow.n_models):
+            raise ValueError(
+                f"Rows of shape {tuple(rows.shape)} are not possible here: give them in shape "
+                f"({n_rows}, {n_columns}), or ({self._flow.n_models}, {n_rows}, {n_columns})."
+            )
+        if rows.dim() == 3 and (n_models == 1 or rows.stride(0) == 0):
+            rows = rows[0]
+        rows = rows.contiguous()
+        return rows, 0 if rows.dim() == 2 else n_rows * n_columns
+
+    def map_values(self, x, raw, scale, shift, inverse=False):
+        """One layer of flows of a single feature, in place on values ``(K, m, n)``.
+
+        The values are contiguous, and ``n`` is a multiple of ``WHOLE_ROWS``.
+        """
+        raw, scale, shift = (part.contiguous() for part in (raw, scale, shift))
+        for part in (x, raw, scale, shift):
+            self._check(part)
+        n_models, n_values, n_rows = x.shape
+        values = _Values(
+            n_models=n_models,
+            n_values=n_values,
+            n_rows=n_rows,
+            inverse=inverse,
+            x=address(x),
+            raw=address(raw),
+            scale=address(scale),
+            shift=address(shift),
+        )
+        self.call("values", ctypes.byref(values))
+
     def gradient(self, x, gradient, weight, context):
         """The loss ``(K,)`` of rows ``(K, B, d)``; the gradient into a flat ``(K, P)``."""
-        flow, (n_models, n_rows, _) = self._flow, x.shape
-        x, context = (None if part is None else part.contiguous() for part in (x, context))
+        flow, n_rows = self._flow, x.shape[-2]
+        n_models, size = flow.n_models, x.element_size()
+        x, x_stride = self._rows_of(x, n_rows, flow.n_features)
+        context, context_stride = self._rows_of(context, n_rows, flow.n_context)
         weight = None if weight is None else weight.expand(n_models, n_rows).contiguous()
+        for numbers in (gradient, *([] if weight is None else [weight])):
+            self._check(numbers)
         loss = x.new_empty(n_models)
         tile = min(ROWS_IN_TRAINING, n_rows)
         memory = self.memory(tile, training=True)
-        for k in range(flow.n_models):
+        for k in range(n_models):
             own = _Gradient(
                 model=k,
                 n_rows=n_rows,
                 tile=tile,
-                values=address(x[k]),
+                values=address(x) + k * x_stride * size,
                 weight=None if weight is None else address(weight[k]),
-                context=None if context is None else address(context[k]),
+                context=None if context is None else address(context) + k * context_stride * size,
                 gradient=address(gradient[k]),
                 loss=address(loss[k:]),
                 memory=address(memory),
@@ -258,16 +325,6 @@ def _constants(coupling):
             "offset": coupling.offset.item(),
         }
     return None
-
-
-def _rows_of(rows, flow):
-    """Contiguous rows of all models, and how far those of two models are apart."""
-    if rows is None:
-        return None, 0
-    if rows.dim() == 3 and (rows.shape[0] == 1 or rows.stride(0) == 0):
-        rows = rows[0]
-    rows = rows.contiguous()
-    return rows, 0 if rows.dim() == 2 else rows.shape[1] * rows.shape[2]
 
 
 def supports(flow):

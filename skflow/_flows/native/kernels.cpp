@@ -1,0 +1,276 @@
+// The hot loop of a FlowStack on a CPU: training steps, densities and inverses, model by model.
+//
+// The same formulas as in couplings.py, conditioners.py, layer.py and optimizers.py, which stay the
+// truth that this file is tested against. Here a tile of rows goes through the whole flow while it
+// is in the processor's cache, and nothing is allocated.
+//
+// The file is compiled once for each instruction set, with SKFLOW_SET as the suffix of its
+// functions. It needs the vector types of GCC and Clang, and nothing of the C++ library: templates
+// of the library, compiled for one instruction set, could be linked into the code for another one.
+//
+// Tiles are feature-major, as in Python: a feature's rows lie side by side, `stride` numbers apart
+// from those of the next feature. Columns that fill a tile up to whole vectors repeat its first row
+// with weight 0.
+
+#include "passes.h"
+
+#ifndef SKFLOW_SET
+#define SKFLOW_SET base
+#endif
+
+namespace {
+
+constexpr int64_t MOST_ROWS = 256;  // of a tile
+
+template <class T> int64_t memory_size(const Flow& flow, int64_t rows, bool training) {
+    return (Memory<T>(flow, rows, training, nullptr).n_numbers + context_size<T>(flow, rows))
+           * sizeof(T);
+}
+
+template <class T> T squares(const T* x, int64_t n) {
+    double total = 0;
+    int64_t i = 0;
+    while (i + lanes<T>() <= n) {  // in parts, so that single precision is enough within each
+        Vec<T> part = {};
+        const int64_t stop = i + 1024 * lanes<T>();
+        for (; i + lanes<T>() <= n && i < stop; i += lanes<T>()) part += load(x + i) * load(x + i);
+        total += sum<T>(part);
+    }
+    for (; i < n; i++) total += x[i] * x[i];
+    return total;
+}
+
+template <class T> void update(const Steps& steps, int64_t n, int64_t step) {
+    T *theta = static_cast<T*>(steps.theta), *mean = static_cast<T*>(steps.mean),
+      *square = static_cast<T*>(steps.square);
+    const T *gradient = static_cast<const T*>(steps.gradient),
+            *decay = static_cast<const T*>(steps.decay);
+    const T rate = steps.rates[step];
+    if (decay)
+        for (int64_t i = 0; i < n; i++) {
+            const T part = decay[i] * rate;
+            theta[i] -= theta[i] * (part > T(1) ? T(1) : part);
+        }
+    if (!steps.adam) {
+        for (int64_t i = 0; i < n; i++) theta[i] -= gradient[i] * rate;
+        return;
+    }
+    const double t = steps.first_step + step + 1;
+    const T size = rate * T(sqrt(1 - pow(steps.beta2, t)) / (1 - pow(steps.beta1, t)));
+    const T keep_mean = steps.beta1, keep_square = steps.beta2, new_mean = 1 - steps.beta1,
+            new_square = 1 - steps.beta2, eps = steps.eps;
+    int64_t i = 0;
+    for (; i + lanes<T>() <= n; i += lanes<T>()) {
+        const Vec<T> g = load(gradient + i);
+        const Vec<T> m = load(mean + i) * keep_mean + g * new_mean;
+        const Vec<T> s = load(square + i) * keep_square + g * g * new_square;
+        store(mean + i, m);
+        store(square + i, s);
+        store(theta + i, load(theta + i) - m / (root_of<T>(s) + eps) * size);
+    }
+    for (; i < n; i++) {
+        const T g = gradient[i];
+        mean[i] = mean[i] * keep_mean + g * new_mean;
+        square[i] = square[i] * keep_square + g * g * new_square;
+        theta[i] -= mean[i] / (T(sqrt(square[i])) + eps) * size;
+    }
+}
+
+template <class T> void train(const Flow& flow, const Steps& steps) {
+    const int64_t d = flow.n_features, c = flow.n_context, n_batch = steps.batch_size;
+    const int64_t stride = whole<T>(steps.tile < n_batch ? steps.tile : n_batch);
+    T* context = aligned<T>(steps.memory);
+    const Memory<T> memory(flow, stride, true, context + c * stride);
+    const Model<T> model = {flow, steps.model, static_cast<const T*>(steps.theta)};
+    const T *table = static_cast<const T*>(steps.table),
+            *weight = static_cast<const T*>(steps.weight),
+            *given = static_cast<const T*>(steps.context);
+    T* gradient = static_cast<T*>(steps.gradient);
+    const T* rows[MOST_ROWS];
+    for (int64_t step = 0; step < steps.n_steps; step++) {
+        const int64_t* index = steps.index + step * steps.index_stride;
+        model.scales(memory.scales, false);
+        double loss = 0;
+        for (int64_t start = 0; start < n_batch; start += steps.tile) {
+            const int64_t n = n_batch - start < steps.tile ? n_batch - start : steps.tile;
+            const Tile<T> tile = {whole<T>(n), stride};
+            for (int64_t j = 0; j < n; j++) rows[j] = table + index[start + j] * d;
+            gather<T>(rows, n, d, tile, memory.z);
+            const int64_t first = step * n_batch + start;
+            if (steps.absent) {
+                const T* noise = static_cast<const T*>(steps.absent) + first * d;
+                for (int64_t j = 0; j < tile.columns; j++)
+                    for (int64_t i = 0; i < d; i++) {
+                        T* value = memory.z + i * stride + j;
+                        if (*value != *value) *value = noise[(j < n ? j : 0) * d + i];
+                    }
+            }
+            if (steps.noise) {
+                const T* noise = static_cast<const T*>(steps.noise) + first * d;
+                const T size = steps.noise_size;
+                for (int64_t j = 0; j < tile.columns; j++)
+                    for (int64_t i = 0; i < d; i++)
+                        memory.z[i * stride + j] += noise[(j < n ? j : 0) * d + i] * size;
+            }
+            if (c) {
+                for (int64_t j = 0; j < n; j++) rows[j] = given + index[start + j] * c;
+                gather<T>(rows, n, c, tile, context);
+                if (steps.context_noise) {
+                    const T* noise = static_cast<const T*>(steps.context_noise) + first * c;
+                    const T size = steps.context_noise_size;
+                    for (int64_t j = 0; j < tile.columns; j++)
+                        for (int64_t i = 0; i < c; i++)
+                            context[i * stride + j] += noise[(j < n ? j : 0) * c + i] * size;
+                }
+                see<T>(flow, steps.model, context, tile);
+            }
+            for (int64_t j = 0; j < tile.columns; j++)
+                memory.grad_log_det[j] =
+                    j < n ? (weight ? weight[index[start + j]] : T(1)) / T(-n_batch) : T(0);
+            model.forward(memory, tile, c ? context : nullptr, true);
+            loss += model.backward(memory, tile, c ? context : nullptr, gradient, start > 0);
+        }
+        static_cast<T*>(steps.losses)[step] = loss;
+        T factor = T(steps.max_grad_norm)
+                   / (T(sqrt((double)squares<T>(gradient, flow.n_parameters))) + T(1e-6));
+        if (!(factor >= T(1)))  // also where it is NaN
+            for (int64_t i = 0; i < flow.n_parameters; i++) gradient[i] *= factor;
+        update<T>(steps, flow.n_parameters, step);
+    }
+}
+
+template <class T> void gradient_of(const Flow& flow, const Gradient& given) {
+    const int64_t d = flow.n_features, c = flow.n_context, n_rows = given.n_rows;
+    const int64_t stride = whole<T>(given.tile < n_rows ? given.tile : n_rows);
+    T* context = aligned<T>(given.memory);
+    const Memory<T> memory(flow, stride, true, context + c * stride);
+    const Model<T> model = {
+        flow, given.model,
+        static_cast<const T*>(flow.theta) + given.model * flow.n_parameters};
+    const T *values = static_cast<const T*>(given.values),
+            *weight = static_cast<const T*>(given.weight),
+            *conditions = static_cast<const T*>(given.context);
+    const T* rows[MOST_ROWS];
+    model.scales(memory.scales, false);
+    double loss = 0;
+    for (int64_t start = 0; start < n_rows; start += given.tile) {
+        const int64_t n = n_rows - start < given.tile ? n_rows - start : given.tile;
+        const Tile<T> tile = {whole<T>(n), stride};
+        for (int64_t j = 0; j < n; j++) rows[j] = values + (start + j) * d;
+        gather<T>(rows, n, d, tile, memory.z);
+        if (c) {
+            for (int64_t j = 0; j < n; j++) rows[j] = conditions + (start + j) * c;
+            gather<T>(rows, n, c, tile, context);
+            see<T>(flow, given.model, context, tile);
+        }
+        for (int64_t j = 0; j < tile.columns; j++)
+            memory.grad_log_det[j] =
+                j < n ? (weight ? weight[start + j] : T(1)) / T(-n_rows) : T(0);
+        model.forward(memory, tile, c ? context : nullptr, true);
+        loss += model.backward(memory, tile, c ? context : nullptr,
+                               static_cast<T*>(given.gradient), start > 0);
+    }
+    *static_cast<T*>(given.loss) = loss;
+}
+
+template <class T> void map_rows(const Flow& flow, const Rows& given) {
+    const int64_t d = flow.n_features, c = flow.n_context;
+    const int64_t stride = whole<T>(given.tile < given.n_rows ? given.tile : given.n_rows);
+    T* context = aligned<T>(given.memory);
+    const Memory<T> memory(flow, stride, false, context + c * stride);
+    const T* rows[MOST_ROWS];
+    for (int64_t k = given.first_model; k < given.last_model; k++) {
+        const Model<T> model = {flow, k,
+                                static_cast<const T*>(flow.theta) + k * flow.n_parameters};
+        const T *values = static_cast<const T*>(given.values) + k * given.values_stride,
+                *conditions = static_cast<const T*>(given.context) + k * given.context_stride;
+        const int64_t* last = flow.last_rows + k * d;
+        model.scales(memory.scales, given.inverse);
+        for (int64_t start = 0; start < given.n_rows; start += given.tile) {
+            const int64_t n = given.n_rows - start < given.tile ? given.n_rows - start : given.tile;
+            const Tile<T> tile = {whole<T>(n), stride};
+            for (int64_t j = 0; j < tile.columns; j++) {
+                const T* row = values + (start + (j < n ? j : 0)) * d;
+                for (int64_t i = 0; i < d; i++)
+                    memory.z[(given.inverse ? last[i] : i) * stride + j] = row[i];
+            }
+            if (c) {
+                for (int64_t j = 0; j < n; j++) rows[j] = conditions + (start + j) * c;
+                gather<T>(rows, n, c, tile, context);
+                see<T>(flow, k, context, tile);
+            }
+            if (given.inverse)
+                model.inverse(memory, tile, c ? context : nullptr);
+            else
+                model.forward(memory, tile, c ? context : nullptr, false);
+            T* log_det = static_cast<T*>(given.log_det) + k * given.n_rows + start;
+            for (int64_t j = 0; j < n; j++) {
+                T base = 0;
+                if (given.add_base) {
+                    for (int64_t i = 0; i < d; i++) {
+                        const T z = memory.z[i * stride + j];
+                        base += z * z;
+                    }
+                    base = T(-0.5) * (base + T(d * 1.83787706640934548356));
+                }
+                log_det[j] = memory.log_det[j] + base;
+            }
+            if (!given.out) continue;
+            T* out = static_cast<T*>(given.out) + (k * given.n_rows + start) * d;
+            for (int64_t j = 0; j < n; j++)
+                for (int64_t i = 0; i < d; i++)
+                    out[j * d + i] = memory.z[(given.inverse ? i : last[i]) * stride + j];
+        }
+    }
+}
+
+template <class T> void map_values(const Flow& flow, const Values& given) {
+    const int64_t n_parameters = flow.spline ? 3 * flow.n_bins - 1 : 2;
+    for (int64_t k = 0; k < given.n_models; k++)
+        coupling_values<T>(flow, given.n_values, given.n_rows,
+                           static_cast<T*>(given.x) + k * given.n_values * given.n_rows,
+                           static_cast<T*>(given.raw) + k * n_parameters * given.n_rows,
+                           static_cast<const T*>(given.scale)[k],
+                           static_cast<const T*>(given.shift)[k], given.inverse);
+}
+
+}  // namespace
+
+#define JOIN_2(name, set) name##_##set
+#define JOIN(name, set) JOIN_2(name, set)
+#define PUBLIC extern "C" __attribute__((visibility("default")))
+
+PUBLIC void JOIN(train_float, SKFLOW_SET)(const Flow* f, const Steps* s) { train<float>(*f, *s); }
+PUBLIC void JOIN(train_double, SKFLOW_SET)(const Flow* f, const Steps* s) { train<double>(*f, *s); }
+PUBLIC void JOIN(gradient_float, SKFLOW_SET)(const Flow* f, const Gradient* g) {
+    gradient_of<float>(*f, *g);
+}
+PUBLIC void JOIN(gradient_double, SKFLOW_SET)(const Flow* f, const Gradient* g) {
+    gradient_of<double>(*f, *g);
+}
+PUBLIC void JOIN(map_float, SKFLOW_SET)(const Flow* f, const Rows* r) { map_rows<float>(*f, *r); }
+PUBLIC void JOIN(map_double, SKFLOW_SET)(const Flow* f, const Rows* r) { map_rows<double>(*f, *r); }
+PUBLIC void JOIN(values_float, SKFLOW_SET)(const Flow* f, const Values* v) {
+    map_values<float>(*f, *v);
+}
+PUBLIC void JOIN(values_double, SKFLOW_SET)(const Flow* f, const Values* v) {
+    map_values<double>(*f, *v);
+}
+PUBLIC int64_t JOIN(memory_float, SKFLOW_SET)(const Flow* f, int64_t rows, int64_t training) {
+    return memory_size<float>(*f, rows, training);
+}
+PUBLIC int64_t JOIN(memory_double, SKFLOW_SET)(const Flow* f, int64_t rows, int64_t training) {
+    return memory_size<double>(*f, rows, training);
+}
+
+#ifdef SKFLOW_CHOOSES
+// The best of the instruction sets that this processor has.
+PUBLIC const char* instruction_set() {
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512f")) return "avx512";
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return "avx2";
+#endif
+    return "base";
+}
+#endif
