@@ -83,7 +83,6 @@ def test_annotations_allow_what_is_accepted_and_nothing_else(hint, constraints):
     assert accepted - {bool} <= allowed, f"{accepted - allowed} are accepted, and not allowed"
 
 
-@pytest.mark.xfail(reason="the border of tables sets handle_unknown", strict=False)
 @pytest.mark.parametrize("cls", CLASSES)
 def test_what_is_no_parameter_is_not_among_the_public_attributes(cls):
     """A public attribute of the class that is no method looks like a parameter that can be set."""

@@ -18,7 +18,6 @@ def test_every_case_ends_well_or_with_a_sentence(number):
     assert finding is None, f"case {number}: {finding} {case.told}"
 
 
-@pytest.mark.xfail(reason="tables are not read by one layer yet", strict=False)
 @pytest.mark.parametrize("number", range(40))
 def test_every_frame_is_the_plain_table_of_its_values_or_is_refused(number):
     case = FrameCase(number)
