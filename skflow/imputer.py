@@ -21,7 +21,7 @@ from ._support.saving import PlainState
 from ._support.streams import seeded
 from ._support.typing import ArrayLike, RandomState
 from ._table.frames import read
-from ._table.reading import TableMixin, inner_tables
+from ._table.reading import TableMixin, inner_tables, polars_if_asked
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -185,6 +185,7 @@ class FlowImputer(PlainState, TableMixin, TransformerMixin, BaseEstimator):
         source = self._source(X)
         return source, self._finite(self._encode(source, dtype=FLOATS), allow_nan=True)
 
+    @polars_if_asked
     @sheltered
     def transform(self, X: ArrayLike) -> np.ndarray:
         """Fill the gaps.

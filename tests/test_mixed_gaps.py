@@ -158,3 +158,14 @@ def test_from_a_file_to_a_report():
     report = detector.report(frame, n=3)
     assert report.index[0] == 150
     assert report.column_1.iloc[0] in ("length", "kind")
+
+
+def test_polars_may_be_asked_of_a_frame_that_it_cannot_read(one_round):
+    """Text needs pyarrow, and sparse columns are not read even with it."""
+    frame = GAPPY[:60].assign(member=FRAME.member[:60].astype(pd.SparseDtype(bool)))
+    imputer = FlowImputer(clone(SMALL), n_draws=5, add_indicator=True, random_state=0).fit(frame)
+    expected = imputer.transform(frame)
+    found = imputer.set_output(transform="polars").transform(frame)
+    assert isinstance(found, polars.DataFrame)
+    assert found.columns == list(expected)
+    assert found.rows() == [tuple(row) for row in expected.to_numpy(object).tolist()]

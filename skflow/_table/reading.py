@@ -2,13 +2,15 @@
 
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import wraps
 
 import numpy as np
+from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import check_array, check_X_y, validate_data
 
 from .._support.checks import check_finite
 from .frames import read, read_targets
-from .table import MANY_CATEGORIES, Table, fit_table
+from .table import MANY_CATEGORIES, Table, as_polars, fit_table
 
 _inside = ContextVar("inside", default=False)
 
@@ -24,6 +26,22 @@ def inner_tables():
         yield
     finally:
         _inside.reset(token)
+
+
+def polars_if_asked(transform):
+    """Decorate a ``transform`` that may return a pandas frame where ``set_output`` asks for polars.
+
+    scikit-learn hands such a frame to polars, which needs pyarrow for text, and reads no sparse
+    columns even then.
+    """
+
+    @wraps(transform)
+    def run(self, X):
+        table = transform(self, X)
+        asked = _get_output_config("transform", self)["dense"]
+        return as_polars(table) if asked == "polars" and hasattr(table, "iloc") else table
+
+    return run
 
 
 class TableMixin:

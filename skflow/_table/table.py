@@ -12,6 +12,7 @@ from .._support.checks import name_columns
 from .._support.saving import saved_as
 from .._support.warnings import warn
 from . import dtypes
+from .frames import is_missing
 
 #: Of a category that is not among those of ``fit``; and what stands for it in a frame.
 UNKNOWN, UNKNOWN_LABEL = -1, "(unknown)"
@@ -240,6 +241,18 @@ def _polars_frame(columns, names):
     import polars
 
     return polars.DataFrame(dict(zip(names, columns)))
+
+
+def as_polars(frame):
+    """A frame of pandas as one of polars, cell by cell."""
+
+    def cell(value):
+        if is_missing(value):
+            return None
+        return value.item() if isinstance(value, np.generic) else value  # as sparse columns mix
+
+    columns = [[cell(v) for v in frame.iloc[:, j].tolist()] for j in range(frame.shape[1])]
+    return _polars_frame(columns, [str(name) for name in frame.columns])
 
 
 def _look_misread(known, values):
