@@ -17,6 +17,8 @@ NOISE_SIZE = 2**20
 #: Parts of an epoch, of which threads take turns: five models on two threads are then as good as
 #: four.
 PARTS = 4
+#: Work of a call, parameters times rows: a tenth of a second or so, in which Ctrl-C has to wait.
+MOST_WORK = 2e9
 
 
 class _Steps(ctypes.Structure):
@@ -122,8 +124,10 @@ class KernelTraining:
 
     def _part(self, n_steps):
         """Steps of a model at once."""
-        most = math.ceil(n_steps / PARTS) if self._n_threads > 1 else n_steps
         trainer = self._trainer
+        most = math.ceil(n_steps / PARTS) if self._n_threads > 1 else n_steps
+        work = trainer.flow.n_parameters * trainer.options.batch_size
+        most = min(most, max(1, int(MOST_WORK / work)))
         if trainer.has_absent or any(trainer.noise) or any(trainer.context_noise):
             numbers = trainer.options.batch_size * (self._table.shape[1] + trainer.flow.n_context)
             most = min(most, max(1, NOISE_SIZE // numbers))

@@ -21,7 +21,7 @@ from .couplings import Affine, Spline
 
 SOURCES = Path(__file__).with_name("native")
 #: Rows that go through a flow at once: their numbers have to fit into the processor's caches.
-ROWS_IN_TRAINING, ROWS = 64, 64
+ROWS_IN_TRAINING, ROWS = 64, 96
 #: Numbers in the longest vector of any processor.
 WHOLE_ROWS = 16
 _MOST_BINS = 128  # as in native/couplings.h
@@ -333,6 +333,7 @@ def supports(flow):
     return (
         flow.device.type == "cpu"
         and flow.theta.dtype in _DTYPES
+        and flow.theta.is_contiguous()
         and _constants(layer.coupling) is not None
         and layer.conditioner.activation in (_RELU, _TANH)
     )
