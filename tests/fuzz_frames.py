@@ -95,6 +95,8 @@ def dictionary_arrow(values, kind):
 def sparse(values, kind):
     if kind == "words":
         return pd.array(values, dtype=object)
+    if kind == "truth" and any(value is None for value in values):
+        return nullable(values, kind)
     if any(value is None for value in values):
         return pd.arrays.SparseArray(np.array(values, float))
     types = {"truth": bool, "count": np.int64}
