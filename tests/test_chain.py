@@ -9,6 +9,7 @@ from sklearn.metrics import mutual_info_score
 
 from skflow._kinds import chain as module
 from skflow._kinds.chain import (
+    Chain,
     Factor,
     Logistic,
     fit_chain,
@@ -300,6 +301,8 @@ def test_effects_that_add_up_are_found_by_the_logistic_model():
     constant = nothing * np.log(nothing) + (1 - nothing) * np.log1p(-nothing)
     assert constant < truth - 0.15  # there is something to be found
     assert found > truth - 0.05
+    # what gives every category some probability is never left out
+    assert min(factor.weights[0] for factor in chain.factors) > 0.95 * module.LEAST_WEIGHT
 
 
 def test_what_does_not_add_up_is_found_by_counts():
@@ -310,6 +313,19 @@ def test_what_does_not_add_up_is_found_by_counts():
     chain = fitted(np.column_stack([exclusive, X]), [2] * 3)
     found = conditional_log_prob(chain, np.column_stack([exclusive, X])).mean()
     assert found == pytest.approx(0.95 * np.log(0.95) + 0.05 * np.log(0.05), abs=0.06)
+
+
+def test_counts_of_few_rows_are_smoothed_as_held_out_rows_ask_for():
+    """Of sixty values with five rows each nothing is to be learned, or everything."""
+    rng = np.random.RandomState(0)
+    given = np.repeat(np.arange(60), 5)
+    noise, parity = rng.choice(2, 300), given % 2
+    for column, most in ((noise, np.log(1 / 2) - 0.06), (parity, -0.3)):
+        factors = fitted(np.column_stack([column, given]), [2, 60], open_ended=False).factors
+        chain = Chain(factors)
+        new = rng.choice(60, 2000)
+        rows = np.column_stack([rng.choice(2, 2000) if column is noise else new % 2, new])
+        assert conditional_log_prob(chain, rows).mean() > most
 
 
 def test_which_models_a_column_has():
