@@ -206,7 +206,7 @@ class FrameCase(Case):
     def __init__(self, number):
         rng = np.random.default_rng([2026, number])
         columns, self.kinds = draw_columns(rng)
-        if rng.random() < 0.25:
+        if rng.random() < 0.12:
             part = rng.uniform(0, 0.3)
             columns = [
                 [
