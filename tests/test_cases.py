@@ -158,3 +158,10 @@ def test_draws_of_other_tables():
     model = flow().fit(frame)
     drawn = model.sample_given(frame[:5].with_columns(kind=polars.lit(None)), 2, random_state=0)
     assert drawn[1].schema == frame.schema
+
+
+def test_a_row_beyond_the_bounds_has_no_case_that_is_possible():
+    """What is known of it has no density, whatever the rest is; nothing is divided by that."""
+    model = flow(max_iter=3, bounds={"income": (0, None)}).fit(FRAME)
+    row = ROWS[:2].assign(kind=None, length=np.nan, income=[-1.0, 1.0])
+    assert np.isinf(model.score_samples(row)).tolist() == [True, False]

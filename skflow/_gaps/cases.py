@@ -73,7 +73,9 @@ class Cases:
     def shares(self, joint):
         """What part of its row a case is ``(m,)``, given what is known."""
         total = self.total(joint)[self.row]
-        return np.exp(np.where(np.isfinite(total), joint - total, 0.0))
+        # rows that are not possible in any case: none is more likely than another
+        possible = np.isfinite(total)
+        return np.exp(np.subtract(joint, total, out=np.zeros(len(joint)), where=possible))
 
 
 def kinds_of(density):
