@@ -1,4 +1,4 @@
-"""Builds the compiled kernels of ``skflow/_flows/native`` for the wheel, if that is possible.
+"""Builds the compiled kernels of ``skflow/_nn/native`` for the wheel, if that is possible.
 
 ``pip install`` runs this through hatchling. ``python hatch_build.py`` builds the library in place.
 No compiler, no library: the package then works with PyTorch alone, and one line says so.
@@ -19,7 +19,7 @@ try:
 except ImportError:  # called as a script
     BuildHookInterface = object
 
-FOLDER = Path(__file__).parent / "skflow" / "_flows" / "native"
+FOLDER = Path(__file__).parent / "skflow" / "_nn" / "native"
 #: Nothing here may change results by more than rounding, or hide that a number is NaN.
 FLAGS = (
     "-std=c++17 -O3 -fPIC -fno-exceptions -fno-rtti -fno-math-errno -fno-trapping-math "
@@ -78,7 +78,7 @@ def compile_with(compiler, target):
 
 
 def library_path():
-    """The place of the library of the present sources, as in ``skflow/_flows/kernels.py``."""
+    """The place of the library of the present sources, as in ``skflow/_nn/kernels.py``."""
     digest = hashlib.sha256()
     for source in sorted(FOLDER.glob("*.[ch]*")):
         digest.update(source.read_bytes())
@@ -125,7 +125,7 @@ class KernelsHook(BuildHookInterface):
         tag = next(tag for tag in sys_tags() if not tag.platform.startswith(many))
         build_data["pure_python"] = False
         build_data["tag"] = f"py3-none-{tag.platform}"
-        build_data["artifacts"].append(f"/skflow/_flows/native/{library.name}")
+        build_data["artifacts"].append(f"/skflow/_nn/native/{library.name}")
 
 
 if __name__ == "__main__":

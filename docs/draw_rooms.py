@@ -112,7 +112,7 @@ def places(rows, pairs):
 
 def draw():
     """The picture as text."""
-    everywhere = "_support"  # any room may use what is there
+    everywhere = "_core"  # any room may use what is there
     graph = {
         room: below for room, below in rooms().items() if _folder(room) != everywhere
     }

@@ -76,8 +76,8 @@ print(table.round(2))
 # The first pair of the eight features: data, and what the two models of all eight draw. With two
 # features alone the mixture would do well, and so it does in other plain shapes. For rings or for
 # well separated clusters it can be the better choice: a flow bends one normal distribution, which
-# is in one piece, and a smooth map cannot tear it. (For such cases the default ``tail_weight`` has
-# a Gaussian mixture to fall back on.)
+# is in one piece, and a smooth map cannot tear it. (For such cases the default
+# ``component_weight`` has a Gaussian mixture to fall back on.)
 
 import matplotlib.pyplot as plt
 

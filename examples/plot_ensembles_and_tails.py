@@ -5,7 +5,7 @@ Far from the data: broad tails
 
 A flow is trained where the data are. What it says far from them is an accident of the training, and
 log-likelihoods are dominated by such rows. Two arguments of
-:class:`~skflow.CouplingFlowDensity` help: ``tail_weight`` mixes a few per cent of broad
+:class:`~skflow.CouplingFlowDensity` help: ``component_weight`` mixes a few per cent of broad
 distributions into the density, and ``n_estimators`` averages the densities of several flows.
 """
 
@@ -33,7 +33,7 @@ X_shifted = X[~benign]
 # The fits
 # --------
 #
-# With ``tail_weight=0`` the density is that of the flow alone; four of these differ in
+# With ``component_weight=0`` the density is that of the flow alone; four of these differ in
 # ``random_state`` only. The default, "auto", chooses the weights of the broad components on the
 # validation rows, with a least weight for those with heavy tails. All trainings are short, for the
 # gallery.
@@ -41,14 +41,14 @@ X_shifted = X[~benign]
 import numpy as np
 
 bare = [
-    CouplingFlowDensity(tail_weight=0, max_iter=50, random_state=seed).fit(X_train)
+    CouplingFlowDensity(component_weight=0, max_iter=50, random_state=seed).fit(X_train)
     for seed in range(4)
 ]
 models = {
     "one flow, first seed": bare[0],
     "one flow, last seed": bare[-1],
     "four flows": CouplingFlowDensity(
-        tail_weight=0, n_estimators=4, max_iter=50, random_state=0
+        component_weight=0, n_estimators=4, max_iter=50, random_state=0
     ).fit(X_train),
     "one flow and tails": CouplingFlowDensity(max_iter=50, random_state=0).fit(X_train),
     "four flows and tails": CouplingFlowDensity(
@@ -61,7 +61,7 @@ table = pd.DataFrame(
         "benign": [model.score(X_test) for model in models.values()],
         "malignant": [score.mean() for score in shifted.values()],
         "worst row": [score.min() for score in shifted.values()],
-        "tails": [model.tail_weight_ for model in models.values()],
+        "tails": [model.component_weight_ for model in models.values()],
     },
     index=models,
 )

@@ -127,7 +127,7 @@ shallow = CouplingFlowDensity(
     batch_size=128,
     max_iter=100,
     learning_rate_init=0.03,
-    tail_weight=0,
+    component_weight=0,
     random_state=0,
 )
 layouts = {

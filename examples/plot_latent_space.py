@@ -34,7 +34,7 @@ X = radius[:, None] * np.column_stack([np.cos(angle), np.sin(angle)])
 X_train, X_test, _, angle_test = train_test_split(
     X, angle, test_size=0.5, random_state=0
 )
-flow = CouplingFlowDensity(max_iter=40, tail_weight=0, random_state=0).fit(X_train)
+flow = CouplingFlowDensity(max_iter=40, component_weight=0, random_state=0).fit(X_train)
 Z_test = flow.transform(X_test)
 print(
     "there and back, largest difference:",
@@ -76,7 +76,7 @@ plt.show()
 # The more rows, the smaller the faults that such a test finds; no model of real data is free of
 # them. A flow trained for a single epoch is visibly wrong:
 
-hasty = CouplingFlowDensity(max_iter=1, tail_weight=0, random_state=0).fit(X_train)
+hasty = CouplingFlowDensity(max_iter=1, component_weight=0, random_state=0).fit(X_train)
 figure, axes = plt.subplots(1, 2, figsize=(9.5, 4), layout="constrained")
 LatentQQDisplay.from_estimator(hasty, X_test, ax=axes[0])
 PITDisplay.from_estimator(hasty, X_test, ax=axes[1])

@@ -44,7 +44,7 @@ flow = CouplingFlowDensity(
     batch_size=256,
     max_iter=200,
     learning_rate_init=0.03,
-    tail_weight=0,
+    component_weight=0,
     random_state=0,
 )
 layouts = {

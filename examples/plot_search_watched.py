@@ -36,11 +36,11 @@ print(*table.columns)
 # ----------
 #
 # Two layers with the paper's conditioners, ``tanh(W x + b)``: a flow so simple that it matters
-# which features condition which. ``tail_weight=0`` leaves the broad components out, which would
-# otherwise help out where the structure is poor. In a notebook, ``verbose=1`` shows a bar with the
-# best cost and the number of acceptances; Ctrl-C or "interrupt the kernel" ends the search and
-# trains with the best structures so far. A few structures of the lowest costs are trained in full,
-# and the best of these is kept.
+# which features condition which. ``component_weight=0`` leaves the broad components out, which
+# would otherwise help out where the structure is poor. In a notebook, ``verbose=1`` shows a bar
+# with the best cost and the number of acceptances; Ctrl-C or "interrupt the kernel" ends the
+# search and trains with the best structures so far. A few structures of the lowest costs are
+# trained in full, and the best of these is kept.
 
 from skflow import StructureSearchFlow
 from skflow.inspection import MaskDisplay, SearchHistoryDisplay, TrainingCurveDisplay
@@ -51,7 +51,7 @@ settings = dict(
     hidden_layer_sizes=(),
     batch_size=256,
     max_iter=20,
-    tail_weight=0,
+    component_weight=0,
 )
 search = StructureSearchFlow(
     n_search_iter=200, initial_layout="random", random_state=0, **settings

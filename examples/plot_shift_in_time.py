@@ -47,7 +47,7 @@ X_train, X_before, X_after = X[~later & ~held_out], X[held_out], X[later]
 
 quick = dict(n_layers=4, max_iter=16, random_state=0)
 models = {
-    "one flow alone": CouplingFlowDensity(tail_weight=0, **quick),
+    "one flow alone": CouplingFlowDensity(component_weight=0, **quick),
     "one flow and tails": CouplingFlowDensity(**quick),
     "four flows and tails": CouplingFlowDensity(n_estimators=4, **quick),
 }

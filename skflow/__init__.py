@@ -1,12 +1,11 @@
 """Normalizing-flow density estimators for scikit-learn."""
 
 from . import masks
-from ._estimators.flow_density import CouplingFlowDensity
-from ._estimators.structure_search import StructureSearchFlow
-from ._flows.versions import show_versions
-from ._outliers.outlier import FlowOutlierDetector
-from ._regression.flow_regressor import FlowRegressor
+from ._nn.versions import show_versions
+from .density import CouplingFlowDensity, StructureSearchFlow
 from .imputer import FlowImputer
+from .outliers import FlowOutlierDetector
+from .regressor import FlowRegressor
 
 __all__ = [
     "CouplingFlowDensity",

@@ -12,16 +12,17 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
-from ._estimators.flow_density import CouplingFlowDensity
-from ._flows.blocks import answer_in_parts, parts
-from ._gaps.questions import MOST_NUMBERS, rows_with_gaps
-from ._support.checks import FLOATS, check_count, checked_state
-from ._support.runtime import atomic, sheltered
-from ._support.saving import PlainState
-from ._support.streams import seeded
-from ._support.typing import ArrayLike, RandomState
+from ._core.checks import FLOATS, check_count, checked_state
+from ._core.runtime import atomic, sheltered
+from ._core.saving import PlainState
+from ._core.streams import seeded
+from ._core.typing import ArrayLike, RandomState
+from ._density.base import BaseFlowDensity
+from ._missing.questions import MOST_NUMBERS, rows_with_gaps, sample_given
+from ._nn.blocks import answer_in_parts, parts
 from ._table.frames import read
 from ._table.reading import TableMixin, inner_tables, polars_if_asked
+from .density import CouplingFlowDensity
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -168,16 +169,16 @@ class FlowImputer(PlainState, TableMixin, TransformerMixin, BaseEstimator):
             density._take_columns(~self._empty, list(self._table.categories), names)
         elif self._table.categories:
             density.set_params(categorical_features=list(self._filled.categories))
-        # weights are for densities that take them
-        weights = {} if sample_weight is None else {"sample_weight": sample_weight}
-        with inner_tables():
-            self.density_ = seeded(density, rng).fit(self._named(X[:, ~self._empty]), **weights)
+        density, X = seeded(density, rng), X[:, ~self._empty]
+        if isinstance(density, BaseFlowDensity):
+            self.density_ = density._fit_rows_of(self._filled, X, sample_weight)
+        else:
+            # weights are for densities that take them
+            weights = {} if sample_weight is None else {"sample_weight": sample_weight}
+            with inner_tables():
+                self.density_ = density.fit(self._filled.frame(X), **weights)
         self._seed = int(rng.randint(2**31 - 1))
         return self
-
-    def _named(self, X):
-        """Rows of the columns that are not empty as the density sees them: with their names."""
-        return self._filled.frame(X)
 
     def _checked(self, X):
         """The rows as the user has them, and as codes."""
@@ -278,17 +279,21 @@ class FlowImputer(PlainState, TableMixin, TransformerMixin, BaseEstimator):
             In nats, as ``CouplingFlowDensity.score_samples``.
         """
         X, kept = self._checked(X)[1], ~self._empty
+        if isinstance(self.density_, BaseFlowDensity):
+            return self.density_._log_prob(X if kept.all() else X[:, kept])
 
         def answer(X):
-            return self.density_.score_samples(self._named(X[:, kept]))
+            return self.density_.score_samples(self._filled.frame(X[:, kept]))
 
         with inner_tables():
             return answer_in_parts(answer, parts(*X.shape), X)
 
     def _draw(self, X, n_samples, rng):
         """Draws ``(n, d, n_samples)`` of rows, with codes for categories."""
+        if isinstance(self.density_, BaseFlowDensity):
+            return sample_given(self.density_._density, X, n_samples, rng)[0]
         with inner_tables():
-            drawn = self.density_.sample_given(self._named(X), n_samples, rng)
+            drawn = self.density_.sample_given(self._filled.frame(X), n_samples, rng)
         if not self._filled.categories:
             return drawn
         tables = drawn if isinstance(drawn, list) else np.moveaxis(drawn, 2, 0)
@@ -298,7 +303,8 @@ class FlowImputer(PlainState, TableMixin, TransformerMixin, BaseEstimator):
     def _point(self, drawn):
         """What draws ``(n, d, m)`` say of each cell ``(n, d)``."""
         point = _mean(drawn) if self.strategy != "median" else np.median(drawn, axis=2)
-        columns = getattr(self.density_, "_columns", None)
+        ours = isinstance(self.density_, BaseFlowDensity)
+        columns = self.density_._density.columns if ours else None
         if not self._filled.categories:
             return point if columns is None else columns.to_grid(point)
         for j, values in self._filled.categories.items():

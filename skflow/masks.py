@@ -11,7 +11,7 @@ only in `fit`; they are what the argument `mask_layout` of the estimators takes,
 parameters can be searched in a grid (`mask_layout__n_iter`).
 """
 
-from ._flows.mask_arrays import IDLE
+from ._nn.mask_arrays import IDLE
 from ._structure.layout import Choice, Layout
 from ._structure.layouts import Derived, Repeat, Rule, resolve
 from ._structure.search import SearchRecord

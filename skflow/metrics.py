@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import mean_pinball_loss
 
+from ._core.typing import ArrayLike
 from ._structure.confidence_set import StructureTest, compare_structures
-from ._support.typing import ArrayLike
 
 __all__ = [
     "PinballScorer",

@@ -8,7 +8,7 @@ import pytest
 from sklearn.base import clone
 from small_flows import ESTIMATORS
 
-from skflow._support.runtime import threads_for
+from skflow._core.runtime import threads_for
 
 PAPER_FILES = [f"{name}.csv.gz" for name in ("magic", "sonar", "turbine", "yeast")]
 _BESIDE_REPOSITORY = Path(__file__).resolve().parents[2] / "shared" / "data"

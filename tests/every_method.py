@@ -51,8 +51,11 @@ TREES = RandomForestRegressor(3, max_depth=3)
 
 #: As in the default, which takes longer: the parts of a table in which they see a frame or not.
 DENSITIES = [
-    ("flow", CouplingFlowDensity(**SMALL, tail_weight=0)),
-    ("latent", Pipeline([("flow", CouplingFlowDensity(**SMALL, tail_weight=0)), ("k", KERNEL)])),
+    ("flow", CouplingFlowDensity(**SMALL, component_weight=0)),
+    (
+        "latent",
+        Pipeline([("flow", CouplingFlowDensity(**SMALL, component_weight=0)), ("k", KERNEL)]),
+    ),
     ("kernel", make_pipeline(make_column_transformer((StandardScaler(), [0])), KERNEL)),
 ]
 

@@ -177,7 +177,7 @@ def draw_estimator(rng, kinds):
         "bounds": bounds,
         "spikes": bool(rng.random() < 0.7),
         "dequantize": bool(rng.random() < 0.2),
-        "tail_weight": [0.0, 0.1, "auto"][rng.integers(3)],
+        "component_weight": [0.0, 0.1, "auto"][rng.integers(3)],
         "validation_fraction": 0.1,
     }
     which = rng.random()

@@ -116,7 +116,7 @@ PARAMETERS = {
     "standardize": [True, True, False],
     "dequantize": [False, True],
     "bounds": [None, None, None, (0, None), (None, 1e6), (-10, 10)],
-    "tail_weight": ["auto", "auto", 0.0, 0.05, 0.99],
+    "component_weight": ["auto", "auto", 0.0, 0.05, 0.99],
     "n_init": [1, 2],
     "n_estimators": [1, 1, 3],
     "solver": ["adam", "sgd"],

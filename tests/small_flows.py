@@ -8,12 +8,12 @@ SMALL = {
     "n_layers": 2,
     "hidden_layer_sizes": (8,),
     "max_iter": 5,
-    "tail_weight": 0,
+    "component_weight": 0,
     "random_state": 0,
 }
 ESTIMATORS = {
     "spline": CouplingFlowDensity(**SMALL),
-    "tails": CouplingFlowDensity(coupling="affine", **{**SMALL, "tail_weight": "auto"}),
+    "tails": CouplingFlowDensity(coupling="affine", **{**SMALL, "component_weight": "auto"}),
     "affine": CouplingFlowDensity(coupling="affine", early_stopping=False, **SMALL),
     "ensemble": CouplingFlowDensity(n_estimators=2, n_init=2, mask_layout="random", **SMALL),
     "search": StructureSearchFlow(n_search_iter=4, n_candidate_steps=3, **SMALL),

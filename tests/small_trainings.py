@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from skflow._flows.training import TrainingOptions
+from skflow._nn.training import TrainingOptions
 
 
 def correlated_rows():

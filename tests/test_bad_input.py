@@ -57,7 +57,7 @@ def bad(name, *values):
         *bad("hidden_layer_sizes", (0,), (2.5,), "64", -1),
         *bad("activation", "step"),
         *bad("standardize", "yes"),
-        *bad("tail_weight", 1, -0.1, "none"),
+        *bad("component_weight", 1, -0.1, "none"),
         *bad("n_init", 0),
         *bad("n_estimators", 0),
         *bad("solver", "newton"),
@@ -148,7 +148,7 @@ def test_constant_and_copied_columns_are_named(X):
 def test_nearly_discrete_columns_are_named_and_nothing_else_is_said():
     X = np.random.RandomState(0).randint(2, size=(300, 3)).astype(float)
     with pytest.warns(UserWarning) as caught:
-        model = flow(tail_weight="auto").fit(X)
+        model = flow(component_weight="auto").fit(X)
     (message,) = [str(warning.message) for warning in caught]
     assert message.startswith("Each of the columns 0, 1, 2 is nearly discrete")
     assert np.isfinite(model.score(X))

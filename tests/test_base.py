@@ -19,7 +19,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.fixes import parse_version
 from small_flows import ESTIMATORS, flow
 
-from skflow._flows import training as _training
+from skflow._nn import training as _training
 
 # ---- restarts, weights, warm starts
 
@@ -291,10 +291,9 @@ def test_finite_rows_far_away_are_the_clearest_outliers(estimator, X, unit):
 def test_finite_rows_far_away_also_where_a_gaussian_mixture_has_weight():
     rng = np.random.RandomState(0)
     X = 1e-3 * (10 * rng.randn(6, 3)[rng.randint(6, size=800)] + 0.3 * rng.randn(800, 3))
-    model = flow(max_iter=2, tail_weight="auto").fit(X)
-    density = model._density
-    mixtures = [name for name in density.components if "mixture_" in name]
-    assert sum(dict(zip(density.components, density.weights[1:]))[name] for name in mixtures) > 0.1
+    model = flow(max_iter=2, component_weight="auto").fit(X)
+    weights = dict(zip(model.component_names_, model.weights_))
+    assert sum(weight for name, weight in weights.items() if "mixture_" in name) > 0.1
     (score,) = model.score_samples(np.full((1, 3), 1e306))
     assert np.isfinite(score) and score < model.score_samples(X).min()
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from skflow._flows import blocks as _blocks
-from skflow._flows.blocks import blocks
+from skflow._nn import blocks as _blocks
+from skflow._nn.blocks import blocks
 
 
 @pytest.mark.parametrize("numbers_per_row", [1, 7, 10**9])

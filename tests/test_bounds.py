@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from skflow import CouplingFlowDensity, StructureSearchFlow
-from skflow._densities.bounds import Bounds, check_bounds
+from skflow._table.bounds import Bounds, check_bounds
 
 INF = np.inf
 QUICK = {"n_layers": 2, "hidden_layer_sizes": (16,), "max_iter": 8, "random_state": 0}
@@ -86,11 +86,11 @@ def density_table(n_columns):
     return np.column_stack([rng.gamma(2, 1, 800), rng.beta(2, 3, 800)])[:, :n_columns]
 
 
-@pytest.mark.parametrize("tail_weight", [0, "auto"])
+@pytest.mark.parametrize("component_weight", [0, "auto"])
 @pytest.mark.parametrize("bounds", [[(0, None)], [(0, None), (0, 1)], [(0, None), None]])
-def test_densities_integrate_to_one_inside(bounds, tail_weight):
+def test_densities_integrate_to_one_inside(bounds, component_weight):
     d = len(bounds)
-    model = flow(bounds=bounds, tail_weight=tail_weight).fit(density_table(d))
+    model = flow(bounds=bounds, component_weight=component_weight).fit(density_table(d))
     u, step = np.linspace(-7, 7, 301, retstep=True)
     first, weight = np.exp(u), np.exp(u) * step
     axes, weights = [first], [weight]
@@ -151,7 +151,7 @@ def test_many_rows_on_a_bound_are_named_and_come_back_as_often():
     X = density_table(2)
     X[:200, 0] = 0.0
     with pytest.warns(UserWarning, match=r"Column 0 is exactly on a bound in up to 25%"):
-        model = flow(bounds=[(0, None), None], tail_weight=0, max_iter=25, spikes=False).fit(X)
+        model = flow(bounds=[(0, None), None], component_weight=0, max_iter=25, spikes=False).fit(X)
     drawn = model.sample(5000, random_state=0)
     assert (drawn[:, 0] == 0).mean() == pytest.approx(0.25, abs=0.05)
     assert np.isfinite(model.score_samples(X)).all()
@@ -199,7 +199,11 @@ def test_open_bounds_change_nothing():
 def test_the_search_takes_bounds_and_curves_are_in_the_units_of_the_data():
     X = density_table(2)
     model = StructureSearchFlow(
-        bounds=[(0, None), (0, 1)], n_search_iter=2, n_candidate_steps=3, tail_weight=0, **QUICK
+        bounds=[(0, None), (0, 1)],
+        n_search_iter=2,
+        n_candidate_steps=3,
+        component_weight=0,
+        **QUICK,
     ).fit(X)
     assert max(model.validation_scores_) == pytest.approx(model.score(X), abs=0.25)
 

@@ -80,7 +80,7 @@ def test_a_failed_fit_is_torn_down_and_leaves_nothing(X):
 
 def test_scores_of_every_epoch_are_those_of_an_estimator_fitted_so_far(X):
     monitor = callback.ScoringMonitor(scoring={"score": lambda flow, X, y: flow.score(X)})
-    flow = CouplingFlowDensity(tail_weight=0, **FAST).set_callbacks(monitor).fit(X)
+    flow = CouplingFlowDensity(component_weight=0, **FAST).set_callbacks(monitor).fit(X)
     log = monitor.get_logs().data
     scores = [row["score"] for row in log if row["task_name"] == "iteration"]
     assert len(scores) == flow.n_iter_ and scores[-1] > scores[0]

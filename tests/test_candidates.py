@@ -6,7 +6,7 @@ import torch
 from small_trainings import correlated_rows, options
 
 from skflow import masks
-from skflow._flows.training_data import TrainingData
+from skflow._nn.training_data import TrainingData
 from skflow._structure import candidates as _candidates
 from skflow._structure.candidates import CandidateEvaluator, stack_bounds
 

@@ -12,9 +12,9 @@ from scipy.stats import kstest, norm
 from small_flows import flow
 from test_mixed import FRAME
 
-from skflow._gaps import cases
-from skflow._gaps.importance import CAREFUL, Effort
-from skflow._gaps.questions import RoughRows, log_prob_known
+from skflow._missing import cases
+from skflow._missing.importance import CAREFUL, Effort
+from skflow._missing.questions import RoughRows, log_prob_known
 
 NEW = "not seen in fit"
 ROWS = FRAME[:12]
@@ -23,7 +23,7 @@ NOTHING = {"length": np.nan, "kind": None, "income": np.nan, "member": None}
 
 @pytest.fixture(scope="module")
 def fitted():
-    return flow(max_iter=15, tail_weight=0.3).fit(FRAME)  # parts of flow and components
+    return flow(max_iter=15, component_weight=0.3).fit(FRAME)  # parts of flow and components
 
 
 def scores_of_each(model, frame, **columns):
@@ -95,7 +95,7 @@ def test_of_too_many_cases_some_are_drawn(fitted, monkeypatch):
     """With the probability of the others given what is known: the mean is nearly the sum."""
     frame = ROWS.assign(kind=None, member=None)
     expected = fitted.score_samples(frame)
-    monkeypatch.setattr("skflow._gaps.questions.CAREFUL", Effort(CAREFUL.n_points, 100, 8))
+    monkeypatch.setattr("skflow._missing.questions.CAREFUL", Effort(CAREFUL.n_points, 100, 8))
     few = fitted.score_samples(frame)
     assert not np.array_equal(few, expected)
     assert few == pytest.approx(expected, abs=0.3)

@@ -7,8 +7,8 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import mutual_info_score
 
-from skflow._kinds import chain as module
-from skflow._kinds.chain import (
+from skflow._models import chain as module
+from skflow._models.chain import (
     Chain,
     Factor,
     Logistic,
@@ -18,7 +18,7 @@ from skflow._kinds.chain import (
     mutual_information,
     unseen_part,
 )
-from skflow._kinds.frequencies import Frequencies
+from skflow._models.frequencies import Frequencies
 from skflow._table.table import GAP, UNKNOWN
 
 SIZES = np.array([2, 3, 2])

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from skflow import CouplingFlowDensity
-from skflow._densities.columns import FARTHEST, fit_columns, grid_steps, location_and_scale
-from skflow._support.streams import RandomStreams
+from skflow._core.streams import RandomStreams
+from skflow._table.columns import FARTHEST, fit_columns, grid_steps, location_and_scale
 
 
 @pytest.mark.parametrize("size", [1e-300, 1e-30, 1.0, 1e30, 1e200])

@@ -29,7 +29,7 @@ from skflow import (
     metrics,
 )
 
-FAST = {"n_layers": 2, "max_iter": 3, "tail_weight": 0}
+FAST = {"n_layers": 2, "max_iter": 3, "component_weight": 0}
 PAPER = {  # the conditioner and the training of Gonsior et al. (2021)
     **FAST,
     "coupling": "affine",
@@ -41,7 +41,7 @@ PAPER = {  # the conditioner and the training of Gonsior et al. (2021)
 ESTIMATORS = {
     "affine": CouplingFlowDensity(coupling="affine", hidden_layer_sizes=(8,), **FAST),
     "spline": CouplingFlowDensity(n_bins=4, hidden_layer_sizes=(8, 8), n_init=2, **FAST),
-    "tails": CouplingFlowDensity(hidden_layer_sizes=(4,), **{**FAST, "tail_weight": "auto"}),
+    "tails": CouplingFlowDensity(hidden_layer_sizes=(4,), **{**FAST, "component_weight": "auto"}),
     "paper": CouplingFlowDensity(mask_layout="random", **PAPER),
     "paper's search": StructureSearchFlow(n_search_iter=3, n_candidate_steps=2, **PAPER),
     "validated search": StructureSearchFlow(

@@ -9,7 +9,7 @@ from scipy.special import logsumexp
 from sklearn.covariance import ledoit_wolf
 from sklearn.neighbors import KernelDensity
 
-from skflow._densities.components import COMPONENTS, FEW_ROWS, fit_components
+from skflow._models.components import COMPONENTS, FEW_ROWS, fit_components
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +115,7 @@ def test_noise_is_added_to_their_variances(table, name):
     points = table[::30]
     shifts = 0.7 * np.random.RandomState(0).standard_normal((3000, 2))
     smoothed = [np.exp(component.log_prob(point - shifts)).mean() for point in points]
-    if not component.is_guard:  # the noise of a Student-t is one of its shape
+    if not component.heavy_tailed:  # the noise of a Student-t is one of its shape
         assert noisy.log_prob(points) == pytest.approx(np.log(smoothed), abs=0.15)
     assert (noisy.log_prob(points) > component.log_prob(points) - 3).all()
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from skflow._densities.components import COMPONENTS, fit_components
-from skflow._densities.ellipses import precision_factors, reordered
+from skflow._models.components import COMPONENTS, fit_components
+from skflow._models.ellipses import precision_factors, reordered
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from skflow._flows.conditioners import ACTIVATIONS, Conditioner
+from skflow._nn.conditioners import ACTIVATIONS, Conditioner
 
 CASES = {
     "single-layer": ((3, 4), "relu"),

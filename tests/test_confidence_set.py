@@ -113,7 +113,7 @@ def test_flows_of_several_layouts_are_compared_on_rows_of_their_own():
     X = rng.normal(size=(400, 1)).repeat(2, axis=1) + 0.1 * rng.normal(size=(400, 2))
     blind = np.array([[True, False, True, False], [True, False, True, False]])
     X = np.hstack([X, rng.normal(size=(400, 2))])[:, [0, 2, 1, 3]]
-    small = {"coupling": "affine", "hidden_layer_sizes": (), "tail_weight": 0, "max_iter": 30}
+    small = {"coupling": "affine", "hidden_layer_sizes": (), "component_weight": 0, "max_iter": 30}
     flows = {
         name: CouplingFlowDensity(2, mask_layout=layout, random_state=0, **small).fit(X[:250])
         for name, layout in [("derived", "derived"), ("blind", blind)]

@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 import torch
 
-from skflow._flows.couplings import COUPLINGS, Affine, Spline, hyperparameters, make_coupling
+from skflow._nn.couplings import COUPLINGS, Affine, Spline, hyperparameters, make_coupling
 
 CASES = {
     "paper": partial(Affine, 1.0, bounded_shift=True),

@@ -8,9 +8,9 @@ from scipy import stats
 from scipy.special import logsumexp
 
 from skflow import CouplingFlowDensity
-from skflow._densities import density as _density
-from skflow._densities.components import fit_components
-from skflow._flows import blocks as _blocks
+from skflow._models.components import fit_components
+from skflow._models.mixture import Mixture
+from skflow._nn import blocks as _blocks
 
 
 @pytest.fixture(scope="module")
@@ -29,18 +29,18 @@ def ensemble(X):
 def test_members_are_averaged_as_densities_and_mixed_with_components(ensemble, X):
     density = ensemble._density
     Z = (X - ensemble.location_) / ensemble.scale_
-    members = density.member_log_probs(Z)
+    members = density.flow.log_probs(Z)
     assert members.shape == (6, 600)  # two folds of each
     average = np.log(np.exp(members).mean(axis=0))
-    terms = [average, *(component.log_prob(Z) for component in density.components.values())]
-    expected = logsumexp(terms, b=density.weights[:, None], axis=0)
+    terms = [average, *(component.log_prob(Z) for component in density.components())]
+    expected = logsumexp(terms, b=density.mixture.weights[:, None], axis=0)
     expected -= np.log(ensemble.scale_).sum()
     assert ensemble.score_samples(X) == pytest.approx(expected, rel=1e-9, abs=1e-9)
 
 
 def test_members_differ_in_masks_and_parameters(ensemble):
     assert ensemble.masks_.shape == (3, 3, 2)
-    theta = ensemble._density.flow.theta.numpy()
+    theta = ensemble._density.flow.stack.theta.numpy()
     for one, other in combinations(theta, 2):
         assert (np.abs(one - other) > 1e-3).mean() > 0.9
 
@@ -49,7 +49,7 @@ def test_an_ensemble_is_at_least_as_good_as_its_average_member(ensemble, X):
     # Jensen: the log of a mean is at least the mean of the logs
     density = ensemble._density
     Z = (X - ensemble.location_) / ensemble.scale_
-    members = density.member_log_probs(Z)
+    members = density.flow.log_probs(Z)
     assert (logsumexp(members, axis=0) - np.log(3) >= members.mean(axis=0) - 1e-12).all()
 
 
@@ -70,9 +70,9 @@ def test_samples_are_of_the_whole_mixture(ensemble):
 
 
 def test_draws_come_from_members_and_components_by_their_weights(X):
-    flow = CouplingFlowDensity(n_layers=2, max_iter=2, tail_weight=0.9, random_state=0).fit(X)
+    flow = CouplingFlowDensity(n_layers=2, max_iter=2, component_weight=0.9, random_state=0).fit(X)
     heavy = flow.sample(2000, random_state=0, tails=True)
-    flow.set_params(tail_weight=0.0).fit(X)
+    flow.set_params(component_weight=0.0).fit(X)
     bare = flow.sample(2000, random_state=0, tails=True)
     spans = [np.ptp(sample, axis=0) for sample in (heavy, bare)]
     assert (spans[0] > 1.5 * spans[1]).all()
@@ -81,22 +81,40 @@ def test_draws_come_from_members_and_components_by_their_weights(X):
 @pytest.mark.parametrize("n_rows", [1, 7, 600])
 def test_blocks_do_not_matter(ensemble, X, monkeypatch, n_rows):
     expected = ensemble.score_samples(X)
-    numbers_per_row = ensemble._density.flow.numbers_per_row
+    numbers_per_row = ensemble._density.mixture.numbers_per_row
     monkeypatch.setattr(_blocks, "BLOCK_SIZE", n_rows * numbers_per_row)
     assert ensemble.score_samples(X) == pytest.approx(expected, rel=1e-10)
 
 
-def test_mix_is_the_log_of_the_weighted_sum_also_where_the_flow_has_no_part(X):
+class Normal:
+    """A model that is no flow."""
+
+    heavy_tailed = False
+
+    def log_prob(self, U, context=None):
+        return stats.multivariate_normal([0, 0]).logpdf(U)
+
+    def sample(self, n_samples, rng, context=None):
+        return rng.standard_normal((n_samples, 2))
+
+
+def test_a_mixture_is_the_log_of_the_weighted_sum_of_any_models(X):
     Z = (X - X.mean(axis=0)) / X.std(axis=0)
     components = fit_components(Z, rng=np.random.RandomState(0))
-    flow_log_prob = stats.multivariate_normal([0, 0]).logpdf(Z)
-    some = np.random.RandomState(0).dirichlet(np.ones(1 + len(components)))
-    for weights in (some, np.eye(1 + len(components))[1]):
-        density = _density.Density(None, None, components, weights)
-        log_probs = [flow_log_prob, *(c.log_prob(Z) for c in components.values())]
-        assert density.mix(flow_log_prob, Z) == pytest.approx(np.log(weights @ np.exp(log_probs)))
-        if weights[1] == 1:
-            assert np.isfinite(density.mix(np.full(len(Z), -np.inf), Z)).all()
+    models = {"normal": Normal(), **components}
+    some = np.random.RandomState(0).dirichlet(np.ones(len(models)))
+    log_probs = [model.log_prob(Z) for model in models.values()]
+    for weights in (some, np.eye(len(models))[1]):
+        mixture = Mixture(models, weights)
+        assert mixture.log_prob(Z) == pytest.approx(np.log(weights @ np.exp(log_probs)))
+        drawn = mixture.sample(4000, np.random.RandomState(1))
+        entropy = -mixture.log_prob(drawn)
+        assert entropy.std() < 5 and drawn.shape == (4000, 2)
+
+
+def test_models_without_weight_are_not_asked(X):
+    mixture = Mixture({"flow": None, "normal": Normal()}, np.array([0.0, 1.0]))
+    assert mixture.log_prob(X) == pytest.approx(Normal().log_prob(X))
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -105,4 +123,4 @@ def test_default_fits_of_few_rows_can_be_sampled(seed):
     X = np.random.default_rng(seed).standard_normal((40, 5))
     flow = CouplingFlowDensity(random_state=0).fit(X)
     assert flow.sample(2, random_state=0).shape == (2, 5)
-    assert (flow._density.weights >= 0).all()
+    assert (flow.weights_ >= 0).all()

@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose
 from sklearn.linear_model import LinearRegression, Ridge
 
 from skflow import CouplingFlowDensity, StructureSearchFlow, masks
-from skflow._flows.mask_arrays import layer_sizes
+from skflow._nn.mask_arrays import layer_sizes
 from skflow._structure.derived import (
     _ridge_regression,
     code_length,
@@ -197,7 +197,7 @@ def test_score_ranks_structures_as_training_does(rng):
             mask_layout=masks.alternating(mask, 2),
             coupling="affine",
             hidden_layer_sizes=(),
-            tail_weight=0,
+            component_weight=0,
             max_iter=10,
             random_state=0,
         )

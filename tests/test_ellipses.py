@@ -8,7 +8,7 @@ from scipy import stats
 from sklearn import mixture
 from sklearn.covariance import ledoit_wolf
 
-from skflow._densities.ellipses import (
+from skflow._models.ellipses import (
     cluster_labels,
     fit_gaussian_mixture,
     log_ellipses,

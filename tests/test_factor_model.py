@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from skflow._densities import components as _components
-from skflow._densities import factor_model as _factor_model
-from skflow._densities.factor_model import (
+from skflow._models import components as _components
+from skflow._models import factor_model as _factor_model
+from skflow._models.factor_model import (
     fit_factor_model,
     is_dense,
     log_det,

@@ -6,8 +6,8 @@ from sklearn.base import clone
 from small_flows import ESTIMATORS
 
 from skflow import CouplingFlowDensity
-from skflow._gaps.fitting import fill_with_mixtures
-from skflow._support.runtime import shelter
+from skflow._core.runtime import shelter
+from skflow._missing.fitting import fill_with_mixtures
 
 OPTIONS = {"standardize": True, "dequantize": False, "bounds": None, "names": None}
 

@@ -10,7 +10,7 @@ import torch
 from test_couplings import plain
 
 from skflow import masks as M
-from skflow._flows.flow import FlowStack
+from skflow._nn.flow import FlowStack
 
 
 def random_masks(n_models, n_layers, n_features, n_transformed, seed=0):

@@ -29,7 +29,7 @@ def flow(**params):
             "n_layers": 2,
             "hidden_layer_sizes": (),
             "max_iter": 2,
-            "tail_weight": 0,
+            "component_weight": 0,
             "random_state": 0,
             **params,
         }
@@ -130,7 +130,7 @@ def test_a_search_as_layout_is_the_structure_search_estimator(X):
         n_search_iter=5,
         hidden_layer_sizes=(),
         max_iter=2,
-        tail_weight=0,
+        component_weight=0,
         random_state=0,
         **search,
     ).fit(X)
@@ -233,7 +233,7 @@ def test_magic_with_the_architecture_of_the_paper(paper_data):
         n_layers=2,
         coupling="affine",
         hidden_layer_sizes=(),
-        tail_weight=0,
+        component_weight=0,
         batch_size=magic.batch_size,
         max_iter=n_epochs,
         learning_rate_init=0.06,

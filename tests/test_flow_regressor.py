@@ -19,8 +19,8 @@ from sklearn.tree import DecisionTreeRegressor
 from sklearn.utils import check_random_state
 
 from skflow import FlowRegressor, masks
+from skflow._core.streams import RandomStreams
 from skflow._regression.calibration import Calibration
-from skflow._support.streams import RandomStreams
 
 QUICK = {
     "n_estimators": 2,

@@ -7,7 +7,7 @@ from skflow import CouplingFlowDensity
 from skflow._outliers.flow_stacks import fit_side_by_side
 from skflow._outliers.resolutions import folds
 
-QUICK = {"n_layers": 2, "hidden_layer_sizes": (8,), "max_iter": 4, "tail_weight": 0}
+QUICK = {"n_layers": 2, "hidden_layer_sizes": (8,), "max_iter": 4, "component_weight": 0}
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,8 @@ def fitted(X):
         "other": CouplingFlowDensity(random_state=2, **QUICK).set_params(n_layers=3),
     }
     held_out, others = folds(len(X), np.random.RandomState(0))
-    return flows, held_out, fit_side_by_side(flows, X, others, held_out)
+    table = CouplingFlowDensity(**QUICK).fit(X)._table
+    return flows, held_out, fit_side_by_side(flows, X, table, others, held_out)
 
 
 def test_members_are_estimators_like_any_other(fitted, X):
@@ -35,7 +36,7 @@ def test_members_are_estimators_like_any_other(fitted, X):
             assert member.get_params() == flow.get_params()
             assert member.masks_.shape == (flow.n_layers, 3)
             assert len(member.loss_curve_) == member.n_iter_ == len(member.validation_scores_)
-            assert member.n_parameters_ == member._density.flow.n_parameters
+            assert member.n_parameters_ == member._density.flow.n_parameters > 0
             assert member.transform(X).shape == member.sample(60, random_state=0).shape
             rows = member.inverse_transform(member.transform(X))
             np.testing.assert_allclose(rows, X, rtol=1e-6)
@@ -55,6 +56,14 @@ def test_members_differ_by_fold_and_noise(fitted, X):
     assert len(np.unique(scores[:, 0])) == len(scores)
     fine, coarse = (np.mean([m.score(X) for m in members[name]]) for name in ("fine", "coarse"))
     assert fine > coarse
+
+
+def test_members_can_be_trained_further(fitted, X):
+    _, _, members = fitted
+    member = members["fine"][0]
+    before, masks = member.score(X), member.masks_
+    member.set_params(warm_start=True, max_iter=20).fit(X)
+    assert (member.masks_ == masks).all() and member.score(X) > before
 
 
 def test_the_flows_that_were_given_are_not_fitted(fitted):

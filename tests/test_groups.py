@@ -1,5 +1,6 @@
 """Groups of rows against tables of which the density is known."""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -11,9 +12,10 @@ from sklearn.covariance import ledoit_wolf
 from sklearn.linear_model import Ridge
 from small_flows import flow
 
-from skflow._densities.components import fit_components
-from skflow._kinds import groups as module
-from skflow._kinds.groups import Given, fit_grouped_components, fit_groups
+from skflow._models import groups as module
+from skflow._models.components import fit_components
+from skflow._models.context import Context
+from skflow._models.groups import _fit_grouped, fit_groups
 from skflow._table.table import UNKNOWN
 
 
@@ -23,7 +25,7 @@ def given_of(discrete, n_columns=2, absent=None):
     context = (discrete[:, :, None] == np.arange(3)).reshape(len(discrete), -1).astype(float)
     if absent is None:
         absent = np.zeros((len(discrete), n_columns), bool)
-    return Given(context, discrete, absent)
+    return Context(context, discrete, absent)
 
 
 COVARIANCES = [np.array([[1, r], [r, 1]]) for r in (0.9, -0.9, 0.0)]
@@ -59,7 +61,7 @@ def partition(*labels):
 
 def gaussians(groups, U, given, weight=None):
     rng = np.random.RandomState(0)
-    return fit_grouped_components(groups, U, weight, rng, 0.0, ["gaussian"], given)["gaussian"]
+    return _fit_grouped(groups, U, given, weight, rng, 0.0, ["gaussian"])["gaussian"]
 
 
 # ---- which groups there are
@@ -147,7 +149,7 @@ def test_rare_categories_of_a_long_table_have_a_group():
     kind = np.random.RandomState(0).choice(["a", "b"], 20_001).astype(object)
     frame = pd.DataFrame(draws((kind == "b").astype(int)), columns=["x", "y"])
     kind[[1, 2, 4, 5]] = ["y", "y", "z", "z"]
-    model = flow(max_iter=1, n_layers=1, tail_weight="auto").fit(frame.assign(kind=kind))
+    model = flow(max_iter=1, n_layers=1, component_weight="auto").fit(frame.assign(kind=kind))
     assert np.isfinite(model.score_samples(frame[:9].assign(kind=kind[:9]))).all()
 
 
@@ -196,9 +198,9 @@ def test_rows_that_hardly_count_make_no_group(crossed):
 
 def test_long_tables_are_split_by_some_of_their_rows(monkeypatch, crossed):
     order = np.argsort(crossed[1].discrete[:, 1], kind="stable")  # not by its first rows alone
-    U, given = crossed[0][order], crossed[1].at(order)
+    U, given = crossed[0][order], crossed[1][order]
     monkeypatch.setattr(module, "MOST_ROWS", 300)
-    every_second = fit_groups(U[::2], given.at(slice(None, None, 2)))
+    every_second = fit_groups(U[::2], given[slice(None, None, 2)])
     found = fit_groups(U, given)
     np.testing.assert_array_equal(found.columns, every_second.columns)
     np.testing.assert_array_equal(found.children, every_second.children)
@@ -212,12 +214,12 @@ def test_shifts_are_those_of_ridge_regression(crossed):
     U, given = crossed
     weight = np.random.RandomState(0).uniform(0.1, 2, len(U))
     absent = np.random.RandomState(1).uniform(size=U.shape) < 0.3
-    given = given._replace(absent=absent)
+    given = replace(given, absent=absent)
     found = fit_groups(U, given, weight).location(given)
     for j in range(2):
         there = ~absent[:, j]
-        ridge = Ridge(alpha=1).fit(given.context[there], U[there, j], weight[there])
-        np.testing.assert_allclose(found[there, j], ridge.predict(given.context[there]), atol=1e-6)
+        ridge = Ridge(alpha=1).fit(given.numbers[there], U[there, j], weight[there])
+        np.testing.assert_allclose(found[there, j], ridge.predict(given.numbers[there]), atol=1e-6)
         assert (found[~there, j] == 0).all()
 
 
@@ -226,11 +228,11 @@ def test_weights_are_repeated_rows(crossed):
     times = np.where(np.abs(U[:, 0]) < 0.5, 8, 1)
     again = np.repeat(np.arange(len(U)), times)
     weighted = fit_groups(U, given, times.astype(float))
-    repeated = fit_groups(U[again], given.at(again))
+    repeated = fit_groups(U[again], given[again])
     np.testing.assert_allclose(weighted.coefficients, repeated.coefficients)
     assert parts(weighted, given) == parts(repeated, given)
     p = gaussians(weighted, U, given, times.astype(float)).log_prob(U, given)
-    q = gaussians(repeated, U[again], given.at(again)).log_prob(U, given)
+    q = gaussians(repeated, U[again], given[again]).log_prob(U, given)
     unweighted = gaussians(weighted, U, given).log_prob(U, given)
     near = np.abs(p - q).mean()  # shrinkage counts the rows
     assert near < 0.1 and np.abs(p - unweighted).mean() > 4 * near
@@ -268,7 +270,7 @@ def test_the_density_integrates_to_one_whatever_is_given(component, values):
 def test_draws_have_the_mean_and_the_covariance_of_their_group(component):
     discrete = np.tile([[0, 0], [1, 1], [1, 0]], (4000, 1))
     given = given_of(discrete)
-    drawn = component.sample(given, np.random.RandomState(0))
+    drawn = component.sample(len(given), np.random.RandomState(0), given)
     for k, (mean, correlation) in enumerate([(0, 0.9), (2, -0.9), (2, 0.9)]):
         own = drawn[k::3]
         np.testing.assert_allclose(own.mean(axis=0), mean, atol=0.15)
@@ -290,7 +292,7 @@ def test_a_component_of_a_group_is_that_of_its_rows(crossed):
 
 def test_components_suit_the_smallest_group_and_the_largest(monkeypatch):
     class Large:
-        is_guard = False
+        heavy_tailed = False
 
         def suits(self, n_rows, n_features):
             return n_rows > 100
@@ -320,7 +322,7 @@ def test_components_suit_the_smallest_group_and_the_largest(monkeypatch):
         U, given = draws(column), given_of(column[:, None])
         groups = fit_groups(U, given)
         assert len(parts(groups, given)) == 2
-        found = fit_grouped_components(groups, U, None, np.random.RandomState(0), 0.0, None, given)
+        found = _fit_grouped(groups, U, given, None, np.random.RandomState(0))
         assert set(found) == names
 
 
@@ -328,5 +330,5 @@ def test_rows_come_back_in_their_order(component):
     given = given_of(np.random.RandomState(0).choice(2, (50, 2)))
     U = np.random.RandomState(1).normal(size=(50, 2))
     found = component.log_prob(U, given)
-    alone = [component.log_prob(U[[i]], given.at([i]))[0] for i in range(50)]
+    alone = [component.log_prob(U[[i]], given[[i]])[0] for i in range(50)]
     np.testing.assert_allclose(found, alone)

@@ -105,6 +105,4 @@ def test_displays_know_nothing_of_the_package():
     for name in MODULES:
         if name.split(".")[0] == "inspection":
             own, _ = imports(ast.walk(parse(name)), name)
-            assert all(
-                other.startswith("inspection.") or other == "_support.typing" for other in own
-            )
+            assert all(other.startswith("inspection.") or other == "_core.typing" for other in own)

@@ -11,7 +11,7 @@ from sklearn.pipeline import make_pipeline
 from skflow import CouplingFlowDensity, FlowImputer, masks
 
 QUICK = FlowImputer(
-    CouplingFlowDensity(2, hidden_layer_sizes=(16,), max_iter=20, tail_weight=0),
+    CouplingFlowDensity(2, hidden_layer_sizes=(16,), max_iter=20, component_weight=0),
     n_draws=40,
     random_state=0,
 )
@@ -116,7 +116,7 @@ def test_what_cannot_be_filled_is_said(X):
 
 
 def one_epoch(**params):
-    params = {"hidden_layer_sizes": (4,), "tail_weight": 0, "max_iter": 1, **params}
+    params = {"hidden_layer_sizes": (4,), "component_weight": 0, "max_iter": 1, **params}
     return CouplingFlowDensity(2, **params)
 
 

@@ -8,7 +8,7 @@ from scipy.stats import multivariate_normal
 from sklearn.preprocessing import StandardScaler
 from small_flows import flow
 
-from skflow._flows import blocks as _blocks
+from skflow._nn import blocks as _blocks
 
 # ---- units
 
@@ -72,13 +72,15 @@ def test_curves_are_in_the_units_of_the_data(X):
 # ---- densities
 
 
-@pytest.mark.parametrize("tail_weight", [0, 0.2, "auto"])
+@pytest.mark.parametrize("component_weight", [0, 0.2, "auto"])
 @pytest.mark.parametrize("coupling", ["spline", "affine"])
 @pytest.mark.parametrize("n_features", [1, 2])
-def test_density_integrates_to_one(n_features, coupling, tail_weight):
+def test_density_integrates_to_one(n_features, coupling, component_weight):
     rng = np.random.RandomState(1)
     X = rng.standard_normal((300, n_features)) + 3 * rng.randint(2, size=(300, 1))
-    model = flow(coupling=coupling, tail_weight=tail_weight, max_iter=20, n_estimators=2).fit(X)
+    model = flow(
+        coupling=coupling, component_weight=component_weight, max_iter=20, n_estimators=2
+    ).fit(X)
     # fine where the data are, and far enough for a tail that falls with the third power
     u, step = np.linspace(-8, 8, 401, retstep=True)
     grid, weight = 1.5 + 0.2 * np.sinh(u), 0.2 * np.cosh(u) * step

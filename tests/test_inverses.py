@@ -5,10 +5,10 @@ import pytest
 from scipy import stats
 
 from skflow import CouplingFlowDensity, FlowRegressor
-from skflow._densities.columns import fit_columns
-from skflow._kinds.kinds import fit_kinds
-from skflow._kinds.parts import fit_real_columns
-from skflow._support.streams import RandomStreams
+from skflow._core.streams import RandomStreams
+from skflow._models.fitting import fit_real_columns
+from skflow._table.columns import fit_columns
+from skflow._table.schema import fit_schema
 
 INF = np.inf
 N = 1200
@@ -81,12 +81,12 @@ def repeated(x):
 @pytest.mark.parametrize("name", COLUMNS)
 def test_what_goes_in_comes_back(name, standardize):
     X, bounds, options = column(name)
-    kinds = fit_kinds(X, None, options.pop("spikes"))
-    assert (kinds is not None) == ("spike" in name)
+    schema = fit_schema(X, spikes=options.pop("spikes"))
+    assert bool(len(schema.sizes)) == ("spike" in name)
     columns = fit_real_columns(
-        X, kinds, None, bounds=tuple(bounds), names=None, standardize=standardize, **options
+        X, schema, None, bounds=tuple(bounds), names=None, standardize=standardize, **options
     )
-    real = X if kinds is None else X[~np.isnan(kinds.split(X)[1])][:, None]
+    real = X[~np.isnan(schema.split(X)[1])][:, None]
     places = np.random.RandomState(1)
     for U, log_det in (columns.forward(real), *(columns.spread(real, places) for _ in range(20))):
         assert np.isfinite(U).all() and np.isfinite(log_det).all()
@@ -100,13 +100,13 @@ def test_what_goes_in_comes_back(name, standardize):
 @pytest.mark.parametrize("name", COLUMNS)
 def test_every_place_comes_back_as_a_value_and_order_is_kept(name):
     X, bounds, options = column(name)
-    kinds = fit_kinds(X, None, options.pop("spikes"))
-    columns = fit_real_columns(X, kinds, None, bounds=tuple(bounds), names=None, **options)
+    schema = fit_schema(X, spikes=options.pop("spikes"))
+    columns = fit_real_columns(X, schema, None, bounds=tuple(bounds), names=None, **options)
     drawn = columns.draws(np.linspace(-6, 6, 5001)[:, None])
     assert (np.diff(drawn[:, 0]) >= 0).all()
     assert (drawn >= bounds[0]).all() and (drawn <= bounds[1]).all()
-    if kinds is not None and columns.step[0] > 0:  # what is a spike is no value beside it
-        assert not np.isin(kinds.spike_values, drawn).any()
+    if len(schema.sizes) and columns.step[0] > 0:  # what is a spike is no value beside it
+        assert not np.isin(schema.spike_values, drawn).any()
 
 
 def density_of(name, **params):
@@ -137,12 +137,12 @@ def integral(model, points):
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-@pytest.mark.parametrize("tail_weight", [0, "auto"])
+@pytest.mark.parametrize("component_weight", [0, "auto"])
 @pytest.mark.parametrize("name", ["few zeros", "many zeros", "an upper bound", "two ends"])
-def test_integrals_within_the_bounds_are_one(name, tail_weight):
-    X, bounds, model = density_of(name, tail_weight=tail_weight, max_iter=8)
+def test_integrals_within_the_bounds_are_one(name, component_weight):
+    X, bounds, model = density_of(name, component_weight=component_weight, max_iter=8)
     total = 0.0
-    cells = model._columns.bounds.cells[:, 0]
+    cells = model._density.columns.bounds.cells[:, 0]
     low, high = bounds[:, 0]
     for bound, inward, cell in ((low, 1, cells[0]), (high, -1, cells[1])):
         if np.isfinite(bound):
@@ -219,7 +219,7 @@ def coverages(name, seed):
     regressor = FlowRegressor(**TINY_FIT, **options, random_state=seed).fit(X[:N_ROWS], y[:N_ROWS])
     X, y, density = X[N_ROWS:], y[N_ROWS:], regressor._density
     places = density.columns.spread(y[:, None], rng)[0]
-    scores = np.abs(density.marginal_cdf(regressor._contexts(X), places) - 0.5)
+    scores = np.abs(density.marginal_cdf(places, regressor._context(X)) - 0.5)
     intervals = [regressor.predict_interval(X, level) for level in LEVELS]
     whole = [np.mean((low <= y) & (y <= high)) for low, high in (ends.T for ends in intervals)]
     halves = [regressor._calibration.half_widths(level) for level in LEVELS]

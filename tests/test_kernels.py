@@ -12,12 +12,12 @@ from test_flow import FLOWS, make_flow, random_masks, randomize, rows_for
 
 import skflow
 from skflow import masks
-from skflow._flows import conditioners, couplings, kernels
-from skflow._flows.flow import FlowStack
-from skflow._flows.optimizers import SOLVERS, Adam
-from skflow._flows.row_maps import RowMaps
-from skflow._flows.training import Trainer, make_generators
-from skflow._flows.training_data import TrainingData
+from skflow._nn import conditioners, couplings, kernels
+from skflow._nn.flow import FlowStack
+from skflow._nn.optimizers import SOLVERS, Adam
+from skflow._nn.row_maps import RowMaps
+from skflow._nn.training import Trainer, make_generators
+from skflow._nn.training_data import TrainingData
 
 ROOT = Path(__file__).parent.parent
 DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -265,13 +265,13 @@ def test_trainings_reach_the_same_likelihood(both, dtype, n_steps, close):
 @built
 @pytest.mark.parametrize("n_models", [1, 3, 5])
 def test_threads_change_nothing(n_models, monkeypatch):
-    from skflow._flows import kernel_training
+    from skflow._nn import kernel_training
 
     data = TrainingData(correlated_rows(), *split())
     trained = []
     for n_threads in (1, 2, 3):
         monkeypatch.setattr(kernel_training, "allowed_threads", lambda n=n_threads: n)
-        monkeypatch.setattr("skflow._support.runtime.allowed_threads", lambda n=n_threads: n)
+        monkeypatch.setattr("skflow._core.runtime.allowed_threads", lambda n=n_threads: n)
         flow = stack(n_models, "spline", torch.float32)
         Trainer(flow, options(noise=0.1), data, make_generators(range(n_models))).fit()
         trained.append(flow.theta)
@@ -387,7 +387,7 @@ def test_the_library_of_another_source_is_not_found(tmp_path):
 
 def run_hook(tmp_path, monkeypatch, **environment):
     """``hatch_build.py`` on a copy of the sources."""
-    folder = tmp_path / "skflow" / "_flows" / "native"
+    folder = tmp_path / "skflow" / "_nn" / "native"
     folder.mkdir(parents=True)
     (folder / "_kernels_0.so").write_text("of an older source")
     for source in kernels.SOURCES.glob("*.[ch]*"):

@@ -5,13 +5,13 @@ import pytest
 import torch
 
 from skflow import masks
-from skflow._estimators.recipe import training_options
-from skflow._estimators.structure_search import StructureSearchFlow
-from skflow._flows.training_data import TrainingData
+from skflow._core.streams import RandomStreams
+from skflow._nn.plan import Plan
+from skflow._nn.recipe import training_options
+from skflow._nn.training_data import TrainingData
 from skflow._structure.member_masks import choose_masks, stack_finalists
-from skflow._support.streams import RandomStreams
+from skflow.density import StructureSearchFlow
 
-STREAMS = RandomStreams(0)
 FREE = {"n_iter": 4, "n_candidate_steps": 3}
 SEARCH = masks.EvolutionarySearch(**FREE, initial_layout="random")
 CONFIG = {"coupling": "affine", "hidden_layer_sizes": ()}
@@ -24,12 +24,14 @@ def ensemble(validated=True):
     return TrainingData(table, orders[:, :60], orders[:, 60:] if validated else None)
 
 
-def chosen(layout, data=None, n_layers=3, n_conditioning=None, previous=(None, None)):
-    options = training_options(StructureSearchFlow(coupling="affine"), 60, 4)
-    data = ensemble() if data is None else data
-    return choose_masks(
-        layout, n_layers, n_conditioning, data, options, CONFIG, STREAMS, list(previous)
+def chosen(layout, data=None, n_layers=3, n_conditioning=None, previous=None):
+    params = StructureSearchFlow(
+        n_layers, n_conditioning=n_conditioning, coupling="affine", random_state=0
     )
+    data = ensemble() if data is None else data
+    options = training_options(params, 60, 4)
+    plan = Plan(data, options, CONFIG, RandomStreams(0), np.zeros(len(data.table)))
+    return choose_masks(plan, layout, params, previous)
 
 
 def made(*args, **kwargs):

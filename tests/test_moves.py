@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from skflow import masks as M
-from skflow._flows.mask_arrays import layer_sizes
+from skflow._nn.mask_arrays import layer_sizes
 from skflow._structure.moves import MOVES, SEARCH_SPACES, propose, resize
 
 STARTS = {

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from skflow._flows.optimizers import SCHEDULES, SOLVERS, Adam, learning_rates
-from skflow._flows.training import TrainingOptions
+from skflow._nn.optimizers import SCHEDULES, SOLVERS, Adam, learning_rates
+from skflow._nn.training import TrainingOptions
 
 
 def options(**changed):

@@ -18,7 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PowerTransformer, StandardScaler
 
 from skflow import CouplingFlowDensity, FlowOutlierDetector
-from skflow._flows import blocks as _blocks
+from skflow._nn import blocks as _blocks
 
 QUICK = {"n_layers": 4, "hidden_layer_sizes": (16,), "max_iter": 20}
 
@@ -161,7 +161,7 @@ def test_explanation_in_blocks_is_the_same(monkeypatch):
     monkeypatch.setattr(
         FlowOutlierDetector,
         "_score",
-        lambda self, density, X: sizes.append(len(X)) or score(self, density, X),
+        lambda self, name, density, X: sizes.append(len(X)) or score(self, name, density, X),
     )
     np.testing.assert_allclose(detector.explain(rows), expected, rtol=1e-9)
     assert max(sizes) <= 500 / 5

@@ -6,7 +6,7 @@ from sklearn.mixture import GaussianMixture
 
 from skflow import CouplingFlowDensity, FlowOutlierDetector
 
-FLOW = CouplingFlowDensity(2, hidden_layer_sizes=(8,), max_iter=15, tail_weight=0)
+FLOW = CouplingFlowDensity(2, hidden_layer_sizes=(8,), max_iter=15, component_weight=0)
 
 
 def rows(n_rows, seed=0):
@@ -42,7 +42,7 @@ def test_pvalues_of_rows_with_gaps_are_valid():
     """
     rates, levels, n_set_aside = [], np.array([0.1, 0.3, 0.5]), 60
     quick = CouplingFlowDensity(
-        1, coupling="affine", hidden_layer_sizes=(), max_iter=2, tail_weight=0
+        1, coupling="affine", hidden_layer_sizes=(), max_iter=2, component_weight=0
     )
     for seed in range(25):
         detector = FlowOutlierDetector(quick, random_state=seed).fit(rows(300, seed=seed))

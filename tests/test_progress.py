@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from skflow import StructureSearchFlow
-from skflow._support.progress import Progress
+from skflow._core.progress import Progress
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ def test_scores_are_finite_saved_and_those_of_each_row_alone(X, coupling):
 @quick
 @given(ROWS, KINDS)
 def test_the_log_determinant_is_that_of_finite_differences(X, coupling):
-    flow = fit(X, coupling, tail_weight=0)
+    flow = fit(X, coupling, component_weight=0)
     x, d = X[:1] + 1e-3, X.shape[1]
     steps = 1e-6 * flow.scale_ * np.eye(d)
     slopes = (flow.transform(x + steps) - flow.transform(x - steps)) / 2e-6

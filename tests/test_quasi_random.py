@@ -3,7 +3,7 @@ from functools import partial
 
 import numpy as np
 
-from skflow._support.quasi_random import sobol
+from skflow._core.quasi_random import sobol
 
 
 def test_points_fill_every_cell():

@@ -3,7 +3,7 @@
 import pytest
 
 from skflow import CouplingFlowDensity
-from skflow._estimators import recipe as _recipe
+from skflow._nn import recipe as _recipe
 
 SIZES = [20, 100, 188, 1000, 1337, 10_000, 17_118, 100_000, 1_000_000]
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from skflow import CouplingFlowDensity
-from skflow._flows.conditioners import ACTIVATIONS
-from skflow._flows.couplings import COUPLINGS
-from skflow._flows.flow import FlowStack
-from skflow._flows.optimizers import SCHEDULES, SOLVERS
+from skflow._nn.conditioners import ACTIVATIONS
+from skflow._nn.couplings import COUPLINGS
+from skflow._nn.flow import FlowStack
+from skflow._nn.optimizers import SCHEDULES, SOLVERS
 
 TABLES = [COUPLINGS, ACTIVATIONS, SOLVERS, SCHEDULES]
 

@@ -7,9 +7,9 @@ from sklearn.neighbors import KernelDensity
 from sklearn.pipeline import make_pipeline
 
 from skflow import CouplingFlowDensity
-from skflow._outliers.resolutions import N_FOLDS, cross_fit, default_densities, folds, log_rarity
+from skflow._outliers.resolutions import N_FOLDS, default_densities, fit_scorers, folds, log_rarity
 
-QUICK = {"n_layers": 2, "hidden_layer_sizes": (8,), "max_iter": 2, "tail_weight": 0}
+QUICK = {"n_layers": 2, "hidden_layer_sizes": (8,), "max_iter": 2, "component_weight": 0}
 
 
 def test_log_rarity_is_the_rank_where_rows_are_left_to_count():
@@ -66,7 +66,9 @@ def test_every_density_is_fitted_outside_each_fold():
         ("flow", flow),
         ("latent", make_pipeline(flow, KernelDensity())),
     ]
-    fitted = cross_fit(densities, X, held_out, others)
+    table = CouplingFlowDensity(1, max_iter=1).fit(X)._table
+    fitted, of_codes = fit_scorers(densities, X, table, held_out, others, default=False)
+    assert of_codes == ["flow", "latent"]
     for mixture, rows in zip(fitted["mixture"], others):
         np.testing.assert_allclose(mixture.means_[0], X[rows].mean(axis=0))
     for f, pipeline in enumerate(fitted["latent"]):

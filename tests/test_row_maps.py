@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from skflow._flows.couplings import COUPLINGS
-from skflow._flows.flow import FlowStack
-from skflow._flows.row_maps import RowMaps
+from skflow._nn.couplings import COUPLINGS
+from skflow._nn.flow import FlowStack
+from skflow._nn.row_maps import RowMaps
 
 N_ROWS, N_VALUES = 7, 4
 

@@ -13,7 +13,7 @@ from sklearn.datasets import load_iris
 from threadpoolctl import threadpool_info
 
 from skflow import CouplingFlowDensity, FlowOutlierDetector
-from skflow._support.runtime import NUMBERS_A_THREAD, map_blocks, shelter, sheltered, threads_for
+from skflow._core.runtime import NUMBERS_A_THREAD, map_blocks, shelter, sheltered, threads_for
 
 X = load_iris().data
 

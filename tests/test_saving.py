@@ -35,14 +35,14 @@ from skflow import (
     StructureSearchFlow,
     masks,
 )
-from skflow._support import saving as _saving
+from skflow._core import saving as _saving
 
 X = load_iris().data
 QUICK = {"max_iter": 2, "hidden_layer_sizes": (8,), "random_state": 0}
 ESTIMATORS = {
     "flow": CouplingFlowDensity(2, **QUICK),
     "affine ensemble": CouplingFlowDensity(
-        2, coupling="affine", n_estimators=2, tail_weight=0, **QUICK
+        2, coupling="affine", n_estimators=2, component_weight=0, **QUICK
     ),
     "bounds": CouplingFlowDensity(2, bounds=(0, None), dequantize=True, **QUICK),
     "layout": CouplingFlowDensity(2, mask_layout=masks.Repeat("derived"), **QUICK),

@@ -8,18 +8,19 @@ from scipy.special import logsumexp
 from sklearn.covariance import LedoitWolf
 
 from skflow import CouplingFlowDensity, StructureSearchFlow, masks
-from skflow._densities.components import FEW_ROWS, fit_components
-from skflow._densities.stacking import (
+from skflow._core.streams import RandomStreams
+from skflow._models.components import FEW_ROWS, fit_components
+from skflow._models.flow import FlowModel
+from skflow._models.stacking import (
     _held_out_scores,
     estimate_weights,
-    fit_components_and_weights,
+    fit_mixture,
     floors,
     fold_sizes,
 )
-from skflow._flows.flow import FlowStack
-from skflow._flows.training import make_generators
-from skflow._flows.training_data import TrainingData
-from skflow._support.streams import RandomStreams
+from skflow._nn.flow import FlowStack
+from skflow._nn.training import make_generators
+from skflow._nn.training_data import TrainingData
 
 STREAMS = RandomStreams(0)
 LEAST = np.array([0.0, 0.0, 0.01, 0.01, 0.0, 0.01])
@@ -65,19 +66,19 @@ def test_a_vanishing_weight_is_no_overflow():
     assert _held_out_scores(log_probs, weights, ["gaussian"], None) == (-2.0, -2.0)
 
 
-def test_the_price_of_the_guards_does_not_depend_on_the_number_of_columns(X):
+def test_the_price_of_heavy_tails_does_not_depend_on_the_number_of_columns(X):
     components = fit_components(X, rng=np.random.RandomState(0))
     prices = [floors(components, d).sum() / d for d in (1, 2, 15)]
     assert prices == pytest.approx([0.006] * 3)
     assert floors(components, 200).sum() == pytest.approx(0.09)
-    guards = [False, *(component.is_guard for component in components.values())]
-    assert (floors(components, 10) > 0).tolist() == guards
+    heavy = [component.heavy_tailed for component in components.values()]
+    assert (floors(components, 10) > 0).tolist() == heavy
 
 
 # ---- components and weights
 
 
-def found(tail_weight, X, validated=True, flow_sees=1.0):
+def found(component_weight, X, validated=True, flow_sees=1.0):
     """What is found beside a flow at its start, which is standard normal."""
     n = len(X)
     rows = torch.arange(n)[None]
@@ -85,7 +86,9 @@ def found(tail_weight, X, validated=True, flow_sees=1.0):
     flow = FlowStack(masks.parity(2, X.shape[1])[None], coupling="affine", hidden_layer_sizes=())
     flow = flow.initialize(make_generators([0])).to(dtype=torch.float64)
     data = TrainingData(torch.as_tensor(X, dtype=torch.float32), *split)
-    return fit_components_and_weights(tail_weight, flow, X, None, data, STREAMS)[:2]
+    mixture = fit_mixture(component_weight, FlowModel(flow), X, None, None, data, STREAMS)[0]
+    components = dict(list(mixture.models.items())[1:])
+    return components, mixture.weights
 
 
 @pytest.mark.parametrize("validated", [True, False])
@@ -95,7 +98,7 @@ def test_no_components(X, validated):
 
 
 @pytest.mark.parametrize("validated", [True, False])
-def test_a_number_is_the_weight_of_the_guards(X, validated):
+def test_a_number_is_the_weight_of_heavy_tails(X, validated):
     components, weights = found(0.3, X, validated)
     assert list(components) == ["t_mixture", "t_wide", "t"]
     assert weights == pytest.approx([0.7, 0.1, 0.1, 0.1])
@@ -122,7 +125,7 @@ def test_weights_are_chosen_by_rows_that_were_not_trained_on(X):
 @pytest.mark.parametrize("n_estimators, n_flows", [(1, 5), (2, 6), (4, 8), (5, 5), (7, 7)])
 def test_a_small_table_has_at_least_five_flows(X, n_estimators, n_flows):
     flow = CouplingFlowDensity(n_estimators=n_estimators, mask_layout="random", **QUICK).fit(X)
-    stack = flow._density.flow
+    stack = flow._density.flow.stack
     assert stack.n_models == n_flows
     assert flow.n_parameters_ == n_flows * stack.n_parameters
     # those of one estimator have its masks
@@ -133,23 +136,23 @@ def test_a_small_table_has_at_least_five_flows(X, n_estimators, n_flows):
 @pytest.mark.parametrize(
     "given",
     [
-        {"tail_weight": 0},
-        {"tail_weight": 0.1},
+        {"component_weight": 0},
+        {"component_weight": 0.1},
         {"early_stopping": False},
         {"validation_fraction": 0.1},
     ],
     ids=str,
 )
 def test_one_flow_where_there_is_nothing_to_cross_fit(X, given):
-    assert CouplingFlowDensity(**QUICK, **given).fit(X)._density.flow.n_models == 1
+    assert CouplingFlowDensity(**QUICK, **given).fit(X)._density.flow.n_members == 1
 
 
 def test_one_flow_on_a_long_table():
     X = np.random.RandomState(0).standard_normal((FEW_ROWS + 1, 2))
-    assert CouplingFlowDensity(**QUICK).fit(X)._density.flow.n_models == 1
+    assert CouplingFlowDensity(**QUICK).fit(X)._density.flow.n_members == 1
     # rows count by their weights
     weight = np.repeat([1.0, 1e-9], [100, FEW_ROWS - 99])
-    assert CouplingFlowDensity(**QUICK).fit(X, sample_weight=weight)._density.flow.n_models == 5
+    assert CouplingFlowDensity(**QUICK).fit(X, sample_weight=weight)._density.flow.n_members == 5
 
 
 def test_weights_have_names_and_add_up_to_one(X):
@@ -157,13 +160,13 @@ def test_weights_have_names_and_add_up_to_one(X):
     assert flow.component_names_[0] == "flow"
     assert flow.weights_.shape == flow.component_names_.shape
     assert flow.weights_.sum() == pytest.approx(1)
-    assert flow.tail_weight_ == pytest.approx(1 - flow.weights_[0])
+    assert flow.component_weight_ == pytest.approx(1 - flow.weights_[0])
 
 
 def test_the_latent_space_is_that_of_the_first_flow(X):
     flow = CouplingFlowDensity(**QUICK).fit(X)
     Z = flow.transform(X)
-    np.testing.assert_allclose(Z, flow._density.to_latent(X)[0])
+    np.testing.assert_allclose(Z, flow._density.to_latent(X))
     np.testing.assert_allclose(flow.inverse_transform(Z), X)
 
 
@@ -177,10 +180,10 @@ def test_the_best_start_is_the_same_for_the_folds_of_a_flow(X):
 
 def test_a_warm_start_goes_on_with_every_flow(X):
     flow = CouplingFlowDensity(warm_start=True, **QUICK).fit(X)
-    before = flow._density.flow.theta.clone()
+    before = flow._density.flow.stack.theta.clone()
     flow.fit(X)
-    assert flow._density.flow.n_models == 5
-    assert (flow._density.flow.theta != before).any(dim=1).all()
+    assert flow._density.flow.n_members == 5
+    assert (flow._density.flow.stack.theta != before).any(dim=1).all()
 
 
 @pytest.mark.parametrize("name", ["mixture_2", "gaussian"])
@@ -223,7 +226,7 @@ def test_few_gaussian_rows_are_modelled_by_the_gaussian():
     gaussian = stats.multivariate_normal(shrunk.location_, shrunk.covariance_).logpdf(X_new)
     flow = CouplingFlowDensity(n_layers=2, max_iter=20, random_state=0).fit(X)
     assert flow.score(X_new) > gaussian.mean() - 0.05 * 20
-    assert flow.tail_weight_ > 0.5
+    assert flow.component_weight_ > 0.5
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skflow._support.streams import RandomStreams
+from skflow._core.streams import RandomStreams
 
 
 def test_a_stream_starts_anew_whatever_was_drawn_before():

@@ -33,7 +33,7 @@ def search(**params):
             "coupling": "affine",
             "hidden_layer_sizes": (),
             "max_iter": 2,
-            "tail_weight": 0,
+            "component_weight": 0,
             "random_state": 0,
             **params,
         }
@@ -120,7 +120,7 @@ def test_search_on_a_dask_cluster_is_the_same(X):
         parallel_config(backend="dask"),
     ):
         remote = search(n_search_iter=30, n_jobs=2).fit(X)
-        trained_there = client.run(lambda: "skflow._flows.training" in sys.modules)
+        trained_there = client.run(lambda: "skflow._nn.training" in sys.modules)
     assert len(trained_there) == 2 and any(trained_there.values())
     assert_same_history(remote.search_history_, local.search_history_)
     np.testing.assert_array_equal(remote.masks_, local.masks_)
@@ -328,7 +328,7 @@ def test_cost_is_that_of_validation_rows_where_there_are_any(X):
 def test_a_price_makes_smaller_flows():
     X = np.random.default_rng(0).normal(size=(400, 12))
     X[:, 6:] += X[:, :6]
-    small = {"hidden_layer_sizes": (), "coupling": "affine", "max_iter": 5, "tail_weight": 0}
+    small = {"hidden_layer_sizes": (), "coupling": "affine", "max_iter": 5, "component_weight": 0}
     n_parameters = [
         StructureSearchFlow(
             2,

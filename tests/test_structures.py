@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from skflow import masks as M
-from skflow._flows.mask_arrays import equal_sizes
+from skflow._nn.mask_arrays import equal_sizes
 
 
 def bools(*rows):

@@ -77,6 +77,6 @@ def test_held_out_scores_are_those_of_new_rows():
     assert "one Gaussian is as good" in line(flow, "to try")
 
 
-@pytest.mark.parametrize("params", [dict(tail_weight=0), dict(early_stopping=False)])
+@pytest.mark.parametrize("params", [dict(component_weight=0), dict(early_stopping=False)])
 def test_no_rows_were_held_out(params):
     assert line(CouplingFlowDensity(**params, **QUICK).fit(X), "held out") == "no rows"

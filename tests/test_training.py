@@ -8,16 +8,16 @@ from small_trainings import correlated_rows, options
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from skflow import masks
-from skflow._flows import blocks as _blocks
-from skflow._flows.flow import FlowStack
-from skflow._flows.training import (
+from skflow._nn import blocks as _blocks
+from skflow._nn.flow import FlowStack
+from skflow._nn.training import (
     Noise,
     Trainer,
     draw_batches,
     make_generators,
     validation_loss,
 )
-from skflow._flows.training_data import TrainingData
+from skflow._nn.training_data import TrainingData
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from skflow._flows.training_data import split_rows, training_data
-from skflow._support.streams import RandomStreams
+from skflow._core.streams import RandomStreams
+from skflow._nn.training_data import split_rows, training_data
 
 
 def test_every_member_has_a_split_of_its_own():

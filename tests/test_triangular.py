@@ -95,7 +95,7 @@ def test_rows_have_the_features(X, params):
 
 def test_estimators_take_it():
     X = chain(300, np.random.default_rng(0))
-    small = {"hidden_layer_sizes": (4,), "max_iter": 2, "tail_weight": 0, "random_state": 0}
+    small = {"hidden_layer_sizes": (4,), "max_iter": 2, "component_weight": 0, "random_state": 0}
     sparse = M.Triangular(parents="derived")
     flow = CouplingFlowDensity(2, mask_layout=sparse, **small).fit(X)
     assert flow.masks_.shape == (10, 5) and flow.masks_.dtype == np.int8

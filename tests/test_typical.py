@@ -1,12 +1,14 @@
 """What ``sample`` draws: rows like those of fit, or with tails=True the density itself."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from skflow import CouplingFlowDensity
-from skflow._densities.columns import fit_columns
-from skflow._densities.typical import sample_typical, without_least_weights
+from skflow._models.typical import sample_typical, without_least_weights
+from skflow._table.columns import fit_columns
 
 QUICK = {"n_layers": 2, "max_iter": 4, "hidden_layer_sizes": (16,), "random_state": 0}
 
@@ -20,7 +22,7 @@ def incomes():
 
 @pytest.fixture(scope="module")
 def fitted():
-    return CouplingFlowDensity(**QUICK, dequantize=True, tail_weight=0.3).fit(incomes())
+    return CouplingFlowDensity(**QUICK, dequantize=True, component_weight=0.3).fit(incomes())
 
 
 def test_samples_lie_within_the_range_widened_by_a_tenth(fitted):
@@ -38,18 +40,17 @@ def test_samples_lie_within_the_range_widened_by_a_tenth(fitted):
 def test_columns_that_are_never_positive_or_of_both_signs():
     X = np.column_stack([-incomes()[:, 0], incomes()[:, 1] - 50, np.full(800, 7.0)])
     with pytest.warns(UserWarning, match="constant"):
-        model = CouplingFlowDensity(**QUICK, tail_weight=0.3).fit(X)
+        model = CouplingFlowDensity(**QUICK, component_weight=0.3).fit(X)
     drawn = model.sample(5000, random_state=0)
     assert (drawn[:, 0] <= 0).all() and (drawn[:, 2] == 7).all()
     assert drawn[:, 1].min() < X[:, 1].min()
 
 
-def test_the_guards_keep_what_held_out_rows_give_them():
+def test_heavy_tails_keep_what_held_out_rows_give_them():
     density = CouplingFlowDensity(**QUICK).fit(incomes()[:, :2])._density
-    trimmed = without_least_weights(density)
-    names = list(density.components)
-    for name, before, after in zip(names, density.weights[1:], trimmed.weights[1:]):
-        if not density.components[name].is_guard:
+    mixture, trimmed = density.mixture, without_least_weights(density).mixture
+    for model, before, after in zip(mixture.models.values(), mixture.weights, trimmed.weights):
+        if not model.heavy_tailed:
             assert after >= before
         elif before < 0.0045:  # its least weight
             assert after == 0
@@ -76,7 +77,7 @@ def test_gaps_and_warm_starts_count_as_what_is_known():
     gappy = X.copy()
     gappy[::4, 0] = np.nan
     model = CouplingFlowDensity(**QUICK, warm_start=True).fit(gappy)
-    columns = model._columns
+    columns = model._density.columns
     assert columns.most[0] == np.nanmax(gappy[:, 0]) and columns.least[1] == X[:, 1].min()
     model.fit(np.vstack([gappy, [[2 * X[:, 0].max(), 50]]]))
     assert model._density.columns.most[0] == 2 * X[:, 0].max()
@@ -93,8 +94,7 @@ def test_scores_know_nothing_of_it(fitted):
 
 def test_a_density_far_wider_than_the_data_is_said_to_be_so(fitted):
     columns = fit_columns(incomes()).spanning(np.full((2, 3), 1e9))
-    density = fitted._density
-    wide = type(density)(columns, density.flow)
+    wide = replace(fitted._density, columns=columns)
     with pytest.warns(UserWarning, match=r"numbers beyond it are put on its ends.*tails=True"):
         drawn = sample_typical(wide, 20, np.random.RandomState(0))
     np.testing.assert_array_equal(drawn, 1e9)

@@ -10,10 +10,10 @@ import pandas as pd
 import torch
 from _speed_peers import PEERS, parity_masks
 
-from skflow._flows.blocks import blocks
-from skflow._flows.flow import FlowStack
-from skflow._flows.training import Trainer, TrainingOptions
-from skflow._flows.training_data import TrainingData
+from skflow._nn.blocks import blocks
+from skflow._nn.flow import FlowStack
+from skflow._nn.training import Trainer, TrainingOptions
+from skflow._nn.training_data import TrainingData
 
 SIZES = [(10, 380, 8), (60, 64, 8), (10, 4096, 8), (200, 512, 8)]  # features, batch, layers
 FLOWS = {

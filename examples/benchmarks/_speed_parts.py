@@ -30,9 +30,9 @@ from sklearn.datasets import load_iris
 from sklearn.model_selection import GridSearchCV
 
 from skflow import CouplingFlowDensity
-from skflow._flows.flow import FlowStack
-from skflow._flows.optimizers import learning_rates
-from skflow._flows.training import TrainingOptions
+from skflow._nn.flow import FlowStack
+from skflow._nn.optimizers import learning_rates
+from skflow._nn.training import TrainingOptions
 
 # ------------------------------------------------------------------------------------------------
 # Whole fits, growth

@@ -63,11 +63,11 @@ NO_TRANSFORM = ("vine", "chained trees")
 # ---- truth
 
 
-def measure_truth(name, tail_weight, seed):
+def measure_truth(name, component_weight, seed):
     truth, rng = TRUTHS[name], np.random.default_rng(seed)
     X, test = truth.sample(20_000, rng), truth.sample(N_QUESTIONS, rng)
     start = time.process_time()
-    flow = CouplingFlowDensity(tail_weight=tail_weight, random_state=seed).fit(X)
+    flow = CouplingFlowDensity(component_weight=component_weight, random_state=seed).fit(X)
     everything = np.ones(truth.d, dtype=bool)
     exact = np.array([truth.log_prob(x, everything) for x in test])
     full = np.abs(flow.score_samples(test) - exact).mean()
@@ -193,8 +193,8 @@ def measure(part, dataset, mechanism, missing, method, seed):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if part == "truth":
-            tail_weight = 0 if method == "skflow, flow alone" else "auto"
-            found = measure_truth(dataset, tail_weight, seed)
+            component_weight = 0 if method == "skflow, flow alone" else "auto"
+            found = measure_truth(dataset, component_weight, seed)
         elif part == "time":
             found = measure_time(dataset, missing, seed)
         else:

@@ -19,7 +19,7 @@ from _speed_parts import twisted
 from speed import table
 
 from skflow import CouplingFlowDensity, show_versions
-from skflow._flows.kernels import available
+from skflow._nn.kernels import available
 
 #: Features, batch, models of a training step of splines with (64, 64) conditioners, 8 layers.
 STEPS = [(4, 32, 5), (10, 64, 5), (10, 380, 1), (10, 128, 8)]

@@ -19,8 +19,8 @@ import numpy as np
 from sklearn.datasets import load_sample_images
 
 from skflow import CouplingFlowDensity
-from skflow._densities.ellipses import log_ellipses, precision_factors, shrunk_covariance
-from skflow._densities.factor_model import fit_factor_model, low_rank_factor
+from skflow._models.ellipses import log_ellipses, precision_factors, shrunk_covariance
+from skflow._models.factor_model import fit_factor_model, low_rank_factor
 
 
 def patches(n_columns, n_rows, rng):
@@ -67,8 +67,10 @@ def compare_cost(n_columns, n_rows, rng):
     start = time.process_time()
     CouplingFlowDensity(random_state=0).fit(X)
     seconds, times = time.process_time() - start, []
-    for tail_weight in (0.5, 0):
-        flow = CouplingFlowDensity(max_iter=2, tail_weight=tail_weight, random_state=0).fit(X)
+    for component_weight in (0.5, 0):
+        flow = CouplingFlowDensity(
+            max_iter=2, component_weight=component_weight, random_state=0
+        ).fit(X)
         start = time.process_time()
         flow.score_samples(X[:400])
         times.append(1000 * (time.process_time() - start) / 400)

@@ -28,10 +28,10 @@ from speed import processor, table
 from torch import nn
 
 from skflow import masks
-from skflow._estimators.recipe import learning_rate_init
-from skflow._flows.optimizers import learning_rates
-from skflow._flows.training import TrainingOptions
-from skflow._flows.training_data import TrainingData
+from skflow._nn.optimizers import learning_rates
+from skflow._nn.recipe import learning_rate_init
+from skflow._nn.training import TrainingOptions
+from skflow._nn.training_data import TrainingData
 from skflow._structure.candidates import CandidateEvaluator, stack_bounds
 from skflow._structure.moves import shuffle
 from skflow._structure.search import candidate_streams, evolutionary_search

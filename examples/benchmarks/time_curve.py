@@ -24,7 +24,7 @@ import numpy as np
 import sklearn.datasets
 
 from skflow import CouplingFlowDensity, datasets
-from skflow._estimators import recipe as _recipe
+from skflow._density import recipe as _recipe
 
 LARGE = ("magic", "turbine")
 SMALL = ("diabetes", "wine", "breast-cancer", "yeast")
@@ -67,7 +67,7 @@ def parameters(change, part, n_rows, n_features):
     for name in set(RELATIVE) & set(params):
         params[name] = type(getattr(automatic, name))(params[name] * getattr(automatic, name))
     n_epochs = automatic.n_steps / automatic.steps_per_epoch
-    return {**params, "max_iter": part * n_epochs, "tail_weight": 0}
+    return {**params, "max_iter": part * n_epochs, "component_weight": 0}
 
 
 def measure(table, change, part, seed, data_home):

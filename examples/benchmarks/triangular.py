@@ -20,7 +20,7 @@ N_ROWS = 1000
 def cost(n_layers, layout, X, max_iter):
     """Parameters, seconds of the fit and milliseconds a row."""
     flow = CouplingFlowDensity(
-        n_layers, mask_layout=layout, max_iter=max_iter, tail_weight=0, random_state=0
+        n_layers, mask_layout=layout, max_iter=max_iter, component_weight=0, random_state=0
     )
     start = time.process_time()
     flow.fit(X)

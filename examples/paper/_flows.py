@@ -51,7 +51,7 @@ def recipe(n_rows, batch_size, n_steps=N_STEPS):
         "batch_size": batch_size,
         "max_iter": epochs(n_fitted, batch_size, n_steps),
         "n_iter_no_change": None,
-        "tail_weight": 0,
+        "component_weight": 0,
     }
 
 

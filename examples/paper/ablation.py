@@ -51,12 +51,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from _flows import SINGLE_LAYER, Given, Results, bits, fit, interval, recipe, rows_of
+from _nn import SINGLE_LAYER, Given, Results, bits, fit, interval, recipe, rows_of
 
 from skflow import masks
-from skflow._estimators import recipe as _recipe
-from skflow._flows.training import TrainingOptions
-from skflow._flows.training_data import TrainingData
+from skflow._density import recipe as _recipe
+from skflow._nn.training import TrainingOptions
+from skflow._nn.training_data import TrainingData
 from skflow._structure.candidates import CandidateEvaluator
 
 CONDITIONERS = {

@@ -31,7 +31,7 @@ from pathlib import Path
 
 import numpy as np
 import sklearn.datasets
-from _flows import Results, bits, fit
+from _nn import Results, bits, fit
 
 from skflow import datasets, masks
 
@@ -94,7 +94,7 @@ def measure(name, data_home):
     record = {"rows": len(X), "columns": X.shape[1], "nats": {}, "seconds": {}}
     n_models = N_MODELS if len(X) >= 500 else N_MODELS_OF_FEW_ROWS
     for layout, made in LAYOUTS.items():
-        model, seconds = fit(made, 6, X, n_models, max_iter=30, tail_weight=0)
+        model, seconds = fit(made, 6, X, n_models, max_iter=30, component_weight=0)
         record["nats"][layout] = (np.log(2) * bits(model, X_test)).round(4).tolist()
         record["seconds"][layout] = round(seconds, 1)
     return record

@@ -26,7 +26,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from _flows import SINGLE_LAYER, Given, Results, bits, fit, layout_table
+from _nn import SINGLE_LAYER, Given, Results, bits, fit, layout_table
 from scipy import stats
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
@@ -82,7 +82,7 @@ def measure(flow, depth, name):
         X = X[:, np.random.default_rng(1).permutation(X.shape[1])]
     X, X_test = train_test_split(X, test_size=0.2, random_state=0)
     model, seconds = fit(
-        layout, depth, X, N_MODELS[flow], max_iter=40, tail_weight=0, **FLOWS[flow]
+        layout, depth, X, N_MODELS[flow], max_iter=40, component_weight=0, **FLOWS[flow]
     )
     nats = np.log(2) * bits(model, X_test)
     return {"nats": nats.round(4).tolist(), "seconds": round(seconds / len(nats), 2)}

@@ -30,8 +30,8 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
-from _flows import Given, Results
 from _graphs import GRAPHS, Graph
+from _nn import Given, Results
 
 from skflow import CouplingFlowDensity, StructureSearchFlow, masks
 from skflow._structure.triangular import parents_of, triangle
@@ -68,7 +68,7 @@ def of_members(table, structures, n_layers):
         n_layers,
         mask_layout=Given(structures),
         n_estimators=len(structures),
-        tail_weight=0,
+        component_weight=0,
         **table.params,
     ).fit(table.X)
     U, log_det = model._columns.forward(table.X_test)
@@ -127,7 +127,7 @@ def measure_searched(table):
         n_search_iter=60,
         n_candidate_steps=30,
         n_finalists=1,
-        tail_weight=0,
+        component_weight=0,
         **table.params,
     ).fit(table.X)
     return {"searched order": table.gap(model.score_samples(table.X_test))}

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from _flows import SINGLE_LAYER, Results, bits, fit, layout_table
+from _nn import SINGLE_LAYER, Results, bits, fit, layout_table
 from digits import layout_of
 from sparse_flows import split
 
@@ -37,7 +37,9 @@ def measure(table, depth, name, data_home):
     if shuffled:
         order = np.random.default_rng(1).permutation(X.shape[1])
         X, held_out = X[:, order], held_out[:, order]
-    model, seconds = fit(layout, depth, X, N_MODELS, max_iter=40, tail_weight=0, **SINGLE_LAYER)
+    model, seconds = fit(
+        layout, depth, X, N_MODELS, max_iter=40, component_weight=0, **SINGLE_LAYER
+    )
     nats = np.log(2) * bits(model, held_out)
     return {"nats": nats.round(4).tolist(), "seconds": round(seconds / N_MODELS, 2)}
 

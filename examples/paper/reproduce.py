@@ -27,7 +27,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from _flows import SINGLE_LAYER, Results, bits, epochs, fit, load, recipe
+from _nn import SINGLE_LAYER, Results, bits, epochs, fit, load, recipe
 
 from skflow import masks
 
@@ -64,7 +64,7 @@ def literal(X, batch_size, rate):
         "learning_rate": "cyclic",
         "learning_rate_init": rate,
         "early_stopping": False,
-        "tail_weight": 0,
+        "component_weight": 0,
         "batch_size": batch_size,
         "max_iter": epochs(len(X), batch_size),
     }
@@ -89,7 +89,7 @@ def cell(dataset, depth, setting, layout, arguments, results):
         rate = results.get(f"rate {dataset}", lambda: choose_rate(X, batch_size))["rate"]
         params, search = literal(X, batch_size, rate), masks.EvolutionarySearch.paper
     else:
-        params = {**recipe(len(X), batch_size), "tail_weight": TAIL_WEIGHT}
+        params = {**recipe(len(X), batch_size), "component_weight": TAIL_WEIGHT}
         search = masks.EvolutionarySearch
     searched = search(n_iter=arguments.search_iter, n_finalists=1)
     mask_layout = searched if layout == "opt" else layout

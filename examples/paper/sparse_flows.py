@@ -26,7 +26,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from _flows import SINGLE_LAYER, Results, bits, fit
+from _nn import SINGLE_LAYER, Results, bits, fit
 from deep_flows import rows
 
 from skflow import StructureSearchFlow, masks
@@ -65,7 +65,7 @@ def split(name, data_home):
 def measure(name, arm, depth, value, data_home):
     """Nats a dimension on the held-out rows, and parameters, of every flow."""
     X, held_out = split(name, data_home)
-    params = {**SINGLE_LAYER, "max_iter": 40, "tail_weight": 0}
+    params = {**SINGLE_LAYER, "max_iter": 40, "component_weight": 0}
     if arm == "searched, sparse":
         models = [searched(X, depth, value, seed, params) for seed in range(N_MODELS)]
     else:

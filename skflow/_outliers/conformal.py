@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.stats import false_discovery_control
 
-from .._support.checks import check_part
+from .._core.checks import check_part
 
 #: With contamination="auto", part of the ordinary rows that may be called outliers.
 FALSE_ALARM_RATE = 0.05

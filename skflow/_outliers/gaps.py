@@ -8,9 +8,9 @@ Thresholds, p-values and selections then hold for it as they do for others.
 
 import numpy as np
 
-from .._flows.blocks import answer_in_parts, parts
-from .._support.patterns import patterns
-from .._support.warnings import warn
+from .._core.patterns import patterns
+from .._core.warnings import warn
+from .._nn.blocks import answer_in_parts, parts
 from .conformal import just_below
 
 
@@ -46,7 +46,7 @@ class GapsMixin:
             )
         return X[whole]
 
-    def _gaps(self, X):
+    def _missing(self, X):
         """Which rows have gaps that are ours to deal with."""
         return np.isnan(X).any(axis=1) & (not self._takes_gaps())
 
@@ -58,7 +58,7 @@ class GapsMixin:
         references = {}  # scores of rows set aside, with gaps as in a pattern
 
         def answer(X):
-            gaps, scores = self._gaps(X), np.empty(len(X))
+            gaps, scores = self._missing(X), np.empty(len(X))
             if not gaps.all():
                 scores[~gaps] = self._whole_scores(X[~gaps])
             for known, rows in patterns(~np.isnan(X[gaps])):
@@ -85,7 +85,7 @@ class GapsMixin:
 
         Of rows with gaps the flow's is their score, and the others are NaN.
         """
-        gaps, found = self._gaps(X), np.full((len(self.reference_scores_), len(X)), np.nan)
+        gaps, found = self._missing(X), np.full((len(self.reference_scores_), len(X)), np.nan)
         if not gaps.all():
             found[:, ~gaps] = self._rarities(X[~gaps])
         by_density = dict(zip(self.reference_scores_, found))

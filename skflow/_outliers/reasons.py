@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import xlogy
 
-from .._flows.blocks import blocks
+from .._nn.blocks import blocks
 from .._table.table import UNKNOWN, UNKNOWN_LABEL
 
 TINY = np.finfo(float).tiny

@@ -17,19 +17,18 @@ from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import KernelDensity
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
-from sklearn.utils import _safe_indexing
 
-from .._densities.columns import (
+from .._core.warnings import warn
+from .._models.factor_model import is_dense
+from .._nn.recipe import batch_size
+from .._table.columns import (
     FARTHEST,
     constant_columns,
     copied_columns,
     few_valued_columns,
     named,
 )
-from .._densities.factor_model import is_dense
-from .._estimators.flow_density import CouplingFlowDensity
-from .._estimators.recipe import batch_size
-from .._support.warnings import warn
+from ..density import CouplingFlowDensity
 from .flow_stacks import fit_side_by_side
 
 #: Each density is fitted to all folds of the rows but one, which it scores, fold by fold.
@@ -56,7 +55,7 @@ def default_densities(n_rows, n_columns, categories=()):
     that of the real columns given them, and for the last two there is a column for each category.
     """
     n_epochs = np.clip(N_STEPS * batch_size(n_rows) // n_rows, MIN_EPOCHS, MAX_EPOCHS)
-    flow = CouplingFlowDensity(4, dequantize=True, tail_weight=0, max_iter=int(n_epochs))
+    flow = CouplingFlowDensity(4, dequantize=True, component_weight=0, max_iter=int(n_epochs))
     smooth = clone(flow).set_params(noise=NOISE)
     kernel = KernelDensity(bandwidth=BANDWIDTH)
     scaler = _scaler(categories, n_columns)
@@ -146,50 +145,69 @@ def folds(n_rows, rng):
     return held_out, [np.setdiff1d(order, rows) for rows in held_out]
 
 
-def cross_fit(densities, X, held_out, others):
+def fit_scorers(densities, X, table, held_out, others, default):
     """Fit every density to the rows outside each fold.
 
     Parameters
     ----------
     densities : list of (str, estimator)
-    X : array-like of shape (n, d)
+    X : ndarray of shape (n, d)
+        Codes.
+    table : Table
     held_out, others : list of ndarray
         Of ``folds``.
+    default : bool
+        Whether all densities are ours, and take codes. Others get tables like that of ``fit``.
 
     Returns
     -------
     fitted : dict of str to list of estimator
         One estimator for each fold.
+    of_codes : list of str
+        Names of the densities that are fitted to codes.
     """
-    flows = {name: flow for name, density in densities if (flow := _unfitted_flow(density))}
-    members = fit_side_by_side(flows, X, others, held_out)
-    return {
-        name: [
-            _fit(density, flow, _safe_indexing(X, rows))
-            for flow, rows in zip(members.get(name, [None] * len(others)), others)
+    flows = {name: flow for name, density in densities if (flow := _bare_flow(density))}
+    members = fit_side_by_side(flows, X, table, others, held_out)
+    of_codes = [name for name, _ in densities if default or name in flows]
+    fitted = {}
+    for name, density in densities:
+        own = members.get(name, [None] * len(others))
+        fitted[name] = [
+            _fit(density, flow, X[rows], X[rows] if name in of_codes else table.frame(X[rows]))
+            for flow, rows in zip(own, others)
         ]
-        for name, density in densities
-    }
+    return fitted, of_codes
 
 
-def _unfitted_flow(density):
+def _bare_flow(density):
     """A bare flow that the density is, or that its pipeline starts with; otherwise None.
 
-    Components beside a flow take weights of its own, so that one with them is fitted by itself.
+    Components beside a flow take weights of its own, so that one with them is fitted by itself, and
+    so is one that has its own idea of which columns are categories.
     """
     first = density.steps[0][1] if isinstance(density, Pipeline) else density
-    bare = isinstance(first, CouplingFlowDensity) and first.tail_weight == 0
-    return first if bare else None
+    if not isinstance(first, CouplingFlowDensity) or first.component_weight != 0:
+        return None
+    return first if isinstance(first.categorical_features, str) else None
 
 
-def _fit(density, flow, X):
-    """A density fitted to rows; ``flow``, if there is one, is its part that is fitted already."""
+def _fit(density, flow, codes, rows):
+    """A density fitted to ``rows``; ``flow``, if any, is its part that is fitted already."""
     if flow is None:
-        return clone(density).fit(X, None)
+        return clone(density).fit(rows, None)
     if not isinstance(density, Pipeline):
         return flow
-    rest = clone(density[1:]).fit(flow.transform(X))
+    rest = clone(density[1:]).fit(flow._density.to_latent(codes))
     return Pipeline([(density.steps[0][0], flow), *rest.steps])
+
+
+def score_codes(density, X):
+    """Scores ``(n,)`` of rows of codes by a density that was fitted to codes."""
+    if isinstance(density, CouplingFlowDensity):
+        return density._log_prob(X)
+    if isinstance(density, Pipeline) and isinstance(density[0], CouplingFlowDensity):
+        return density[1:].score_samples(density[0]._density.to_latent(X))
+    return density.score_samples(X)
 
 
 def log_rarity(scores, reference):

@@ -3,8 +3,8 @@
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from .._kinds.kinds import fit_kinds
 from .._table.reading import TableMixin
+from .._table.schema import fit_schema
 
 #: Values beyond so many ranges of a column count as so far away.
 MAX_RANGES = 1e9
@@ -14,9 +14,9 @@ class RowsMixin(TableMixin):
     """Reads tables: inside the detector a category is its code."""
 
     def _read(self, X):
-        """The table of a fit as an array ``(n, d)``; sets ``_kinds`` and ``_reach``."""
+        """The table of a fit as an array ``(n, d)``; sets ``_schema`` and ``_reach``."""
         X = self._fit_table(X, "from_dtype", ensure_min_samples=2)
-        self._kinds = fit_kinds(X, self._table.categories)
+        self._schema = fit_schema(X, self._table.categories)
         self._reach = _reach(X)
         return X
 
@@ -31,14 +31,9 @@ class RowsMixin(TableMixin):
         check_is_fitted(self)
         return self._encode(self._source(X), dtype=dtype)
 
-    def _named(self, X):
-        """The rows as a density sees them: with names of columns and categories, if any."""
-        return self._table.frame(X)
-
     def _real_columns(self):
         """Those that are real, as an index, and their names or None."""
-        real = slice(None) if self._kinds is None else self._kinds.real_columns
-        names = self._table.feature_names
+        real, names = self._schema.real_columns, self._table.feature_names
         return real, names if names is None else names[real]
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .._support.saving import saved_as
+from .._core.saving import saved_as
 
 
 @saved_as("calibration")

@@ -7,7 +7,7 @@ from sklearn.model_selection import KFold, cross_val_predict
 from sklearn.multioutput import MultiOutputRegressor
 from sklearn.utils.validation import has_fit_parameter
 
-from .._support.streams import seeded
+from .._core.streams import seeded
 
 #: Every row gets the prediction of a regressor that has not seen its fold.
 N_FOLDS = 5

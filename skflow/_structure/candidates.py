@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from joblib import Parallel, delayed, effective_n_jobs
 
-from .._flows.flow import FlowStack
-from .._flows.mask_arrays import equal_sizes
-from .._flows.training import Trainer, make_generators
+from .._nn.flow import FlowStack
+from .._nn.mask_arrays import equal_sizes
+from .._nn.training import Trainer, make_generators
 from .journal import fingerprint
 
 

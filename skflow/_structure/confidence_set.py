@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from .._densities.weights import weighted_rows
-from .._support.typing import ArrayLike, RandomSource
+from .._core.typing import ArrayLike, RandomSource
+from .._core.weights import weighted_rows
 from .structures import check_rng
 
 #: Numbers of a block of bootstrap draws.
@@ -114,6 +114,16 @@ class StructureTest:
         Level of set and intervals.
     n_rows : int
         Number of rows that they were compared on.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skflow import CouplingFlowDensity, metrics
+    >>> X = load_iris().data
+    >>> flows = [CouplingFlowDensity(n, max_iter=5, random_state=0).fit(X[::2]) for n in (2, 4)]
+    >>> test = metrics.compare_structures(flows, X[1::2], random_state=0)
+    >>> test.n_rows, test.scores.shape, test.in_set.shape
+    (75, (2,), (2,))
     """
 
     names: list

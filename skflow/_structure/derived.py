@@ -14,7 +14,7 @@ import math
 import numpy as np
 from sklearn.covariance import ledoit_wolf
 
-from .._flows.mask_arrays import IDLE, tidy
+from .._nn.mask_arrays import IDLE, tidy
 
 #: Rows, and numbers in them, that a score looks at.
 MAX_ROWS, MAX_NUMBERS = 2000, 200_000

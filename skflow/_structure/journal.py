@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .._flows.mask_arrays import tidy
+from .._nn.mask_arrays import tidy
 from .search import SearchRecord
 
 # Part of every name, so that a later version that writes otherwise looks for other files.

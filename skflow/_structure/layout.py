@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from .._support.saving import saved_as
-from .._support.typing import ArrayLike, RandomSource
+from .._core.saving import saved_as
+from .._core.typing import ArrayLike, RandomSource
 
 
 @saved_as("choice")

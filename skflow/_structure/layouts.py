@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .._support.typing import ArrayLike, MaskLayout, RandomSource
+from .._core.typing import ArrayLike, MaskLayout, RandomSource
 from .derived import derive
 from .layout import Layout
 from .structures import (

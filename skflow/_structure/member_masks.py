@@ -1,48 +1,40 @@
 """The masks of an ensemble's members: each chosen by the layout, from what the member may see."""
 
-from functools import cached_property, partial
+from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 
-from .._flows.mask_arrays import IDLE, equal_sizes, tidy
-from .._support.progress import Progress
-from .._support.warnings import warn
+from .._core.warnings import warn
+from .._nn.mask_arrays import IDLE, equal_sizes, tidy
 from .candidates import CandidateEvaluator
 from .layout import choose_for, n_masks_for
 from .structures import check_masks, check_n_conditioning
-
-_SILENT = partial(Progress, 0)
 
 
 class LayoutTask:
     """What an estimator offers a layout that chooses a member's masks, see ``Layout.choose``.
 
-    Of ``data``, the ``TrainingData`` of the member alone, candidates see what the member does; they
-    are trained as ``options`` say, but shorter. ``log_det`` is the mean of the standardisation's.
+    Parameters
+    ----------
+    plan : Plan
+        Of the member alone; candidates are trained as it says, but shorter.
+    params : object
+        With ``n_layers``, ``n_conditioning`` and ``random_state`` of the estimator.
+    number : int
+        Of the member, which has random streams of its own.
+    previous : Choice or None
     """
 
-    def __init__(
-        self,
-        n_layers,
-        n_conditioning,
-        data,
-        options,
-        flow_config,
-        *,
-        random_state,
-        seed,
-        previous=None,
-        repeatable=True,
-        progress=_SILENT,
-        log_det=0.0,
-    ):
-        self.n_layers, self.n_features = n_layers, data.table.shape[1]
-        self.n_conditioning = n_conditioning
-        self.random_state, self.seed = random_state, seed
-        self.n_steps = options.n_steps
-        self.previous, self.repeatable = previous, repeatable
-        self._data, self._options, self._flow_config = data, options, flow_config
-        self.progress, self.log_det = progress, log_det
+    def __init__(self, plan, params, number=0, previous=None):
+        self.n_layers, self.n_features = params.n_layers, plan.data.table.shape[1]
+        self.n_conditioning = params.n_conditioning
+        self.random_state = plan.streams("masks", number)
+        self.seed = int(plan.streams("search", number).randint(2**31 - 1))
+        self.n_steps, self.progress = plan.options.n_steps, plan.progress
+        self.log_det = plan.mean_log_det
+        self.previous, self.repeatable = previous, params.random_state is not None
+        self._data, self._options, self._flow_config = plan.data, plan.options, plan.config
 
     @cached_property
     def X(self):
@@ -75,50 +67,36 @@ class LayoutTask:
         return score
 
 
-def choose_masks(
-    layout, n_layers, n_conditioning, data, options, flow_config, streams, previous, **given
-):
-    """What the layout chooses for every member, from the member's own training rows.
+def choose_masks(plan, layout, params, previous=None, n_folds=1):
+    """What the layout chooses for every flow, from what the first fold of each may see.
 
     Parameters
     ----------
+    plan : Plan
+        Of all folds of all flows, those of a flow side by side.
     layout : layout
-    n_layers, n_conditioning
-        Of the estimator.
-    data : TrainingData
-        Of the members.
-    options : TrainingOptions
-    flow_config : dict
-    streams : RandomStreams
-    previous : list of (Choice or None)
+    params : object
+        Parameters of the estimator.
+    previous : list of (Choice or None), optional
         Of the last fit, which a warm start goes on from.
-    **given
-        Further keywords of ``LayoutTask``.
+    n_folds : int
 
     Returns
     -------
     choices : list of Choice
     """
     # also where the layout ignores it: a wrong value is a mistake all the same
-    check_n_conditioning(n_conditioning, data.table.shape[1])
-    choices = []
-    for e in range(len(data.rows)):
-        task = LayoutTask(
-            n_layers,
-            n_conditioning,
-            data.member(e),
-            options,
-            flow_config,
-            random_state=streams("masks", e),
-            seed=int(streams("search", e).randint(2**31 - 1)),
-            previous=previous[e],
-            **given,
-        )
+    check_n_conditioning(params.n_conditioning, plan.data.table.shape[1])
+    choices, log_det = [], plan.mean_log_det
+    for e, first in enumerate(range(0, len(plan.data.rows), n_folds)):
+        before = None if previous is None else previous[e]
+        task = LayoutTask(replace(plan, data=plan.data.member(first)), params, e, before)
+        task.log_det = log_det
         choice = choose_for(layout, task)
-        n_masks = n_masks_for(layout, n_layers, task.n_features)
+        n_masks = n_masks_for(layout, task.n_layers, task.n_features)
         for masks in _each(choice.finalists):
             check_masks(masks, n_masks, task.n_features, name=f"What {layout!r} chose")
-        if choice.stop_reason == "interrupted" and choice is not previous[e]:
+        if choice.stop_reason == "interrupted" and choice is not before:
             warn(
                 f"The structure search was interrupted after {len(choice.history) - 1} iterations. "
                 "The best structure found so far is trained; interrupt again to give up the fit."
@@ -147,24 +125,3 @@ def stack_finalists(choices):
     """Finalists of the members ``(n_members, n_finalists, L, d)``, as many of each."""
     fewest = min(len(choice.finalists) for choice in choices)
     return np.stack([choice.finalists[:fewest] for choice in choices])
-
-
-def stack_starts(structures, n_folds, n_init):
-    """Those of every training ``(n_members * n_starts, L, d)``, the starts of a member together."""
-    stacked = structures.repeat(n_folds, axis=0).repeat(n_init, axis=1)
-    return stacked.reshape(-1, *stacked.shape[2:])
-
-
-def describe_search(estimator, choices, log_det):
-    """Set the fitted attributes that tell of a search, the first member's, if there was one.
-
-    ``log_det`` takes costs to the units of the data.
-    """
-    for name in ("search_history_", "initial_masks_", "search_stop_reason_"):
-        vars(estimator).pop(name, None)
-    first = choices[0]
-    if first.history:
-        estimator.search_history_ = [record.shifted(-log_det) for record in first.history]
-        estimator.initial_masks_ = first.history[0].masks.copy()
-        interrupted = "interrupted" in [choice.stop_reason for choice in choices]
-        estimator.search_stop_reason_ = "interrupted" if interrupted else first.stop_reason

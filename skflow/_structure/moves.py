@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .._flows.mask_arrays import IDLE, tidy
+from .._nn.mask_arrays import IDLE, tidy
 from .structures import alternating
 
 

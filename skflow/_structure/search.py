@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._support.saving import saved_as
+from .._core.saving import saved_as
 from .moves import propose
 
 

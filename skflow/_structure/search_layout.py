@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from .._flows.mask_arrays import equal_sizes
-from .._support.typing import ArrayLike, MaskLayout, RandomSource
+from .._core.typing import ArrayLike, MaskLayout, RandomSource
+from .._nn.mask_arrays import equal_sizes
 from .journal import SearchJournal, fingerprint
 from .layout import Choice, Layout, make_for, n_masks_for
 from .layouts import SHORTHANDS, Derived, Rule, resolve_maker

@@ -10,8 +10,8 @@ from numbers import Integral, Real
 import numpy as np
 from sklearn.utils import check_random_state
 
-from .._flows.mask_arrays import IDLE
-from .._support.typing import ArrayLike, RandomSource
+from .._core.typing import ArrayLike, RandomSource
+from .._nn.mask_arrays import IDLE
 
 
 def parity(n_layers: int, n_features: int) -> np.ndarray:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .._flows.mask_arrays import IDLE, tidy
-from .._support.typing import ArrayLike, RandomSource
+from .._core.typing import ArrayLike, RandomSource
+from .._nn.mask_arrays import IDLE, tidy
 from .derived_order import derive_order, derive_parents
 from .layout import Layout
 from .structures import check_integer, check_rng, check_rows

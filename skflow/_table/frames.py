@@ -12,7 +12,7 @@ from decimal import Decimal
 import numpy as np
 from sklearn.utils.validation import check_array
 
-from .._support.checks import name_columns
+from .._core.checks import name_columns
 
 _DATES = (
     *(datetime.date, datetime.time, datetime.timedelta),  # pandas' own are subclasses

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import check_array, check_X_y, validate_data
 
-from .._support.checks import check_finite
+from .._core.checks import check_finite
 from .frames import read, read_targets
 from .table import MANY_CATEGORIES, Table, as_polars, fit_table
 

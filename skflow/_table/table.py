@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .._support.checks import name_columns
-from .._support.saving import saved_as
-from .._support.warnings import warn
+from .._core.checks import name_columns
+from .._core.saving import saved_as
+from .._core.warnings import warn
 from . import dtypes
 from .frames import is_missing
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.integrate import trapezoid
 
-from .._support.typing import ArrayLike
+from .._core.typing import ArrayLike
 from ._common import (
     BLUE,
     GREEN,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._support.typing import ArrayLike
+from .._core.typing import ArrayLike
 from ._common import Display, check_density, column_names, like, numbered, resolve_features
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._support.typing import ArrayLike
+from .._core.typing import ArrayLike
 from ._common import BLUE, LIGHT, Display, check_drawable, estimator_names
 
 if TYPE_CHECKING:

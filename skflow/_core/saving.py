@@ -1,0 +1,234 @@
+"""What a saved estimator holds: parameters, arrays, numbers, strings and public classes.
+
+An object of a private class is saved as a dictionary under a label, so that no file depends on
+where the class lives or what it is called. A number of the format and a checksum go along: another
+format, or bytes that are not those that were written, are an error and never other scores.
+
+An estimator in an estimator, and an object of scikit-learn's in that, is a dictionary of its class
+and its state, too: so the checksum covers the state, and is compared before anything is built of
+it. (scikit-learn's trees follow the numbers in a file without a look at them, and altered ones end
+the process.) The class goes along as an object, an empty one where that is possible, and never by
+its name. So whoever reads the file, such as skops, sees and judges every class that is built.
+"""
+
+import copyreg
+from collections.abc import Callable
+from typing import TypeVar
+
+import numpy as np
+from sklearn.base import BaseEstimator
+
+from .callbacks import SESSION
+from .checksum import checksum
+
+#: Raised whenever older versions could not read, or would misread, what is saved.
+FORMAT = 2
+#: Where the counts of questions stand in the state of scikit-learn's trees of neighbours.
+_COUNTS = 7
+#: Labels in files, which stay, and the classes of this version that they stand for.
+CLASSES: dict[str, type] = {}
+_LABELS: dict[type, str] = {}
+_LABEL = "__kind__"  # the key of a label
+_OBJECT, _ARRAY = "object", "array of objects"  # labels of what has no class of ours
+_Class = TypeVar("_Class", bound=type)
+
+
+def saved_as(label: str) -> Callable[[_Class], _Class]:
+    """Decorator of a private class that fitted estimators hold: its label in files."""
+
+    def register(cls):
+        if label in CLASSES or label in (_OBJECT, _ARRAY):
+            raise ValueError(f"The label {label!r} is taken.")
+        CLASSES[label], _LABELS[cls] = cls, label
+        return cls
+
+    return register
+
+
+class PlainState:
+    """Base of estimators whose saved state is plain."""
+
+    def __getstate__(self):
+        state = _Apart().apart(_kept(self))
+        return {"_format": FORMAT, "_checksum": checksum(state), **state}
+
+    def __setstate__(self, state):
+        name = type(self).__name__
+        state = dict(state) if isinstance(state, dict) else {}
+        saved = state.pop("_format", "none")
+        if saved != FORMAT:
+            raise ValueError(
+                f"This {name} was saved in format {saved}, and this version of skflow reads format "
+                f"{FORMAT}. Load it with the version that saved it, or fit it again."
+            )
+        if not _agrees(state.pop("_checksum", None), state):
+            raise ValueError(
+                f"This {name} is not what was saved: its checksum does not agree, so the file is "
+                "damaged or was changed. Take another copy, or fit it again."
+            )
+        vars(self).update(from_plain(state))
+
+
+def _agrees(saved, state):
+    try:
+        return saved == checksum(state)
+    except RecursionError:  # a list that was altered to hold itself
+        return False
+
+
+def _kept(estimator):
+    # callbacks go along to the processes of a grid, but not into the file of a fitted estimator
+    left_out = SESSION if hasattr(estimator, "n_features_in_") else ()
+    return {name: value for name, value in vars(estimator).items() if name not in left_out}
+
+
+def to_plain(value):
+    """The value with dictionaries in place of estimators and of objects of private classes."""
+    return _Apart().apart(value)
+
+
+def from_plain(value):
+    """The value that ``to_plain`` was given."""
+    return _Together().together(value)
+
+
+class _Apart:
+    """Takes values apart; what occurs twice is one dictionary in both places."""
+
+    def __init__(self):
+        self.known = {}  # by identity: the dictionary, and the object, which keeps its identity
+
+    def apart(self, value):
+        if type(value) in _LABELS:
+            return {_LABEL: _LABELS[type(value)], **self.apart(_fields(value))}
+        if type(value) is dict:
+            return {key: self.apart(item) for key, item in value.items()}
+        if type(value) in (list, tuple):
+            return type(value)(self.apart(item) for item in value)
+        if type(value) is np.ndarray and value.dtype == object:
+            items = self.apart(value.ravel().tolist())
+            return {_LABEL: _ARRAY, "shape": list(value.shape), "items": items}
+        if type(value).__module__.startswith("skflow._"):
+            raise TypeError(
+                f"{type(value).__name__} cannot be saved: its class needs the decorator "
+                "@saved_as(label) of skflow._core.saving."
+            )
+        return self._object(value) if _is_rebuilt(type(value)) else value
+
+    def _object(self, value):
+        if id(value) not in self.known:
+            self.known[id(value)] = None, value
+            self.known[id(value)] = self._class_and_state(value), value
+        plain, _ = self.known[id(value)]
+        if plain is None:
+            raise TypeError(f"{type(value).__name__} cannot be saved, as it holds itself.")
+        return plain
+
+    def _class_and_state(self, value):
+        """A dictionary; the value itself if nothing is in it, or if no class builds it."""
+        build, args, state, items, pairs = _reduced(value)
+        # scikit-learn's compiled trees have a `__new__` of their own, by this name
+        new = build is copyreg.__newobj__ or getattr(build, "__name__", "") == "newObj"
+        cls, *args = args if new else (build, *args)
+        if not isinstance(cls, type) or not (args or state or items or pairs):
+            return value
+        empty = build is copyreg.__newobj__ and not args
+        parts = {"args": args, "state": state, "items": items, "pairs": pairs}
+        return {
+            _LABEL: _OBJECT,
+            "class": cls.__new__(cls) if empty else cls,
+            "new": new,
+            **self.apart(parts),
+        }
+
+
+class _Together:
+    """Builds what was taken apart; the same dictionary becomes the same object."""
+
+    def __init__(self):
+        self.known = {}
+
+    def together(self, value):
+        if type(value) is dict and value.get(_LABEL) == _OBJECT:
+            if id(value) not in self.known:
+                self.known[id(value)] = self._object(value)
+            return self.known[id(value)]
+        if type(value) is dict:
+            items = {key: self.together(item) for key, item in value.items()}
+            return _build(items.pop(_LABEL), items) if _LABEL in items else items
+        if type(value) in (list, tuple):
+            return type(value)(self.together(item) for item in value)
+        return value
+
+    def _object(self, plain):
+        cls = plain["class"]
+        cls = cls if isinstance(cls, type) else type(cls)
+        if not _is_rebuilt(cls):
+            raise ValueError(
+                f"The file wants a {cls.__module__}.{cls.__name__}, and only estimators and "
+                "objects of scikit-learn's are built. Take a file that skflow wrote."
+            )
+        args, state, items, pairs = (
+            self.together(plain[name]) for name in ("args", "state", "items", "pairs")
+        )
+        value = cls.__new__(cls, *args) if plain["new"] else cls(*args)
+        _set_state(value, state)
+        for item in items:
+            value.append(item)
+        for key, item in pairs:
+            value[key] = item
+        return value
+
+
+def _is_rebuilt(cls):
+    return issubclass(cls, BaseEstimator) or cls.__module__.partition(".")[0] == "sklearn"
+
+
+def _reduced(value):
+    """What builds the value, with which arguments, state, list items and pairs of key and item."""
+    if isinstance(value, PlainState):
+        return copyreg.__newobj__, (type(value),), _kept(value), [], []
+    reduced = value.__reduce_ex__(4)
+    if isinstance(reduced, str):  # the name of what there is once
+        return None, (), None, [], []
+    build, args, state, items, pairs = (*reduced, None, None, None)[:5]
+    if hasattr(value, "get_tree_stats"):  # a tree counts how often it was asked; nobody else does
+        counts = value.get_tree_stats()
+        places = slice(_COUNTS, _COUNTS + len(counts) + 1)
+        state = (*state[:_COUNTS], *(0 for _ in state[places]), *state[places.stop :])
+    return build, args, state, list(items or ()), list(pairs or ())
+
+
+def _set_state(value, state):
+    if state is None:
+        return
+    if hasattr(value, "__setstate__") and not isinstance(value, PlainState):
+        value.__setstate__(state)
+        return
+    fields, slots = state if isinstance(state, tuple) else (state, None)
+    vars(value).update(fields or {})
+    for name, field in (slots or {}).items():
+        setattr(value, name, field)
+
+
+def _fields(value):
+    if "__getstate__" in vars(type(value)):
+        return value.__getstate__()
+    return value._asdict() if isinstance(value, tuple) else vars(value)
+
+
+def _build(label, fields):
+    if label == _ARRAY:
+        array = np.empty(len(fields["items"]), dtype=object)
+        for place, item in enumerate(fields["items"]):  # at once numpy would look into lists
+            array[place] = item
+        return array.reshape(fields["shape"])
+    cls = CLASSES[label]
+    if issubclass(cls, tuple):
+        return cls(**fields)
+    value = cls.__new__(cls)
+    if "__setstate__" in vars(cls):
+        value.__setstate__(fields)
+    else:
+        vars(value).update(fields)
+    return value

@@ -1,0 +1,365 @@
+"""What a fitted density answers: log-densities, samples, the latent space and back."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import Any
+
+import numpy as np
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    DensityMixin,
+    TransformerMixin,
+)
+from sklearn.utils.validation import check_is_fitted
+
+from .._core.checks import FLOATS, check_count, checked_points, checked_state
+from .._core.runtime import sheltered
+from .._core.saving import PlainState
+from .._core.typing import ArrayLike, RandomState
+from .._core.weights import weighted_rows
+from .._missing.questions import RoughRows, log_prob_known, sample_given
+from .._models.fitting import Fit
+from .._models.typical import sample_typical
+from .._nn.blocks import answer_in_parts, parts
+from .._table.reading import TableMixin
+from .output import in_configured_container
+
+
+class FittedDensity(
+    PlainState,
+    TableMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    DensityMixin,
+    BaseEstimator,
+):
+    """Base of estimators whose ``fit`` sets ``_fitted``, a ``Fit``."""
+
+    _fitted: Fit
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "_fitted")
+
+    @property
+    def _density(self):
+        return self._fitted.density
+
+    def _checked(self, X, allow_nan=False, dtype=np.float64):
+        check_is_fitted(self)
+        return self._finite(self._encode(self._source(X), dtype=dtype), allow_nan)
+
+    @sheltered
+    def score_samples(self, X: ArrayLike) -> np.ndarray:
+        """Log-density of each row, in the data's own units.
+
+        Of a row with gaps it is that of the known columns, the marginal of the density of whole
+        rows.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+            NaN (or None) means unknown.
+
+        Returns
+        -------
+        log_density : ndarray of shape (n_samples,)
+            In nats. May be positive: a density, unlike a probability, can exceed 1. It is 0 for a
+            row of which nothing is known. Those of rows with different gaps are densities of
+            different columns and do not compare.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If X is no table of numbers, finite or NaN, with the columns of ``fit``.
+
+        Notes
+        -----
+        The marginals of the components are known; that of the flow is an integral over the unknown
+        columns, by importance sampling with fixed quasi-random points, so that a score does not
+        change from call to call, nor with the other rows. A warning says where it is rough. Over
+        missing categories it is a sum, if there are at most 1024 ways to fill them in; where there
+        are more, a mean over as many fixed ones, drawn from the density of the discrete columns
+        (likelihood weighting).
+        """
+        return self._log_prob(self._checked(X, allow_nan=True, dtype=FLOATS))
+
+    def _parts(self, X):
+        """Parts of a table, of whole blocks of the flow."""
+        return parts(*X.shape, self._density.mixture.numbers_per_row)
+
+    def _log_prob(self, X):
+        rough = RoughRows()
+
+        def answer(X):
+            if np.isnan(X).any():
+                return log_prob_known(self._density, X, rough)
+            return self._density.log_prob(X)
+
+        scores = answer_in_parts(answer, self._parts(X), X)
+        rough.warn()
+        return scores
+
+    @sheltered
+    def score(
+        self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None
+    ) -> float:
+        """Mean log-density of the rows.
+
+        Scores of tables compare if the same cells are unknown, as every other one adds to them.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            NaN means unknown, as in ``score_samples``.
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, as in ``fit``.
+
+        Returns
+        -------
+        score : float
+            In nats a row; higher is better.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If X is no table of finite numbers with the columns of ``fit``.
+        """
+        X = self._checked(X, allow_nan=True, dtype=FLOATS)
+        X, weight = weighted_rows(X, sample_weight, n_least=1)
+        return float(np.average(self._log_prob(X), weights=weight))
+
+    def bits_per_dim(
+        self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None
+    ) -> float:
+        """Negative mean log-density in bits a dimension, as Gonsior et al. (2021) report it.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        bits_per_dim : float
+            ``-score(X) / (n_features * log(2))``; lower is better. It depends on the data's units.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If X is no table of finite numbers with the columns of ``fit``.
+        """
+        score = self.score(X, sample_weight=sample_weight)
+        return -score / (self.n_features_in_ * math.log(2))
+
+    def sample(
+        self, n_samples: int = 1, random_state: RandomState = None, *, tails: bool = False
+    ) -> np.ndarray:
+        """Draw rows that look like those of ``fit``, or draw from the whole density.
+
+        By default rows are drawn from the density without its far tails: without the least weights
+        of its heavy-tailed components (see ``component_weight``), and given that every number lies
+        within the range of its column in ``fit``, widened by a tenth on each side. Where no value
+        of a column is negative, none is drawn below 0, and where none is positive, none above.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Number of rows, at least 1.
+        random_state : int, RandomState instance or None, default=None
+            An integer makes the draw reproducible.
+        tails : bool, default=False
+            Whether to draw from the whole density, of which ``score_samples`` is the logarithm: for
+            integrals, tests and comparisons. A row in a hundred, or a few, then has a value that
+            nobody would believe.
+
+        Returns
+        -------
+        X : ndarray or DataFrame of shape (n_samples, n_features)
+            In the data's own units; a data frame where ``fit`` was given one and ``set_output`` or
+            ``set_config(transform_output=...)`` asks for it.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If ``n_samples`` is no integer of at least 1.
+        """
+        check_is_fitted(self)
+        check_count("n_samples", n_samples)
+        drawn = self._sampled(n_samples, checked_state(random_state), tails)
+        return drawn if self._table.categories else in_configured_container(self, drawn)
+
+    @sheltered
+    def _sampled(self, n_samples, rng, tails):
+        draw = self._density.sample if tails else partial(sample_typical, self._density)
+        drawn = np.empty((n_samples, self.n_features_in_))
+        for part in parts(*drawn.shape):
+            drawn[part] = draw(len(drawn[part]), rng)
+        return self._table.decode(drawn) if self._table.categories else drawn
+
+    @sheltered
+    def sample_given(
+        self,
+        X: ArrayLike,
+        n_samples: int = 1,
+        random_state: RandomState = None,
+        *,
+        return_ess: bool = False,
+    ) -> Any:
+        """Draw the unknown cells of rows, given the known ones.
+
+        They are drawn from the whole density given what is known, as ``sample(tails=True)`` draws
+        rows: what is known may itself be far from the rows of ``fit``.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+            NaN (or None) means unknown: those cells are drawn, together.
+        n_samples : int, default=1
+            Number of draws for each row, at least 1.
+        random_state : int, RandomState instance or None, default=None
+            An integer makes the draws reproducible.
+        return_ess : bool, default=False
+            Also return how good the draws are.
+
+        Returns
+        -------
+        drawn : ndarray of shape (n_samples, n_features, n_draws), or list of data frames
+            The rows, draw by draw, as they were where they are known; in the data's units, within
+            ``bounds``, and on the grid of columns that have one. Of a data frame with categories
+            a list of ``n_draws`` such frames. Categories are drawn among those of ``fit``.
+        ess : ndarray of shape (n_samples,)
+            Only with ``return_ess``. Draws of the flow are chosen from many, by weights that make
+            them draws from its conditional distribution; this is the effective number of those
+            that they are chosen from (Kish 1965). It is infinite where nothing was to be chosen.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If X is no table of numbers, finite or NaN, with the columns of ``fit``, if values lie
+            beyond the bounds, or if ``n_samples`` is no integer of at least 1.
+
+        Examples
+        --------
+        What is the length of a petal that is 2 cm wide?
+
+        >>> import numpy as np
+        >>> from sklearn.datasets import load_iris
+        >>> from skflow import CouplingFlowDensity
+        >>> flow = CouplingFlowDensity(max_iter=30, random_state=0).fit(load_iris().data)
+        >>> drawn = flow.sample_given([[np.nan, np.nan, np.nan, 2.0]], 100, random_state=0)
+        >>> drawn.shape
+        (1, 4, 100)
+        >>> bool(5 < drawn[0, 2].mean() < 6.5)
+        True
+        """
+        check_is_fitted(self)
+        source = self._source(X)
+        rows = self._finite(self._encode(source), allow_nan=True)
+        check_count("n_samples", n_samples)
+        drawn, ess = sample_given(self._density, rows, n_samples, checked_state(random_state))
+        if self._table.categories:
+            drawn = self._table.decode_draws(drawn, source)
+        return (drawn, ess) if return_ess else drawn
+
+    @sheltered
+    def transform(self, X: ArrayLike) -> np.ndarray:
+        """Map rows to the latent space, where the flow's density is the standard normal.
+
+        On a table of few rows, where the members of a cross-fit are averaged, it is that of the
+        first.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            A row with gaps, which are NaN, has no point of its own there.
+
+        Returns
+        -------
+        Z : ndarray of shape (n_samples, n_features)
+            NaN for rows with gaps; fill them before (``FlowImputer``).
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If X is no table of finite numbers with the columns of ``fit``, or if there are
+            several members, each with a latent space of its own.
+        """
+        X = self._checked(X, allow_nan=True, dtype=FLOATS)
+        self._check_single("transform")
+
+        def latent(X):
+            gaps = np.isnan(X).any(axis=1)
+            Z = self._density.to_latent(np.where(gaps[:, None], 0.0, X))
+            Z[gaps] = np.nan
+            return Z
+
+        return answer_in_parts(latent, self._parts(X), X, shape=(self._n_features_out,))
+
+    @sheltered
+    def inverse_transform(self, X: ArrayLike) -> np.ndarray:
+        """Map points of the latent space to the data's.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Points of the latent space.
+
+        Returns
+        -------
+        X_original : ndarray of shape (n_samples, n_features)
+            In the data's own units.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If X is no table of finite numbers with as many columns as ``fit`` had, or if there are
+            several members, each with a latent space of its own.
+        """
+        check_is_fitted(self)
+        if len(self._density.schema.sizes):
+            raise ValueError(
+                "inverse_transform needs a table whose columns are all real: points of the latent "
+                "space do not say which categories, or which values that many rows share, a row "
+                "has. Use sample, or leave such columns out (or set spikes=False)."
+            )
+        X = checked_points(X)
+        if X.shape[1] != self.n_features_in_:
+            raise ValueError(
+                f"X has {X.shape[1]} features, but the latent space has {self.n_features_in_}."
+            )
+        self._check_single("inverse_transform")
+        return answer_in_parts(self._density.from_latent, self._parts(X), X, shape=X.shape[1:])
+
+    def _check_single(self, method):
+        if self._fitted.n_flows > 1:
+            raise ValueError(
+                f"{method} needs a single flow, but n_estimators={self.n_estimators} members each "
+                "have a latent space of their own. Set n_estimators=1."
+            )
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.transformer_tags.preserves_dtype = []  # float64 in any case
+        return tags

@@ -1,0 +1,220 @@
+"""How a density estimator of the package is fitted, wherever its masks come from."""
+
+from __future__ import annotations
+
+from functools import partial
+from numbers import Integral, Real
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from sklearn.base import _fit_context
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
+
+from .. import masks
+from .._core.callbacks import CallbackSupportMixin, FitProgress
+from .._core.runtime import atomic, sheltered
+from .._core.streams import RandomStreams
+from .._core.typing import ArrayLike
+from .._core.weights import weighted_rows
+from .._missing.fitting import LEAST_EPOCHS, PART_OF_EPOCHS, fill_gaps, rows_with_values
+from .._missing.questions import sample_given
+from .._models.fitting import fit_density, fit_real_columns
+from .._nn.conditioners import ACTIVATIONS
+from .._nn.couplings import COUPLINGS
+from .._nn.optimizers import SCHEDULES, SOLVERS
+from .._nn.recipe import training_options
+from .._structure.layouts import take_layout, take_n_conditioning
+from .._table.bounds import check_bounds, take_bounds
+from .._table.schema import fit_schema
+from .answers import FittedDensity
+from .continuation import ANEW, check_unchanged, fixed_parameters
+from .summary import Summarised
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+#: Parameters that make a quick flow of another, to draw missing cells from.
+QUICK = {"n_init": 1, "n_estimators": 1, "validation_fraction": 0.1}
+
+
+class BaseFlowDensity(Summarised, CallbackSupportMixin, FittedDensity):
+    """Base of the density estimators: everything but where the masks come from.
+
+    A subclass defines the constructor and ``_layout()``, which returns the layout object.
+    """
+
+    _parameter_constraints = {
+        "n_layers": [Interval(Integral, 1, None, closed="left")],
+        "n_conditioning": [
+            Interval(Integral, 1, None, closed="left"),
+            Interval(RealNotInt, 0, 1, closed="neither"),
+            None,
+        ],
+        "coupling": [StrOptions(COUPLINGS.keys())],
+        "n_bins": [Interval(Integral, 2, 500, closed="both")],
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "activation": [StrOptions(ACTIVATIONS.keys())],
+        "standardize": ["boolean"],
+        "categorical_features": "no_validation",  # fit_table says what is allowed
+        "handle_unknown": [StrOptions({"rare", "error"})],
+        "spikes": ["boolean"],
+        "bounds": "no_validation",  # check_bounds says what is allowed
+        "dequantize": ["boolean"],
+        "noise": [Interval(Real, 0, None, closed="left")],
+        "component_weight": [Interval(Real, 0, 1, closed="left"), StrOptions({"auto"})],
+        "n_estimators": [Interval(Integral, 1, None, closed="left")],
+        "n_init": [Interval(Integral, 1, None, closed="left")],
+        "solver": [StrOptions(SOLVERS.keys())],
+        "learning_rate": [StrOptions(SCHEDULES.keys())],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
+        "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "max_iter": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither"), StrOptions({"auto"})],
+        "n_iter_no_change": [
+            Interval(Integral, 1, None, closed="left"),
+            StrOptions({"auto"}),
+            None,
+        ],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "warm_start": ["boolean"],
+        "device": [str],
+        "verbose": ["verbose"],
+        "random_state": ["random_state"],
+    }
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    @atomic
+    @sheltered
+    def fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
+        """Fit the flow by maximum likelihood.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+            Training data; nothing needs to be scaled or encoded. NaN (or None) means unknown: gaps
+            are drawn from one density after another, each fitted to the rows that the last one has
+            filled (stochastic EM); rows of which nothing is known are left out.
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, at least 0; only their ratios matter. Rows of weight 0 are left
+            out.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            If X, the weights, the masks or an argument cannot be used; the sentence says which
+            value, and what is allowed. A failed or interrupted ``fit`` leaves the estimator as it
+            was before.
+        """
+        previous = getattr(self, "_fitted", None) if self.warm_start else None
+        if previous is None:
+            X = self._fit_table(X, self.categorical_features, ensure_min_samples=2)
+        else:
+            X = self._encode(self._source(X, ANEW), ensure_min_samples=2)
+        X, weight = rows_with_values(*weighted_rows(self._finite(X, allow_nan=True), sample_weight))
+        return self._fit_codes(X, weight, previous)
+
+    def _take_columns(self, kept, categories, names=None):
+        """Set the parameters by column to those of some columns, which a mask ``(d,)`` selects.
+
+        ``categories`` are numbers of the columns that hold categories; the masks of a structure
+        are of the others. ``names`` are those of all columns, or None.
+        """
+        real = np.isin(np.arange(len(kept)), categories, invert=True)
+        places = np.cumsum(kept) - 1
+        params = self.get_params(deep=False)
+        taken = {
+            "categorical_features": [int(places[j]) for j in categories if kept[j]] or None,
+            "n_conditioning": take_n_conditioning(self.n_conditioning, kept[real]),
+        }
+        if self.bounds is not None:
+            taken["bounds"] = take_bounds(self.bounds, kept, names)
+        for name in {"mask_layout", "initial_layout"} & set(params):
+            taken[name] = take_layout(params[name], kept[real])
+        return self.set_params(**taken)
+
+    def _fit_codes(self, X, weight=None, previous=None):
+        """Fit to rows of ``_table`` as codes ``(n, d)``, or go on from a ``Fit``."""
+        layout = self._layout()
+        fixed = fixed_parameters(self, layout)
+        if previous is None:
+            seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+            X, schema, columns = self._columns_of(X, weight, seed)
+        else:
+            check_unchanged(self._fixed, fixed)
+            seed, schema = previous.seed, previous.density.schema
+            columns = previous.density.columns.spanning(schema.split(X)[1])
+            if np.isnan(X).any():
+                rng = RandomStreams(seed)("gaps", previous.n_fits)
+                X = sample_given(previous.density, X, 1, rng)[0][:, :, 0]
+        progress = FitProgress(self, partial(self._table.frame, X))
+        self._fitted = fit_density(
+            self,
+            layout,
+            X,
+            weight,
+            schema,
+            columns,
+            seed=seed,
+            previous=previous,
+            progress=progress,
+            served=lambda fitted: {"_fitted": fitted},
+        )
+        self._fixed = fixed
+        progress.close()
+        return self
+
+    def _columns_of(self, X, weight=None, seed=0):
+        """The rows with their missing cells drawn, their ``Schema`` and ``Columns``."""
+        schema = fit_schema(X, self._table.categories, self.spikes)
+        known = schema.split(X)[1]
+        named = getattr(self, "feature_names_in_", None)
+        options = {
+            "standardize": self.standardize,
+            "dequantize": self.dequantize,
+            "bounds": check_bounds(self.bounds, X.shape[1], named),
+            "names": self._table.feature_names,
+        }
+        if np.isnan(X).any():
+            steps = training_options(self, *X.shape)
+            n_epochs = max(LEAST_EPOCHS, PART_OF_EPOCHS * steps.n_steps / steps.steps_per_epoch)
+            quick = SimpleNamespace(**self.get_params(deep=False) | QUICK | {"max_iter": n_epochs})
+
+            def fit(filled, random_state):
+                quick.random_state = random_state
+                own = int(check_random_state(random_state).randint(2**31 - 1))
+                columns = fit_real_columns(filled, schema, weight, **options)
+                return fit_density(
+                    quick, masks.Derived(), filled, weight, schema, columns, seed=own
+                ).density
+
+            rng = RandomStreams(seed)("gaps", 0)
+            X = fill_gaps(X, schema, weight, rng, fit, options)
+        columns = fit_real_columns(X, schema, weight, **options)
+        return X, schema, columns.spanning(known)
+
+    def _fit_rows_of(self, table, X, sample_weight=None):
+        """Fit to codes ``(n, d)`` of a table that was read elsewhere."""
+        self._validate_params()
+        self._use_table(table)
+        return self._fit_codes(*rows_with_values(*weighted_rows(X, sample_weight)))
+
+    def _with_table(self, table):
+        """Read tables as another estimator does."""
+        self._use_table(table)
+        return self
+
+    def _with_fit(self, fitted):
+        """The estimator as if its own ``fit`` had left this ``Fit``."""
+        self._fitted, self._fixed = fitted, fixed_parameters(self, self._layout())
+        return self

@@ -1,0 +1,245 @@
+"""What a fitted estimator tells of itself, in words and as attributes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from .._models.fitting import Fit
+
+_NARROW_LEAD = 0.05  # nats a row by which a Gaussian is as good
+
+
+class Summarised:
+    """Base of estimators that can say what was fitted."""
+
+    _fitted: Fit
+    _table: Any
+    n_features_in_: int
+
+    # ---- the model, which is kept once: these are views
+
+    @property
+    def masks_(self) -> np.ndarray:
+        masks = self._fitted.density.flow.masks[:: self._fitted.n_folds]
+        return masks[0] if len(masks) == 1 else masks
+
+    @property
+    def n_parameters_(self) -> int:
+        return self._fitted.density.flow.n_parameters
+
+    @property
+    def weights_(self) -> np.ndarray:
+        return self._fitted.density.mixture.weights
+
+    @property
+    def component_names_(self) -> np.ndarray:
+        return np.array(list(self._fitted.density.mixture.models))
+
+    @property
+    def component_weight_(self) -> float:
+        return float(self.weights_[1:].sum())
+
+    @property
+    def location_(self) -> np.ndarray:
+        return self._of_all_columns(self._fitted.density.columns.location)
+
+    @property
+    def scale_(self) -> np.ndarray:
+        return self._of_all_columns(self._fitted.density.columns.scale)
+
+    @property
+    def grid_steps_(self) -> np.ndarray:
+        return self._of_all_columns(self._fitted.density.columns.step)
+
+    def _of_all_columns(self, values):
+        """Values of the real columns as those of all; NaN for columns with categories."""
+        return self._fitted.density.schema.spread(values)
+
+    @property
+    def columns_(self) -> dict:
+        density = self._fitted.density
+        found = density.schema.described(_words_for(density.columns))
+        return dict(zip(self._table.names or range(len(found)), found))
+
+    @property
+    def _n_features_out(self):
+        return len(self._fitted.density.columns.scale)
+
+    # ---- how it was made
+
+    @property
+    def n_iter_(self) -> int:
+        return self._fitted.n_epochs
+
+    @property
+    def loss_curve_(self) -> list:
+        return self._fitted.loss_curve
+
+    @property
+    def validation_scores_(self) -> list | None:
+        return self._fitted.validation_scores
+
+    @property
+    def search_history_(self) -> list:
+        log_det = self._fitted.account["log_det"]
+        return [record.shifted(-log_det) for record in self._first_search().history]
+
+    @property
+    def initial_masks_(self) -> np.ndarray:
+        return self._first_search().history[0].masks
+
+    @property
+    def search_stop_reason_(self) -> str:
+        first = self._first_search()
+        reasons = [choice.stop_reason for choice in self._fitted.choices]
+        return "interrupted" if "interrupted" in reasons else first.stop_reason
+
+    def _first_search(self):
+        """The choice of the first member, if it was searched."""
+        first = self._fitted.choices[0]
+        if not first.history:
+            raise AttributeError("The masks of this estimator were not searched.")
+        return first
+
+    def summary(self) -> str:
+        """What was fitted, how, and how good it is, in words.
+
+        Rows and kinds of columns; the layout and where it comes from; the flow and its training,
+        and why that ended; the weights of flow and components; and, where rows were held out, the
+        mean log-density of these beside that of one Gaussian that was fitted to the same rows. At
+        the end, what to try next.
+
+        Returns
+        -------
+        summary : str
+            To be printed.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from skflow import CouplingFlowDensity
+        >>> flow = CouplingFlowDensity(max_iter=10, random_state=0).fit(load_iris().data)
+        >>> print(flow.summary())
+        CouplingFlowDensity, fitted to 150 rows of 4 columns in ... seconds
+        columns   4 real
+        layout    derived from the data, without training
+        flow      6 spline layers, ...
+        """
+        check_is_fitted(self)
+        account = self._fitted.account
+        parts = {
+            "columns": _counted(self.columns_.values()),
+            "layout": _layout(self),
+            "flow": _flow(self, account),
+            "training": _training(self, account),
+            "weights": _weights(self),
+            "held out": _held_out(account),
+            "to try": _advice(self, account),
+        }
+        lines = [f"{name:10}{text}" for name, text in parts.items() if text]
+        head = (
+            f"{type(self).__name__}, fitted to {account['n_rows']:,} rows of "
+            f"{self.n_features_in_} columns in {account['seconds']:.1f} seconds"
+        )
+        return "\n".join([head, *lines])
+
+
+def _words_for(columns):
+    """What each real column is, in a word."""
+    bounded = np.isfinite(columns.bounds.lower) | np.isfinite(columns.bounds.upper)
+    chosen = [columns.constant, columns.step > 0, bounded]
+    return np.select(chosen, ["constant", "on a grid", "bounded"], "real").astype(object)
+
+
+def _counted(kinds):
+    """How many columns are of each kind, in words."""
+    first_words = [kind.split(" (")[0] for kind in kinds]
+    order = ["real", "bounded", "on a grid", "constant"]
+    order += [kind for kind in dict.fromkeys(first_words) if kind not in order]
+    counts = {kind: first_words.count(kind) for kind in order}
+    return ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
+
+
+def _layout(estimator):
+    history = getattr(estimator, "search_history_", None)
+    if history:
+        return (
+            f"searched: {len(history) - 1} iterations, ended by "
+            f"{estimator.search_stop_reason_!r}; cost {history[0].cost:.3f} at first, "
+            f"{history[-1].best_cost:.3f} at last"
+        )
+    layout = estimator._layout()
+    name = type(layout).__name__
+    if name == "Rule":
+        name = layout.rule if isinstance(layout.rule, str) else "given"
+    known = {
+        "Derived": "derived from the data, without training",
+        "parity": "parity, a rule",
+        "random": "drawn at random",
+        "Triangular": "triangular, one feature a layer",
+        "given": "as given",
+    }
+    return known.get(name, name)
+
+
+def _flow(estimator, account):
+    members = estimator._fitted.density.flow.n_members
+    text = (
+        f"{estimator.n_layers} {estimator.coupling} layers, hidden layers "
+        f"{estimator.hidden_layer_sizes}, {estimator.n_parameters_:,} parameters"
+    )
+    if members > 1:
+        text += f"; {members} members are averaged"
+    return f"{text}, each trained on {account['n_training']:,} rows"
+
+
+def _training(estimator, account):
+    done, planned = estimator.n_iter_, account["n_epochs"]
+    text = f"{done} epochs, all that max_iter allows"
+    if done < planned:
+        text = f"{done} of {planned} epochs, ended as nothing improved any more"
+    if estimator.validation_scores_:
+        text += f"; the best was epoch {_best_epoch(estimator)}"
+    return text
+
+
+def _best_epoch(estimator):
+    return 1 + int(np.argmax(estimator.validation_scores_))
+
+
+def _weights(estimator):
+    named = zip(estimator.component_names_, estimator.weights_)
+    ordered = sorted(named, key=lambda pair: -pair[1])
+    return ", ".join(f"{name} {weight:.3f}" for name, weight in ordered)
+
+
+def _held_out(account):
+    if "density" not in account:
+        return "no rows"
+    gain = account["density"] - account["gaussian"]
+    return (
+        f"{account['density']:.3f} nats a row, one Gaussian {account['gaussian']:.3f}: "
+        f"{abs(gain):.3f} {'more' if gain >= 0 else 'less'}"
+    )
+
+
+def _advice(estimator, account):
+    if "density" in account and account["density"] < account["gaussian"] + _NARROW_LEAD:
+        return "one Gaussian is as good here, simpler and faster: sklearn.covariance.LedoitWolf"
+    if estimator.weights_[0] < 0.5:
+        return (
+            "simple densities have most of the weight: sklearn.mixture may be as good, and faster"
+        )
+    if estimator.validation_scores_ and _best_epoch(estimator) < estimator.n_iter_ / 2:
+        return "the flow overfits after its best epoch: raise alpha, or leave columns out"
+    if estimator._fitted.density.flow.n_members == 1:
+        return "n_estimators=4: an average of several flows is usually a little better"
+    return ""

@@ -1,1 +1,0 @@
-"""Kinds of columns: categories, values that many rows share, and the densities of such tables."""

@@ -1,0 +1,247 @@
+"""The discrete part of a table: a chain of conditional distributions of one column each.
+
+``P(d) = prod_j P(d_j | columns before it)``. Each factor is a mixture of models, whose weights are
+those of held-out rows, by EM, as everywhere in the package. The chain begins with the column that
+tells most about the others.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import OneHotEncoder
+
+from .._core.saving import saved_as
+from .._core.weights import at, effective_rows
+from .._table.table import GAP
+from .frequencies import Frequencies
+from .stacking import estimate_weights
+
+#: Concentrations of the smoothed frequencies.
+CONCENTRATIONS = (1.0, 10.0, 100.0)
+#: Inverse strengths of the penalty of the logistic regressions.
+STRENGTHS = (1.0,)
+#: Up to so many rows the models are cross-fitted in as many folds; longer tables have one.
+FEW_ROWS, N_FOLDS = 2000, 5
+#: Rows of a logistic regression at most.
+MOST_ROWS = 20_000
+#: The least weight of the first model, which gives every category some probability.
+LEAST_WEIGHT = 0.02
+
+
+@saved_as("logistic")
+class Logistic:
+    """Logistic regression on the given columns, a number for each of their values."""
+
+    def __init__(self, strength):
+        self.strength = strength
+
+    def fit(self, X, y, sizes, n_values, weight):
+        rows = slice(None, None, -(-len(y) // MOST_ROWS))
+        encoder = OneHotEncoder(
+            categories=[np.arange(size) for size in sizes], handle_unknown="ignore", drop=None
+        )
+        self.n_values = n_values
+        self.encoder = encoder.fit(X[:1])
+        self.regression = LogisticRegression(C=self.strength, max_iter=300, tol=1e-3)
+        self.regression.fit(encoder.transform(X[rows]), y[rows], sample_weight=weight[rows])
+        return self
+
+    def predict_proba(self, X):
+        """Probabilities ``(n, n_values)``."""
+        probabilities = np.zeros((len(X), self.n_values))
+        found = self.regression.predict_proba(self.encoder.transform(X))
+        probabilities[:, self.regression.classes_] = found
+        return probabilities
+
+
+def models_for(n_given, n_seen):
+    """Models of a column given so many others, in which so many values were seen."""
+    models = [Frequencies(c) for c in CONCENTRATIONS[: 1 if n_given == 0 else None]]
+    if n_given > 1 and n_seen > 1:
+        models += [Logistic(strength) for strength in STRENGTHS]
+    return models
+
+
+@saved_as("factor")
+@dataclass
+class Factor:
+    """The distribution of one column given some others.
+
+    Attributes
+    ----------
+    column : int
+    given : ndarray of shape (m,)
+        The columns before it in the chain, the most informative first.
+    models : list
+    weights : ndarray
+        Their parts in the mixture.
+    unseen : float
+        Probability of a category that no row had.
+    """
+
+    column: int
+    given: np.ndarray
+    models: list
+    weights: np.ndarray
+    unseen: float
+
+    def probabilities(self, discrete):
+        """Of the categories that ``fit`` knows, given that it is one of these ``(n, n_values)``."""
+        found = [model.predict_proba(discrete[:, self.given]) for model in self.models]
+        return np.tensordot(self.weights, found, 1)
+
+    def place(self, discrete, uniform):
+        """Values ``(n,)`` for numbers ``(n, 1)`` that are uniform in [0, 1), of those seen."""
+        reached = np.cumsum(self.probabilities(discrete), axis=1)
+        level = uniform * reached[:, -1:]
+        return (reached <= level).sum(axis=1).clip(max=reached.shape[1] - 1)
+
+    def log_prob(self, discrete):
+        """Log-probabilities ``(n,)`` of the column's values given those before it."""
+        # what is given repeats: every set of values is looked up once
+        sets, place = np.unique(discrete[:, self.given], axis=0, return_inverse=True)
+        table = np.zeros((len(sets), discrete.shape[1]), dtype=int)
+        table[:, self.given] = sets
+        value = discrete[:, self.column]
+        known = self.probabilities(table)[place.ravel(), np.maximum(value, 0)]
+        with np.errstate(divide="ignore"):
+            return np.where(value < 0, np.log(self.unseen), np.log1p(-self.unseen) + np.log(known))
+
+
+@saved_as("chain")
+@dataclass
+class Chain:
+    """A distribution of discrete columns, factor by factor."""
+
+    factors: list
+
+    def log_prob(self, discrete):
+        """Log-probabilities ``(n,)`` in nats of rows ``(n, q)``."""
+        return sum((factor.log_prob(discrete) for factor in self.factors), np.zeros(len(discrete)))
+
+    def sample(self, n_samples, rng):
+        """Draws ``(n_samples, q)``."""
+        drawn = np.zeros((n_samples, len(self.factors)), dtype=int)
+        for factor in self.factors:
+            drawn[:, factor.column] = factor.place(drawn, rng.uniform(size=(n_samples, 1)))
+        return drawn
+
+    def fill(self, discrete, uniform):
+        """Rows ``(n, q)`` with their gaps drawn one after another, and the weights of that.
+
+        Parameters
+        ----------
+        discrete : ndarray of int, shape (n, q)
+            ``GAP`` where a value is to be drawn.
+        uniform : ndarray of shape (n, q)
+            Numbers in [0, 1) to draw by.
+
+        Returns
+        -------
+        filled : ndarray of int, shape (n, q)
+        log_weight : ndarray of shape (n,)
+            Log-probability of the values that were there, each given those before it. The mean of
+            the weights of many draws is the probability of the values that were there.
+        """
+        filled, log_weight = discrete.copy(), np.zeros(len(discrete))
+        for factor in self.factors:
+            gap = discrete[:, factor.column] == GAP
+            if gap.any():
+                level = uniform[gap][:, [factor.column]]
+                filled[gap, factor.column] = factor.place(filled[gap], level)
+            if not gap.all():
+                log_weight[~gap] += factor.log_prob(filled[~gap])
+        return filled, log_weight
+
+
+def fit_chain(discrete, sizes, weight=None, rng=None, open_ended=None):
+    """The ``Chain`` of discrete columns.
+
+    Parameters
+    ----------
+    discrete : ndarray of int, shape (n, q)
+    sizes : ndarray of shape (q,)
+        How many values each column has.
+    weight : ndarray of shape (n,) or None
+    rng : RandomState
+        Draws the folds.
+    open_ended : ndarray of bool, shape (q,)
+        Which columns may have values that were not seen.
+
+    Returns
+    -------
+    chain : Chain
+    """
+    information = mutual_information(discrete, sizes, weight)
+    order = np.argsort(-information.sum(axis=1), kind="stable")
+    folds = held_out_folds(len(discrete), rng)
+    factors = []
+    for i, j in enumerate(order):
+        given = order[:i][np.argsort(-information[j, order[:i]], kind="stable")]
+        unseen = unseen_part(discrete[:, j], weight) if open_ended[j] else 0.0
+        factors.append(_fit_factor(discrete, sizes, weight, folds, j, given, unseen))
+    return Chain(factors)
+
+
+def _fit_factor(discrete, sizes, weight, folds, j, given, unseen):
+    X, y, weight = (
+        discrete[:, given],
+        discrete[:, j],
+        np.ones(len(discrete)) if weight is None else weight,
+    )
+
+    def fitted(rows):
+        models = models_for(len(given), len(np.unique(y[rows])))
+        return [
+            model.fit(X[rows], y[rows], sizes[given], sizes[j], weight[rows]) for model in models
+        ]
+
+    everything = np.arange(len(y))
+    n_models = len(models_for(len(given), min(len(np.unique(y[rows])) for rows, _ in folds)))
+    weights = np.ones(1)
+    if n_models > 1:
+        log_probs, held_out = [], np.concatenate([others for _, others in folds])
+        for rows, others in folds:
+            found = [model.predict_proba(X[others]) for model in fitted(rows)[:n_models]]
+            with np.errstate(divide="ignore"):
+                log_probs.append(np.log([p[np.arange(len(others)), y[others]] for p in found]))
+        least = np.append(LEAST_WEIGHT, np.zeros(n_models - 1))
+        weights = estimate_weights(np.hstack(log_probs), least, at(weight, held_out))
+    kept = np.flatnonzero(weights)
+    models = fitted(everything)
+    return Factor(int(j), given, [models[k] for k in kept], weights[kept], unseen)
+
+
+def held_out_folds(n_rows, rng):
+    """Pairs of rows to fit to and rows held out."""
+    order = rng.permutation(n_rows)
+    parts = np.array_split(order, min(N_FOLDS, n_rows))
+    if n_rows > FEW_ROWS:
+        parts = parts[:1]
+    return [(np.setdiff1d(order, part), part) for part in parts]
+
+
+def unseen_part(column, weight):
+    """The probability that the next row has a category that none had.
+
+    By Good and Turing: the part of the categories that were seen once; at least that of one row.
+    """
+    once = (np.unique(column, return_counts=True)[1] == 1).sum()
+    return (once + 1) / (effective_rows(weight, len(column)) + once + 1)
+
+
+def mutual_information(discrete, sizes, weight=None):
+    """Of all pairs of columns ``(q, q)``, in nats; 0 on the diagonal."""
+    n_columns = discrete.shape[1]
+    information = np.zeros((n_columns, n_columns))
+    for i in range(n_columns):
+        for j in range(i):
+            counts = np.zeros((sizes[i], sizes[j]))
+            np.add.at(counts, (discrete[:, i], discrete[:, j]), 1 if weight is None else weight)
+            joint = counts / counts.sum()
+            independent = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0)
+            seen = joint > 0
+            value = np.sum(joint[seen] * np.log(joint[seen] / independent[seen]))
+            information[i, j] = information[j, i] = value
+    return information

@@ -1,0 +1,103 @@
+"""A fitted density of a table, in the data's units.
+
+    p(row) = P(discrete part) p(real part | discrete part, features)
+
+The real part is that of a mixture in standardised units, with the way there as a first, fixed
+layer. A table without a discrete part has an empty one; only targets of a regression have features.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .._core.runtime import map_blocks
+from .._core.saving import saved_as
+from .._nn.blocks import blocks
+from .._table.columns import FARTHEST, Columns
+from .._table.schema import Schema
+from .chain import Chain
+from .context import Context
+from .mixture import Mixture
+
+
+@saved_as("density")
+@dataclass(eq=False)
+class Density:
+    """The density of the rows of a table.
+
+    Attributes
+    ----------
+    schema : Schema
+        Which part of a row is discrete and which is real.
+    columns : Columns
+        Of the real part: from the data's units to standardised ones.
+    discrete : Chain
+        The density of the discrete part.
+    mixture : Mixture
+        That of the real part given the discrete one, in standardised units.
+    """
+
+    schema: Schema
+    columns: Columns
+    discrete: Chain
+    mixture: Mixture
+
+    @property
+    def flow(self):
+        """The flow among the models of the mixture."""
+        return self.mixture.models["flow"]
+
+    def components(self):
+        """The models of the mixture beside the flow, whose conditionals have closed forms."""
+        return list(self.mixture.models.values())[1:]
+
+    def context(self, discrete):
+        """What the real part of rows is conditional on, from their discrete part; or None."""
+        if not discrete.shape[1]:
+            return None
+        return Context(self.schema.numbers(discrete), discrete, self.schema.absent(discrete))
+
+    def _blocks(self, n_rows):
+        return blocks(n_rows, self.mixture.numbers_per_row)
+
+    def log_prob(self, X, features=None):
+        """Log-density ``(n,)`` in nats; minus infinity beyond bounds.
+
+        ``features`` is the ``Context`` of targets that are conditional on one.
+        """
+
+        def call(block):
+            discrete, real = self.schema.split(X[block])
+            U, log_det = self.columns.forward(real)
+            context = self.context(discrete) if features is None else features[block]
+            log_prob = self.mixture.log_prob(U, context) + log_det
+            return log_prob + self.discrete.log_prob(discrete)
+
+        return np.concatenate(map_blocks(call, self._blocks(len(X))))
+
+    def sample(self, n_samples, rng, features=None):
+        """Draw rows ``(n_samples, d)`` in the data's units, with codes for categories."""
+        discrete = self.discrete.sample(n_samples, rng)
+        context = self.context(discrete) if features is None else features
+        return self.to_data(self.mixture.sample(n_samples, rng, context), discrete)
+
+    def to_data(self, U, discrete):
+        """Rows in the data's units, on their grids, from standardised real parts."""
+        return self.schema.join(discrete, self.columns.draws(U))
+
+    def to_latent(self, X):
+        """Latent points ``(n, r)`` of the real part under the first member; 0 where absent."""
+        member = self.flow.take(0)
+
+        def call(block):
+            discrete, real = self.schema.split(X[block])
+            U, _ = self.columns.forward(real)
+            Z = member.to_latent(np.nan_to_num(U), self.context(discrete))[0]
+            return np.nan_to_num(Z)
+
+        return np.concatenate(map_blocks(call, self._blocks(len(X))))
+
+    def from_latent(self, Z):
+        """Rows ``(n, d)`` of latent points of a table without a discrete part."""
+        Z = np.clip(Z, -FARTHEST, FARTHEST)
+        return self.columns.inverse(self.flow.take(0).from_latent(Z)[0])

@@ -1,0 +1,316 @@
+"""How the density of a table is fitted, from codes to a mixture: one way for all estimators."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .._core.callbacks import silent
+from .._core.device import check_device
+from .._core.saving import saved_as
+from .._core.streams import RandomStreams
+from .._core.weights import effective_rows
+from .._nn.plan import Plan
+from .._nn.recipe import flow_config, training_options
+from .._nn.training_data import split_rows, training_data
+from .._structure.member_masks import choose_masks, stack_finalists
+from .._table.columns import Columns, fit_columns
+from .._table.schema import Schema
+from .chain import Chain, fit_chain
+from .density import Density
+from .flow import CrossFit, Variant, cross_fit
+from .mixture import Mixture
+from .stacking import fit_mixture, fold_sizes
+
+
+@saved_as("fit")
+@dataclass
+class Fit:
+    """What a fit leaves: the density, how it was made, and what a warm start goes on with.
+
+    Attributes
+    ----------
+    density : Density
+    choices : list of Choice
+        What the layout chose for each flow.
+    n_folds : int
+        Members that a flow is the average of.
+    seed, n_fits : int
+    account : dict
+        Numbers of rows and epochs, seconds, the mean log-determinant of the standardisation, and
+        scores of held-out rows.
+    loss_curve, validation_scores : list of float, the latter or None
+        Of the members' mean, by epoch, in the units of the data.
+    n_epochs : int
+    """
+
+    density: Density
+    choices: list
+    n_folds: int
+    seed: int
+    n_fits: int
+    account: dict
+    loss_curve: list
+    validation_scores: list | None
+    n_epochs: int
+
+    @property
+    def n_flows(self) -> int:
+        return self.density.flow.n_members // self.n_folds
+
+    @property
+    def structures(self) -> np.ndarray:
+        """Those of the flows ``(n_flows, 1, L, d)``."""
+        return self.density.flow.masks[:: self.n_folds, None]
+
+
+class Rows:
+    """The rows of a fit, whole and standardised: what flows and components are fitted to.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+        Codes and numbers, none missing.
+    weight : ndarray of shape (n,) or None
+    schema : Schema
+    columns : Columns
+        Of the real part.
+    seed : int
+
+    Attributes
+    ----------
+    U : ndarray of shape (n, r)
+        Standardised real part; NaN where it is absent.
+    log_det : ndarray of shape (n,)
+    context : Context or None
+    chain : Chain
+        The density of the discrete part.
+    """
+
+    def __init__(self, X, weight, schema, columns, seed):
+        self.weight, self.schema, self.columns = weight, schema, columns
+        self.streams = RandomStreams(seed)
+        self.discrete, self.real = schema.split(X)
+        columns.bounds.check(self.real, columns.names)
+        self.U, self.log_det = columns.training_rows(self.real, self.streams)
+        self.chain = Chain([])
+        if len(schema.sizes):
+            open_ended = np.arange(len(schema.sizes)) < len(schema.category_columns)
+            stream = self.streams("discrete")
+            self.chain = fit_chain(self.discrete, schema.sizes, weight, stream, open_ended)
+        self.context = self.density(Mixture({}, np.zeros(0))).context(self.discrete)
+
+    def density(self, mixture):
+        return Density(self.schema, self.columns, self.chain, mixture)
+
+    def complete(self):
+        """The standardised rows, with normal noise where a number is absent."""
+        if self.context is None:
+            return self.U
+        return np.where(
+            np.isnan(self.U), self.streams("absent").standard_normal(self.U.shape), self.U
+        )
+
+    def plan(self, params, splits, n_folds=1, turn=0, progress=silent):
+        """The ``Plan`` of trainings on splits of these rows: training and held-out rows."""
+        numbers = None if self.context is None else self.context.numbers
+        device = check_device(params.device)
+        data = training_data(self.U, self.weight, device, splits, context=numbers)
+        n_rows = data.rows.shape[1]
+        n_effective = effective_rows(self.weight, len(self.U)) * n_rows / len(self.U)
+        n_columns = self.U.shape[1] + self.discrete.shape[1]
+        config = flow_config(params) | {"n_context": 0 if numbers is None else numbers.shape[1]}
+        return Plan(
+            data,
+            training_options(
+                params, n_rows, n_columns, n_effective, n_folds, params.early_stopping
+            ),
+            config,
+            self.streams,
+            self.log_det,
+            turn,
+            progress,
+            params.device,
+        )
+
+
+def fit_real_columns(X, schema, weight, *, bounds, names, **options) -> Columns:
+    """The ``Columns`` of the real part of a table ``(n, d)``.
+
+    ``bounds`` are those of all columns, and ``names`` their names, or None.
+    """
+    bounded = np.isfinite(bounds).any(axis=0)[schema.category_columns]
+    if bounded.any():
+        column = schema.category_columns[bounded.argmax()]
+        raise ValueError(
+            f"bounds gives ends to column {column if names is None else repr(names[column])}, "
+            "which holds categories. Leave it out of bounds, or of categorical_features."
+        )
+    if not len(schema.real_columns):
+        raise ValueError(
+            "All columns of X hold categories, and there is nothing for a flow to model. Give at "
+            "least one column of real numbers, or count the rows of each kind."
+        )
+    real = schema.split(X)[1]
+    if len(schema.spike_columns):
+        real = _filled(real)
+    bounds = tuple(ends[schema.real_columns] for ends in bounds)
+    names = None if names is None else names[schema.real_columns]
+    spikes = schema.spikes[schema.real_columns]
+    return fit_columns(real, weight, bounds=bounds, names=names, spikes=spikes, **options)
+
+
+def _filled(real):
+    """The real part ``(n, r)``, where it is absent with the column's other values in turn."""
+    real = real.copy()
+    for column in real.T:
+        absent = np.isnan(column)
+        column[absent] = np.resize(column[~absent], absent.sum())
+    return real
+
+
+def fit_density(
+    params: Any,
+    layout: Any,
+    X: np.ndarray,
+    weight: np.ndarray | None,
+    schema: Schema,
+    columns: Columns,
+    *,
+    seed: int,
+    previous: Fit | None = None,
+    progress: Any = silent,
+    served: Any = None,
+) -> Fit:
+    """The density of a table without missing cells.
+
+    Parameters
+    ----------
+    params : object
+        Has the parameters of ``CouplingFlowDensity`` as attributes.
+    layout : layout
+        Chooses the masks.
+    X : ndarray of shape (n, d)
+        Codes and numbers.
+    weight : ndarray of shape (n,) or None
+    schema : Schema
+    columns : Columns
+    seed : int
+        Of all random streams.
+    previous : Fit or None
+        What a warm start goes on with.
+    progress : FitProgress
+    served : callable or None
+        Turns the ``Fit`` so far into fitted attributes, for callbacks.
+    """
+    started = time.perf_counter()
+    rows = Rows(X, weight, schema, columns, seed)
+    columns.warn(rows.real, rows.U)
+    n_effective = effective_rows(weight, len(X))
+    n_flows = params.n_estimators
+    n_folds, fraction = fold_sizes(params, n_effective, rows.U.shape[1], n_flows)
+    n_folds = n_folds if previous is None else previous.n_folds
+    splits = split_rows(len(X), n_flows * n_folds, fraction, rows.streams)
+    turn = 1 if previous is None else previous.n_fits + 1
+    plan = rows.plan(params, splits, n_folds, turn, progress)
+    if previous is None:
+        choices, kept = choose_masks(plan, layout, params, n_folds=n_folds), None
+        structures = stack_finalists(choices)
+    else:
+        choices = choose_masks(plan, layout, params, previous.choices, n_folds)
+        structures, kept = previous.structures, previous.density.flow
+        if any(new is not old for new, old in zip(choices, previous.choices)):
+            structures = stack_finalists(choices)
+            kept = kept if np.array_equal(structures, previous.structures) else None
+
+    def so_far(flow):
+        density = rows.density(Mixture({"flow": flow}, np.ones(1)))
+        return served(Fit(density, choices, n_folds, seed, turn, {}, [], None, 0))
+
+    trained = cross_fit(
+        plan,
+        structures,
+        [Variant(params.noise)],
+        n_folds,
+        params.n_init,
+        kept,
+        served and so_far,
+    )
+    mixture, held_out = fit_mixture(
+        params.component_weight,
+        trained.flow,
+        rows.complete(),
+        rows.context,
+        weight,
+        trained.data,
+        rows.streams,
+        params.noise,
+    )
+    return _told(rows.density(mixture), choices, n_folds, seed, plan, trained, held_out, started)
+
+
+def fit_flows(params, layout, noises, X, schema, columns, splits, *, seed):
+    """Flows alone, without components, for each level of noise and each split, side by side.
+
+    Parameters
+    ----------
+    params, layout, X, schema, columns, seed
+        As of ``fit_density``.
+    noises : sequence of float
+    splits : pair of LongTensor of shape (n_splits, m)
+        Rows to train on, and rows that say when to stop.
+
+    Returns
+    -------
+    fits : list of list of Fit
+        For each level of noise one for each split.
+    """
+    started = time.perf_counter()
+    rows = Rows(X, None, schema, columns, seed)
+    plan = rows.plan(params, splits, turn=1)
+    n_splits, n_noises = len(splits[0]), len(noises)
+    choices = choose_masks(plan, layout, params, [None] * n_splits)
+    variants = [Variant(noise) for noise in noises]
+    trained = cross_fit(plan, stack_finalists(choices), variants, n_init=params.n_init)
+    fits = [[] for _ in noises]
+    for k in range(n_splits * n_noises):
+        own = trained.take(np.array([k]))
+        density = rows.density(Mixture({"flow": own.flow}, np.ones(1)))
+        choice = [choices[k // n_noises]]
+        fits[k % n_noises].append(_told(density, choice, 1, seed, plan, own, None, started))
+    return fits
+
+
+def _told(density, choices, n_folds, seed, plan, trained: CrossFit, held_out, started) -> Fit:
+    """The ``Fit`` of trained members, with curves and scores in the units of the data."""
+    data, log_det = trained.data, plan.log_det
+    n_epochs = int(trained.n_epochs.max())
+    shift = data.mean(log_det, data.rows)
+    losses = trained.loss_curve[:n_epochs].mean(axis=1) - shift
+    validation_scores = None
+    account = {
+        "n_rows": len(data.table),
+        "n_training": data.rows.shape[1],
+        "n_epochs": -(-plan.options.n_steps // plan.options.steps_per_epoch),
+        "log_det": plan.mean_log_det,
+        "seconds": time.perf_counter() - started,
+    }
+    if trained.validation_curve is not None:
+        shift = data.mean(log_det, data.validation_rows)
+        validation_scores = (shift - trained.validation_curve[:n_epochs].mean(axis=1)).tolist()
+    if held_out is not None:
+        account["density"], account["gaussian"] = (float(score + shift) for score in held_out)
+    return Fit(
+        density,
+        choices,
+        n_folds,
+        seed,
+        plan.turn,
+        account,
+        losses.tolist(),
+        validation_scores,
+        n_epochs,
+    )

@@ -1,0 +1,288 @@
+"""The flow as a model: the average of the members of a stack, and how members are trained.
+
+No other module outside of ``_nn`` knows what a stack is.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from scipy.special import logsumexp
+from sklearn.exceptions import ConvergenceWarning
+
+from .._core.device import is_available
+from .._core.runtime import map_blocks
+from .._core.saving import saved_as
+from .._core.warnings import warn
+from .._nn.blocks import blocks
+from .._nn.flow import FlowStack
+from .._nn.row_maps import RowMaps
+from .._nn.training import Trainer, make_generators
+from .._nn.training_data import TrainingData
+
+#: The log-density of a finite row (within its bounds) is at least about this.
+LOWEST = -1e300
+
+
+@saved_as("flow")
+class FlowModel:
+    """The average of the flows of a stack.
+
+    Parameters
+    ----------
+    stack : FlowStack
+        The members, in float64 on the CPU.
+    device : str
+        Where to compute; the CPU where it is not available.
+    """
+
+    heavy_tailed = False
+
+    def __init__(self, stack, device="cpu"):
+        self.stack, self.device = stack, device
+
+    # ---- what it is
+
+    @property
+    def n_members(self):
+        return self.stack.n_models
+
+    @property
+    def n_features(self):
+        return self.stack.n_features
+
+    @property
+    def n_parameters(self):
+        """Parameters of all members."""
+        return self.stack.n_models * self.stack.n_parameters
+
+    @property
+    def numbers_per_row(self):
+        """Numbers that a row needs in the widest tensor."""
+        return self.stack.numbers_per_row
+
+    @property
+    def masks(self):
+        """Those of the members ``(K, L, d)``."""
+        return self.stack.masks
+
+    def take(self, members):
+        """Some of the members alone, an index or an index array."""
+        return FlowModel(self.stack.take(members), self.device)
+
+    # ---- what a model answers
+
+    def log_prob(self, U, context=None):
+        return average(self.log_probs(U, context))
+
+    def sample(self, n_samples, rng, context=None):
+        member = rng.choice(self.n_members, n_samples)
+        Z = rng.standard_normal((n_samples, self.n_features))
+        drawn = np.empty_like(Z)
+        for k in np.unique(member):
+            rows = member == k
+            own = None if context is None else context[rows]
+            drawn[rows] = self.take(k).from_latent(Z[rows], own)[0]
+        return drawn
+
+    # ---- what the members answer, one by one
+
+    def log_probs(self, U, context=None):
+        """Log-densities ``(K, n)`` of the members alone."""
+        return self._call("log_prob", U, context)
+
+    def to_latent(self, U, context=None):
+        """Latent points ``(K, n, d)`` of rows."""
+        return self._call("forward", U, context)
+
+    def from_latent(self, Z, context=None):
+        """Rows ``(K, n, d)`` of latent points."""
+        return self._call("inverse", Z, context)
+
+    def row_maps(self, context):
+        """The maps of a single feature given the context of each row, as ``RowMaps``."""
+        return RowMaps(self.stack, context.numbers, self.device)
+
+    def _call(self, method, rows, context):
+        """What a method of the stack returns for rows, block by block, without log-determinants."""
+        stack = self.stack
+        if self.device != "cpu" and is_available(self.device):
+            stack = stack.to(device=self.device)
+        arrays = [rows] if context is None else [rows, context.numbers]
+
+        def call(block):
+            tensors = [torch.as_tensor(array[block], device=stack.device) for array in arrays]
+            result = getattr(stack, method)(*tensors)
+            return (result[0] if isinstance(result, tuple) else result).cpu().numpy()
+
+        return np.concatenate(map_blocks(call, blocks(len(rows), self.numbers_per_row)), axis=1)
+
+
+def average(log_probs):
+    """Log-density ``(..., n)`` of members that are averaged, from their own ``(K, ..., n)``."""
+    # the log of a mean of densities, never the mean of logs
+    log_prob = logsumexp(log_probs, axis=0) - math.log(len(log_probs))
+    # far away a member's log-density may exceed the range of numbers: the lowest there is
+    return np.nan_to_num(log_prob, nan=LOWEST, neginf=LOWEST)
+
+
+# ---- training
+
+
+class Variant(NamedTuple):
+    """What flows that are trained side by side may differ in.
+
+    Noise is in standard deviations (see ``TrainingOptions``); ``n_hidden`` is the number of the
+    last columns of the context that the flow does not see.
+    """
+
+    noise: float = 0.0
+    context_noise: float = 0.0
+    n_hidden: int = 0
+
+
+class CrossFit(NamedTuple):
+    """Flows of a cross-fit: those of the best start, split by split, in each variant by variant.
+
+    Attributes
+    ----------
+    flow : FlowModel
+        K members.
+    data : TrainingData
+        Says which rows each member was trained on, and which it has not seen.
+    variant : ndarray of int, shape (K,)
+    loss_curve : ndarray of shape (n_epochs, K)
+        In nats a row, in standardised units.
+    validation_curve : ndarray of shape (n_epochs, K) or None
+    n_epochs : ndarray of int, shape (K,)
+    """
+
+    flow: FlowModel
+    data: TrainingData
+    variant: np.ndarray
+    loss_curve: np.ndarray
+    validation_curve: np.ndarray | None
+    n_epochs: np.ndarray
+
+    def take(self, members):
+        """Some of the members, an index array."""
+        validation = self.validation_curve
+        return CrossFit(
+            self.flow.take(members),
+            self.data.take(members),
+            self.variant[members],
+            self.loss_curve[:, members],
+            None if validation is None else validation[:, members],
+            self.n_epochs[members],
+        )
+
+
+def cross_fit(plan, structures, variants, n_folds=1, n_init=1, previous=None, served=None):
+    """Train flows of given structures, in all variants, on every split, side by side in one stack.
+
+    Parameters
+    ----------
+    plan : Plan
+        Its data have a split for each fold of each flow, the folds of a flow side by side.
+    structures : ndarray of shape (n_flows, n_structures, L, d)
+        Structures of each flow, of which the best is kept.
+    variants : sequence of Variant
+    n_folds : int
+        Folds agree on structure and start, by their mean score.
+    n_init : int
+        Trainings of each structure.
+    previous : FlowModel or None
+        Goes on from these flows (one variant, one structure) instead.
+    served : callable or None
+        Turns a ``FlowModel`` into fitted attributes, for callbacks that ask for an estimator as
+        it is after an epoch.
+
+    Returns
+    -------
+    trained : CrossFit
+    """
+    n_splits, n_variants = len(plan.data.rows), len(variants)
+    n_starts = structures.shape[1] * (n_init if previous is None else 1)
+    each = n_starts // structures.shape[1] * n_variants
+    masks = structures.repeat(n_folds, axis=0).repeat(each, axis=1)
+    masks = masks.reshape(-1, *structures.shape[2:])
+    seeds = plan.streams("training", plan.turn).randint(2**31 - 1, size=len(masks))
+    generators, device = make_generators(seeds), plan.data.table.device
+    variant = np.tile(np.arange(n_variants), n_splits * n_starts)
+    noise, context_noise, n_hidden = np.array(variants, dtype=float).T[:, variant]
+    options = replace(plan.options, noise=tuple(noise), context_noise=tuple(context_noise))
+    if previous is None:
+        seen = np.arange(plan.n_context) < plan.n_context - n_hidden[:, None]
+        stack = FlowStack(masks, **plan.config, context_masks=seen, device=device)
+        stack.initialize(generators)
+    else:
+        stack = previous.stack.to(dtype=torch.float32, device=device)
+    data = plan.data.repeated(n_starts * n_variants)
+
+    def best(scores):
+        """Numbers of the models of the best start, by scores ``(K,)`` of all."""
+        shape = (n_splits // n_folds, n_folds, n_starts, n_variants)
+        means = np.nan_to_num(scores.reshape(shape).mean(axis=1), nan=np.inf)
+        start = means.argmin(axis=1).repeat(n_folds, axis=0)  # (n_splits, n_variants)
+        start = start + n_starts * np.arange(n_splits)[:, None]
+        return (start * n_variants + np.arange(n_variants)).ravel()
+
+    def model(chosen):
+        return FlowModel(stack.take(chosen).to(dtype=torch.float64, device="cpu"), plan.device)
+
+    fitted = served and (lambda scores: served(model(best(scores))))
+    result = _train(stack, options, data, generators, plan, fitted)
+    chosen = best(result.score)
+    validation = result.validation_curve
+    return CrossFit(
+        model(chosen),
+        data.take(chosen),
+        variant[chosen],
+        np.stack(result.loss_curve)[:, chosen],
+        np.stack(validation)[:, chosen] if validation else None,
+        result.n_epochs[chosen],
+    )
+
+
+def _train(stack, options, data, generators, plan, fitted):
+    """Train a stack in place: progress is shown, and what goes wrong is told."""
+    n_epochs = math.ceil(options.n_steps / options.steps_per_epoch)
+    loop = plan.progress("fit", n_epochs)
+    has_validation = data.validation_rows is not None
+    shift = data.mean(plan.log_det, data.rows)  # what is shown is in the units of the data
+    held_out_shift = data.mean(plan.log_det, data.validation_rows) if has_validation else 0
+
+    def show(loss, validation):
+        figures = {"loss": _mean_of_finite(loss) - shift}
+        if has_validation:
+            figures["validation"] = _mean_of_finite(validation) - held_out_shift
+        scores = validation if has_validation else loss
+        return loop.update(fitted and partial(fitted, scores.copy()), **figures)
+
+    result = Trainer(stack, options, data, generators, on_epoch=show).fit()
+    loop.close()
+    if not np.isfinite(result.score).any():
+        raise ValueError(
+            "Training did not reach a finite likelihood, even with smaller steps. "
+            "Set standardize=True, lower learning_rate_init "
+            f"(now {options.learning_rate_init}), or look for huge values in X."
+        )
+    if result.n_recoveries.any():
+        warn(
+            f"{int(result.n_recoveries.sum())} times the likelihood became infinite or NaN; "
+            "training went on from the best state with a smaller step. Lower "
+            f"learning_rate_init (now {options.learning_rate_init}) or set standardize=True.",
+            ConvergenceWarning,
+        )
+    return result
+
+
+def _mean_of_finite(values):
+    """The mean over models, those that have diverged left out."""
+    finite = values[np.isfinite(values)]
+    return finite.mean() if len(finite) else np.nan

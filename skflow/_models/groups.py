@@ -1,0 +1,235 @@
+"""Components given the discrete part: groups of rows with components of their own.
+
+Categories first shift the columns: a ridge regression on them is subtracted. Where they also change
+spreads, dependence or more, the rows are split into groups, as a tree splits them, as long as a
+Gaussian for each group is worth its parameters (Schwarz 1978). Then the components of a table of
+numbers are fitted to each group.
+"""
+
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from .._core.saving import saved_as
+from .._core.weights import at, effective_rows
+from .components import COMPONENTS, fit_components
+from .ellipses import shrunk_covariance
+
+#: A group has at least so many rows, and so many for each column; there are at most so many groups.
+LEAST_ROWS, ROWS_A_COLUMN, MOST_GROUPS = 30, 5, 32
+#: Rows that the splits are judged on, at most.
+MOST_ROWS = 10_000
+
+
+@saved_as("groups")
+@dataclass
+class Groups:
+    """Shifts of the categories, and the tree that says which group a row belongs to.
+
+    Attributes
+    ----------
+    coefficients : ndarray of shape (c + 1, r)
+    columns : ndarray of shape (n_nodes,)
+        Which column of the discrete part splits a node; -1 where none does.
+    children : ndarray of shape (n_nodes, n_values + 1)
+        Where rows of each value go; at the end, those of all others.
+    numbers : ndarray of shape (n_nodes,)
+        Those of the groups, at nodes that are not split.
+    """
+
+    coefficients: np.ndarray
+    columns: np.ndarray
+    children: np.ndarray
+    numbers: np.ndarray
+
+    def location(self, context):
+        """What the categories add to each column ``(n, r)``; nothing where it is absent."""
+        design = np.column_stack([context.numbers, np.ones(len(context))])
+        return np.where(context.absent, 0.0, design @ self.coefficients)
+
+    def group(self, context):
+        """The group of each row ``(n,)``."""
+        node = np.zeros(len(context.discrete), dtype=int)
+        # the rows that the tree grew on may lack the last categories: they are as unknown as -1
+        discrete = np.minimum(context.discrete, self.children.shape[1] - 1)
+        while (self.columns[node] >= 0).any():
+            value = discrete[np.arange(len(node)), self.columns[node]]
+            node = np.where(self.columns[node] >= 0, self.children[node, value], node)
+        return self.numbers[node]
+
+    def refitted(self, U, context, weight):
+        """The same groups, with the shifts of other rows."""
+        return replace(self, coefficients=_ridge(U, context, weight))
+
+
+def one_group(U, context, weight=None):
+    """The ``Groups`` of rows ``(n, r)`` that are not split: a regression on the context alone."""
+    coefficients = _ridge(U, context, weight)
+    return Groups(coefficients, np.array([-1]), np.zeros((1, 1), int), np.array([0]))
+
+
+def fit_groups(U, context, weight=None):
+    """The ``Groups`` of rows ``(n, r)`` in standardised units, noise where they are absent."""
+    groups = one_group(U, context, weight)
+    rows = slice(None, None, -(-len(U) // MOST_ROWS))
+    residuals = (U - groups.location(context))[rows]
+    tree = _Tree(residuals, context.discrete[rows], at(weight, rows))
+    tree.grow()
+    return Groups(groups.coefficients, *tree.arrays())
+
+
+def _ridge(U, context, weight):
+    """Coefficients ``(c + 1, r)`` of each column on the rows where it is present."""
+    weight = np.ones(len(U)) if weight is None else weight
+    design = np.column_stack([context.numbers, np.ones(len(U))])
+    penalty = np.eye(design.shape[1])
+    penalty[-1, -1] = 1e-6
+    coefficients = np.zeros((design.shape[1], U.shape[1]))
+    for j, absent in enumerate(context.absent.T):
+        weighted = design[~absent] * weight[~absent, None]
+        gram = weighted.T @ design[~absent] + penalty
+        coefficients[:, j] = np.linalg.solve(gram, weighted.T @ U[~absent, j])
+    return coefficients
+
+
+class _Tree:
+    """The tree while it grows: nodes as lists."""
+
+    def __init__(self, U, discrete, weight):
+        self.U, self.discrete, self.weight = U, discrete, weight
+        self.n_values = int(discrete.max(initial=0)) + 1
+        self.least = max(LEAST_ROWS, ROWS_A_COLUMN * U.shape[1])
+        self.columns, self.children, self.n_leaves = [-1], [None], 1
+
+    def grow(self):
+        waiting = [(0, np.arange(len(self.U)))]
+        while waiting and self.n_leaves < MOST_GROUPS:
+            node, rows = waiting.pop(0)
+            split = self._best_split(rows)
+            if split is None:
+                continue
+            column, values = split
+            places = [len(self.columns) + k for k in range(values.max() + 1)]
+            self.columns[node], self.children[node] = column, np.array(places)[values]
+            for k, place in enumerate(places):
+                self.columns.append(-1)
+                self.children.append(None)
+                own = rows[values[self.discrete[rows, column]] == k]
+                waiting.append((place, own))
+            self.n_leaves += len(places) - 1
+
+    def _best_split(self, rows):
+        """The column that splits best, and which child each of its values goes to, or None."""
+        best, whole = None, self._cost(rows)
+        for j in range(self.discrete.shape[1]):
+            values = self._children(rows, j)
+            if values.max() == 0 or self.n_leaves + values.max() > MOST_GROUPS:
+                continue
+            child = values[self.discrete[rows, j]]
+            cost = sum(self._cost(rows[child == k]) for k in range(values.max() + 1))
+            if cost < whole:
+                best, whole = (j, values), cost
+        return best
+
+    def _children(self, rows, j):
+        """The child of each value, unknown ones at the end: rare ones have one in common."""
+        counts = np.bincount(self.discrete[rows, j].clip(0), minlength=self.n_values)
+        large = counts >= self.least
+        values = np.zeros(self.n_values + 1, dtype=int)
+        if not large.any():
+            return values
+        values[:-1][large] = np.arange(large.sum())
+        rest = large.sum() if counts[~large].sum() >= self.least else values[counts.argmax()]
+        values[np.append(~large, True)] = rest
+        return values
+
+    def _cost(self, rows):
+        """Twice the negative log-likelihood of a Gaussian, with Schwarz's price of parameters."""
+        weight = at(self.weight, rows)
+        n_effective = effective_rows(weight, len(rows))
+        n_columns = self.U.shape[1]
+        weight = np.ones(len(rows)) if weight is None else weight
+        _, shape = shrunk_covariance(self.U[rows], weight / weight.sum())
+        log_det = np.linalg.slogdet(shape + 1e-6 * np.eye(n_columns))[1]
+        n_parameters = n_columns * (n_columns + 3) / 2
+        return n_effective * log_det + n_parameters * np.log(n_effective)
+
+    def arrays(self):
+        columns = np.array(self.columns)
+        children = np.zeros((len(columns), self.n_values + 1), dtype=int)
+        for node, row in enumerate(self.children):
+            if row is not None:
+                children[node] = row
+        numbers = np.where(columns < 0, np.cumsum(columns < 0) - 1, -1)
+        return columns, children, numbers
+
+
+@saved_as("grouped component")
+@dataclass
+class GroupedComponent:
+    """A component for each group, around the shifts of the categories."""
+
+    groups: Groups
+    members: list
+
+    @property
+    def heavy_tailed(self):
+        return self.members[0].heavy_tailed
+
+    def split(self, context):
+        """Pairs of a component of a group and the numbers of the rows that belong to it."""
+        group = self.groups.group(context)
+        return [(self.members[k], np.flatnonzero(group == k)) for k in np.unique(group)]
+
+    def log_prob(self, U, context):
+        """Log-densities ``(n,)`` of rows ``(n, r)`` given their context."""
+        residuals, log_prob = U - self.groups.location(context), np.empty(len(U))
+        for member, rows in self.split(context):
+            log_prob[rows] = member.log_prob(residuals[rows])
+        return log_prob
+
+    def sample(self, n_samples, rng, context):
+        """A draw for each of the rows ``(n, r)``."""
+        drawn = self.groups.location(context)
+        for member, rows in self.split(context):
+            drawn[rows] += member.sample(len(rows), rng)
+        return drawn
+
+
+def component_fitter(U, context, weight):
+    """What fits components to rows of a table: as ``fit_components``, but with their context.
+
+    Where there is a discrete part, the groups are those of the rows given here, whatever rows the
+    components are fitted to.
+    """
+    if context is None:
+
+        def fit(U, context, weight, rng, noise=0.0, names=None):
+            return fit_components(U, weight, rng, noise, names)
+
+        return fit
+    return partial(_fit_grouped, fit_groups(U, context, weight))
+
+
+def _fit_grouped(groups, U, context, weight, rng, noise=0.0, names=None):
+    """Components of each group of rows, as ``fit_components`` has them for a table.
+
+    Without names they are those that suit the smallest group and the largest.
+    """
+    groups = groups.refitted(U, context, weight)
+    residuals, group = U - groups.location(context), groups.group(context)
+    n_groups = groups.numbers.max() + 1
+    parts = [np.flatnonzero(group == k) for k in range(n_groups)]
+    if names is None:
+        sizes = [effective_rows(at(weight, part), len(part)) for part in parts]
+        ends, n_columns = (min(sizes), max(sizes)), U.shape[1]
+        names = [
+            name
+            for name, make in COMPONENTS.items()
+            if all(make().suits(size, n_columns) for size in ends)
+        ]
+    members = [
+        fit_components(residuals[part], at(weight, part), rng, noise, names) for part in parts
+    ]
+    return {name: GroupedComponent(groups, [own[name] for own in members]) for name in names}

@@ -1,0 +1,106 @@
+"""A mixture of models: the one form that every fitted density has.
+
+A model is an object with
+
+``heavy_tailed``
+    Whether it has heavy tails, so that it always keeps some weight.
+``log_prob(U, context=None)``
+    Log-densities ``(n,)`` in nats of rows ``(n, d)`` in standardised units, given their
+    ``Context``, if there is one.
+``sample(n_samples, rng, context=None)``
+    Exact draws ``(n_samples, d)``, one for each row of the context.
+
+The flow is a model like the others. Models whose marginals and conditionals have closed forms have
+``conditionals`` as well (``components.py``); the others are asked by weighted draws.
+
+Where a number is absent, at a spike, the models see independent normal noise in its place, and
+the context says so. The density of the numbers that are there is the marginal over the noise,
+
+    p(there | context) = E[p(there, noise | context) / N(noise)],    noise ~ N(0, I),
+
+whose integrand hardly varies, as the models have learned that the noise is independent: the mean
+over a few fixed quasi-random places is nearly exact.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from scipy.special import logsumexp, ndtri
+
+from .._core.quasi_random import sobol
+from .._core.saving import saved_as
+from .._core.weights import at
+
+#: Places of the noise where a number is absent, a power of 2.
+N_PLACES = 32
+
+
+@saved_as("mixture")
+@dataclass(eq=False)
+class Mixture:
+    """Models and their weights.
+
+    Attributes
+    ----------
+    models : dict
+        From names to models, the flow first. One of weight 0 may be None.
+    weights : ndarray of shape (n_models,)
+        At least 0; they add up to 1.
+    """
+
+    models: dict
+    weights: np.ndarray
+
+    @property
+    def numbers_per_row(self):
+        """Numbers that a row needs in the widest tensors, by which rows are computed in blocks."""
+        return sum(getattr(model, "numbers_per_row", 1) for model in self.models.values())
+
+    def log_prob(self, U, context=None):
+        """Log-density ``(n,)`` of rows in standardised units; absent numbers may be anything."""
+        if context is None or not context.absent.any():
+            return self._log_prob(U, context)
+        log_prob = np.empty(len(U))
+        whole = ~context.absent.any(axis=1)
+        for rows, evaluate in ((whole, self._log_prob), (~whole, self._marginal)):
+            if rows.any():
+                log_prob[rows] = evaluate(U[rows], context[rows])
+        return log_prob
+
+    def _log_prob(self, U, context):
+        terms = [
+            model.log_prob(U, context) + math.log(weight)
+            for model, weight in zip(self.models.values(), self.weights)
+            if weight > 0  # the others need not be evaluated
+        ]
+        return logsumexp(terms, axis=0)
+
+    def _marginal(self, U, context):
+        places = normal_places(U.shape[1])
+        terms = np.empty((len(places), len(U)))
+        for k, place in enumerate(places):
+            filled = np.where(context.absent, place, U)
+            log_noise = -0.5 * (place**2 + math.log(2 * math.pi))
+            terms[k] = self._log_prob(filled, context) - context.absent @ log_noise
+        return logsumexp(terms, axis=0) - math.log(len(places))
+
+    def sample(self, n_samples, rng, context=None):
+        """Draws ``(n_samples, d)`` in standardised units, one for each row of the context."""
+        chosen = rng.choice(len(self.models), n_samples, p=self.weights)
+        parts = {}
+        for j, model in enumerate(self.models.values()):
+            rows = np.flatnonzero(chosen == j)
+            if len(rows):
+                parts[j] = rows, model.sample(len(rows), rng, at(context, rows))
+        drawn = np.empty((n_samples, next(iter(parts.values()))[1].shape[1]))
+        for rows, part in parts.values():
+            drawn[rows] = part
+        return drawn
+
+
+@lru_cache
+def normal_places(n_columns):
+    """Fixed quasi-random standard normal places ``(N_PLACES, n_columns)``."""
+    return ndtri(sobol(N_PLACES, n_columns))

@@ -1,0 +1,344 @@
+"""FlowStack: K coupling flows side by side in one tensor program."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from .._core.saving import saved_as
+from . import kernels
+from .conditioners import Conditioner
+from .couplings import make_coupling
+from .layer import Layer, LayerParameters, select
+from .mask_arrays import layer_sizes, tidy
+
+
+class FlowParameters(NamedTuple):
+    """Views into a flat ``(K, P)``: parameters of a ``FlowStack``, or their gradients."""
+
+    flat: torch.Tensor
+    log_scales: torch.Tensor  # of the constants of all layers, (K, n), L d without idle features
+    layers: list  # of ``LayerParameters``
+
+
+@saved_as("flows")
+class FlowStack:
+    """K flows of L layers side by side, with the standard normal as base distribution.
+
+    A layer is a coupling, which transforms the features where its mask is True conditioned on those
+    where it is False, followed by a constant affine map ``x * s + t`` of both (``log s`` is
+    learned, so that ``s`` is positive). Idle features pass it unchanged, without parameters.
+
+    This is the formula of Gonsior et al. (2021), F_l = c_l o f_l; their text has the two the other
+    way round, which fits worse: on standardised data the first constant then does nothing, and
+    nothing widens the last coupling. The parameters of model k are row k of ``theta``: whatever
+    treats models apart (clipping, best states, optimizers) is an operation on rows.
+
+    Parameters
+    ----------
+    masks : array of shape (K, L, n_features)
+        Boolean, or roles, see ``skflow.masks``. Within a layer the numbers of transformed and of
+        conditioning features are the same in all models.
+    n_context : int
+        Columns of a context, on which the density is conditional: p(x given context). It enters
+        every conditioner, also of layers that transform all features, and nothing else: masks,
+        constants and base distribution are those of the features alone.
+    context_masks : bool array of shape (K, n_context), optional
+        Which columns of the context a model sees; all by default. The others are 0 to it.
+    coupling : str
+        A name in ``COUPLINGS``.
+    hidden_layer_sizes : tuple of int
+        Of the conditioners; with () and affine the coupling is ``(s, t) = tanh(W x_B + b)``.
+    activation : str
+        A name in ``ACTIVATIONS``.
+    dtype, device
+        Of the parameters; inputs are expected in the same.
+    **hyperparameters
+        Of the coupling, such as ``n_bins`` of the spline.
+    """
+
+    def __init__(
+        self,
+        masks,
+        *,
+        n_context=0,
+        context_masks=None,
+        coupling="affine",
+        hidden_layer_sizes=(),
+        activation="relu",
+        dtype=torch.float32,
+        device="cpu",
+        **hyperparameters,
+    ):
+        self.masks = tidy(masks)
+        _check_equal_sizes(self.masks)
+        self.n_context = n_context
+        everything = np.ones((len(self.masks), n_context), dtype=bool)
+        self.context_masks = everything if context_masks is None else context_masks
+        self.config = {
+            "n_context": n_context,
+            "coupling": coupling,
+            "hidden_layer_sizes": tuple(hidden_layer_sizes),
+            "activation": activation,
+            **hyperparameters,
+        }
+        self.n_models, self.n_layers, self.n_features = self.masks.shape
+        self.device = torch.device(device)
+        seen = torch.as_tensor(self.context_masks, dtype=dtype, device=self.device)
+        self.seen = None if self.context_masks.all() else seen.unsqueeze(2)
+        order = np.tile(np.arange(self.n_features), (self.n_models, 1))
+        self.layers = []
+        coupling = make_coupling(
+            coupling,
+            single_layer=not hidden_layer_sizes,
+            given=hyperparameters,
+            dtype=dtype,
+            device=self.device,
+        )
+        for layer_masks in self.masks.transpose(1, 0, 2):
+            self.layers.append(Layer(layer_masks, order, coupling, self._conditioner))
+            order = self.layers[-1].order
+        rows = np.argsort(order, axis=1) + self.n_features * np.arange(self.n_models)[:, None]
+        self.last_rows = torch.from_numpy(rows.ravel()).to(self.device)
+        self._first_rows = torch.from_numpy(np.argsort(rows.ravel())).to(self.device)
+        for layer in self.layers:
+            layer.to(self.device)
+        size = sum(2 * layer.n_active + layer.conditioner.n_parameters for layer in self.layers)
+        self._kernel = None
+        self._bind(torch.zeros(self.n_models, size, dtype=dtype, device=self.device))
+
+    def _conditioner(self, n_conditioning, n_outputs):
+        n_inputs = n_conditioning + self.n_context
+        # Without inputs only the last bias matters: no hidden layers.
+        hidden = self.config["hidden_layer_sizes"] if n_inputs else ()
+        return Conditioner((n_inputs, *hidden, n_outputs), self.config["activation"])
+
+    def _bind(self, theta):
+        self.theta, self.parameters = theta, self._views(theta)
+
+    def _views(self, flat):
+        """The parameters' places in ``flat`` ``(K, P)``.
+
+        The log-scales of all layers come first, then all shifts, then layer by layer the
+        conditioners.
+        """
+        sizes = [layer.n_active for layer in self.layers]
+        n_constants = sum(sizes)
+        log_scales, shifts = (
+            flat[:, start : start + n_constants].unsqueeze(2).split(sizes, 1)
+            for start in (0, n_constants)
+        )
+        start, layers = 2 * n_constants, []
+        for layer, log_scale, shift in zip(self.layers, log_scales, shifts):
+            stop = start + layer.conditioner.n_parameters
+            conditioner = layer.conditioner.views(flat[:, start:stop])
+            layers.append(LayerParameters(log_scale, shift, conditioner))
+            start = stop
+        return FlowParameters(flat, flat[:, :n_constants], layers)
+
+    @property
+    def kernel(self):
+        """The compiled kernels of this flow, None where PyTorch does the work."""
+        if not kernels.available():
+            return None
+        if self._kernel is None and kernels.supports(self):
+            self._kernel = kernels.FlowKernel(self)
+        return self._kernel
+
+    @property
+    def n_parameters(self):
+        """Parameters of one model."""
+        return self.theta.shape[1]
+
+    @property
+    def numbers_per_row(self):
+        """Numbers that a row needs in the widest tensor of the stack."""
+        widths = [max(layer.conditioner.sizes) + self.n_features for layer in self.layers]
+        return self.n_models * max(widths)
+
+    def weight_mask(self):
+        """``(P,)``: 1 at the conditioners' weights, 0 at biases and constants."""
+        mask = torch.zeros_like(self.theta)
+        for layer in self._views(mask).layers:
+            for linear in layer.conditioner:
+                linear.weight.fill_(1)
+        return mask[0]
+
+    def initialize(self, generators):
+        """Draw the parameters of model k from ``generators[k]``; constants are the identity."""
+        self.theta.zero_()
+        for layer, parameters in zip(self.layers, self.parameters.layers):
+            for k, generator in enumerate(generators):
+                layer.conditioner.initialize(parameters.conditioner, k, generator)
+            if self.seen is not None:
+                # weights of what is not seen get no gradient: decay would make them subnormal
+                # numbers, which are slow
+                parameters.conditioner[0].weight[:, :, -self.n_context :].mul_(self.seen.mT)
+        return self
+
+    def _rows_first(self, x):
+        """``(B, d)``, ``(1, B, d)`` or ``(K, B, d)`` -> feature-major ``(K, d, B)``."""
+        return x.expand(self.n_models, -1, -1).transpose(1, 2)
+
+    def _checked(self, context):
+        found = 0 if context is None else context.shape[-1]
+        if found != self.n_context:
+            raise ValueError(
+                f"context has {found} columns, but the flow has n_context={self.n_context}. Give "
+                "one of shape (B, n_context) or (K, B, n_context), and None for n_context=0."
+            )
+        return context
+
+    def context_first(self, context):
+        """The same for a context, as each model sees it, or None for a flow that has none."""
+        if self._checked(context) is None:
+            return None
+        context = self._rows_first(context)
+        return context if self.seen is None else context * self.seen
+
+    def _to_base(self, x, context, caches=None):
+        """The base's features (in the last layer's order) and the log-determinant.
+
+        A list given as ``caches`` collects what the reverse pass needs.
+        """
+        x, context = self._rows_first(x), self.context_first(context)
+        log_det = self.parameters.log_scales.sum(1, keepdim=True)
+        for layer, parameters in zip(self.layers, self.parameters.layers):
+            x, layer_log_det, cache = layer.forward(parameters, x, context)
+            log_det = log_det + layer_log_det
+            if caches is not None:
+                caches.append(cache)
+        return x, log_det
+
+    def _log_base(self, z):
+        return -0.5 * ((z * z).sum(1) + self.n_features * math.log(2 * math.pi))
+
+    @torch.inference_mode()
+    def forward(self, x, context=None):
+        """Data ``(B, d)`` or ``(K, B, d)`` to latent ``(K, B, d)``, log-determinant ``(K, B)``.
+
+        A context ``(B, c)`` or ``(K, B, c)`` belongs to the rows.
+        """
+        if self.kernel is not None:
+            return self.kernel.map(x, self._checked(context))
+        z, log_det = self._to_base(x, context)
+        return select(z, self.last_rows).transpose(1, 2), log_det
+
+    @torch.inference_mode()
+    def inverse(self, z, context=None):
+        """Latent to data, with the log-determinant of this direction."""
+        if self.kernel is not None:
+            return self.kernel.map(z, self._checked(context), inverse=True)
+        x, context = self._rows_first(z), self.context_first(context)
+        x = select(x, self._first_rows)
+        log_det = -self.parameters.log_scales.sum(1, keepdim=True)
+        for layer, parameters in zip(reversed(self.layers), reversed(self.parameters.layers)):
+            x, layer_log_det = layer.inverse(parameters, x, context)
+            log_det = log_det + layer_log_det
+        return x.transpose(1, 2), log_det
+
+    @torch.inference_mode()
+    def log_prob(self, x, context=None):
+        """Log-density in nats, ``(K, B)``, of rows ``(B, d)`` or ``(K, B, d)`` given a context."""
+        if self.kernel is not None:
+            return self.kernel.map(x, self._checked(context), add_base=True, keep=False)[1]
+        z, log_det = self._to_base(x, context)
+        return self._log_base(z) + log_det
+
+    @torch.inference_mode()
+    def loss_and_gradient(self, x, gradient, weight=None, context=None):
+        """Mean negative log-likelihood over the batch, and its gradient, model by model.
+
+        The reverse pass is written by hand: autograd's graph costs more than the arithmetic of
+        such small layers.
+
+        Parameters
+        ----------
+        x : tensor of shape (K, B, d)
+        gradient : FlowParameters
+            Views as of ``gradient_buffer``, overwritten.
+        weight : tensor of shape (K, B), optional
+            Weights of the rows.
+        context : tensor of shape (K, B, c), optional
+            Of the rows, for a flow with ``n_context=c``.
+
+        Returns
+        -------
+        loss : tensor of shape (K,), in nats a row
+        """
+        if self.kernel is not None:
+            return self.kernel.gradient(x, gradient.flat, weight, self._checked(context))
+        caches = []
+        z, log_det = self._to_base(x, context, caches)
+        log_prob = self._log_base(z).add_(log_det)
+        if weight is None:
+            factor = torch.full_like(log_prob, -1 / x.shape[1])
+        else:
+            factor = weight / -x.shape[1]
+        grad_log_det = factor.unsqueeze(1)
+        grad = z.mul_(grad_log_det).neg_()
+        for layer, parameters, gradients in zip(
+            reversed(self.layers), reversed(self.parameters.layers), reversed(gradient.layers)
+        ):
+            grad = layer.backward(parameters, gradients, caches.pop(), grad, grad_log_det)
+        gradient.log_scales.add_(factor.sum(1, keepdim=True))
+        return (log_prob * factor).sum(1)
+
+    def gradient_buffer(self):
+        """A flat ``(K, P)`` buffer and the views into it that ``loss_and_gradient`` fills."""
+        # A step frees what it has stored for the reverse pass, and glibc would hand those pages
+        # back to the system, to fault them in again at the next step: a third of the time of a
+        # stack of 16. Having freed one large block, it keeps them; untouched, it costs nothing.
+        torch.empty(31 * 2**20, dtype=torch.uint8)
+        flat = torch.zeros_like(self.theta)
+        return flat, self._views(flat)
+
+    def like(self, theta, masks=None, context_masks=None):
+        """A stack of the same configuration with the given rows of parameters."""
+        flow = FlowStack(
+            self.masks if masks is None else masks,
+            context_masks=context_masks,
+            **self.config,
+            dtype=theta.dtype,
+            device=theta.device,
+        )
+        flow._bind(theta)
+        return flow
+
+    def take(self, models):
+        """The sub-stack of the given models (an index or a list of indices)."""
+        models = np.atleast_1d(models)
+        theta = self.theta[torch.from_numpy(models).to(self.device)].clone()
+        return self.like(theta, self.masks[models], self.context_masks[models])
+
+    def to(self, dtype=None, device=None):
+        """A copy with parameters of another dtype or on another device."""
+        theta = self.theta.to(dtype=dtype, device=device, copy=True)
+        return self.like(theta, context_masks=self.context_masks)
+
+    def __getstate__(self):
+        """Configuration, masks and parameters, as plain Python and numpy objects."""
+        return {
+            **self.config,
+            "masks": self.masks,
+            "context_masks": self.context_masks,
+            "theta": self.theta.cpu().numpy().copy(),
+        }
+
+    def __setstate__(self, state):
+        theta = torch.from_numpy(state["theta"].copy())
+        config = {key: value for key, value in state.items() if key not in ("masks", "theta")}
+        self.__init__(state["masks"], **config, dtype=theta.dtype)
+        self._bind(theta)
+
+
+def _check_equal_sizes(masks):
+    sizes = layer_sizes(masks)
+    if (sizes != sizes[:1]).any():
+        layer = np.flatnonzero((sizes != sizes[:1]).any(axis=(0, 2)))[0]
+        raise ValueError(
+            f"The models of a stack transform and condition {np.unique(sizes[:, layer], axis=0)} "
+            f"features in layer {layer + 1}, but these numbers have to be the same in all. Train "
+            "them apart."
+        )

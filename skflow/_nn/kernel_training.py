@@ -1,0 +1,201 @@
+"""Epochs of training by the compiled kernels, the models of a stack shared out over threads."""
+
+import ctypes
+import math
+from collections import deque
+from ctypes import c_double, c_int64, c_void_p
+
+import numpy as np
+import torch
+
+from .._core.runtime import allowed_threads, map_blocks
+from .kernels import ROWS_IN_TRAINING, address
+from .optimizers import SGD, Adam
+
+#: Noise that is drawn at once for a model, in numbers.
+NOISE_SIZE = 2**20
+#: Parts of an epoch, of which threads take turns: five models on two threads are then as good as
+#: four.
+PARTS = 4
+#: Work of a call, parameters times rows: a tenth of a second or so, in which Ctrl-C has to wait.
+MOST_WORK = 2e9
+
+
+class _Steps(ctypes.Structure):
+    _fields_ = [
+        ("model", c_int64),
+        ("n_steps", c_int64),
+        ("batch_size", c_int64),
+        ("tile", c_int64),
+        ("first_step", c_int64),
+        ("table", c_void_p),
+        ("weight", c_void_p),
+        ("context", c_void_p),
+        ("index", c_void_p),
+        ("index_stride", c_int64),
+        ("absent", c_void_p),
+        ("noise", c_void_p),
+        ("context_noise", c_void_p),
+        ("noise_size", c_double),
+        ("context_noise_size", c_double),
+        ("rates", c_void_p),
+        ("max_grad_norm", c_double),
+        ("adam", c_int64),
+        ("beta1", c_double),
+        ("beta2", c_double),
+        ("eps", c_double),
+        ("theta", c_void_p),
+        ("mean", c_void_p),
+        ("square", c_void_p),
+        ("decay", c_void_p),
+        ("gradient", c_void_p),
+        ("losses", c_void_p),
+        ("memory", c_void_p),
+    ]
+
+
+def kernel_training(trainer):
+    """The ``KernelTraining`` of a ``Trainer``, None where there are no kernels for all of it."""
+    if trainer.flow.kernel is None or type(trainer.optimizer) not in (Adam, SGD):
+        return None
+    return KernelTraining(trainer)
+
+
+class KernelTraining:
+    """The steps of a ``Trainer``, with its data, generators, noise and optimizer.
+
+    Every model draws what PyTorch's way would draw, in the same order from its own generator.
+    """
+
+    def __init__(self, trainer):
+        self._trainer, self._kernel = trainer, trainer.flow.kernel
+        data, optimizer = trainer.data, trainer.optimizer
+        self._table, self._weight, self._context = (
+            None if part is None else part.contiguous()
+            for part in (data.table, data.weight, data.context)
+        )
+        _check(trainer.flow, data)
+        adam = type(optimizer) is Adam
+        self._common = {
+            "batch_size": trainer.options.batch_size,
+            "tile": min(ROWS_IN_TRAINING, trainer.options.batch_size),
+            "table": address(self._table),
+            "weight": address(self._weight),
+            "context": address(self._context),
+            "max_grad_norm": trainer.options.max_grad_norm,
+            "decay": address(optimizer.decay),
+            "adam": adam,
+            **(dict(zip(("beta1", "beta2"), Adam.betas), eps=Adam.eps) if adam else {}),
+        }
+        n_models = trainer.flow.n_models
+        self._n_threads = min(allowed_threads(), n_models)
+        tile = self._common["tile"]
+        self._memories = deque(
+            self._kernel.memory(tile, training=True) for _ in range(self._n_threads)
+        )
+
+    def epoch(self, batches, rates):
+        """Steps on batches ``(n_steps, K, B)`` at the given rates; losses ``(n_steps, K)``."""
+        n_steps, n_models, _ = batches.shape
+        losses = self._table.new_empty(n_models, n_steps)
+        own_rates = np.ascontiguousarray(
+            rates * self._trainer.rate_scale.double().numpy(), dtype=np.float64
+        )
+        waiting = deque((k, 0) for k in range(n_models))
+
+        def work(_):
+            memory = self._memories.pop()
+            while waiting:
+                try:
+                    k, start = waiting.popleft()
+                except IndexError:  # another thread took the last one
+                    break
+                stop = min(start + self._part(n_steps), n_steps)
+                self._steps(k, slice(start, stop), batches, own_rates, losses, memory)
+                if stop < n_steps:
+                    waiting.append((k, stop))
+            self._memories.append(memory)
+
+        map_blocks(work, range(self._n_threads))
+        optimizer = self._trainer.optimizer
+        if type(optimizer) is Adam:
+            optimizer.n_steps += n_steps
+        return losses.T
+
+    def _part(self, n_steps):
+        """Steps of a model at once."""
+        trainer = self._trainer
+        most = math.ceil(n_steps / PARTS) if self._n_threads > 1 else n_steps
+        work = trainer.flow.n_parameters * trainer.options.batch_size
+        most = min(most, max(1, int(MOST_WORK / work)))
+        if trainer.has_absent or any(trainer.noise) or any(trainer.context_noise):
+            numbers = trainer.options.batch_size * (self._table.shape[1] + trainer.flow.n_context)
+            most = min(most, max(1, NOISE_SIZE // numbers))
+        return most
+
+    def _steps(self, k, part, batches, rates, losses, memory):
+        trainer, n_steps = self._trainer, part.stop - part.start
+        noise = self._noise(k, n_steps)
+        optimizer, batches = trainer.optimizer, batches[part]
+        adam = type(optimizer) is Adam
+        steps = _Steps(
+            **self._common,
+            model=k,
+            n_steps=n_steps,
+            first_step=part.start + (optimizer.n_steps if adam else 0),
+            index=address(batches[:, k]),
+            index_stride=batches.stride(0),
+            **{name: address(numbers) for name, numbers in noise.items()},
+            noise_size=trainer.noise[k],
+            context_noise_size=trainer.context_noise[k],
+            rates=rates[k, part].ctypes.data,
+            theta=address(trainer.flow.theta[k]),
+            mean=address(optimizer.mean[k]) if adam else None,
+            square=address(optimizer.square[k]) if adam else None,
+            gradient=address(trainer.buffer[k]),
+            losses=address(losses[k, part]),
+            memory=address(memory),
+        )
+        self._kernel.call("train", ctypes.byref(steps))
+
+    def _noise(self, k, n_steps):
+        """Standard normal noise of a model's steps, ``(n_steps, B, columns)`` each."""
+        trainer, size = self._trainer, self._trainer.options.batch_size
+        n_features, n_context = self._table.shape[1], trainer.flow.n_context
+        columns = {
+            "absent": n_features if trainer.has_absent else 0,
+            "noise": n_features if trainer.noise[k] > 0 else 0,
+            "context_noise": n_context if trainer.context_noise[k] > 0 else 0,
+        }
+        noise = {
+            name: self._table.new_empty(n_steps, size, count)
+            for name, count in columns.items()
+            if count
+        }
+        for step in range(n_steps):
+            for numbers in noise.values():
+                torch.randn(
+                    numbers.shape[1:],
+                    generator=trainer.generators[k],
+                    dtype=numbers.dtype,
+                    out=numbers[step],
+                )
+        return noise
+
+
+def _check(flow, data):
+    """What compiled code reads without looking."""
+    n_rows = len(data.table)
+    shapes = {
+        "table": (data.table, (n_rows, flow.n_features)),
+        "weight": (data.weight, (n_rows,)),
+        "context": (data.context, (n_rows, flow.n_context)),
+    }
+    for name, (found, shape) in shapes.items():
+        if found is not None and (found.shape != shape or found.dtype != flow.theta.dtype):
+            raise ValueError(
+                f"The {name} of the TrainingData has shape {tuple(found.shape)} in {found.dtype}. "
+                f"The flow needs {shape} in {flow.theta.dtype}."
+            )
+    if data.rows.min() < 0 or data.rows.max() >= n_rows:
+        raise ValueError(f"rows of the TrainingData are not all in 0 ... {n_rows - 1}.")

@@ -1,0 +1,87 @@
+"""Flows of one feature at many values of each row: their conditioners are asked once a row."""
+
+import numpy as np
+import torch
+
+from .._core.device import is_available
+from .kernels import WHOLE_ROWS
+
+#: Numbers that a value needs in each model at least, for the size of blocks.
+NUMBERS_PER_VALUE = 10
+
+
+class RowMaps:
+    """The maps of K flows of a single feature given the context of each of n rows.
+
+    Parameters
+    ----------
+    flow : FlowStack
+        Of one feature, with a context.
+    context : ndarray of shape (n, c)
+    device : str
+        Where to compute; the CPU where it is not available.
+    """
+
+    @torch.inference_mode()
+    def __init__(self, flow, context, device="cpu"):
+        if device != "cpu" and is_available(device):
+            flow = flow.to(device=device)
+        self._kernel = flow.kernel
+        context = flow.context_first(torch.as_tensor(self._whole(context), device=flow.device))
+        self._layers = [
+            (
+                layer.coupling,
+                layer.conditioner.forward(parameters.conditioner, context)[0],
+                torch.exp(parameters.log_scale),
+                parameters.shift,
+            )
+            for layer, parameters in zip(flow.layers, flow.parameters.layers)
+        ]
+        self._n_models, self._device = flow.n_models, flow.device
+
+    def _whole(self, rows):
+        """With kernels, rows that fill up whole vectors, of which the last ones do not count."""
+        missing = -len(rows) % WHOLE_ROWS if self._kernel is not None and len(rows) else 0
+        return np.pad(rows, [(0, missing), *[(0, 0)] * (np.ndim(rows) - 1)], mode="edge")
+
+    def _values(self, values):
+        """A copy ``(K, m, n)`` of values ``(n, m)``, which couplings change."""
+        values = self._whole(values)
+        values = torch.as_tensor(values, device=self._device).T
+        return values.expand(self._n_models, -1, -1).clone(memory_format=torch.contiguous_format)
+
+    @staticmethod
+    def _array(x, values):
+        return x.transpose(1, 2)[:, : len(values)].cpu().numpy()
+
+    @torch.inference_mode()
+    def forward(self, values, rows=None):
+        """Latent values ``(K, n, m)`` of values ``(n, m)``, or of some rows, an index array."""
+        x = self._values(values)
+        rows = None if rows is None else self._whole(np.asarray(rows))
+        for coupling, raw, scale, shift in self._layers:
+            if self._kernel is not None:
+                self._kernel.map_values(x, raw if rows is None else _at(raw, rows), scale, shift)
+                continue
+            coupling.forward(x, _at(raw, rows))
+            x = torch.addcmul(shift, x, scale)
+        return self._array(x, values)
+
+    @torch.inference_mode()
+    def inverse(self, latent):
+        """Values ``(K, n, m)`` of latent values ``(n, m)``."""
+        x = self._values(latent)
+        for coupling, raw, scale, shift in reversed(self._layers):
+            if self._kernel is not None:
+                self._kernel.map_values(x, raw, scale, shift, inverse=True)
+                continue
+            x = (x - shift) / scale
+            coupling.inverse(x, _at(raw, None))
+        return self._array(x, latent)
+
+
+def _at(raw, rows):
+    """A copy, which couplings may use up, of all rows or of some."""
+    if rows is None:
+        return raw.clone()
+    return raw.index_select(2, torch.as_tensor(rows, device=raw.device))

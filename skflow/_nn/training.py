@@ -1,0 +1,305 @@
+"""The trainer: every model of a stack by maximum likelihood, each with its own fate.
+
+Clipping, divergence, best states and early stopping are per model. Nothing here mixes rows of
+``theta``, so model k of a stack trains as it would alone with the same seed.
+"""
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from .._core.runtime import threads_for
+from .blocks import blocks
+from .kernel_training import kernel_training
+from .optimizers import SOLVERS, learning_rates
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How to train; every length in optimizer steps.
+
+    ``with_replacement`` draws every batch afresh from all rows (the paper) instead of going
+    through a new permutation each epoch.
+
+    ``noise`` is the standard deviation of normal noise that is added to the rows, anew at every
+    step, in the table's units: a number, or one for each model of the stack. What is learned is
+    then the density of the noisy rows, which is that of the data seen at a resolution (Rothfuss
+    et al. 2019, "Noise regularization for conditional density estimation"). Validation rows are
+    noisy, too, so that a training stops where this density is best, with noise drawn once, so that
+    its epochs compare. Scores of models with different noise do not. ``context_noise`` is the same
+    for the columns of a context.
+    """
+
+    n_steps: int
+    steps_per_epoch: int
+    batch_size: int
+    solver: str = "adam"
+    learning_rate: str = "one_cycle"
+    learning_rate_init: float = 3e-3
+    alpha: float = 0.0
+    max_grad_norm: float = 5.0
+    n_iter_no_change: int | None = None
+    tol: float = 0.0
+    with_replacement: bool = False
+    noise: float | tuple = 0.0
+    context_noise: float | tuple = 0.0
+
+    def shortened(self, n_steps):
+        """The same training in ``n_steps`` steps, its schedule compressed, as a single epoch."""
+        return replace(self, n_steps=n_steps, steps_per_epoch=n_steps, n_iter_no_change=None)
+
+
+@dataclass
+class TrainingResult:
+    """Curves of shape (n_epochs, K) and outcomes of shape (K,), in nats a row.
+
+    ``score`` is the negative log-likelihood of the state that was kept, on the validation rows
+    where there are any, otherwise the epoch's training loss; ``last_loss`` is the loss of the last
+    batch before its update.
+    """
+
+    loss_curve: list = field(default_factory=list)
+    validation_curve: list = field(default_factory=list)
+    score: np.ndarray | None = None
+    last_loss: np.ndarray | None = None
+    n_epochs: np.ndarray | None = None
+    n_recoveries: np.ndarray | None = None
+
+
+def make_generators(seeds):
+    """One private generator a model, from integers."""
+    return [torch.Generator().manual_seed(int(seed)) for seed in seeds]
+
+
+def draw_batches(generators, rows, n_steps, batch_size, with_replacement):
+    """Row numbers of an epoch's batches ``(n_steps, K, batch_size)``, each model's own draws."""
+    size = n_steps * batch_size
+    drawn = []
+    for k, generator in enumerate(generators):
+        n_rows = rows.shape[1]
+        if with_replacement:
+            index = torch.randint(n_rows, (size,), generator=generator)
+        else:
+            n_passes = math.ceil(size / n_rows)
+            passes = [torch.randperm(n_rows, generator=generator) for _ in range(n_passes)]
+            index = torch.cat(passes)[:size]
+        drawn.append(rows[min(k, len(rows) - 1)][index].view(n_steps, batch_size))
+    return torch.stack(drawn, 1)
+
+
+def _noise_sizes(argument, noise, n_models):
+    """The noise of every model as a list of numbers."""
+    sizes = np.atleast_1d(np.asarray(noise, dtype=float))
+    possible = sizes.shape in ((1,), (n_models,)) and np.isfinite(sizes).all()
+    if not possible or (sizes < 0).any():
+        raise ValueError(
+            f"{argument}={noise!r} is not possible for {n_models} models. Give a finite number of "
+            "at least 0, in standard deviations of a column, or one for each model."
+        )
+    return np.broadcast_to(sizes, n_models).tolist()
+
+
+def add_noise(rows, sizes, generators):
+    """Add normal noise to rows ``(K, B, d)`` in place: each model's size, from its generator.
+
+    A size of 0 draws nothing, so that a model without noise trains as if nobody had any.
+    """
+    for k, (size, generator) in enumerate(zip(sizes, generators)):
+        if size > 0:
+            noise = torch.randn(rows.shape[1:], generator=generator, dtype=rows.dtype)
+            rows[k].add_(noise.to(rows.device), alpha=size)
+
+
+def fill_absent(rows, generators):
+    """Put normal noise where rows ``(K, B, d)`` are NaN, in place, each model's own."""
+    for own, generator in zip(rows, generators):
+        noise = torch.randn(own.shape, generator=generator, dtype=own.dtype).to(own.device)
+        own.copy_(torch.where(own.isnan(), noise, own))
+
+
+class Noise(NamedTuple):
+    """What is added to rows ``(K, B, d)`` and to their context ``(K, B, c)``, or None.
+
+    ``absent`` stands where rows are NaN.
+    """
+
+    rows: torch.Tensor | None = None
+    context: torch.Tensor | None = None
+    absent: torch.Tensor | None = None
+
+
+NO_NOISE = Noise()
+
+
+def validation_loss(flow, data, noise=NO_NOISE):
+    """Mean negative log-likelihood ``(K,)`` on the models' validation rows, in nats a row.
+
+    ``noise`` is added to these rows and their context.
+    """
+    rows = data.validation_rows.to(data.table.device)
+    total, mass = 0.0, 0.0
+    for block in blocks(rows.shape[1], flow.numbers_per_row):
+        x, weight, context = data.at(rows[:, block])
+        if noise.absent is not None:
+            x = torch.where(x.isnan(), noise.absent[:, block], x)
+        if noise.rows is not None:
+            x = x + noise.rows[:, block]
+        if noise.context is not None:
+            context = context + noise.context[:, block]
+        log_prob = flow.log_prob(x, context)
+        weight = torch.ones_like(log_prob) if weight is None else weight.expand_as(log_prob)
+        total = total - (log_prob * weight).sum(1, dtype=torch.float64)
+        mass = mass + weight.sum(1, dtype=torch.float64)
+    return (total / mass).cpu().numpy()
+
+
+class Trainer:
+    """Trains a ``FlowStack`` in place.
+
+    Parameters
+    ----------
+    flow : FlowStack
+        Its ``theta`` is the start and, after ``fit``, the state that was kept.
+    options : TrainingOptions
+    data : TrainingData
+    generators : list of torch.Generator
+        Each model's own stream of batches and of noise.
+    on_epoch : callable, optional
+        Called with ``(loss, validation)`` after each epoch, each ``(K,)`` or None; training stops
+        where it returns True.
+    """
+
+    def __init__(self, flow, options, data, generators, on_epoch=None):
+        self.flow, self.options, self.data = flow, options, data
+        self.generators, self.on_epoch = generators, on_epoch
+        self.buffer, self.gradient = flow.gradient_buffer()
+        decay = options.alpha * flow.weight_mask() if options.alpha > 0 else None
+        self.optimizer = SOLVERS[options.solver](flow.theta, decay)
+        self.rate_scale = torch.ones_like(flow.theta[:, :1])
+        self.best_theta = flow.theta.clone()
+        self.best_score = np.full(flow.n_models, np.inf)
+        self.noise = _noise_sizes("noise", options.noise, flow.n_models)
+        self.context_noise = _noise_sizes("context_noise", options.context_noise, flow.n_models)
+        if any(self.context_noise) and data.context is None:
+            raise ValueError(
+                f"context_noise={options.context_noise!r} needs a context. Give one in the "
+                "TrainingData, or context_noise=0."
+            )
+        self.has_absent = bool(torch.isnan(data.table).any())
+        self.validation_noise = self._draw_validation_noise()
+        self.n_stale = np.zeros(flow.n_models, dtype=int)
+        self.stopped = np.zeros(flow.n_models, dtype=bool)
+        self.kernel_training = kernel_training(self)
+        self.result = TrainingResult(
+            n_epochs=np.zeros(flow.n_models, dtype=int),
+            n_recoveries=np.zeros(flow.n_models, dtype=int),
+        )
+
+    def fit(self):
+        """Train to the end, or until no model improves; returns the ``TrainingResult``."""
+        with threads_for(self.options.batch_size * self.flow.numbers_per_row):
+            return self._fit()
+
+    def _fit(self):
+        options, start = self.options, 0
+        rates = learning_rates(options)
+        n_epochs = math.ceil(options.n_steps / options.steps_per_epoch)
+        for _ in range(n_epochs):
+            stop = min(start + options.steps_per_epoch, options.n_steps)
+            loss = self._epoch(rates[start:stop])
+            start = stop
+            self._judge(loss)
+            if self.on_epoch is not None:
+                validation = self.result.validation_curve
+                if self.on_epoch(loss, validation[-1] if validation else None):
+                    break
+            if self.stopped.all():
+                break
+        self.flow.theta.copy_(self.best_theta)
+        self.result.score = self.best_score
+        return self.result
+
+    def _draw_validation_noise(self):
+        def draw(sizes, n_columns):
+            if not any(sizes):
+                return None
+            noise = self.data.table.new_zeros(len(sizes), rows.shape[1], n_columns)
+            add_noise(noise, sizes, self.generators)
+            return noise
+
+        rows = self.data.validation_rows
+        if rows is None:
+            return NO_NOISE
+        n_features = self.flow.n_features
+        return Noise(
+            draw(self.noise, n_features),
+            draw(self.context_noise, self.flow.n_context),
+            draw([1.0] * self.flow.n_models, n_features) if self.has_absent else None,
+        )
+
+    def _epoch(self, rates):
+        """The steps of an epoch; the mean loss ``(K,)`` of its batches."""
+        options = self.options
+        batches = draw_batches(
+            self.generators,
+            self.data.rows,
+            len(rates),
+            options.batch_size,
+            options.with_replacement,
+        ).to(self.data.table.device)
+        if self.kernel_training is not None:
+            losses = self.kernel_training.epoch(batches, rates)
+        else:
+            losses = self._steps(batches, rates)
+        losses = losses.double().cpu().numpy()  # the only transfer of an epoch
+        self.result.last_loss = losses[-1]
+        return losses.mean(axis=0)
+
+    def _steps(self, batches, rates):
+        """Steps on batches ``(n_steps, K, B)`` at the given rates; losses ``(n_steps, K)``."""
+        losses = []
+        for rate, batch in zip(rates.tolist(), batches):
+            x, weight, context = self.data.at(batch)
+            if self.has_absent:
+                fill_absent(x, self.generators)
+            add_noise(x, self.noise, self.generators)
+            if context is not None:
+                add_noise(context, self.context_noise, self.generators)
+            losses.append(self.flow.loss_and_gradient(x, self.gradient, weight, context))
+            norm = torch.linalg.vector_norm(self.buffer, dim=1, keepdim=True)
+            self.buffer.mul_((self.options.max_grad_norm / (norm + 1e-6)).clamp_(max=1))
+            self.optimizer.step(self.buffer, rate * self.rate_scale)
+        return torch.stack(losses)
+
+    def _judge(self, loss):
+        """Keep improved states, bring diverged models back, stop those that no longer improve."""
+        # A diverged model is NaN in its own row only: one look at the epoch's end is enough.
+        finite = torch.isfinite(self.flow.theta).all(1).cpu().numpy() & np.isfinite(loss)
+        self.result.loss_curve.append(loss)
+        score = loss
+        if self.data.validation_rows is not None:
+            score = validation_loss(self.flow, self.data, self.validation_noise)
+            self.result.validation_curve.append(score)
+            finite &= np.isfinite(score)
+        improved = finite & ~self.stopped & (score < self.best_score)
+        clearly = improved & (score < self.best_score - self.options.tol)
+        self.n_stale = np.where(clearly, 0, self.n_stale + 1)
+        self.result.n_epochs += ~self.stopped
+        if improved.any():
+            models = torch.from_numpy(np.flatnonzero(improved)).to(self.flow.device)
+            self.best_theta[models] = self.flow.theta[models]
+            self.best_score = np.where(improved, score, self.best_score)
+        if not finite.all():
+            self._recover(np.flatnonzero(~finite))
+        if self.options.n_iter_no_change is not None:
+            self.stopped |= self.n_stale >= self.options.n_iter_no_change
+
+    def _recover(self, diverged):
+        models = torch.from_numpy(diverged).to(self.flow.device)
+        self.flow.theta[models] = self.best_theta[models]
+        self.rate_scale[models] *= 0.3
+        self.optimizer.forget(models)
+        self.result.n_recoveries[diverged] += ~self.stopped[diverged]

@@ -1,0 +1,224 @@
+"""A fitted density of targets given features: distribution functions, quantiles, means, draws.
+
+It is a ``Density`` whose context is the features: flows and a heavy-tailed component. With one
+target every flow is a monotonic function of it, so that distribution functions and quantiles are
+exact, and means are integrals over a fixed grid. With several, means and marginal distributions are
+those of fixed quasi-random draws.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from scipy.special import chdtri, ndtr, ndtri, stdtrit
+
+from .._core.quasi_random import sobol
+from .._core.runtime import map_blocks
+from .._core.saving import saved_as
+from .._core.weights import at
+from .._models.density import Density
+from .._nn.blocks import blocks
+from .._nn.row_maps import NUMBERS_PER_VALUE
+from .heavy_tailed import RegressedT
+from .roots import find_root
+
+#: Latent places of the integrals over one target: the trapezoidal rule, which is exact to many
+#: digits for smooth functions times the normal density.
+_GRID = np.linspace(-8, 8, 41)
+#: Means of farther targets are not told from it.
+_LARGEST = np.finfo(float).max / 4
+#: Quasi-random draws of each member for several targets, a power of 2.
+_N_DRAWS = 256
+
+
+@saved_as("target density")
+@dataclass(eq=False)
+class TargetDensity(Density):
+    """A mixture of flows and, as the last model, a heavy-tailed component, given a context."""
+
+    @property
+    def n_targets(self):
+        return len(self.columns.scale)
+
+    def _nn(self):
+        """Pairs of a flow and the weight of each of its members."""
+        models = list(self.mixture.models.values())[:-1]
+        return [(flow, w / flow.n_members) for flow, w in zip(models, self.mixture.weights)]
+
+    @property
+    def heavy_tailed(self):
+        return next(reversed(self.mixture.models.values()))
+
+    @property
+    def n_members(self):
+        return sum(flow.n_members for flow, _ in self._nn())
+
+    # ---- one target
+
+    def cdf(self, Y, context):
+        """Distribution function ``(n,)`` at ``Y`` ``(n, 1)``: P(target <= y), that of draws."""
+        bounds = self.columns.bounds
+        cdf = self.marginal_cdf(self.columns.ends_of_cells(Y), context)
+        cdf = np.where(bounds.upper <= Y, 1.0, cdf)
+        return np.where(bounds.lower > Y, 0.0, cdf)[:, 0]
+
+    def quantiles(self, levels, context):
+        """Values ``(n, m)`` of one target at levels ``(n, m)``."""
+        n_levels = levels.shape[1]
+        U = self._of_one_target(context, lambda block, one: one.quantiles(levels[block]), n_levels)
+        return self._values(U, self.columns.draws)
+
+    def _of_one_target(self, context, function, n_values=1):
+        """What ``function(block, one_target)`` returns for all rows, with ``n_values`` of each."""
+
+        def call(block):
+            return function(block, _OneTarget(self, context[block]))
+
+        chosen = blocks(len(context), self.numbers_per_row(n_values))
+        return np.concatenate(map_blocks(call, chosen))
+
+    def numbers_per_row(self, n_values=1):
+        """Numbers that a row needs at once, with so many values: the size of blocks.
+
+        Conditioners of one target are asked once.
+        """
+        numbers = self.mixture.numbers_per_row
+        if self.n_targets > 1:
+            return n_values * numbers
+        return numbers + n_values * self.n_members * NUMBERS_PER_VALUE
+
+    @property
+    def n_nodes(self):
+        """How many values stand for the distribution of the targets."""
+        return len(latent_nodes(self.n_targets, RegressedT.dof)[0])
+
+    # ---- any number of targets
+
+    def nodes(self, context):
+        """Places ``(n, m, d)`` of the targets that stand for their distribution, and weights.
+
+        In standardised units.
+        """
+        Z, radius, weight = latent_nodes(self.n_targets, RegressedT.dof)
+        n_rows, n_nodes, parts, weights = len(context), len(Z), [], []
+        for flow, member_weight in self._nn():
+            if self.n_targets == 1:
+                U = flow.row_maps(context).inverse(np.tile(Z.T, (n_rows, 1)))
+            else:
+                each = context[np.repeat(np.arange(n_rows), n_nodes)]
+                U = flow.from_latent(np.tile(Z, (n_rows, 1)), each)
+            U = U.reshape(flow.n_members, n_rows, n_nodes, -1).swapaxes(0, 1)
+            parts.append(U.reshape(n_rows, -1, self.n_targets))
+            weights += [member_weight] * flow.n_members
+        parts.append(self.heavy_tailed.place(Z, radius, context))
+        U = np.concatenate(parts, axis=1)
+        return U, np.outer([*weights, self.mixture.weights[-1]], weight).ravel()
+
+    def over_nodes(self, function, context, *rows):
+        """What a function of nodes, weights and rows returns for all rows, block by block."""
+
+        def call(block):
+            return function(*self.nodes(context[block]), *(part[block] for part in rows))
+
+        chosen = blocks(len(context), self.numbers_per_row(self.n_nodes))
+        return np.concatenate(map_blocks(call, chosen))
+
+    def moments(self, context):
+        """Means and standard deviations ``(n, 2, d)`` of the targets."""
+
+        def moments(U, weight):
+            return _moments(self._values(U, self.columns.places), weight)
+
+        return self.over_nodes(moments, context)
+
+    def _values(self, U, back):
+        """What a way back makes of places ``(..., d)``."""
+        return back(U.reshape(-1, self.n_targets)).reshape(U.shape)
+
+    def marginal_cdf(self, U, context):
+        """Distribution function ``(n, d)`` of each target alone, at places ``U`` ``(n, d)``.
+
+        They are in standardised units: in a cell that stands for a value there are many.
+        """
+        if self.n_targets == 1:
+            return self._of_one_target(context, lambda block, one: one.cdf(U[block]))
+        return self.over_nodes(_marginal_cdf, context, U)
+
+    def marginal_quantiles(self, levels, context):
+        """Values ``(n, d, m)`` of each target alone at levels ``(d, m)``."""
+        if self.n_targets == 1:
+            return self.quantiles(np.repeat(levels, len(context), axis=0), context)[:, None]
+        U = self.over_nodes(lambda U, w: _marginal_quantiles(U, w, levels), context)
+        return self._values(U.swapaxes(1, 2), self.columns.draws).swapaxes(1, 2)
+
+    def draws(self, n_samples, rng, context):
+        """Draws ``(n, d, n_samples)`` for each row of a context."""
+        n_rows = len(context)
+        each = context[np.repeat(np.arange(n_rows), n_samples)]
+        return self.sample(len(each), rng, each).reshape(n_rows, n_samples, -1).swapaxes(1, 2)
+
+
+class _OneTarget:
+    """The distribution of a single target given rows: many values of each at little cost."""
+
+    def __init__(self, density, context):
+        self.flows = [(flow.row_maps(context), weight) for flow, weight in density._nn()]
+        self.rest, self.rest_weight = density.heavy_tailed, density.mixture.weights[-1]
+        self.context = context
+
+    def cdf(self, U, rows=None):
+        """At values ``(n, m)``, or ``(r, m)`` of some rows, an index array."""
+        context = self.context if rows is None else at(self.context, rows)
+        cdf = self.rest_weight * self.rest.cdf(U, context)
+        for maps, weight in self.flows:
+            cdf += weight * ndtr(maps.forward(U, rows)).sum(axis=0)
+        return cdf
+
+    def quantiles(self, levels):
+        """Values ``(n, m)`` at levels ``(n, m)``."""
+        own = [maps.inverse(ndtri(levels)) for maps, _ in self.flows]
+        own = np.concatenate([*own, self.rest.quantile(levels, self.context)[None]])
+        # the mixture's quantile lies between those of its parts
+        return find_root(
+            lambda U, rows: self.cdf(U, rows) - levels[rows], own.min(axis=0), own.max(axis=0)
+        )
+
+
+@lru_cache
+def latent_nodes(n_targets, dof):
+    """Standard normal places ``(m, d)``, chi-square radii ``(m,)`` and weights ``(m,)``.
+
+    Radii make normal places those of a Student-t. On the grid of one target they are such that
+    quantiles go to quantiles.
+    """
+    if n_targets == 1:
+        weight = np.exp(-(_GRID**2) / 2)
+        tails = -stdtrit(dof, ndtr(-np.abs(_GRID)))  # of the t, at the same levels
+        middle = np.sqrt(dof) / 2.6  # any: the place is 0
+        ratio = np.divide(tails, np.abs(_GRID), out=np.full(len(_GRID), middle), where=_GRID != 0)
+        return _GRID[:, None], dof / ratio**2, weight / weight.sum()
+    points = sobol(_N_DRAWS // 2, n_targets + 1)
+    Z, radius = ndtri(points[:, :-1]), chdtri(dof, points[:, -1])
+    # with their mirror images, so that what is linear is exact
+    return np.vstack([Z, -Z]), np.tile(radius, 2), np.full(_N_DRAWS, 1 / _N_DRAWS)
+
+
+def _moments(Y, weight):
+    Y = np.clip(Y, -_LARGEST, _LARGEST)
+    mean = np.einsum("nmd,m->nd", Y, weight)
+    distance = np.abs(Y - mean[:, None])
+    most = np.maximum(distance.max(axis=1), np.finfo(float).tiny)  # so that no square overflows
+    variance = np.einsum("nmd,m->nd", (distance / most[:, None]) ** 2, weight)
+    return np.stack([mean, most * np.sqrt(variance)], axis=1)
+
+
+def _marginal_cdf(nodes, weight, U):
+    return np.einsum("nmd,m->nd", nodes <= U[:, None], weight)
+
+
+def _marginal_quantiles(nodes, weight, levels):
+    order = nodes.argsort(axis=1)
+    reached = np.cumsum(weight[order], axis=1)
+    place = (reached[..., None] < levels).sum(axis=1).clip(max=len(weight) - 1)
+    ordered = np.take_along_axis(nodes, order, axis=1)
+    return np.take_along_axis(ordered.swapaxes(1, 2), place, axis=2)

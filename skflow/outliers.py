@@ -1,0 +1,451 @@
+"""FlowOutlierDetector: outliers, their p-values and reasons, from any densities."""
+
+from __future__ import annotations
+
+import warnings
+from functools import partial
+from numbers import Real
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.base import OutlierMixin, _fit_context, clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils import check_random_state, get_tags
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.metaestimators import _BaseComposition
+
+from ._core.checks import FLOATS, check_count, check_part
+from ._core.runtime import atomic, sheltered
+from ._core.saving import PlainState
+from ._core.streams import seeded
+from ._core.typing import ArrayLike, RandomState
+from ._outliers.conformal import ConformalMixin, selected
+from ._outliers.gaps import GapsMixin
+from ._outliers.reasons import explain_rows, make_report, values_to_try
+from ._outliers.resolutions import (
+    check_pairs,
+    default_densities,
+    fit_scorers,
+    folds,
+    harmonic_mean,
+    log_rarity,
+    score_codes,
+    warn_of_columns,
+)
+from ._outliers.rows import RowsMixin
+from ._table.reading import inner_tables
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class FlowOutlierDetector(
+    PlainState, GapsMixin, RowsMixin, ConformalMixin, OutlierMixin, _BaseComposition
+):
+    """Detection of outliers as rows that are unusual, with p-values and reasons.
+
+    ``fit`` sets a part of the rows aside, fits densities to the others, and scores those set aside.
+    These calibrate the p-values (split conformal prediction [1]_): the p-value of a new row is its
+    rank among them. Whatever the densities are like, even bad ones, the p-value of a row that comes
+    from where the rows of ``fit`` come from is at most ``a`` with a probability of at most ``a``.
+    Better densities find more outliers.
+
+    A row can be unusual in the finest detail (a dependence is broken) or only from afar (it lies in
+    a cluster of its own), and no single density is right for both. So the default has four, from
+    fine to coarse: a flow; a kernel in the latent space of a flow that is trained with noise; a
+    kernel and a smooth Gaussian mixture on the standardised columns. A row is about as unusual as
+    it is to the one that it is most unusual to, by a harmonic mean [2]_.
+
+    Parameters
+    ----------
+    density : estimator, list of (str, estimator) or None, default=None
+        Anything with ``fit`` and ``score_samples``: a flow, a ``GaussianMixture``, a
+        ``KernelDensity``, a pipeline that ends with one of these; or several with their names, the
+        finest first, as it gives the reasons. They are cloned; parameters named ``random_state``
+        that are None follow the detector's. None means the four above. Several are fitted to four
+        folds of the rows each; flows with ``component_weight=0`` that differ in their noise only
+        (also at the beginning of pipelines) are trained in one program. In a
+        ``sklearn.frozen.FrozenEstimator``, a density that is fitted already is not fitted again.
+    contamination : "auto" or float, default="auto"
+        Sets the threshold of ``predict``. A number in (0, 0.5] is the part of the rows of ``fit``
+        that it calls outliers. "auto" calls a row an outlier if its p-value is at most 0.05 (or
+        the least one possible, where fewer than 19 rows are set aside), so that about one in 20
+        ordinary rows is a false alarm, however many outliers there are.
+    calibration_fraction : float, default=0.2
+        Part of the rows set aside, in (0, 1], rounded up. With ``n`` of them no p-value is below
+        ``1 / (n + 1)``. 1 is for a single frozen density only.
+    trim : float, default=0.0
+        Part of the rows, in [0, 0.5), that is taken for outliers among those of ``fit``: the
+        densities are fitted, and again without this part of the most unusual rows. Rows set aside
+        are never left out, so that p-values are as valid as without.
+    random_state : int, RandomState instance or None, default=None
+        Which rows are set aside, folds, and the densities' own choices. An integer makes ``fit``
+        reproducible.
+
+    Attributes
+    ----------
+    densities_ : dict of str to list of estimator
+        The fitted densities, one for each fold; a single one is ``densities_["density"][0]``.
+    density_ : estimator
+        The fitted density, if a single one was given.
+    reference_scores_ : dict of str to ndarray
+        If there are several, for each the scores of the rows that it was fitted to, each by the
+        fold that left it out, ascending. They tell how rare a score is.
+    offset_ : float
+        The threshold: rows whose ``score_samples`` is lower are outliers.
+    calibration_scores_ : ndarray of shape (n_calibration_samples,)
+        Scores of the rows set aside, in nats, ascending.
+    n_features_in_ : int
+        Number of features seen during ``fit``.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Their names, if X had string names.
+
+    See Also
+    --------
+    CouplingFlowDensity : The flow of the default, with its defaults for a density.
+    sklearn.ensemble.IsolationForest : Faster, and better where outliers of the fit form a cluster.
+
+    Notes
+    -----
+    There are no sample weights: the p-values need rows that all count the same.
+
+    The p-values of the rows of ``fit`` themselves are no such ranks among other rows. With a single
+    density they err on the safe side if it is higher at the rows that it was fitted to, as is
+    usual; with several each row counts as new to one fold in four.
+
+    References
+    ----------
+    .. [1] Bates, S., Candès, E., Lei, L., Romano, Y., Sesia, M., "Testing for outliers with
+       conformal p-values", The Annals of Statistics 51 (1), 149-178, 2023.
+    .. [2] Wilson, D. J., "The harmonic mean p-value for combining dependent tests", Proceedings of
+       the National Academy of Sciences 116 (4), 1195-1200, 2019.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skflow import FlowOutlierDetector
+    >>> X = load_iris(as_frame=True).data
+    >>> detector = FlowOutlierDetector(random_state=0).fit(X)
+    >>> strange = X[:1].assign(**{"petal width (cm)": 2.5})  # no setosa
+    >>> detector.predict(strange)
+    array([-1])
+    >>> detector.pvalue(strange) < 0.05
+    array([ True])
+    >>> detector.report(strange).column_1[0]
+    'petal width (cm)'
+    """
+
+    _parameter_constraints = {
+        "density": [HasMethods(["fit", "score_samples"]), list, None],
+        "contamination": [StrOptions({"auto"}), Interval(Real, 0, 0.5, closed="right")],
+        "calibration_fraction": [Interval(Real, 0, 1, closed="right")],
+        "trim": [Interval(Real, 0, 0.5, closed="left")],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        density: Any = None,
+        *,
+        contamination: float | str = "auto",
+        calibration_fraction: float = 0.2,
+        trim: float = 0.0,
+        random_state: RandomState = None,
+    ) -> None:
+        self.density = density
+        self.contamination = contamination
+        self.calibration_fraction = calibration_fraction
+        self.trim = trim
+        self.random_state = random_state
+
+    # ---- fitting
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    @atomic
+    @sheltered
+    def fit(self, X: ArrayLike, y: object = None) -> Self:
+        """Fit the density to a part of the rows and calibrate with the others.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, of which most are ordinary. Outliers among them make p-values larger. Where a flow
+            is among the densities, as in the default, rows with NaN are left out, with a warning.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            If X or an argument cannot be used, if too few rows are left to fit the density to, or
+            if the density has scores that are not numbers. A failed or interrupted ``fit`` leaves
+            the detector as it was before.
+        """
+        X = self._without_gaps(self._read(X))
+        rng = check_random_state(self.random_state)
+        fitted, held_out = self._split(len(X), rng)
+        self._fit_trimmed(X[fitted], rng)
+        if self.density is None:
+            real, names = self._real_columns()
+            warn_of_columns(X[:, real], names)
+        scores = self._scores(X)
+        calibration_scores = np.sort(scores[held_out])
+        self.offset_ = self._threshold(scores, calibration_scores)
+        self.calibration_scores_ = calibration_scores
+        self._rows_aside = X[held_out]
+        self._tried = values_to_try(X)
+        return self
+
+    def _split(self, n_rows, rng):
+        """Rows to fit the densities to, and rows to set aside."""
+        n_held_out = int(np.ceil(self.calibration_fraction * n_rows))
+        if n_rows - n_held_out < 2 and not isinstance(self.density, FrozenEstimator):
+            raise ValueError(
+                f"calibration_fraction={self.calibration_fraction} sets {n_held_out} of "
+                f"n_samples={n_rows} rows aside, which leaves fewer than 2 to fit the density to. "
+                "Give more rows or lower calibration_fraction."
+            )
+        order = rng.permutation(n_rows)
+        return order[n_held_out:], order[:n_held_out]
+
+    def _fit_trimmed(self, X, rng):
+        """Fit to the rows, and again without the most unusual of them."""
+        self._fit_densities(X, rng)
+        n_trimmed = int(self.trim * len(X))
+        if n_trimmed > 0:
+            kept = np.argsort(self._scores(X), kind="stable")[n_trimmed:]
+            self._fit_densities(X[np.sort(kept)], rng)
+
+    def _fit_densities(self, X, rng):
+        """Set ``densities_`` and ``reference_scores_``."""
+        self.reference_scores_ = {}
+        if self.density is not None and not isinstance(self.density, list):
+            density, self._of_codes = seeded(clone(self.density), rng), []
+            with inner_tables():
+                self.densities_ = {"density": [density.fit(self._table.frame(X), None)]}
+            self.density_ = density
+            return
+        vars(self).pop("density_", None)
+        given = self.density
+        if given is None:
+            given = default_densities(*X.shape, self._table.categories)
+        check_pairs(given)
+        densities = [(name, seeded(clone(density), rng)) for name, density in given]
+        held_out, others = folds(len(X), rng)
+        default = self.density is None
+        with inner_tables():
+            self.densities_, self._of_codes = fit_scorers(
+                densities, X, self._table, held_out, others, default
+            )
+        for name, fitted in self.densities_.items():
+            scores = [
+                self._score(name, density, X[rows]) for density, rows in zip(fitted, held_out)
+            ]
+            self.reference_scores_[name] = np.sort(np.concatenate(scores))
+
+    # ---- inference
+
+    def _score(self, name, density, X):
+        """Scores of rows by a single fitted density, which have to be numbers."""
+        if name in self._of_codes:
+            scores = score_codes(density, X)
+        else:
+            with inner_tables():
+                scores = np.asarray(density.score_samples(self._table.frame(X)), dtype=np.float64)
+        n_unusable = np.sum(np.isnan(scores) | np.isposinf(scores))
+        if scores.shape != (len(X),) or n_unusable:
+            raise ValueError(
+                f"score_samples of density={density!r} has to give a number for each of {len(X)} "
+                f"rows, but gave an array of shape {scores.shape} in which {n_unusable} values "
+                "are NaN or infinite. Look for huge values in X, or take another density."
+            )
+        return scores
+
+    def _score_by(self, name, X):
+        """Scores of rows by a density, the mean over the folds."""
+        return np.mean([self._score(name, density, X) for density in self.densities_[name]], axis=0)
+
+    def _rarities(self, X):
+        """Logarithms ``(n_densities, n)`` of how rare the rows are at each resolution."""
+        X = self._within_reach(X)
+        return np.array(
+            [log_rarity(self._score_by(name, X), r) for name, r in self.reference_scores_.items()]
+        )
+
+    def _whole_scores(self, X):
+        if not self.reference_scores_:
+            return self._score_by("density", X)
+        return harmonic_mean(self._rarities(X))
+
+    @sheltered
+    def score_samples(self, X: ArrayLike) -> np.ndarray:
+        """Score of each row: the lower, the more unusual.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Where a flow is among the densities, as in the default, NaN means unknown: the row is
+            ranked by its known columns among the rows set aside, in which the same gaps are made.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,)
+            In nats. Of a single density its log-densities, in the data's units (or what its
+            ``score_samples`` says). Of several, each gives the part of
+            ordinary rows that are as unusual to it, and the score is the logarithm of the harmonic
+            mean of these parts (Wilson 2019). It is near the lowest of the logarithms: at most that
+            of their number above it. Below the lowest tenth of the rows they go on in the slope of
+            the tail, so that outliers have an order, too.
+        """
+        return self._scores(self._checked(X, dtype=FLOATS))
+
+    @sheltered
+    def explain(self, X: ArrayLike) -> np.ndarray:
+        """How much each feature contributes to how unusual a row is.
+
+        The contribution of feature ``j`` is what the log-density of the row would gain, on
+        average, if the feature alone were drawn anew from the model's conditional distribution
+        given all the others::
+
+            E[log p(v, x_others)] - log p(x_j, x_others),    v ~ p(v | x_others)
+
+        As ``log p(x_others)`` cancels, this is the surprise ``-log p(x_j | x_others)`` less its
+        mean, the entropy of the conditional distribution. Over rows drawn from the model its mean
+        is 0. It does not depend on the units of the features. In a Gaussian it is
+        ``(z**2 - 1) / 2``, with the standardised residual ``z`` of a regression of the feature on
+        all others. A value that is usual by itself contributes much if it does not go with the
+        others.
+
+        Values ``v`` are the row's own, quantiles of those of the rows of ``fit`` and some beyond
+        their range, then more around the likeliest one; the mean is an integral over these. So
+        nothing is random. About 60 rows are scored for each feature of each row: choose the rows
+        that need an explanation.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        contributions : ndarray of shape (n_samples, n_features)
+            In nats. Large where the feature does not go with the others, about 0 or below where it
+            does. They do not add up to the score: features that depend on each other may all gain
+            from the same error or, if it takes two to mend a row, none of them much.
+        """
+        return self._reasons(self._checked(X))[0]
+
+    def _reasons(self, X, coverage=None):
+        """Contributions and intervals of usual values, by the first density."""
+        score = partial(self._score_by, next(iter(self.densities_)))
+        with warnings.catch_warnings():
+            # values far away are tried on purpose, where conditionals of rows with gaps are rough
+            warnings.filterwarnings("ignore", "The unknown cells")
+            return explain_rows(score, X, self._tried, coverage, **self._schema.atoms())
+
+    @sheltered
+    def report(
+        self, X: ArrayLike, n: int | None = 20, *, fdr: float | None = None, coverage: float = 0.9
+    ) -> Any:
+        """Table of the most unusual rows, with reasons that people can read.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows. A DataFrame's index names those of the report.
+        n : int, default=20
+            At most so many rows, those of the lowest scores.
+        fdr : float or None, default=None
+            A number in (0, 1) reports the rows that ``select(X, fdr=fdr)`` selects, however many,
+            instead. Where it selects none, the report has the same columns and no rows.
+        coverage : float, default=0.9
+            Of the intervals of usual values, in (0, 1).
+
+        Returns
+        -------
+        report : pandas.DataFrame
+            The most unusual row first, with
+
+            - ``score`` and ``pvalue``;
+            - of several densities, ``density``: to which the row is the most unusual; and
+              ``score_<name>``: what each of them says, the logarithm of a part;
+            - for k = 1, 2, 3: ``column_k``, the column with the k-th largest contribution;
+              ``value_k``; ``usual_from_k`` and ``usual_to_k``, a central interval of the
+              conditional distribution of the column given all the others of the row (of a category
+              the likeliest and, from there down, the last that is needed for it); ``nats_k``,
+              the contribution as of ``explain``. Contributions below 3 nats are left out; where
+              none is larger, ``column_1`` says "no single column".
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        ValueError
+            If an argument cannot be used.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise ImportError("report needs pandas: install it, or use explain.") from error
+        check_count("n", n)
+        check_part("coverage", coverage)
+        if fdr is not None:
+            check_part("fdr", fdr)
+        index = getattr(X, "index", None)
+        X = self._checked(X)
+        scores = self._scores(X)
+        pvalues = self._pvalues(scores)
+        order = np.argsort(scores, kind="stable")
+        rows = order[:n] if fdr is None else order[selected(pvalues, fdr)[order]]
+        n_rows = len(rows)
+        rows = rows if n_rows else order[:1]  # an empty report is that of a row without the row
+        columns = {"score": scores[rows], "pvalue": pvalues[rows]}
+        if self.reference_scores_:
+            by_density = self._scores_by_density(X[rows], scores[rows])
+            found = np.array(list(by_density))[np.nanargmin(list(by_density.values()), axis=0)]
+            columns |= {"density": found}
+            columns |= {f"score_{name}": rarity for name, rarity in by_density.items()}
+        table = pandas.DataFrame(columns, index=rows if index is None else index[rows])
+        nats, usual = self._reasons(X[rows], coverage)
+        labels, categories = self._table.labels, self._table.categories
+        return make_report(table, X[rows], labels, nats, usual, categories).iloc[:n_rows]
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Parameters, with those of the densities as ``density__...`` or ``<name>__...``.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            With those of the densities.
+
+        Returns
+        -------
+        params : dict
+        """
+        if isinstance(self.density, list):
+            return self._get_params("density", deep=deep)
+        return super().get_params(deep=deep)
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters; a name of the list ``density`` sets the density of that name.
+
+        Parameters
+        ----------
+        **params : dict
+
+        Returns
+        -------
+        self : object
+        """
+        if isinstance(params.get("density", self.density), list):
+            return self._set_params("density", **params)
+        return super().set_params(**params)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        allowed = [get_tags(density).input_tags.allow_nan for density in self._given()]
+        tags.input_tags.allow_nan = not self._takes_gaps() or all(allowed)
+        return tags
