@@ -521,13 +521,24 @@ def test_numbers_beside_text_in_a_list_are_no_text():
 # ---- without pandas
 
 
+class NoPandas:
+    """A finder of modules that finds no pandas, as where it is not installed."""
+
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name.partition(".")[0] == "pandas":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
 @pytest.mark.parametrize("name", ["density", "detector", "imputer", "regressor"])
 @pytest.mark.parametrize("words", [False, True], ids=["numbers", "words"])
 def test_polars_needs_no_pandas(name, words, monkeypatch):
     frame = renamed("polars", ["x", "y", "z"])
     frame = with_words(frame) if words else frame
     expected = scores(fit(name, frame), frame)
-    monkeypatch.setitem(sys.modules, "pandas", None)
+    for module in [module for module in sys.modules if module.partition(".")[0] == "pandas"]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setattr(sys, "meta_path", [NoPandas(), *sys.meta_path])
     model = fit(name, frame)
     np.testing.assert_allclose(scores(model, frame), expected)
     if name == "imputer":

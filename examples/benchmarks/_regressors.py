@@ -150,7 +150,7 @@ def zuko(X, y, seed, n_members=5):
     import torch
     from zuko.flows import NSF
 
-    from skflow._density import recipe as _recipe
+    from skflow._nn import recipe as _recipe
 
     scale_x, scale_y = StandardScaler().fit(X), StandardScaler().fit(y[:, None])
     U = torch.as_tensor(scale_y.transform(y[:, None]), dtype=torch.float32)

@@ -24,7 +24,7 @@ import numpy as np
 import sklearn.datasets
 
 from skflow import CouplingFlowDensity, datasets
-from skflow._density import recipe as _recipe
+from skflow._nn import recipe as _recipe
 
 LARGE = ("magic", "turbine")
 SMALL = ("diabetes", "wine", "breast-cancer", "yeast")

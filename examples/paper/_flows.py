@@ -3,6 +3,7 @@
 import json
 import math
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -76,8 +77,10 @@ def bits(model, X):
     interface.
     """
     Z = (X - model.location_) / model.scale_
-    density = model._density
-    log_probs = np.array([density.mix(part, Z) for part in density.member_log_probs(Z)])
+    mixture = model._density.mixture
+    flow = mixture.models["flow"]
+    singles = [{**mixture.models, "flow": flow.take(k)} for k in range(flow.n_members)]
+    log_probs = np.array([replace(mixture, models=models).log_prob(Z) for models in singles])
     log_prob = log_probs.mean(axis=1) - np.log(model.scale_).sum()
     return -log_prob / (X.shape[1] * math.log(2))
 

@@ -54,7 +54,7 @@ import torch
 from _nn import SINGLE_LAYER, Given, Results, bits, fit, interval, recipe, rows_of
 
 from skflow import masks
-from skflow._density import recipe as _recipe
+from skflow._nn import recipe as _recipe
 from skflow._nn.training import TrainingOptions
 from skflow._nn.training_data import TrainingData
 from skflow._structure.candidates import CandidateEvaluator

@@ -38,7 +38,7 @@ def log_probs(pairs, X, X_test, batch_size, seed, n_steps=1250):
     params = {**SINGLE_LAYER, **recipe(len(X), batch_size, n_steps)}
     model, _ = fit(Given(pairs), 2, X, len(pairs), seed, **params)
     Z = (X_test - model.location_) / model.scale_
-    return model._density.member_log_probs(Z).T
+    return model._density.flow.log_probs(Z).T
 
 
 def split(table, data_home):

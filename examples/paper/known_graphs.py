@@ -71,8 +71,8 @@ def of_members(table, structures, n_layers):
         component_weight=0,
         **table.params,
     ).fit(table.X)
-    U, log_det = model._columns.forward(table.X_test)
-    return [table.gap(parts + log_det) for parts in model._density.member_log_probs(U)]
+    U, log_det = model._density.columns.forward(table.X_test)
+    return [table.gap(parts + log_det) for parts in model._density.flow.log_probs(U)]
 
 
 def measure_coupled(table):

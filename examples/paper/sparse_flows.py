@@ -72,7 +72,7 @@ def measure(name, arm, depth, value, data_home):
         layout = masks.Derived(conditioning_share=value)
         models = [fit(layout, depth, X, N_MODELS, **params)[0]]
     nats = math.log(2) * np.concatenate([bits(model, held_out) for model in models])
-    parameters = np.mean([model.n_parameters_ / model._density.flow.n_models for model in models])
+    parameters = np.mean([model.n_parameters_ / model._density.flow.n_members for model in models])
     return {
         "rows": len(X),
         "columns": X.shape[1],

@@ -113,8 +113,9 @@ def polars_numbers(column, described):
     if dtype == polars.Decimal:
         return polars.Series(decimals(column, dtype.precision, dtype.scale), dtype=dtype)
     if dtype.is_integer():
-        limits = polars.select(dtype.min().alias("min"), dtype.max().alias("max")).row(0)
-        column = integers(column, *limits)
+        width = polars.Series([0], dtype=dtype).to_numpy().dtype
+        limits = np.iinfo(width if width.kind in "iu" else np.int64)  # NumPy has none of 128 bits
+        column = integers(column, limits.min, limits.max)
     return polars.Series(column).cast(dtype)
 
 
