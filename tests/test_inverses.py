@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.integrate import trapezoid
 
 from skflow import CouplingFlowDensity, FlowRegressor
 from skflow._core.streams import RandomStreams
@@ -133,7 +134,7 @@ def test_samples_have_the_shares_of_the_fit(name):
 
 def integral(model, points):
     """That of the density over the points, by the trapezoidal rule."""
-    return np.trapezoid(np.exp(model.score_samples(points[:, None])), points)
+    return trapezoid(np.exp(model.score_samples(points[:, None])), points)
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
