@@ -120,7 +120,8 @@ class StructureTest:
     >>> from sklearn.datasets import load_iris
     >>> from skflow import CouplingFlowDensity, metrics
     >>> X = load_iris().data
-    >>> flows = [CouplingFlowDensity(n, max_iter=5, random_state=0).fit(X[::2]) for n in (2, 4)]
+    >>> quick = {"max_iter": 5, "random_state": 0}
+    >>> flows = [CouplingFlowDensity(n, **quick).fit(X[::2]) for n in (2, 4)]
     >>> test = metrics.compare_structures(flows, X[1::2], random_state=0)
     >>> test.n_rows, test.scores.shape, test.in_set.shape
     (75, (2,), (2,))
