@@ -213,19 +213,13 @@ def take_layout(layout, kept):
     change.
     """
     if isinstance(layout, Layout):
-        taken = {k: _taken(v, kept) for k, v in layout.get_params(deep=False).items()}
-        return type(layout)(**taken)
-    return _taken(layout, kept)
-
-
-def _taken(value, kept):
-    if isinstance(value, Layout):
-        return take_layout(value, kept)
-    if isinstance(value, (list, tuple, np.ndarray)):
-        masks = np.array(value)
+        params = layout.get_params(deep=False)
+        return type(layout)(**{k: take_layout(v, kept) for k, v in params.items()})
+    if isinstance(layout, (list, tuple, np.ndarray)):
+        masks = np.array(layout)
         if masks.ndim == 2 and masks.shape[1] == len(kept):
             return _masks_of(masks, kept)
-    return value
+    return layout
 
 
 def take_n_conditioning(n_conditioning, kept):
