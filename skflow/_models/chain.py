@@ -154,6 +154,32 @@ class Chain:
                 log_weight[~gap] += factor.log_prob(filled[~gap])
         return filled, log_weight
 
+    def fill_within(self, allowed, uniform):
+        """Rows ``(n, q)`` drawn from some values of each column, and their weights.
+
+        Parameters
+        ----------
+        allowed : list of ndarray of bool
+            Which of the values of each column may be drawn.
+        uniform : ndarray of shape (n, q)
+            Numbers in [0, 1) to draw by.
+
+        Returns
+        -------
+        filled : ndarray of int, shape (n, q)
+        log_weight : ndarray of shape (n,)
+            The mean of the weights of many draws is the probability of what is allowed.
+        """
+        filled, log_weight = np.zeros(uniform.shape, dtype=int), np.zeros(len(uniform))
+        for factor in self.factors:
+            j = factor.column
+            reached = (factor.probabilities(filled) * allowed[j]).cumsum(axis=1)
+            level = uniform[:, [j]] * reached[:, -1:]
+            filled[:, j] = (reached <= level).sum(axis=1).clip(max=allowed[j].nonzero()[0][-1])
+            with np.errstate(divide="ignore"):
+                log_weight += np.log(reached[:, -1]) + np.log1p(-factor.unseen)
+        return filled, log_weight
+
 
 def fit_chain(discrete, sizes, weight=None, rng=None, open_ended=None):
     """The ``Chain`` of discrete columns.

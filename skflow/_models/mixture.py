@@ -61,15 +61,16 @@ class Mixture:
     def log_prob(self, U, context=None):
         """Log-density ``(n,)`` of rows in standardised units; absent numbers may be anything."""
         if context is None or not context.absent.any():
-            return self._log_prob(U, context)
+            return self.log_prob_of_all(U, context)
         log_prob = np.empty(len(U))
         whole = ~context.absent.any(axis=1)
-        for rows, evaluate in ((whole, self._log_prob), (~whole, self._marginal)):
+        for rows, evaluate in ((whole, self.log_prob_of_all), (~whole, self._marginal)):
             if rows.any():
                 log_prob[rows] = evaluate(U[rows], context[rows])
         return log_prob
 
-    def _log_prob(self, U, context):
+    def log_prob_of_all(self, U, context):
+        """As ``log_prob``, of the numbers and of the noise where they are absent."""
         terms = [
             model.log_prob(U, context) + math.log(weight)
             for model, weight in zip(self.models.values(), self.weights)
@@ -83,7 +84,7 @@ class Mixture:
         for k, place in enumerate(places):
             filled = np.where(context.absent, place, U)
             log_noise = -0.5 * (place**2 + math.log(2 * math.pi))
-            terms[k] = self._log_prob(filled, context) - context.absent @ log_noise
+            terms[k] = self.log_prob_of_all(filled, context) - context.absent @ log_noise
         return logsumexp(terms, axis=0) - math.log(len(places))
 
     def sample(self, n_samples, rng, context=None):

@@ -1,0 +1,134 @@
+"""Ellipses within a box: draws, one column after another, and their density.
+
+Of a normal or a Student-t distribution, whose columns are known to lie between two ends each, a
+column given those before it is a distribution of one dimension between two ends. Drawn like that
+(Geweke 1991; Hajivassiliou and McFadden 1998; of Student-t distributions each step has a degree of
+freedom more) nothing is rejected, however rare the box; the product of the probabilities of the
+ranges is the weight of a draw, and its mean the probability of the box.
+"""
+
+import math
+
+import numpy as np
+from scipy.special import gammaln, ndtr, ndtri, stdtr, stdtrit
+
+from .._models.ellipses import reordered
+from .._models.factor_model import square_factor
+
+_TINY = np.finfo(float).tiny
+
+
+class BoxedEllipses:
+    """Ellipses whose first columns are known, and whose others lie in boxes.
+
+    Parameters
+    ----------
+    mixture : EllipticalMixture
+        Its ellipses count one by one; their weights are the caller's.
+    order : ndarray of int, shape (m,)
+        The columns: the known ones, then the others. Columns that are not among them are left out.
+    n_known : int
+    """
+
+    def __init__(self, mixture, order, n_known):
+        n_columns = mixture.centres.shape[1]
+        rest = np.setdiff1d(np.arange(n_columns), order)
+        factors = np.stack([square_factor(factor) for factor in mixture.factors])
+        factors = reordered(factors, np.concatenate([order, rest]).astype(int))
+        self.factors = factors[:, : len(order), : len(order)]
+        self.centres = mixture.centres[:, order]
+        self.dof, self.n_known = mixture.dof, n_known
+
+    def draw(self, k, known, lower, upper, uniform):
+        """Draws ``(n, m)`` of ellipse ``k``, and log-densities ``(n,)``: of what is known, times
+        the probability of the box given it, as the draw tells it.
+
+        ``lower``, ``upper`` and ``uniform``, numbers in (0, 1), are ``(n, m - n_known)``.
+        """
+        centre, factor = self.centres[k], self.factors[k % len(self.factors)]
+        n_rows, n_columns = len(known), len(centre)
+        whites, log_mass = np.empty((n_rows, n_columns)), np.zeros(n_rows)
+        centred, square = np.empty((n_rows, n_columns)), np.zeros(n_rows)
+        for j in range(n_columns):
+            slope, shift = factor[j, j], centred[:, :j] @ factor[:j, j]
+            spread = _spread(square, j, self.dof)
+            if j < self.n_known:
+                centred[:, j] = known[:, j] - centre[j]
+                whites[:, j] = centred[:, j] * slope + shift
+                log_mass += _log_density(whites[:, j] / spread, j, self.dof)
+                log_mass += np.log(slope) - np.log(spread)
+            else:
+                ends = [
+                    ((end[:, j - self.n_known] - centre[j]) * slope + shift) / spread
+                    for end in (lower, upper)
+                ]
+                place, mass = _between(*ends, uniform[:, j - self.n_known], j, self.dof)
+                whites[:, j] = place * spread
+                centred[:, j] = (whites[:, j] - shift) / slope
+                log_mass += _log(mass)
+            square += whites[:, j] ** 2
+        return centred + centre, log_mass
+
+    def log_density(self, rows, lower, upper):
+        """Log-densities ``(k, n)`` of draws ``(n, m)``: of the columns in the box, given the known
+        ones and the box, each as it was drawn given those before it."""
+        found = np.zeros((len(self.centres), len(rows)))
+        for k, centre in enumerate(self.centres):
+            factor = self.factors[k % len(self.factors)]
+            whites = (rows - centre) @ factor
+            squares = np.cumsum(whites**2, axis=1) - whites**2
+            for j in range(self.n_known, len(centre)):
+                own, slope = j - self.n_known, factor[j, j]
+                spread = _spread(squares[:, j], j, self.dof)
+                found[k] += _log_density(whites[:, j] / spread, j, self.dof)
+                found[k] += np.log(slope) - np.log(spread)
+                bounded = np.isfinite(lower[:, own]) | np.isfinite(upper[:, own])
+                if bounded.any():
+                    ends = [
+                        (whites[:, j] + (end[:, own] - rows[:, j]) * slope) / spread
+                        for end in (lower, upper)
+                    ]
+                    found[k] -= _log(_mass(*_turned(*ends)[:2], j, self.dof))
+        return found
+
+
+def _spread(square, n_before, dof):
+    """Scale of a white column given those before it, whose squares add up to ``square``."""
+    return np.ones_like(square) if dof == math.inf else np.sqrt((dof + square) / (dof + n_before))
+
+
+def _log_density(z, n_before, dof):
+    if dof == math.inf:
+        return -0.5 * (z**2 + math.log(2 * math.pi))
+    dof = dof + n_before
+    constant = gammaln((dof + 1) / 2) - gammaln(dof / 2) - 0.5 * math.log(dof * math.pi)
+    return constant - (dof + 1) / 2 * np.log1p(z**2 / dof)
+
+
+def _turned(a, b):
+    """Ends of ranges on that side of 0 where probabilities are small numbers."""
+    turn = a > 0
+    return np.where(turn, -b, a), np.where(turn, -a, b), turn
+
+
+def _cdf(z, n_before, dof):
+    return ndtr(z) if dof == math.inf else stdtr(dof + n_before, z)
+
+
+def _mass(a, b, n_before, dof):
+    return _cdf(b, n_before, dof) - _cdf(a, n_before, dof)
+
+
+def _between(a, b, uniform, n_before, dof):
+    """Places between two ends, for numbers uniform in (0, 1), and the probability of the range."""
+    a, b, turn = _turned(a, b)
+    mass = _mass(a, b, n_before, dof)
+    level = np.maximum(_cdf(a, n_before, dof) + uniform * mass, _TINY)
+    place = ndtri(level) if dof == math.inf else stdtrit(dof + n_before, level)
+    place = np.clip(place, a, np.where(np.isfinite(b), b, np.inf))
+    return np.where(turn, -place, place), mass
+
+
+def _log(mass):
+    """Logarithms; of what is too rare for numbers, that of the least there is."""
+    return np.log(np.maximum(mass, _TINY))

@@ -1,0 +1,132 @@
+"""Regions of a table: what a question says of its columns.
+
+A column may have a value, lie in a range, or be one of several categories. Inside there are numbers
+and codes, as everywhere in the package.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .._core.checks import name_columns
+
+#: What a condition may be, for messages.
+ALLOWED = (
+    "a value, a pair (low, high) with None for an open end, or a set or list of categories or "
+    "values"
+)
+
+
+@dataclass
+class Region:
+    """Conditions on the columns of a table.
+
+    Attributes
+    ----------
+    lower, upper : ndarray of shape (d,)
+        Ends of ranges, both within it; infinite for open ends and for categories.
+    codes : dict of int to ndarray
+        For columns with categories that have a condition, those that are possible.
+    exact : ndarray of bool, shape (d,)
+        Which columns have a single value, so that the density given it is meant.
+    """
+
+    lower: np.ndarray
+    upper: np.ndarray
+    codes: dict
+    exact: np.ndarray
+
+    @property
+    def is_everything(self):
+        """Whether there are no conditions."""
+        return not (self.codes or np.isfinite(self.lower).any() or np.isfinite(self.upper).any())
+
+    def contains(self, X):
+        """Which rows ``(n, d)`` lie in it."""
+        inside = ((self.lower <= X) & (self.upper >= X)).all(axis=1)
+        for j, codes in self.codes.items():
+            inside &= np.isin(X[:, j], codes)
+        return inside
+
+    def also(self, other):
+        """The region where both hold, or None where they contradict each other."""
+        codes = {**self.codes, **other.codes}
+        for j in self.codes.keys() & other.codes.keys():
+            codes[j] = np.intersect1d(self.codes[j], other.codes[j])
+        lower = np.maximum(self.lower, other.lower)
+        upper = np.minimum(self.upper, other.upper)
+        if (lower > upper).any() or not all(len(found) for found in codes.values()):
+            return None
+        return Region(lower, upper, codes, self.exact)
+
+
+def region_of(table, conditions, argument, exact=True):
+    """The ``Region`` that a dict of conditions stands for.
+
+    Parameters
+    ----------
+    table : Table
+    conditions : dict
+        From names of columns (or their numbers, where they have none) to conditions.
+    argument : str
+        What the dict is called, for messages.
+    exact : bool
+        Whether a single number stands for a density given it, or for a range that is one value.
+    """
+    if not isinstance(conditions, dict):
+        raise ValueError(
+            f"{argument}={conditions!r} is not possible. Give a dict from columns to conditions: "
+            f"{ALLOWED}."
+        )
+    infinite = np.full(table.n_columns, np.inf)
+    region = Region(-infinite, infinite, {}, np.zeros(table.n_columns, dtype=bool))
+    names = list(range(table.n_columns)) if table.names is None else table.names
+    for name, condition in conditions.items():
+        if name not in names:
+            raise ValueError(
+                f"{argument} names {name!r}, which is no column. The columns are {names[:10]}"
+                f"{' and others' if len(names) > 10 else ''}."
+            )
+        j = names.index(name)
+        if j in table.categories:
+            region.codes[j] = _codes(table, j, condition, argument)
+        else:
+            region.lower[j], region.upper[j] = _ends(name, condition, argument)
+            region.exact[j] = exact and np.ndim(condition) == 0
+    return region
+
+
+def _codes(table, j, condition, argument):
+    """The codes of the categories that a condition on a column allows."""
+    known = table.categories[j].tolist()
+    several = isinstance(condition, (set, frozenset, list, tuple, np.ndarray))
+    wanted = list(condition) if several else [condition]
+    strange = [value for value in wanted if value not in known]
+    if strange or not wanted:
+        raise ValueError(
+            f"{argument} asks for {condition!r} in column "
+            f"{name_columns(np.arange(table.n_columns) == j, table.names)}, whose categories are "
+            f"{known[:10]}{' and others' if len(known) > 10 else ''}. Give one or several of them."
+        )
+    return np.unique([known.index(value) for value in wanted])
+
+
+def _ends(name, condition, argument):
+    """The ends of the range that a condition on a column of numbers stands for."""
+    ends = condition if isinstance(condition, (tuple, list)) else (condition, condition)
+    if len(ends) == 2 and not isinstance(condition, str):
+        low, high = (
+            infinite if end is None else end for end, infinite in zip(ends, (-np.inf, np.inf))
+        )
+        try:
+            low, high = float(low), float(high)
+        except (TypeError, ValueError):
+            low = high = np.nan
+        if low <= high and low < np.inf and high > -np.inf:
+            return low, high
+    raise ValueError(
+        f"{argument} says {condition!r} of column {name!r}, which holds numbers. Give a number, or "
+        "a pair (low, high) with low <= high, None for an open end."
+    )
