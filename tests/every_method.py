@@ -87,6 +87,8 @@ ANSWERS = {
     "sample": lambda e, X: e.sample(5, **_seed),
     "sample, rows": lambda e, X: e.sample(with_gaps(X)[_few], 2, **_seed),
     "sample_given": lambda e, X: e.sample_given(with_gaps(X)[_few], 2, **_seed),
+    "sample_given, range": lambda e, X: e.sample_given({_first(X): (0, None)}, 5, **_seed),
+    "probability": lambda e, X: e.probability({_first(X): (0, None)}),
     "transform": lambda e, X: e.transform(X),
     "transform, gaps": lambda e, X: e.transform(with_gaps(X)),
     "inverse_transform": lambda e, X: e.inverse_transform(np.zeros((3, 3))),
@@ -103,6 +105,13 @@ ANSWERS = {
     "cdf": lambda e, X: e.cdf(X, Y),
     "sample_y": lambda e, X: e.sample_y(X, 2),
 }
+
+
+def _first(X):
+    """The first column as a question names it."""
+    return X.columns[0] if hasattr(X, "columns") else 0
+
+
 #: Calls that an estimator has no use for: of targets but a regressor, and so on.
 _OF_TARGETS = {"score_samples, y", "score, y"}
 _OF_ROWS = {"score_samples", "score_samples, gaps", "score"}
@@ -118,6 +127,7 @@ def answers_of(name, table):
         "imputer": {"transform", "transform, gaps", "sample, rows", "get_feature_names_out"},
     }
     own["density"] |= {"bits_per_dim", "summary", "get_feature_names_out", *_OF_ROWS}
+    own["density"] |= {"sample_given, range", "probability"}
     own["search"] = own["density"]
     own["regressor"] |= _OF_TARGETS
     own["detector"] |= {"score_samples", "score_samples, gaps"}
