@@ -10,6 +10,7 @@ itself (the unpickler, say), which comes first where the bit is in the frame and
 
 import argparse
 import collections
+import functools
 import os
 import pickle
 import subprocess
@@ -42,15 +43,15 @@ def gaps():
 #: For each estimator of the package: a fitted one, and its answer.
 ESTIMATORS = {
     "CouplingFlowDensity": (
-        lambda: CouplingFlowDensity(**QUICK).fit(X),
+        lambda: CouplingFlowDensity(**QUICK, component_weight=0.1).fit(X),
         lambda fitted: fitted.score_samples(X),
     ),
     "StructureSearchFlow": (
-        lambda: StructureSearchFlow(**QUICK, **SEARCH).fit(X),
+        lambda: StructureSearchFlow(**QUICK, **SEARCH, component_weight=0).fit(X),
         lambda fitted: fitted.score_samples(X),
     ),
     "FlowRegressor": (
-        lambda: FlowRegressor(**QUICK).fit(X[:, :3], X[:, 3]),
+        lambda: FlowRegressor(**QUICK, n_estimators=2).fit(X[:, :3], X[:, 3]),
         lambda fitted: fitted.predict(X[:, :3]),
     ),
     "FlowOutlierDetector": (
@@ -58,10 +59,17 @@ ESTIMATORS = {
         lambda fitted: fitted.score_samples(X[:20]),
     ),
     "FlowImputer": (
-        lambda: FlowImputer(CouplingFlowDensity(**QUICK), random_state=0).fit(gaps()),
+        lambda: FlowImputer(CouplingFlowDensity(**QUICK, component_weight=0.1), random_state=0).fit(
+            gaps()
+        ),
         lambda fitted: fitted.transform(gaps()[:20]),
     ),
 }
+
+
+@functools.cache
+def fitted(name):
+    return ESTIMATORS[name][0]()
 
 
 def dumps(estimator, way):
@@ -120,7 +128,7 @@ def flip(name, way, n_flips, seed):
     """How often each outcome came."""
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
-        data = dumps(ESTIMATORS[name][0](), way)
+        data = dumps(fitted(name), way)
         (folder / "data").write_bytes(data)
         (folder / "outcomes").touch()
         places = np.random.default_rng(seed).integers(8 * len(data), size=n_flips)

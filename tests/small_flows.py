@@ -13,7 +13,7 @@ SMALL = {
 }
 ESTIMATORS = {
     "spline": CouplingFlowDensity(**SMALL),
-    "tails": CouplingFlowDensity(coupling="affine", **{**SMALL, "component_weight": "auto"}),
+    "tails": CouplingFlowDensity(coupling="affine", **{**SMALL, "component_weight": 0.1}),
     "affine": CouplingFlowDensity(coupling="affine", early_stopping=False, **SMALL),
     "ensemble": CouplingFlowDensity(n_estimators=2, n_init=2, mask_layout="random", **SMALL),
     "search": StructureSearchFlow(n_search_iter=4, n_candidate_steps=3, **SMALL),

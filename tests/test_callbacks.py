@@ -11,7 +11,13 @@ from skflow import CouplingFlowDensity, StructureSearchFlow
 
 callback = pytest.importorskip("sklearn.callback", reason="scikit-learn before 1.9")
 
-FAST = {"n_layers": 2, "max_iter": 4, "hidden_layer_sizes": (4,), "random_state": 0}
+FAST = {
+    "n_layers": 2,
+    "max_iter": 4,
+    "hidden_layer_sizes": (4,),
+    "component_weight": 0,
+    "random_state": 0,
+}
 ESTIMATORS = {
     "flow": CouplingFlowDensity(**FAST),
     "members": CouplingFlowDensity(n_estimators=2, n_init=2, **FAST),
@@ -80,7 +86,7 @@ def test_a_failed_fit_is_torn_down_and_leaves_nothing(X):
 
 def test_scores_of_every_epoch_are_those_of_an_estimator_fitted_so_far(X):
     monitor = callback.ScoringMonitor(scoring={"score": lambda flow, X, y: flow.score(X)})
-    flow = CouplingFlowDensity(component_weight=0, **FAST).set_callbacks(monitor).fit(X)
+    flow = CouplingFlowDensity(**FAST).set_callbacks(monitor).fit(X)
     log = monitor.get_logs().data
     scores = [row["score"] for row in log if row["task_name"] == "iteration"]
     assert len(scores) == flow.n_iter_ and scores[-1] > scores[0]

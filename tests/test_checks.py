@@ -15,7 +15,7 @@ X = np.random.RandomState(0).standard_normal((40, 3))
 
 
 def flow(**params):
-    return CouplingFlowDensity(n_layers=1, max_iter=1, random_state=0, **params)
+    return CouplingFlowDensity(1, max_iter=1, component_weight=0, random_state=0, **params)
 
 
 @pytest.mark.parametrize(

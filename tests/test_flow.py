@@ -55,17 +55,21 @@ COUPLINGS = {
     "affine": {"coupling": "affine"},
     "spline": {"coupling": "spline", "n_bins": 4},
 }
-# Every other flow has a context, such that each layout and each conditioner is there with and
-# without one.
+# Each layout with either coupling, and with and without a context; conditioners take turns.
 FLOWS = {
-    f"{coupling}/{conditioner}/{layout}": (
+    f"{coupling}/{(conditioner := [*CONDITIONERS][(i + k) % 3])}/{layout}": (
         masks,
-        {**own, **options, "n_context": 2 * ((i + j + k) % 2)},
+        {**own, **CONDITIONERS[conditioner], "n_context": 2 * ((i + k) % 2)},
     )
     for i, (coupling, own) in enumerate(COUPLINGS.items())
-    for j, (conditioner, options) in enumerate(CONDITIONERS.items())
     for k, (layout, masks) in enumerate(LAYOUTS.items())
 }
+# Each coupling with each conditioner, every other one with a context.
+KINDS = [
+    {**own, **options, "n_context": 2 * ((i + j) % 2)}
+    for i, own in enumerate(COUPLINGS.values())
+    for j, options in enumerate(CONDITIONERS.values())
+]
 
 
 def randomize(flow, scale=0.1, seed=0):
@@ -131,7 +135,7 @@ def plain_model(flow, parameters, k, x, context):
 
 SOME = pytest.mark.parametrize(
     "name",
-    ["affine/single-layer/odd", "affine/relu/unequal", "spline/tanh/even", "spline/relu/odd"],
+    ["affine/relu/odd", "affine/tanh/unequal", "spline/relu/even", "spline/single-layer/unequal"],
 )
 
 
@@ -417,7 +421,7 @@ def one_context(flow, x):
     return x.new_full((len(x), flow.n_context), 0.7) if flow.n_context else None
 
 
-@pytest.mark.parametrize("options", [o for _, o in FLOWS.values()][:: len(LAYOUTS)])
+@pytest.mark.parametrize("options", KINDS)
 def test_density_integrates_to_one_in_one_dimension(options):
     flow = randomize(FlowStack(np.ones((2, 3, 1), dtype=bool), **options, dtype=torch.float64))
     x = torch.linspace(-60, 60, 240_001, dtype=torch.float64).unsqueeze(1)
@@ -426,7 +430,7 @@ def test_density_integrates_to_one_in_one_dimension(options):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("options", [o for _, o in FLOWS.values()][:: len(LAYOUTS)])
+@pytest.mark.parametrize("options", KINDS)
 def test_density_integrates_to_one_in_two_dimensions(options):
     masks = np.array([[[True, False], [False, True]]])
     flow = randomize(FlowStack(masks, **options, dtype=torch.float64))
@@ -437,7 +441,7 @@ def test_density_integrates_to_one_in_two_dimensions(options):
     assert mass.item() == pytest.approx(1, abs=1e-4)
 
 
-@pytest.mark.parametrize("value", [1e6, -1e6, 1e30, -1e30])
+@pytest.mark.parametrize("value", [1e6, -1e30])
 def test_far_away_rows_score_finitely(flow, value):
     x, context = rows_for(flow)
     x[:, 0] = value

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn import config_context
+from small_flows import flow as small_flow
 
-from skflow import CouplingFlowDensity
 from skflow.inspection import PITDisplay
 
 NAMES = ["length", "width"]
@@ -14,7 +14,7 @@ TABLE = pd.DataFrame(np.random.RandomState(0).standard_normal((60, 2)), columns=
 
 @pytest.fixture(scope="module")
 def flow():
-    return CouplingFlowDensity(2, max_iter=2, random_state=0).fit(TABLE)
+    return small_flow().fit(TABLE)
 
 
 def test_an_array_by_default(flow):
@@ -31,7 +31,7 @@ def test_a_data_frame_where_the_configuration_asks_for_it(flow, container):
 
 
 def test_a_data_frame_where_the_estimator_asks_for_it(flow):
-    asked = CouplingFlowDensity(2, max_iter=2, random_state=0).set_output(transform="pandas")
+    asked = small_flow().set_output(transform="pandas")
     drawn = asked.fit(TABLE).sample(3, random_state=0)
     pd.testing.assert_frame_equal(
         drawn, pd.DataFrame(flow.sample(3, random_state=0), columns=NAMES)
@@ -41,7 +41,7 @@ def test_a_data_frame_where_the_estimator_asks_for_it(flow):
 
 def test_no_names_no_data_frame():
     with config_context(transform_output="pandas"):
-        unnamed = CouplingFlowDensity(2, max_iter=2, random_state=0).fit(TABLE.to_numpy())
+        unnamed = small_flow().fit(TABLE.to_numpy())
         assert type(unnamed.sample(3)) is np.ndarray
 
 

@@ -2,7 +2,6 @@
 
 import ast
 import contextlib
-import copy
 import io
 import pickle
 import pickletools
@@ -38,12 +37,11 @@ from skflow import (
 from skflow._core import saving as _saving
 
 X = load_iris().data
-QUICK = {"max_iter": 2, "hidden_layer_sizes": (8,), "random_state": 0}
+SMALL = {"max_iter": 2, "hidden_layer_sizes": (8,), "random_state": 0}
+QUICK = {**SMALL, "component_weight": 0}
 ESTIMATORS = {
-    "flow": CouplingFlowDensity(2, **QUICK),
-    "affine ensemble": CouplingFlowDensity(
-        2, coupling="affine", n_estimators=2, component_weight=0, **QUICK
-    ),
+    "flow": CouplingFlowDensity(2, **SMALL),
+    "affine ensemble": CouplingFlowDensity(2, coupling="affine", n_estimators=2, **QUICK),
     "bounds": CouplingFlowDensity(2, bounds=(0, None), dequantize=True, **QUICK),
     "layout": CouplingFlowDensity(2, mask_layout=masks.Repeat("derived"), **QUICK),
     "search": StructureSearchFlow(2, n_search_iter=5, n_candidate_steps=2, **QUICK),
@@ -93,8 +91,8 @@ WAYS = {
 @pytest.mark.parametrize("way", WAYS)
 def test_a_regressor_of_either_kind_comes_back_bit_equal(way):
     features, y = X[:, :3], X[:, 3]
-    for options in ({}, {"mean_estimator": Ridge(), "bounds": (0, None)}):
-        fitted = FlowRegressor(2, **options, **QUICK).fit(features, y)
+    for options in ({"mean_estimator": None}, {"mean_estimator": Ridge(), "bounds": (0, None)}):
+        fitted = FlowRegressor(2, n_estimators=2, **options, **SMALL).fit(features, y)
         loaded = WAYS[way](fitted)
         np.testing.assert_array_equal(loaded.predict(features), fitted.predict(features))
         draws = [one.sample_y(features[:5], 3, random_state=0) for one in (loaded, fitted)]
@@ -143,30 +141,29 @@ def test_another_format_is_a_sentence(monkeypatch):
         CouplingFlowDensity.__new__(CouplingFlowDensity).__setstate__({"n_layers": 6})
 
 
-@pytest.mark.parametrize("name", ["FlowOutlierDetector", "FlowRegressor"])
-def test_altered_bytes_never_give_other_answers(name):
+def test_altered_bytes_never_give_other_answers():
     """``flip_bits.py`` flips more of them, of every estimator."""
-    counts = flip(name, "pickle", 150, seed=0)
+    counts = flip("FlowRegressor", "pickle", 30, seed=0)
     assert counts["other answer"] == counts["crash"] == 0, counts
-    assert counts["our sentence"] > 100, counts
+    assert counts["our sentence"] > 20, counts
 
 
 @pytest.mark.parametrize("name", flip_bits.ESTIMATORS)
 def test_every_number_in_a_state_is_checked(name):
     """Of each array, of each number and of each string one is altered, wherever it is."""
-    fitted = flip_bits.ESTIMATORS[name][0]()
+    fitted = flip_bits.fitted(name)
     state = fitted.__getstate__()
     found = list(leaves(state))
     rng = np.random.default_rng(0)
-    for i in rng.permutation(len(found))[:300]:
-        altered = copy.deepcopy(state)
-        holder, key = list(leaves(altered))[i]
-        value = altered_value(holder[key])
+    for i in rng.permutation(len(found))[:40]:
+        holder, key = found[i]
+        kept, value = holder[key], altered_value(holder[key])
         if value is None:
             continue
         holder[key] = value
         with pytest.raises(ValueError, match=r"is not what was saved|was saved in format"):
-            type(fitted).__new__(type(fitted)).__setstate__(altered)
+            type(fitted).__new__(type(fitted)).__setstate__(state)
+        holder[key] = kept
 
 
 def leaves(plain):
@@ -195,7 +192,7 @@ def altered_value(value):
 @pytest.mark.parametrize("name", flip_bits.ESTIMATORS)
 def test_a_damaged_file_builds_nothing(name, monkeypatch):
     """The checksum is compared first, as scikit-learn's trees follow any number in a file."""
-    fitted = flip_bits.ESTIMATORS[name][0]()
+    fitted = flip_bits.fitted(name)
     state = fitted.__getstate__() | {"n_features_in_": 99}
     monkeypatch.setattr(_saving, "from_plain", None)
     with pytest.raises(ValueError, match="is not what was saved"):
@@ -292,8 +289,8 @@ def test_estimators_of_scikit_learn_come_back(estimator):
 def test_the_documented_types_are_what_the_estimators_want():
     skops = pytest.importorskip("skops.io")
     wanted = set()
-    for fit, ask in flip_bits.ESTIMATORS.values():
-        fitted = fit()
+    for name, (_, ask) in flip_bits.ESTIMATORS.items():
+        fitted = flip_bits.fitted(name)
         data = skops.dumps(fitted)
         wanted |= set(skops.get_untrusted_types(data=data))
         loaded = skops.loads(data, trusted=sorted(documented_types()))

@@ -12,6 +12,7 @@ from skflow import CouplingFlowDensity, StructureSearchFlow, masks
 
 X = load_iris().data
 QUICK = dict(n_layers=2, max_iter=3, random_state=0)
+ALONE = dict(**QUICK, component_weight=0)
 
 
 def line(flow, name):
@@ -28,7 +29,7 @@ def test_rows_and_kinds_of_columns():
     rng = np.random.RandomState(0)
     columns = [rng.normal(size=200), rng.exponential(size=200), rng.poisson(3, 200)]
     table = np.column_stack(columns)
-    flow = CouplingFlowDensity(bounds={1: (0, None)}, dequantize=True, **QUICK).fit(table)
+    flow = CouplingFlowDensity(bounds={1: (0, None)}, dequantize=True, **ALONE).fit(table)
     assert "fitted to 200 rows of 3 columns" in flow.summary()
     assert line(flow, "columns") == "1 real, 1 bounded, 1 on a grid"
 
@@ -44,18 +45,18 @@ def test_rows_and_kinds_of_columns():
     ],
 )
 def test_where_the_layout_comes_from(layout, words):
-    assert words in line(CouplingFlowDensity(mask_layout=layout, **QUICK).fit(X), "layout")
+    assert words in line(CouplingFlowDensity(mask_layout=layout, **ALONE).fit(X), "layout")
 
 
 def test_a_search_is_told():
-    flow = StructureSearchFlow(n_search_iter=3, n_candidate_steps=3, **QUICK).fit(X)
+    flow = StructureSearchFlow(n_search_iter=3, n_candidate_steps=3, **ALONE).fit(X)
     assert "3 iterations, ended by 'n_iter'" in line(flow, "layout")
     assert f"{flow.search_history_[-1].best_cost:.3f} at last" in line(flow, "layout")
 
 
 def test_why_the_training_ended():
-    assert "3 epochs, all that" in line(CouplingFlowDensity(**QUICK).fit(X), "training")
-    patient = CouplingFlowDensity(2, max_iter=50, n_iter_no_change=1, tol=1e9, random_state=0)
+    assert "3 epochs, all that" in line(CouplingFlowDensity(**ALONE).fit(X), "training")
+    patient = CouplingFlowDensity(**{**ALONE, "max_iter": 50}, n_iter_no_change=1, tol=1e9)
     assert "of 50 epochs, ended as nothing improved" in line(patient.fit(X), "training")
 
 
