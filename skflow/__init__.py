@@ -1,11 +1,15 @@
 """Normalizing-flow density estimators for scikit-learn."""
 
-from . import masks
-from ._nn.versions import show_versions
-from .density import CouplingFlowDensity, StructureSearchFlow
-from .imputer import FlowImputer
-from .outliers import FlowOutlierDetector
-from .regressor import FlowRegressor
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from . import masks
+    from ._nn.versions import show_versions
+    from .density import CouplingFlowDensity, StructureSearchFlow
+    from .imputer import FlowImputer
+    from .outliers import FlowOutlierDetector
+    from .regressor import FlowRegressor
 
 __all__ = [
     "CouplingFlowDensity",
@@ -16,13 +20,30 @@ __all__ = [
     "masks",
     "show_versions",
 ]
-for _public in (
-    CouplingFlowDensity,
-    FlowImputer,
-    FlowOutlierDetector,
-    FlowRegressor,
-    StructureSearchFlow,
-):
-    _public.__module__ = __name__  # the name that files keep, wherever the class lives
 
 __version__ = "0.1.0.dev0"
+
+#: Where public names live. PyTorch and scikit-learn take seconds to import, so a name is fetched
+#: when it is first asked for, with what it needs alone.
+_HOMES = {
+    "CouplingFlowDensity": "density",
+    "FlowImputer": "imputer",
+    "FlowOutlierDetector": "outliers",
+    "FlowRegressor": "regressor",
+    "StructureSearchFlow": "density",
+    "show_versions": "_nn.versions",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOMES:
+        globals()[name] = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    elif name == "masks":
+        import_module(".masks", __name__)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return globals()[name]
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

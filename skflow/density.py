@@ -214,6 +214,8 @@ default="derived"
     (3, 4)
     """
 
+    __module__ = "skflow"  # the name that files keep, wherever the class lives
+
     _parameter_constraints = {
         **BaseFlowDensity._parameter_constraints,
         "mask_layout": "no_validation",  # masks.resolve says what is allowed
@@ -365,6 +367,8 @@ n_iter_, loss_curve_, validation_scores_, n_parameters_, n_features_in_, feature
     >>> flow.masks_.shape
     (2, 4)
     """
+
+    __module__ = "skflow"  # the name that files keep, wherever the class lives
 
     _parameter_constraints = {
         **BaseFlowDensity._parameter_constraints,

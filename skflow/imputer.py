@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context, clone
-from sklearn.impute import MissingIndicator
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
@@ -100,6 +99,8 @@ class FlowImputer(PlainState, TableMixin, TransformerMixin, BaseEstimator):
     (150, 4, 5)
     """
 
+    __module__ = "skflow"  # the name that files keep, wherever the class lives
+
     _parameter_constraints = {
         "density": [HasMethods(["fit", "sample_given", "score_samples"]), None],
         "strategy": [StrOptions({"mean", "median", "draw"})],
@@ -161,6 +162,8 @@ class FlowImputer(PlainState, TableMixin, TransformerMixin, BaseEstimator):
             )
         self.indicator_ = None
         if self.add_indicator:
+            from sklearn.impute import MissingIndicator
+
             self.indicator_ = MissingIndicator(error_on_new=False).fit(X)
         rng = check_random_state(self.random_state)
         self._filled = self._table.take(~self._empty)

@@ -135,6 +135,8 @@ class FlowOutlierDetector(
     'petal width (cm)'
     """
 
+    __module__ = "skflow"  # the name that files keep, wherever the class lives
+
     _parameter_constraints = {
         "density": [HasMethods(["fit", "score_samples"]), list, None],
         "contamination": [StrOptions({"auto"}), Interval(Real, 0, 0.5, closed="right")],

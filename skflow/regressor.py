@@ -181,6 +181,8 @@ default="derived"
     (3, 10)
     """
 
+    __module__ = "skflow"  # the name that files keep, wherever the class lives
+
     _parameter_constraints = {
         **{name: BaseFlowDensity._parameter_constraints[name] for name in _SHARED},
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],

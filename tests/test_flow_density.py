@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from scipy.stats import multivariate_normal
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
@@ -9,6 +10,9 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skflow import CouplingFlowDensity, StructureSearchFlow, masks
+from skflow._models.context import Context
+from skflow._models.flow import FlowModel
+from skflow._nn.flow import FlowStack
 from skflow._structure import layouts as _layouts
 from skflow.datasets import fetch_magic
 
@@ -223,6 +227,22 @@ def test_grid_over_the_parameters_of_a_layout(X):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("with_context", [False, True])
+def test_draws_are_those_of_the_members(with_context, monkeypatch):
+    """A member has the draws that fall to it, and no stack is built for it."""
+    stack = FlowStack(np.array([PAIR] * 3), n_context=2 * with_context, dtype=torch.float64)
+    stack.theta.copy_(torch.randn(stack.theta.shape, generator=torch.Generator().manual_seed(0)))
+    model, n_draws, rng = FlowModel(stack), 40, np.random.RandomState(0)
+    member, Z = rng.choice(3, n_draws), rng.standard_normal((n_draws, 4))
+    numbers = np.arange(2 * n_draws).reshape(n_draws, 2) / n_draws
+    context = Context(numbers, np.zeros((n_draws, 0), int), np.zeros((n_draws, 4), bool))
+    context = context if with_context else None
+    expected = model.from_latent(Z, context)[member, np.arange(n_draws)]
+    monkeypatch.delattr(FlowStack, "take")
+    drawn = model.sample(n_draws, np.random.RandomState(0), context)
+    np.testing.assert_allclose(drawn, expected, rtol=1e-9, atol=1e-9)
+
+
 @pytest.mark.paper_data
 def test_magic_with_the_architecture_of_the_paper(paper_data):
     """In bits per dimension: the paper 16.75 (parity) and 6.24 (searched), a Gaussian 4.51."""

@@ -1,6 +1,8 @@
 """Imports run one way, and optional packages are imported where they are needed."""
 
 import ast
+import subprocess
+import sys
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -106,3 +108,29 @@ def test_displays_know_nothing_of_the_package():
         if name.split(".")[0] == "inspection":
             own, _ = imports(ast.walk(parse(name)), name)
             assert all(other.startswith("inspection.") or other == "_core.typing" for other in own)
+
+
+def test_the_package_alone_imports_nothing_slow():
+    """Public names are fetched when asked for: PyTorch and scikit-learn take seconds."""
+    code = (
+        "import sys, skflow; dir(skflow); print({'torch', 'sklearn', 'numpy'} & set(sys.modules))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout == "set()\n"
+    assert set(skflow.__all__) <= set(dir(skflow))
+    assert all(getattr(skflow, name) is not None for name in skflow.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'no_such_name'"):
+        getattr(skflow, "no_such_name")  # noqa: B009
+
+
+def test_the_density_imports_no_estimators_that_it_may_not_need():
+    slow = {"sklearn.cluster", "sklearn.covariance", "sklearn.ensemble", "sklearn.linear_model"}
+    left, reached = ["density"], set()
+    while left:
+        name = left.pop()
+        reached.add(name)
+        statements = parse(name).body
+        modules = {n.module for n in statements if isinstance(n, ast.ImportFrom) and n.level == 0}
+        assert not modules & slow, f"{name} imports {modules & slow}"
+        left += imports(statements, name)[0] - reached
+    assert "_models.components" in reached

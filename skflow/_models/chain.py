@@ -8,8 +8,6 @@ tells most about the others.
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import OneHotEncoder
 
 from .._core.saving import saved_as
 from .._core.weights import at, effective_rows
@@ -37,6 +35,9 @@ class Logistic:
         self.strength = strength
 
     def fit(self, X, y, sizes, n_values, weight):
+        from sklearn.linear_model import LogisticRegression  # takes a while, and few need it
+        from sklearn.preprocessing import OneHotEncoder
+
         rows = slice(None, None, -(-len(y) // MOST_ROWS))
         encoder = OneHotEncoder(
             categories=[np.arange(size) for size in sizes], handle_unknown="ignore", drop=None

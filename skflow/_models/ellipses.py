@@ -10,7 +10,6 @@ import warnings
 
 import numpy as np
 from scipy.special import gammaln, logsumexp
-from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 
 from .factor_model import log_det, whiten
@@ -76,6 +75,8 @@ def shrunk_covariance(U, weight):
 
 def cluster_labels(n_clusters, U, weight, rng):
     """Labels ``(n,)`` of k-means, where EM starts."""
+    from sklearn.cluster import KMeans  # takes a while
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct rows than clusters
         kmeans = KMeans(n_clusters, n_init=1, random_state=rng)

@@ -19,6 +19,7 @@ from .._core.device import is_available
 from .._core.runtime import map_blocks
 from .._core.saving import saved_as
 from .._core.warnings import warn
+from .._core.weights import at
 from .._nn.blocks import blocks
 from .._nn.flow import FlowStack
 from .._nn.row_maps import RowMaps
@@ -83,11 +84,13 @@ class FlowModel:
     def sample(self, n_samples, rng, context=None):
         member = rng.choice(self.n_members, n_samples)
         Z = rng.standard_normal((n_samples, self.n_features))
+        # side by side, as many rows for each member, those that it lacks being any
+        counts = np.bincount(member, minlength=self.n_members)
+        rows = np.zeros((self.n_members, counts.max(initial=0)), dtype=int)
+        own = np.arange(rows.shape[1]) < counts[:, None]
+        rows[own] = member.argsort(kind="stable")
         drawn = np.empty_like(Z)
-        for k in np.unique(member):
-            rows = member == k
-            own = None if context is None else context[rows]
-            drawn[rows] = self.take(k).from_latent(Z[rows], own)[0]
+        drawn[rows[own]] = self.from_latent(Z[rows], at(context, rows))[own]
         return drawn
 
     # ---- what the members answer, one by one
@@ -101,7 +104,7 @@ class FlowModel:
         return self._call("forward", U, context)
 
     def from_latent(self, Z, context=None):
-        """Rows ``(K, n, d)`` of latent points."""
+        """Rows ``(K, n, d)`` of latent points ``(n, d)``, or ``(K, n, d)`` of each member's own."""
         return self._call("inverse", Z, context)
 
     def row_maps(self, context):
@@ -114,13 +117,14 @@ class FlowModel:
         if self.device != "cpu" and is_available(self.device):
             stack = stack.to(device=self.device)
         arrays = [rows] if context is None else [rows, context.numbers]
+        n_rows = rows.shape[-2]
 
         def call(block):
-            tensors = [torch.as_tensor(array[block], device=stack.device) for array in arrays]
+            tensors = [torch.as_tensor(a[..., block, :], device=stack.device) for a in arrays]
             result = getattr(stack, method)(*tensors)
             return (result[0] if isinstance(result, tuple) else result).cpu().numpy()
 
-        return np.concatenate(map_blocks(call, blocks(len(rows), self.numbers_per_row)), axis=1)
+        return np.concatenate(map_blocks(call, blocks(n_rows, self.numbers_per_row)), axis=1)
 
 
 def average(log_probs):

@@ -12,7 +12,6 @@ import itertools
 import math
 
 import numpy as np
-from sklearn.covariance import ledoit_wolf
 
 from .._nn.mask_arrays import IDLE, tidy
 
@@ -264,6 +263,8 @@ def _shortest(X, n_conditioning, n_layers, rng, max_evaluations):
         return min(masks, key=lambda mask: code_length(X, mask, n_layers))
     found = _starts(d, n_conditioning, rng)
     if d <= MAX_FEATURES:
+        from sklearn.covariance import ledoit_wolf  # takes a while
+
         precision = np.linalg.inv(ledoit_wolf(X, assume_centered=True)[0] + 1e-3 * np.eye(d))
         found = [linear_optimum(precision, start) for start in found]
     lengths = [code_length(X, mask, n_layers) for mask in found]
