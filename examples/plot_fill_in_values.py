@@ -18,14 +18,18 @@ import numpy as np
 import pandas as pd
 from sklearn.datasets import load_wine
 
-from skflow import CouplingFlowDensity, FlowImputer
+from skflow import CouplingFlowDensity, FlowImputer, Training
 from skflow.inspection import ConditionalDisplay, DensityDisplay
 
 X = load_wine(as_frame=True).data[
     ["alcohol", "color_intensity", "hue", "flavanoids", "proline"]
 ]
 flow = CouplingFlowDensity(
-    n_layers=3, bounds=(0, None), max_iter=40, validation_fraction=0.2, random_state=0
+    n_layers=3,
+    bounds=(0, None),
+    max_iter=40,
+    training=Training(validation_fraction=0.2),
+    random_state=0,
 ).fit(X)
 
 # %%

@@ -25,7 +25,7 @@ from sklearn.model_selection import GridSearchCV, KFold, train_test_split
 from sklearn.neighbors import KernelDensity
 from sklearn.preprocessing import StandardScaler
 
-from skflow import CouplingFlowDensity, FlowOutlierDetector, masks
+from skflow import CouplingFlowDensity, FlowOutlierDetector, Training, masks
 from skflow.inspection import MaskDisplay
 
 X = load_breast_cancer(as_frame=True).data.iloc[:, :10]
@@ -124,9 +124,8 @@ shallow = CouplingFlowDensity(
     n_layers=2,
     coupling="affine",
     hidden_layer_sizes=(),
-    batch_size=128,
+    training=Training(batch_size=128, learning_rate_init=0.03),
     max_iter=100,
-    learning_rate_init=0.03,
     component_weight=0,
     random_state=0,
 )

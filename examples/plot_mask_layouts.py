@@ -32,7 +32,7 @@ from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skflow import CouplingFlowDensity, masks
+from skflow import CouplingFlowDensity, Training, masks
 
 X = load_breast_cancer(as_frame=True).data.iloc[:, :10]
 X.columns = X.columns.str.removeprefix("mean ")
@@ -41,9 +41,8 @@ flow = CouplingFlowDensity(
     n_layers=2,
     coupling="affine",
     hidden_layer_sizes=(),
-    batch_size=256,
+    training=Training(batch_size=256, learning_rate_init=0.03),
     max_iter=200,
-    learning_rate_init=0.03,
     component_weight=0,
     random_state=0,
 )

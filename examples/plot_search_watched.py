@@ -42,14 +42,14 @@ print(*table.columns)
 # search and trains with the best structures so far. A few structures of the lowest costs are
 # trained in full, and the best of these is kept.
 
-from skflow import StructureSearchFlow
+from skflow import StructureSearchFlow, Training
 from skflow.inspection import MaskDisplay, SearchHistoryDisplay, TrainingCurveDisplay
 
 settings = dict(
     n_layers=2,
     coupling="affine",
     hidden_layer_sizes=(),
-    batch_size=256,
+    training=Training(batch_size=256),
     max_iter=20,
     component_weight=0,
 )

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from . import masks
+    from ._nn.settings import Training
     from ._nn.versions import show_versions
     from .density import CouplingFlowDensity, StructureSearchFlow
     from .imputer import FlowImputer
@@ -17,6 +18,7 @@ __all__ = [
     "FlowOutlierDetector",
     "FlowRegressor",
     "StructureSearchFlow",
+    "Training",
     "masks",
     "show_versions",
 ]
@@ -31,6 +33,7 @@ _HOMES = {
     "FlowOutlierDetector": "outliers",
     "FlowRegressor": "regressor",
     "StructureSearchFlow": "density",
+    "Training": "_nn.settings",
     "show_versions": "_nn.versions",
 }
 

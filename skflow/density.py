@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from . import masks
 from ._core.typing import MaskLayout, RandomState
 from ._density.base import BaseFlowDensity
+from ._nn.settings import Training
 from ._structure.search_layout import PAPER_SEARCH, EvolutionarySearch
 
 if TYPE_CHECKING:
@@ -49,9 +50,6 @@ default="derived"
         that of [2]_, ``(s, t) = tanh(W x_B + b)``.
     activation : {"relu", "tanh"}, default="relu"
         Of the hidden layers.
-    standardize : bool, default=True
-        Make mean and standard deviation of the columns the first, fixed layer of the flow.
-        Densities stay in the units of the data either way, so no scaler is needed in front.
     dequantize : bool, default=False
         Spread the values of columns that lie on a grid (counts, codes, rounded measurements: at
         most half as many values as rows, in whole steps) evenly over their cells during training:
@@ -76,11 +74,6 @@ default="derived"
         Whether a value that many rows share among real numbers gets a probability of its own: the
         zeros of an income, the limit of an instrument. It is one of at least a twentieth of the
         rows, ten times as frequent as any other, in a column that has more than 50 other values.
-    noise : float, default=0.0
-        Standard deviation of normal noise added to the training rows, anew at every step, as a
-        part of each column's own (in the data's units with ``standardize=False``) [5]_. The
-        density is then that of the data seen at this resolution: smooth, bounded at values that
-        repeat, and broader than the data by the noise.
     component_weight : "auto" or float, default="auto"
         Part of the components, simple densities that stand beside the flow. They give rows far
         from the data a low but sane score, and where one of them is the better density, or is in
@@ -94,29 +87,13 @@ default="derived"
         held-out rows, with at least ``min(0.03, 0.002 * n_features)`` for each heavy-tailed one
         (just that without ``early_stopping``). A number is split evenly over the heavy-tailed ones;
         0 leaves the bare flow.
-    n_init : int, default=1
-        Number of trainings from different starts, of which the best is kept. They run side by
-        side in one tensor program.
     n_estimators : int, default=1
         Number of flows whose densities are averaged. They differ in their start, batches and
         validation rows and, with random or searched layouts, in their masks. Each has a latent
         space of its own, so ``transform`` needs a single one.
-    solver : {"adam", "sgd"}, default="adam"
-        Adam with decoupled weight decay, going through the rows epoch by epoch; or plain
-        stochastic gradient descent, which draws every batch at random, as in [2]_.
-    learning_rate : {"one_cycle", "cyclic", "constant"}, default="one_cycle"
-        Schedule: one short rise and a long decay to zero; the triangular cycles of [4]_ (used by
-        [2]_); or none.
-    learning_rate_init : "auto" or float, default="auto"
-        The highest learning rate of the schedule. "auto" is 0.01, and 0.06 for Adam with a
-        single-layer affine conditioner.
-    alpha : "auto" or float, default="auto"
-        Decoupled weight decay of the conditioners' weights: a step shrinks them by ``alpha``
-        times the learning rate. "auto" is ``0.02 * n_features * (15000 / n_train) ** 0.75``, at
-        most 6, with Adam, and 0 with SGD or for a single-layer affine conditioner.
-    batch_size : "auto" or int, default="auto"
-        Rows of a batch; at most the number of training rows. "auto" is a power of two near
-        ``n_train / 64``, from 64 to 1024; 32 for fewer than 256 rows.
+    training : Training or None, default=None
+        Solver, learning rate, weight decay, batch size, validation rows, noise and what else is
+        rarely changed. None is ``Training()``.
     max_iter : "auto" or float, default="auto"
         Number of epochs (as in ``MLPRegressor``). May be a fraction: training takes
         ``round(max_iter * (n_train // batch_size))`` steps, at least one. "auto" makes about
@@ -124,18 +101,8 @@ default="derived"
         120, fewer where rows are fewer than columns.
     early_stopping : bool, default=True
         Hold a part of the rows out, keep the state that was best on it, and stop when it has not
-        improved for ``n_iter_no_change`` epochs. With False all rows are trained on, to the end,
-        and the state after the epoch of the lowest training loss is kept.
-    validation_fraction : "auto" or float, default="auto"
-        Part of the rows held out with ``early_stopping``. "auto" is 0.1. On a table of at most 2000
-        rows whose weights of components are to be found, with ``component_weight="auto"``, that is
-        too few: then it is 0.2, and every flow is the average of several members that hold out
-        different rows, side by side in one tensor program, at least five in all, so that every row
-        helps to choose the weights (stacked density estimation [6]_). A number gives one member.
-    n_iter_no_change : "auto", int or None, default="auto"
-        Patience in epochs. "auto" is 0.6 times ``max_iter``; None always trains to the end.
-    tol : float, default=0.0
-        An improvement by less (nats a row) does not count for ``n_iter_no_change``.
+        improved for ``training.n_iter_no_change`` epochs. With False all rows are trained on, to
+        the end, and the state after the epoch of the lowest training loss is kept.
     warm_start : bool, default=False
         Continue from the last fit: its masks, its parameters and its standardisation. A search
         that has iterations left goes on, and its finalists are trained anew.
@@ -196,11 +163,6 @@ default="derived"
     .. [2] Gonsior, F., Mücke, S., Morik, K., "Structure Search for Normalizing Flows", LWDA 2021.
     .. [3] Durkan, C., Bekasov, A., Murray, I., Papamakarios, G., "Neural Spline Flows",
        NeurIPS 2019.
-    .. [4] Smith, L. N., "Cyclical Learning Rates for Training Neural Networks", WACV 2017.
-    .. [5] Rothfuss, J., Ferreira, F., Boehm, S., Walther, S., Ulrich, M., Asfour, T., Krause, A.,
-       "Noise Regularization for Conditional Density Estimation", arXiv:1907.08982, 2019.
-    .. [6] Smyth, P., Wolpert, D., "Linearly Combining Density Estimators via Stacking",
-       Machine Learning 36, 1999.
 
     Examples
     --------
@@ -231,26 +193,16 @@ default="derived"
         n_bins: int = 8,
         hidden_layer_sizes: int | Sequence[int] = (64, 64),
         activation: str = "relu",
-        standardize: bool = True,
         dequantize: bool = False,
         bounds: Any = None,
         categorical_features: Any = "from_dtype",
         handle_unknown: str = "rare",
         spikes: bool = True,
-        noise: float = 0.0,
         component_weight: float | str = "auto",
-        n_init: int = 1,
         n_estimators: int = 1,
-        solver: str = "adam",
-        learning_rate: str = "one_cycle",
-        learning_rate_init: float | str = "auto",
-        alpha: float | str = "auto",
-        batch_size: int | str = "auto",
+        training: Training | None = None,
         max_iter: float | str = "auto",
         early_stopping: bool = True,
-        validation_fraction: float | str = "auto",
-        n_iter_no_change: int | str | None = "auto",
-        tol: float = 0.0,
         warm_start: bool = False,
         device: str = "cpu",
         verbose: int = 0,
@@ -263,26 +215,16 @@ default="derived"
         self.n_bins = n_bins
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
-        self.standardize = standardize
         self.dequantize = dequantize
         self.bounds = bounds
         self.categorical_features = categorical_features
         self.handle_unknown = handle_unknown
         self.spikes = spikes
-        self.noise = noise
         self.component_weight = component_weight
-        self.n_init = n_init
         self.n_estimators = n_estimators
-        self.solver = solver
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.alpha = alpha
-        self.batch_size = batch_size
+        self.training = training
         self.max_iter = max_iter
         self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.tol = tol
         self.warm_start = warm_start
         self.device = device
         self.verbose = verbose
@@ -292,8 +234,11 @@ default="derived"
         return masks.resolve(self.mask_layout)
 
 
-# Parameters of the layout whose names mean something else on an estimator.
-_NAMES = {"n_iter": "n_search_iter", "n_iter_no_change": "n_search_iter_no_change"}
+#: Parameters of the search that are also those of the estimator, beside its number of iterations.
+_OF_SEARCH = (
+    "n_candidate_steps move initial_layout candidate_score search_space n_finalists max_time "
+    "checkpoint n_jobs"
+).split()
 
 
 class StructureSearchFlow(BaseFlowDensity):
@@ -303,7 +248,7 @@ class StructureSearchFlow(BaseFlowDensity):
     random selection of layers (their number is geometric with p = 0.5), train the offspring for a
     few steps, and keep it if its cost is not higher than the best so far. Then flows are trained
     with the best structures, and the best of these is kept. It is a ``CouplingFlowDensity`` whose
-    layout is ``masks.EvolutionarySearch``, with the parameters of the search flat on the estimator.
+    layout is ``masks.EvolutionarySearch``, with the main parameters of that on the estimator.
 
     The defaults search where more is found at the same effort: among alternating masks, from the
     structure that is derived from the data, by the likelihood of validation rows.
@@ -316,16 +261,14 @@ class StructureSearchFlow(BaseFlowDensity):
     ----------
     n_layers : int, default=6
         Number of layers; each is a coupling followed by a constant affine map.
-    n_search_iter, n_search_iter_no_change
-        ``n_iter`` and ``n_iter_no_change`` of ``masks.EvolutionarySearch``: the number of
-        iterations, the paper's T, and after how many without a lower cost the search ends early.
-    n_candidate_steps, n_candidate_init, move, initial_layout, candidate_score, search_space, \
-parameter_price, n_finalists, max_time, checkpoint, n_jobs
-        As in ``masks.EvolutionarySearch``.
-    n_conditioning, coupling, n_bins, hidden_layer_sizes, activation, standardize, dequantize, \
-bounds, categorical_features, handle_unknown, spikes, noise, component_weight, n_init, \
-n_estimators, solver, learning_rate, learning_rate_init, alpha, batch_size, max_iter, \
-early_stopping, validation_fraction, n_iter_no_change, tol, device, verbose, random_state
+    n_search_iter : int, default=200
+        Number of iterations of the search, the paper's T.
+    n_candidate_steps, move, initial_layout, candidate_score, search_space, n_finalists, \
+max_time, checkpoint, n_jobs
+        As in ``masks.EvolutionarySearch``, which has more of them.
+    n_conditioning, coupling, n_bins, hidden_layer_sizes, activation, dequantize, bounds, \
+categorical_features, handle_unknown, spikes, component_weight, n_estimators, training, max_iter, \
+early_stopping, device, verbose, random_state
         As in ``CouplingFlowDensity``. Candidates are trained in the same way, with the schedule
         compressed to ``n_candidate_steps``.
     warm_start : bool, default=False
@@ -372,10 +315,8 @@ n_iter_, loss_curve_, validation_scores_, n_parameters_, n_features_in_, feature
 
     _parameter_constraints = {
         **BaseFlowDensity._parameter_constraints,
-        **{
-            _NAMES.get(name, name): constraint
-            for name, constraint in EvolutionarySearch._parameter_constraints.items()
-        },
+        **{name: EvolutionarySearch._parameter_constraints[name] for name in _OF_SEARCH},
+        "n_search_iter": EvolutionarySearch._parameter_constraints["n_iter"],
     }
 
     def __init__(
@@ -384,14 +325,11 @@ n_iter_, loss_curve_, validation_scores_, n_parameters_, n_features_in_, feature
         *,
         n_search_iter: int = 200,
         n_candidate_steps: int = 50,
-        n_candidate_init: int = 1,
         move: str = "shuffle",
         initial_layout: MaskLayout = "derived",
         candidate_score: str = "auto",
         search_space: str = "alternating",
-        parameter_price: float = 0.0,
         n_finalists: int | str = "auto",
-        n_search_iter_no_change: int | None = None,
         max_time: float | None = None,
         checkpoint: str | PathLike | None = None,
         n_jobs: int | None = None,
@@ -400,26 +338,16 @@ n_iter_, loss_curve_, validation_scores_, n_parameters_, n_features_in_, feature
         n_bins: int = 8,
         hidden_layer_sizes: int | Sequence[int] = (64, 64),
         activation: str = "relu",
-        standardize: bool = True,
         dequantize: bool = False,
         bounds: Any = None,
         categorical_features: Any = "from_dtype",
         handle_unknown: str = "rare",
         spikes: bool = True,
-        noise: float = 0.0,
         component_weight: float | str = "auto",
-        n_init: int = 1,
         n_estimators: int = 1,
-        solver: str = "adam",
-        learning_rate: str = "one_cycle",
-        learning_rate_init: float | str = "auto",
-        alpha: float | str = "auto",
-        batch_size: int | str = "auto",
+        training: Training | None = None,
         max_iter: float | str = "auto",
         early_stopping: bool = True,
-        validation_fraction: float | str = "auto",
-        n_iter_no_change: int | str | None = "auto",
-        tol: float = 0.0,
         warm_start: bool = False,
         device: str = "cpu",
         verbose: int = 0,
@@ -428,14 +356,11 @@ n_iter_, loss_curve_, validation_scores_, n_parameters_, n_features_in_, feature
         self.n_layers = n_layers
         self.n_search_iter = n_search_iter
         self.n_candidate_steps = n_candidate_steps
-        self.n_candidate_init = n_candidate_init
         self.move = move
         self.initial_layout = initial_layout
         self.candidate_score = candidate_score
         self.search_space = search_space
-        self.parameter_price = parameter_price
         self.n_finalists = n_finalists
-        self.n_search_iter_no_change = n_search_iter_no_change
         self.max_time = max_time
         self.checkpoint = checkpoint
         self.n_jobs = n_jobs
@@ -444,26 +369,16 @@ n_iter_, loss_curve_, validation_scores_, n_parameters_, n_features_in_, feature
         self.n_bins = n_bins
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
-        self.standardize = standardize
         self.dequantize = dequantize
         self.bounds = bounds
         self.categorical_features = categorical_features
         self.handle_unknown = handle_unknown
         self.spikes = spikes
-        self.noise = noise
         self.component_weight = component_weight
-        self.n_init = n_init
         self.n_estimators = n_estimators
-        self.solver = solver
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.alpha = alpha
-        self.batch_size = batch_size
+        self.training = training
         self.max_iter = max_iter
         self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.tol = tol
         self.warm_start = warm_start
         self.device = device
         self.verbose = verbose
@@ -474,8 +389,8 @@ n_iter_, loss_curve_, validation_scores_, n_parameters_, n_features_in_, feature
         """Return an estimator whose search is Algorithm 1 of the paper to the letter.
 
         The flow and its training keep the defaults of the package; ``coupling="affine",
-        hidden_layer_sizes=(), solver="sgd", learning_rate="cyclic", component_weight=0`` is the
-        paper's flow.
+        hidden_layer_sizes=(), component_weight=0, training=Training(solver="sgd",
+        learning_rate="cyclic")`` is the paper's flow.
 
         Parameters
         ----------
@@ -497,6 +412,5 @@ n_iter_, loss_curve_, validation_scores_, n_parameters_, n_features_in_, feature
         return cls(n_layers, **{**PAPER_SEARCH, **params})
 
     def _layout(self):
-        search = EvolutionarySearch()
-        names = search.get_params(deep=False)
-        return search.set_params(**{name: getattr(self, _NAMES.get(name, name)) for name in names})
+        own = {name: getattr(self, name) for name in _OF_SEARCH}
+        return EvolutionarySearch(self.n_search_iter, **own)

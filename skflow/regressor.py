@@ -23,8 +23,10 @@ from ._core.typing import ArrayLike, MaskLayout, RandomState
 from ._core.weights import at, effective_rows, weighted_rows
 from ._density.base import BaseFlowDensity
 from ._models.context import features_alone
+from ._models.stacking import VALIDATION_FRACTION
 from ._nn.plan import Plan
 from ._nn.recipe import conditional_alpha, flow_config, training_options
+from ._nn.settings import TakesTraining, Training, training_of
 from ._nn.training_data import training_data
 from ._regression.answers import DistributionRegressor
 from ._regression.calibration import Calibration
@@ -39,15 +41,14 @@ if TYPE_CHECKING:
 
 _SHARED = (
     "n_layers n_conditioning coupling n_bins hidden_layer_sizes activation bounds dequantize "
-    "n_estimators solver learning_rate learning_rate_init alpha batch_size max_iter "
-    "n_iter_no_change tol device verbose random_state"
+    "n_estimators training max_iter device verbose random_state"
 ).split()
 #: Rows that "auto" sets aside at least: the fewest that can tell 90 %. More of them cost small
 #: tables more than intervals gain.
 _LEAST_ASIDE = 9
 
 
-class FlowRegressor(DistributionRegressor):
+class FlowRegressor(TakesTraining, DistributionRegressor):
     """Regression that gives the whole distribution of the targets, by conditional flows.
 
     The density of the targets given the features is that of a flow whose couplings are functions
@@ -82,14 +83,6 @@ default="derived"
     dequantize : bool, default=False
         Spread the values of targets that lie on a grid (counts, grades) evenly over their cells.
         Densities are then those of the spread values; draws and quantiles are values on the grid.
-    noise, context_noise : "auto" or float, default="auto"
-        Standard deviations of normal noise that is added to the targets and to the features of
-        the training rows, anew at every step, as parts of each column's own [2]_. "auto" trains
-        flows of several kinds side by side: without noise, with (0.05, 0.05), and with (0, 0.02).
-        Where there is a ``mean_estimator``, those with (0, 0.02) see its prediction, those with
-        (0.05, 0.05) do not, and there are flows of both kinds without noise. Held-out rows say, by
-        EM, which part each kind has in the density; less than a tenth is none. A number holds for
-        all.
     n_estimators : int, default=5
         Number of flows (of each kind) whose densities are averaged. They differ in their start and
         their batches.
@@ -103,26 +96,17 @@ default="derived"
         Part of the rows set aside to calibrate ``predict_interval``; nothing else sees them. "auto"
         is a tenth, but at least 9 rows, which a coverage of 0.9 needs, and at most a third. None
         has more rows to fit to, and intervals are those of the density.
-    solver : {"adam", "sgd"}, default="adam"
-        As in ``CouplingFlowDensity``, as are the following.
-    learning_rate : {"one_cycle", "cyclic", "constant"}, default="one_cycle"
-        Schedule.
-    learning_rate_init : "auto" or float, default="auto"
-        The highest learning rate of the schedule; "auto" is 0.01.
-    alpha : "auto" or float, default="auto"
-        Decoupled weight decay. "auto" is
-        ``0.003 * (n_features + n_targets) * (15000 / n_train) ** 0.75``, at most 3.
-    batch_size : "auto" or int, default="auto"
-        Rows of a batch. "auto" is a power of two near ``n_train / 64``, from 32 to 1024.
+    training : Training or None, default=None
+        Solver, learning rate, weight decay, batch size, validation rows and what else is rarely
+        changed. None is ``Training()``. With its ``noise="auto"`` and ``context_noise="auto"``,
+        flows of several kinds are trained side by side: without noise, with (0.05, 0.05) on targets
+        and features, and with (0, 0.02) [2]_. Where there is a ``mean_estimator``, those with
+        (0, 0.02) see its prediction, those with (0.05, 0.05) do not, and there are flows of both
+        kinds without noise. Held-out rows, ``training.validation_fraction`` of those that are not
+        set aside, say, by EM, which part each kind has in the density; less than a tenth is none.
+        A number holds for all.
     max_iter : "auto" or float, default="auto"
         Number of epochs. "auto" makes about 5000 steps, but 10 to 120 epochs.
-    validation_fraction : float, default=0.1
-        Part of the other rows that is held out. They stop the trainings and choose what the density
-        is mixed of.
-    n_iter_no_change : "auto", int or None, default="auto"
-        Patience in epochs. "auto" is 0.6 times ``max_iter``; None always trains to the end.
-    tol : float, default=0.0
-        An improvement by less (nats a row) does not count for ``n_iter_no_change``.
     device : str, default="cpu"
         Where to compute, "cpu" or "cuda".
     verbose : int, default=0
@@ -185,10 +169,7 @@ default="derived"
 
     _parameter_constraints = {
         **{name: BaseFlowDensity._parameter_constraints[name] for name in _SHARED},
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "mask_layout": "no_validation",  # masks.resolve says what is allowed
-        "noise": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
-        "context_noise": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "mean_estimator": [HasMethods(["fit", "predict"]), StrOptions({"auto"}), None],
         "calibration_fraction": [
             StrOptions({"auto"}),
@@ -209,20 +190,11 @@ default="derived"
         activation: str = "relu",
         bounds: Any = None,
         dequantize: bool = False,
-        noise: float | str = "auto",
-        context_noise: float | str = "auto",
         n_estimators: int = 5,
         mean_estimator: Any = "auto",
         calibration_fraction: float | str | None = "auto",
-        solver: str = "adam",
-        learning_rate: str = "one_cycle",
-        learning_rate_init: float | str = "auto",
-        alpha: float | str = "auto",
-        batch_size: int | str = "auto",
+        training: Training | None = None,
         max_iter: float | str = "auto",
-        validation_fraction: float = 0.1,
-        n_iter_no_change: int | str | None = "auto",
-        tol: float = 0.0,
         device: str = "cpu",
         verbose: int = 0,
         random_state: RandomState = None,
@@ -236,20 +208,11 @@ default="derived"
         self.activation = activation
         self.bounds = bounds
         self.dequantize = dequantize
-        self.noise = noise
-        self.context_noise = context_noise
         self.n_estimators = n_estimators
         self.mean_estimator = mean_estimator
         self.calibration_fraction = calibration_fraction
-        self.solver = solver
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.alpha = alpha
-        self.batch_size = batch_size
+        self.training = training
         self.max_iter = max_iter
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.tol = tol
         self.device = device
         self.verbose = verbose
         self.random_state = random_state
@@ -340,7 +303,7 @@ default="derived"
         n_columns, n_context = data.table.shape[1] + data.context.shape[1], data.context.shape[1]
         n_effective = effective_rows(weight, len(U)) * len(rows) / len(U)
         options = training_options(self, len(rows), n_columns, n_effective)
-        if self.alpha == "auto":
+        if training_of(self).alpha == "auto":
             options = replace(options, alpha=conditional_alpha(n_effective, n_columns))
         return Plan(
             data,
@@ -369,13 +332,15 @@ default="derived"
         n_aside = int(np.ceil((0.1 if is_auto else self.calibration_fraction or 0) * n_rows))
         if is_auto:
             n_aside = max(n_aside, min(_LEAST_ASIDE, n_rows // 3))
-        n_held_out = int(np.ceil(self.validation_fraction * (n_rows - n_aside)))
+        fraction = training_of(self).validation_fraction
+        fraction = VALIDATION_FRACTION if fraction == "auto" else fraction
+        n_held_out = int(np.ceil(fraction * (n_rows - n_aside)))
         if n_rows - n_aside - n_held_out < 3:
             raise ValueError(
-                f"calibration_fraction={self.calibration_fraction!r} and validation_fraction="
-                f"{self.validation_fraction} set {n_aside + n_held_out} of n_samples={n_rows} rows "
-                "(of positive weight) aside, which leaves fewer than 3 to fit to. Give more rows, "
-                "or lower them."
+                f"calibration_fraction={self.calibration_fraction!r} and "
+                f"training.validation_fraction={fraction} set {n_aside + n_held_out} of n_samples="
+                f"{n_rows} rows (of positive weight) aside, which leaves fewer than 3 to fit to. "
+                "Give more rows, or lower them."
             )
         order = streams("split").permutation(n_rows)
         aside, held_out, rows = np.split(order, [n_aside, n_aside + n_held_out])

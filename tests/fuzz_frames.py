@@ -22,6 +22,7 @@ from skflow import (
     FlowOutlierDetector,
     FlowRegressor,
     StructureSearchFlow,
+    Training,
 )
 
 try:
@@ -178,7 +179,7 @@ def draw_estimator(rng, kinds):
         "spikes": bool(rng.random() < 0.7),
         "dequantize": bool(rng.random() < 0.2),
         "component_weight": [0.0, 0.1, "auto"][rng.integers(3)],
-        "validation_fraction": 0.1,
+        "training": Training(validation_fraction=0.1),
     }
     which = rng.random()
     if which < 0.15:

@@ -17,6 +17,7 @@ from skflow import (
     FlowOutlierDetector,
     FlowRegressor,
     StructureSearchFlow,
+    Training,
     masks,
 )
 
@@ -113,18 +114,20 @@ PARAMETERS = {
     "n_bins": [2, 8],
     "hidden_layer_sizes": [(), (8,), (8, 8)],
     "activation": ["relu", "tanh"],
-    "standardize": [True, True, False],
     "dequantize": [False, True],
     "bounds": [None, None, None, (0, None), (None, 1e6), (-10, 10)],
     "component_weight": ["auto", "auto", 0.0, 0.05, 0.99],
-    "n_init": [1, 2],
     "n_estimators": [1, 1, 3],
+    "early_stopping": [True, True, False],
+}
+TRAINING = {
+    "standardize": [True, True, False],
+    "n_init": [1, 2],
     "solver": ["adam", "sgd"],
     "learning_rate": ["one_cycle", "cyclic", "constant"],
     "learning_rate_init": ["auto", 1e-4, 1.0, 1e6],
     "alpha": ["auto", 0.0, 100.0],
     "batch_size": ["auto", 1, 7, 1000],
-    "early_stopping": [True, True, False],
     "validation_fraction": [0.1, 0.5],
     "n_iter_no_change": ["auto", 1, None],
 }
@@ -146,6 +149,7 @@ def draw_estimator(rng):
 
     quick = {"max_iter": int(rng.integers(1, 4)), "hidden_layer_sizes": (8,), "n_layers": 2}
     params = {**quick, **some(PARAMETERS), "random_state": int(rng.integers(1000))}
+    params["training"] = Training(**some(TRAINING))
     which = rng.random()
     if which < 0.1:
         params.pop("mask_layout", None)

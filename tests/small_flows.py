@@ -2,7 +2,7 @@
 
 from sklearn.base import clone
 
-from skflow import CouplingFlowDensity, StructureSearchFlow
+from skflow import CouplingFlowDensity, StructureSearchFlow, Training
 
 SMALL = {
     "n_layers": 2,
@@ -15,7 +15,9 @@ ESTIMATORS = {
     "spline": CouplingFlowDensity(**SMALL),
     "tails": CouplingFlowDensity(coupling="affine", **{**SMALL, "component_weight": 0.1}),
     "affine": CouplingFlowDensity(coupling="affine", early_stopping=False, **SMALL),
-    "ensemble": CouplingFlowDensity(n_estimators=2, n_init=2, mask_layout="random", **SMALL),
+    "ensemble": CouplingFlowDensity(
+        n_estimators=2, training=Training(n_init=2), mask_layout="random", **SMALL
+    ),
     "search": StructureSearchFlow(n_search_iter=4, n_candidate_steps=3, **SMALL),
 }
 FLOW = ESTIMATORS["spline"]

@@ -13,6 +13,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from small_flows import flow
 
+from skflow import CouplingFlowDensity
+
 
 def with_value(value, dtype=np.float64):
     X = np.random.RandomState(0).standard_normal((30, 3)).astype(dtype)
@@ -56,25 +58,28 @@ def bad(name, *values):
         *bad("n_bins", 1),
         *bad("hidden_layer_sizes", (0,), (2.5,), "64", -1),
         *bad("activation", "step"),
-        *bad("standardize", "yes"),
+        *bad("training__standardize", "yes"),
         *bad("component_weight", 1, -0.1, "none"),
-        *bad("n_init", 0),
+        *bad("training", "adam", CouplingFlowDensity),
+        *bad("training__noise", -1, np.inf, "much"),
+        *bad("training__context_noise", -1),
+        *bad("training__n_init", 0),
         *bad("n_estimators", 0),
-        *bad("solver", "newton"),
-        *bad("learning_rate", "warm"),
-        *bad("learning_rate_init", 0, np.inf, np.nan),
-        *bad("alpha", -1),
-        *bad("batch_size", 0),
+        *bad("training__solver", "newton"),
+        *bad("training__learning_rate", "warm"),
+        *bad("training__learning_rate_init", 0, np.inf, np.nan),
+        *bad("training__alpha", -1),
+        *bad("training__batch_size", 0),
         *bad("max_iter", 0, np.nan),
-        *bad("validation_fraction", 0, 1, 0.999),
-        *bad("n_iter_no_change", 0),
-        *bad("tol", -1),
+        *bad("training__validation_fraction", 0, 1, 0.999),
+        *bad("training__n_iter_no_change", 0),
+        *bad("training__tol", -1),
         *bad("device", "abacus", "cuda:99", "meta", ""),
         *bad("random_state", -1, "seed"),
     ],
 )
 def test_bad_parameter(X, name, value):
-    with pytest.raises(ValueError, match=name) as caught:
+    with pytest.raises(ValueError, match=name.replace("__", r"\.")) as caught:
         flow(**{name: value}).fit(X)
     assert str(value) in str(caught.value)
 
@@ -129,7 +134,9 @@ def test_constant_column_without_standardize():
     X = np.random.RandomState(0).standard_normal((300, 2))
     X[:, 1] = 5
     with pytest.warns(UserWarning, match="Column 1 is constant"):
-        model = flow(standardize=False, max_iter=100, learning_rate_init=0.05).fit(X)
+        model = flow(
+            training__standardize=False, max_iter=100, training__learning_rate_init=0.05
+        ).fit(X)
     assert model.sample(500, random_state=0)[:, 1].mean() == pytest.approx(5, abs=0.5)
 
 
@@ -164,7 +171,7 @@ def test_warnings_point_at_the_line_of_the_user(X):
             model.fit(X)
         assert {warning.filename for warning in caught} == {__file__}
     with pytest.warns(ConvergenceWarning) as caught:
-        flow(learning_rate_init=1e3, max_iter=40).fit(X[:, [0, 2]])
+        flow(training__learning_rate_init=1e3, max_iter=40).fit(X[:, [0, 2]])
     assert caught[0].filename == __file__
 
 
@@ -191,7 +198,7 @@ def test_a_single_huge_value_spoils_no_number(X, value):
 
 def test_huge_values_without_standardize(X):
     with pytest.raises(ValueError, match="standardize=True"):
-        flow(standardize=False).fit(X * 1e30)
+        flow(training__standardize=False).fit(X * 1e30)
 
 
 @pytest.mark.parametrize("n_rows", [2, 3, 5])

@@ -27,16 +27,17 @@ from skflow._nn import training as _training
 def test_n_init_keeps_the_best():
     X = np.random.RandomState(0).standard_normal((400, 3)) ** 3
     # the first start of many is the only one of few
-    best = [max(flow(n_init=n).fit(X).validation_scores_) for n in (1, 2, 4, 8)]
+    best = [max(flow(training__n_init=n).fit(X).validation_scores_) for n in (1, 2, 4, 8)]
     assert best == sorted(best) and best[-1] > best[0]
 
 
 def test_validation_keeps_the_best_state_and_patience_ends_the_training(X):
-    params = {"max_iter": 60, "learning_rate_init": 0.1, "learning_rate": "constant"}
-    model = flow(n_iter_no_change=3, **params).fit(X)
+    params = {"max_iter": 60, "training__learning_rate_init": 0.1}
+    params["training__learning_rate"] = "constant"
+    model = flow(training__n_iter_no_change=3, **params).fit(X)
     scores = model.validation_scores_
     assert len(scores) == model.n_iter_ == np.argmax(scores) + 4 < 60
-    assert flow(n_iter_no_change=3, tol=100.0, **params).fit(X).n_iter_ == 4
+    assert flow(training__n_iter_no_change=3, training__tol=100.0, **params).fit(X).n_iter_ == 4
 
 
 def test_rows_of_weight_zero_are_left_out(estimator, X):
@@ -61,7 +62,7 @@ def test_weights_act_as_repetitions_do(early_stopping):
     far = rng.randint(2, size=400)
     X = rng.standard_normal((400, 2)) + 6 * far[:, None]
     weight = np.where(far, 3, 1)
-    params = {"max_iter": 30, "batch_size": 32, "early_stopping": early_stopping}
+    params = {"max_iter": 30, "training__batch_size": 32, "early_stopping": early_stopping}
     weighted = flow(**params).fit(X, sample_weight=weight)
     repeated = flow(**params).fit(X.repeat(weight, axis=0))
     share = np.average(far, weights=weight)
@@ -131,7 +132,7 @@ def test_warm_start_goes_on_from_the_last_fit(X):
         ({"n_layers": 3}, "n_layers was 2, now 3"),
         ({"coupling": "affine"}, "coupling was 'spline', now 'affine'"),
         ({"hidden_layer_sizes": (4, 4)}, r"hidden_layer_sizes was \(8,\), now \(4, 4\)"),
-        ({"standardize": False}, "standardize was True, now False"),
+        ({"training__standardize": False}, r"training\.standardize was True, now False"),
         ({"dequantize": True}, "dequantize was False, now True"),
         ({"bounds": (-1e9, None)}, "bounds was None, now"),
         ({"n_estimators": 2}, "n_estimators was 1, now 2"),
@@ -253,10 +254,10 @@ def test_a_diverging_model_is_recovered(X, coupling, early_stopping):
     diverging = flow(
         coupling=coupling,
         early_stopping=early_stopping,
-        learning_rate="constant",
-        learning_rate_init=1e3,
+        training__learning_rate="constant",
+        training__learning_rate_init=1e3,
         max_iter=40,
-        batch_size=100,
+        training__batch_size=100,
     )
     with pytest.warns(ConvergenceWarning, match="learning_rate_init"):
         diverging.fit(X)
@@ -268,7 +269,9 @@ def test_a_diverging_model_is_recovered(X, coupling, early_stopping):
 
 
 def test_a_model_that_never_was_finite_is_an_error(X):
-    hopeless = flow(learning_rate_init=1e38, solver="sgd", coupling="affine", max_iter=2)
+    hopeless = flow(
+        training__learning_rate_init=1e38, training__solver="sgd", coupling="affine", max_iter=2
+    )
     with pytest.raises(ValueError, match="learning_rate_init"):
         hopeless.fit(X)
 

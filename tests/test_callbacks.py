@@ -7,7 +7,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
-from skflow import CouplingFlowDensity, StructureSearchFlow
+from skflow import CouplingFlowDensity, StructureSearchFlow, Training
 
 callback = pytest.importorskip("sklearn.callback", reason="scikit-learn before 1.9")
 
@@ -20,7 +20,7 @@ FAST = {
 }
 ESTIMATORS = {
     "flow": CouplingFlowDensity(**FAST),
-    "members": CouplingFlowDensity(n_estimators=2, n_init=2, **FAST),
+    "members": CouplingFlowDensity(n_estimators=2, training=Training(n_init=2), **FAST),
     "search": StructureSearchFlow(n_search_iter=3, n_candidate_steps=2, **FAST),
 }
 

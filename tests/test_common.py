@@ -20,6 +20,7 @@ from skflow import (
     FlowOutlierDetector,
     FlowRegressor,
     StructureSearchFlow,
+    Training,
     datasets,
     inspection,
     masks,
@@ -33,13 +34,14 @@ SEARCH = StructureSearchFlow(  # the conditioner and the training of Gonsior et 
     n_candidate_steps=2,
     coupling="affine",
     hidden_layer_sizes=(),
-    solver="sgd",
-    learning_rate="cyclic",
+    training=Training(solver="sgd", learning_rate="cyclic"),
     early_stopping=False,
     **FAST,
 )
 ESTIMATORS = {
-    "density": CouplingFlowDensity(n_bins=4, n_init=2, **{**FAST, "component_weight": 0.1}),
+    "density": CouplingFlowDensity(
+        n_bins=4, training=Training(n_init=2), **{**FAST, "component_weight": 0.1}
+    ),
     "search": SEARCH,
     "imputer": FlowImputer(SMALL, n_draws=5, add_indicator=True),
     "detector": FlowOutlierDetector(GaussianMixture(2), contamination=0.1),
@@ -132,7 +134,9 @@ def test_every_public_name_has_an_example(name):
 
 @pytest.mark.parametrize("as_layout", [lambda array: array, masks.Rule], ids=["array", "Rule"])
 def test_large_masks_do_not_flood_the_screen(as_layout):
-    flow = CouplingFlowDensity(40, mask_layout=as_layout(masks.parity(40, 100)), alpha=0.5)
+    flow = CouplingFlowDensity(
+        40, mask_layout=as_layout(masks.parity(40, 100)), training=Training(alpha=0.5)
+    )
     shown = repr(flow)
     assert "alpha=0.5" in shown
     assert "n_layers=40" in shown

@@ -9,7 +9,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skflow import CouplingFlowDensity, StructureSearchFlow, masks
+from skflow import CouplingFlowDensity, StructureSearchFlow, Training, masks
 from skflow._models.context import Context
 from skflow._models.flow import FlowModel
 from skflow._nn.flow import FlowStack
@@ -254,9 +254,8 @@ def test_magic_with_the_architecture_of_the_paper(paper_data):
         coupling="affine",
         hidden_layer_sizes=(),
         component_weight=0,
-        batch_size=magic.batch_size,
+        training=Training(batch_size=magic.batch_size, learning_rate_init=0.06),
         max_iter=n_epochs,
-        learning_rate_init=0.06,
         early_stopping=False,
         random_state=0,
     ).fit(train)

@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeRegressor
 from sklearn.utils import check_random_state
 
-from skflow import FlowRegressor, masks
+from skflow import FlowRegressor, Training, masks
 from skflow._core.streams import RandomStreams
 from skflow._regression.calibration import Calibration
 
@@ -52,7 +52,7 @@ VARIANTS = {
     "bounds": {"bounds": (-5, None)},
     "mean": {"mean_estimator": LinearRegression()},
     "not calibrated": {"calibration_fraction": None},
-    "noise": {"noise": 0.1, "context_noise": 0.1},
+    "noise": {"training": Training(noise=0.1, context_noise=0.1)},
 }
 
 
@@ -68,7 +68,7 @@ def two(request):
 
 @pytest.fixture(scope="module")
 def good():
-    return FlowRegressor(**{**QUICK, "max_iter": 40}, noise=0).fit(*table(800))
+    return FlowRegressor(**{**QUICK, "max_iter": 40}, training=Training(noise=0)).fit(*table(800))
 
 
 # ---- one target: everything follows from the density
@@ -123,7 +123,9 @@ def test_targets_beyond_bounds_are_an_error_wherever_they_are(row):
     y = np.abs(Y1[:40]) + 1
     y[row] = -1
     with pytest.raises(ValueError, match="1 rows of .* lie beyond the bounds, in column 'y'"):
-        FlowRegressor(bounds=(0, None), validation_fraction=0.5, **QUICK).fit(X[:40], y)
+        FlowRegressor(bounds=(0, None), training=Training(validation_fraction=0.5), **QUICK).fit(
+            X[:40], y
+        )
 
 
 def test_values_on_a_grid():
@@ -156,7 +158,7 @@ def test_two_modes():
     rng = np.random.default_rng(0)
     X = rng.uniform(-1, 1, (600, 1))
     y = np.where(rng.random(600) < 0.5, 2, -2) * (1 + X[:, 0]) + 0.2 * rng.standard_normal(600)
-    quiet = {"noise": 0, "context_noise": 0, "mean_estimator": None}
+    quiet = {"training": Training(noise=0, context_noise=0), "mean_estimator": None}
     regressor = FlowRegressor(n_estimators=1, max_iter=60, random_state=0, **quiet).fit(X, y)
     density = regressor.score_samples(np.full((3, 1), 0.8), [-3.6, 0, 3.6])
     assert density[[0, 2]].min() > density[1] + 3
@@ -182,7 +184,9 @@ def test_mean_estimator_helps_where_it_is_better():
 @pytest.mark.parametrize("coverage", [0.5, 0.9])
 def test_intervals_cover_what_they_promise(coverage):
     """Also where the density is bad: over 20 tables, within four standard errors."""
-    bad = FlowRegressor(n_estimators=1, max_iter=1, noise=0, context_noise=0, mean_estimator=None)
+    bad = FlowRegressor(
+        n_estimators=1, max_iter=1, training=Training(noise=0, context_noise=0), mean_estimator=None
+    )
     shares = []
     for seed in range(20):
         X, y = table(120, seed)

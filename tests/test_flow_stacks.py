@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skflow import CouplingFlowDensity
+from skflow import CouplingFlowDensity, Training
 from skflow._outliers.flow_stacks import fit_side_by_side
 from skflow._outliers.resolutions import folds
 
@@ -19,7 +19,7 @@ def X():
 def fitted(X):
     flows = {
         "fine": CouplingFlowDensity(random_state=0, **QUICK),
-        "coarse": CouplingFlowDensity(noise=0.5, random_state=1, **QUICK),
+        "coarse": CouplingFlowDensity(training=Training(noise=0.5), random_state=1, **QUICK),
         "other": CouplingFlowDensity(random_state=2, **QUICK).set_params(n_layers=3),
     }
     held_out, others = folds(len(X), np.random.RandomState(0))

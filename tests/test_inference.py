@@ -29,13 +29,15 @@ def test_moving_and_scaling_by_any_factor(X):
 def test_standardize_is_a_scaler_whose_density_is_in_the_units_of_the_data(X):
     scaler = StandardScaler().fit(X)
     Z = scaler.transform(X)
-    expected = flow(standardize=False).fit(Z).score_samples(Z) - np.log(scaler.scale_).sum()
+    expected = (
+        flow(training__standardize=False).fit(Z).score_samples(Z) - np.log(scaler.scale_).sum()
+    )
     np.testing.assert_allclose(flow().fit(X).score_samples(X), expected, atol=1e-3)
 
 
 def test_without_standardize_densities_are_in_the_units_of_the_data():
     X = np.random.RandomState(0).standard_normal((1000, 2)) * 0.5 + 1
-    model = flow(standardize=False, max_iter=20, n_layers=4).fit(X)
+    model = flow(training__standardize=False, max_iter=20, n_layers=4).fit(X)
     truth = multivariate_normal([1, 1], 0.25 * np.eye(2)).logpdf(X).mean()
     assert model.location_.tolist() == [0, 0] and model.scale_.tolist() == [1, 1]
     assert model.score(X) == pytest.approx(truth, abs=0.1)
@@ -43,7 +45,7 @@ def test_without_standardize_densities_are_in_the_units_of_the_data():
 
 def test_noise_is_a_part_of_the_standard_deviation_of_a_column():
     X = np.random.RandomState(0).standard_normal((2000, 2)) * [1.0, 100.0]
-    model = flow(noise=1.0, max_iter=20, n_layers=4).fit(X)
+    model = flow(training__noise=1.0, max_iter=20, n_layers=4).fit(X)
     truth = multivariate_normal([0, 0], 2 * np.diag([1.0, 1e4]))  # the variance is doubled
     drawn = model.sample(2000, random_state=0, tails=True)
     np.testing.assert_allclose(drawn.std(axis=0), np.sqrt(2) * np.array([1, 100]), rtol=0.1)

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 from scipy.integrate import trapezoid
 
-from skflow import CouplingFlowDensity, FlowRegressor
+from skflow import CouplingFlowDensity, FlowRegressor, Training
 from skflow._core.streams import RandomStreams
 from skflow._models.fitting import fit_real_columns
 from skflow._table.columns import fit_columns
@@ -206,8 +206,9 @@ TARGETS = {
 }
 LEVELS, N_SEEDS, N_ROWS, N_NEW = np.arange(0.1, 0.95, 0.1), 20, 300, 500
 TINY_FIT = {
-    **{"n_layers": 1, "n_estimators": 1, "max_iter": 2, "mean_estimator": None, "noise": 0.0},
-    **{"hidden_layer_sizes": (8,), "context_noise": 0.0, "calibration_fraction": 0.3},
+    **{"n_layers": 1, "n_estimators": 1, "max_iter": 2, "mean_estimator": None},
+    **{"hidden_layer_sizes": (8,), "calibration_fraction": 0.3},
+    "training": Training(noise=0.0, context_noise=0.0),
 }
 
 

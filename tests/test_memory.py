@@ -13,7 +13,7 @@ import torch
 from every_method import ANSWERS, FITS, TABLES, answers_of
 from sklearn.linear_model import LinearRegression
 
-from skflow import CouplingFlowDensity, FlowImputer, FlowOutlierDetector, FlowRegressor
+from skflow import CouplingFlowDensity, FlowImputer, FlowOutlierDetector, FlowRegressor, Training
 from skflow._nn import blocks
 
 SMALL = {"hidden_layer_sizes": (2,), "max_iter": 1, "random_state": 0}
@@ -25,7 +25,9 @@ def table(n_rows):
 
 
 def density():
-    return CouplingFlowDensity(1, component_weight=0, validation_fraction=0.2, **SMALL)
+    return CouplingFlowDensity(
+        1, component_weight=0, training=Training(validation_fraction=0.2), **SMALL
+    )
 
 
 X = table(100).astype(np.float64)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from skflow import CouplingFlowDensity
+from skflow import CouplingFlowDensity, Training
 from skflow._nn import recipe as _recipe
 
 SIZES = [20, 100, 188, 1000, 1337, 10_000, 17_118, 100_000, 1_000_000]
@@ -48,7 +48,8 @@ def test_the_estimator_follows_the_recipe_and_the_user_overrides_it():
     assert (options.learning_rate_init, options.alpha) == (0.01, pytest.approx(0.2))
     assert options.n_iter_no_change == 53
     own = CouplingFlowDensity(
-        batch_size=100, max_iter=2.5, learning_rate_init=0.1, alpha=0, n_iter_no_change=None
+        training=Training(batch_size=100, learning_rate_init=0.1, alpha=0, n_iter_no_change=None),
+        max_iter=2.5,
     )
     options = _recipe.training_options(own, 1000, 10)
     assert (options.batch_size, options.n_steps, options.learning_rate_init) == (100, 25, 0.1)
@@ -59,6 +60,8 @@ def test_single_layer_conditioners_have_their_own_rate():
     paper = {"coupling": "affine", "hidden_layer_sizes": ()}
     adam = _recipe.training_options(CouplingFlowDensity(**paper), 500, 10)
     assert adam.learning_rate_init == 0.06
-    sgd = _recipe.training_options(CouplingFlowDensity(solver="sgd", **paper), 500, 10)
+    sgd = _recipe.training_options(
+        CouplingFlowDensity(training=Training(solver="sgd"), **paper), 500, 10
+    )
     assert sgd.learning_rate_init == 0.01
     assert sgd.with_replacement

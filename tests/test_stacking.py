@@ -7,7 +7,7 @@ from scipy import optimize, stats
 from scipy.special import logsumexp
 from sklearn.covariance import LedoitWolf
 
-from skflow import CouplingFlowDensity, StructureSearchFlow, masks
+from skflow import CouplingFlowDensity, StructureSearchFlow, Training, masks
 from skflow._core.streams import RandomStreams
 from skflow._models.components import FEW_ROWS, fit_components
 from skflow._models.flow import FlowModel
@@ -139,7 +139,7 @@ def test_a_small_table_has_at_least_five_flows(X, n_estimators, n_flows):
         {"component_weight": 0},
         {"component_weight": 0.1},
         {"early_stopping": False},
-        {"validation_fraction": 0.1},
+        {"training": Training(validation_fraction=0.1)},
     ],
     ids=str,
 )
@@ -172,7 +172,7 @@ def test_the_latent_space_is_that_of_the_first_flow(X):
 
 def test_the_best_start_is_the_same_for_the_folds_of_a_flow(X):
     search = StructureSearchFlow(
-        n_search_iter=3, n_candidate_steps=5, n_finalists=3, n_init=2, **QUICK
+        n_search_iter=3, n_candidate_steps=5, n_finalists=3, training=Training(n_init=2), **QUICK
     ).fit(X)
     assert search.masks_.shape == (2, 3)
     assert (search._density.flow.masks == search.masks_).all()
@@ -213,7 +213,7 @@ def test_a_small_table_is_modelled_better_than_by_one_split():
     X = np.column_stack([first, first**2 + 0.3 * rng.normal(size=1200), np.sin(2 * first)])
     X[:, 2] += 0.2 * rng.normal(size=1200)
     given = {"n_layers": 4, "hidden_layer_sizes": (16,), "max_iter": 30, "random_state": 0}
-    one = CouplingFlowDensity(validation_fraction=0.1, **given).fit(X[:200])
+    one = CouplingFlowDensity(training=Training(validation_fraction=0.1), **given).fit(X[:200])
     several = CouplingFlowDensity(**given).fit(X[:200])
     assert several.score(X[200:]) > one.score(X[200:]) + 0.02
 

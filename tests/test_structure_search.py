@@ -10,7 +10,7 @@ from joblib import parallel_config
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
-from skflow import StructureSearchFlow, masks
+from skflow import CouplingFlowDensity, StructureSearchFlow, Training, masks
 from skflow._structure.candidates import CandidateEvaluator
 from skflow._structure.search_layout import PAPER_SEARCH
 
@@ -55,17 +55,15 @@ def assert_same_history(found, expected):
 
 MODES = {
     "paper": {
-        "solver": "sgd",
-        "learning_rate": "cyclic",
+        "training": Training(solver="sgd", learning_rate="cyclic"),
         "early_stopping": False,
         **PAPER_SEARCH,
     },
     "free": {"search_space": "free", "move": "swap"},
     "validation": {"candidate_score": "validation"},
-    "several trainings": {"n_candidate_init": 2},
     "start": {"initial_layout": "parity", "n_conditioning": 3},
     "spline": {"coupling": "spline", "hidden_layer_sizes": (4,), "n_bins": 4},
-    "ensemble": {"n_init": 2, "candidate_score": "validation"},
+    "ensemble": {"training": Training(n_init=2), "candidate_score": "validation"},
 }
 
 
@@ -138,7 +136,7 @@ def test_search_finds_what_conditions_what():
         candidate_score="validation",
         coupling="affine",
         hidden_layer_sizes=(16,),
-        learning_rate_init=0.02,
+        training=Training(learning_rate_init=0.02),
         n_finalists=1,  # the search alone decides
         max_iter=1,
         random_state=0,
@@ -162,7 +160,9 @@ def test_initial_layout(X):
 
 
 def test_stop_without_improvement(X):
-    model = search(n_search_iter=200, n_search_iter_no_change=5).fit(X)
+    layout = masks.EvolutionarySearch(200, n_candidate_steps=4, n_finalists=1, n_iter_no_change=5)
+    flow = CouplingFlowDensity(3, mask_layout=layout, coupling="affine", hidden_layer_sizes=())
+    model = flow.set_params(max_iter=2, component_weight=0, random_state=0).fit(X)
     history = model.search_history_
     assert len(history) < 201
     # five iterations in a row without a lower cost, and never before
@@ -196,7 +196,6 @@ def test_validation_score_needs_validation_rows(X):
         ("initial_layout", "spiral"),
         ("candidate_score", "test"),
         ("search_space", "all"),
-        ("n_search_iter_no_change", 0),
         ("n_jobs", 0),
     ],
 )
@@ -292,7 +291,7 @@ def test_the_finalist_that_trains_best_is_kept(X):
 
 
 def test_every_member_has_finalists_of_its_own(X):
-    model = search(n_finalists=3, n_estimators=2, n_init=2).fit(X)
+    model = search(n_finalists=3, n_estimators=2, training=Training(n_init=2)).fit(X)
     assert model.masks_.shape == (2, 3, 6)
     assert np.isfinite(model.score(X))
 
@@ -330,12 +329,11 @@ def test_a_price_makes_smaller_flows():
     X[:, 6:] += X[:, :6]
     small = {"hidden_layer_sizes": (), "coupling": "affine", "max_iter": 5, "component_weight": 0}
     n_parameters = [
-        StructureSearchFlow(
+        CouplingFlowDensity(
             2,
-            search_space="sparse",
-            parameter_price=price,
-            n_search_iter=30,
-            n_candidate_steps=20,
+            mask_layout=masks.EvolutionarySearch(
+                30, n_candidate_steps=20, search_space="sparse", parameter_price=price
+            ),
             random_state=0,
             **small,
         )

@@ -8,7 +8,7 @@ from scipy.stats import multivariate_normal
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
 
-from skflow import CouplingFlowDensity, StructureSearchFlow, masks
+from skflow import CouplingFlowDensity, StructureSearchFlow, Training, masks
 
 X = load_iris().data
 QUICK = dict(n_layers=2, max_iter=3, random_state=0)
@@ -56,7 +56,9 @@ def test_a_search_is_told():
 
 def test_why_the_training_ended():
     assert "3 epochs, all that" in line(CouplingFlowDensity(**ALONE).fit(X), "training")
-    patient = CouplingFlowDensity(**{**ALONE, "max_iter": 50}, n_iter_no_change=1, tol=1e9)
+    patient = CouplingFlowDensity(
+        **{**ALONE, "max_iter": 50}, training=Training(n_iter_no_change=1, tol=1e9)
+    )
     assert "of 50 epochs, ended as nothing improved" in line(patient.fit(X), "training")
 
 

@@ -21,7 +21,7 @@ import time
 import numpy as np
 import torch
 
-from skflow import CouplingFlowDensity
+from skflow import CouplingFlowDensity, Training
 
 
 def megabytes():
@@ -61,7 +61,11 @@ def answer(method, dtype, n_rows):
     """The child of ``beside``: a flow, a table, and when told to, one call."""
     X = np.random.default_rng(0).standard_normal((n_rows, 10), dtype=np.float32).astype(dtype)
     flow = CouplingFlowDensity(
-        1, hidden_layer_sizes=(8,), validation_fraction=0.2, max_iter=1, random_state=0
+        1,
+        hidden_layer_sizes=(8,),
+        training=Training(validation_fraction=0.2),
+        max_iter=1,
+        random_state=0,
     ).fit(X[:500])
     METHODS[method](flow, X[:1000])
     print("ready", flush=True)

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 import sklearn.datasets
 
-from skflow import CouplingFlowDensity, datasets
+from skflow import CouplingFlowDensity, Training, datasets
 from skflow._nn import recipe as _recipe
 
 LARGE = ("magic", "turbine")
@@ -66,8 +66,10 @@ def parameters(change, part, n_rows, n_features):
     params = dict(CHANGES[change])
     for name in set(RELATIVE) & set(params):
         params[name] = type(getattr(automatic, name))(params[name] * getattr(automatic, name))
+    own = Training().get_params()
+    training = Training(**{name: params.pop(name) for name in list(params) if name in own})
     n_epochs = automatic.n_steps / automatic.steps_per_epoch
-    return {**params, "max_iter": part * n_epochs, "component_weight": 0}
+    return {**params, "training": training, "max_iter": part * n_epochs, "component_weight": 0}
 
 
 def measure(table, change, part, seed, data_home):

@@ -11,7 +11,7 @@ import sklearn.datasets
 from scipy import stats
 from sklearn.model_selection import train_test_split
 
-from skflow import CouplingFlowDensity, datasets
+from skflow import CouplingFlowDensity, Training, datasets
 
 N_STEPS = 1250  # of the final training
 SINGLE_LAYER = {"coupling": "affine", "hidden_layer_sizes": ()}
@@ -45,13 +45,12 @@ def epochs(n_rows, batch_size, n_steps=N_STEPS):
     return n_steps / max(1, n_rows // min(batch_size, n_rows))
 
 
-def recipe(n_rows, batch_size, n_steps=N_STEPS):
+def recipe(n_rows, batch_size, n_steps=N_STEPS, n_init=1):
     """Training as by default, but for the paper's batches and number of steps, and no tails."""
     n_fitted = n_rows - math.ceil(0.1 * n_rows)
     return {
-        "batch_size": batch_size,
+        "training": Training(batch_size=batch_size, n_iter_no_change=None, n_init=n_init),
         "max_iter": epochs(n_fitted, batch_size, n_steps),
-        "n_iter_no_change": None,
         "component_weight": 0,
     }
 

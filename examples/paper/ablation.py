@@ -174,9 +174,8 @@ def layout_of(arm, X, depth, batch_size, n_models, pairs):
 def measure(conditioner, table, depth, arm, n_models, data_home, pairs=None):
     """Held-out bits of every model, and processor seconds of a model."""
     X, held_out, batch_size = rows_of(table, data_home)
-    params = {**CONDITIONERS[conditioner], **recipe(len(X), batch_size)}
-    if arm == "parity, best of 16":
-        params["n_init"] = 16
+    n_init = 16 if arm == "parity, best of 16" else 1
+    params = {**CONDITIONERS[conditioner], **recipe(len(X), batch_size, n_init=n_init)}
     start = time.process_time()
     layout = layout_of(arm, X, depth, batch_size, n_models, pairs)
     model, _ = fit(layout, depth, X, n_models, **params)

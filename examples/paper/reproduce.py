@@ -29,7 +29,7 @@ from pathlib import Path
 import numpy as np
 from _nn import SINGLE_LAYER, Results, bits, epochs, fit, load, recipe
 
-from skflow import masks
+from skflow import Training, masks
 
 DATASETS = ("turbine", "magic", "sonar", "yeast")
 DEPTHS = (2, 4, 6, 8)
@@ -59,13 +59,15 @@ def parse_arguments():
 def literal(X, batch_size, rate):
     """Setting "paper"."""
     return {
-        "standardize": False,
-        "solver": "sgd",
-        "learning_rate": "cyclic",
-        "learning_rate_init": rate,
+        "training": Training(
+            solver="sgd",
+            learning_rate="cyclic",
+            learning_rate_init=rate,
+            batch_size=batch_size,
+            standardize=False,
+        ),
         "early_stopping": False,
         "component_weight": 0,
-        "batch_size": batch_size,
         "max_iter": epochs(len(X), batch_size),
     }
 

@@ -29,7 +29,7 @@ import numpy as np
 from _nn import SINGLE_LAYER, Results, bits, fit
 from deep_flows import rows
 
-from skflow import StructureSearchFlow, masks
+from skflow import CouplingFlowDensity, masks
 
 N_MODELS, N_ROWS, SPREAD = 3, 3000, 0.1
 TABLES = ("turbine", "magic", "digits", "optdigits", "sonar", "ionosphere", "musk")
@@ -82,17 +82,15 @@ def measure(name, arm, depth, value, data_home):
 
 
 def searched(X, depth, price, seed, params):
-    return StructureSearchFlow(
-        depth,
+    layout = masks.EvolutionarySearch(
+        100,
+        n_candidate_steps=50,
         initial_layout=masks.Derived(conditioning_share=0.5),
         search_space="sparse",
         parameter_price=price * math.log(len(X)) / (2 * len(X)),
-        n_search_iter=100,
-        n_candidate_steps=50,
         n_finalists=1,
-        random_state=seed,
-        **params,
-    ).fit(X)
+    )
+    return CouplingFlowDensity(depth, mask_layout=layout, random_state=seed, **params).fit(X)
 
 
 def gathered(results):

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from sklearn.base import _fit_context
+from sklearn.base import _fit_context, clone
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 
@@ -23,8 +23,8 @@ from .._missing.questions import sample_given
 from .._models.fitting import fit_density, fit_real_columns
 from .._nn.conditioners import ACTIVATIONS
 from .._nn.couplings import COUPLINGS
-from .._nn.optimizers import SCHEDULES, SOLVERS
 from .._nn.recipe import training_options
+from .._nn.settings import TakesTraining, Training, training_of
 from .._structure.layouts import take_layout, take_n_conditioning
 from .._table.bounds import check_bounds, take_bounds
 from .._table.schema import fit_schema
@@ -36,11 +36,11 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-#: Parameters that make a quick flow of another, to draw missing cells from.
-QUICK = {"n_init": 1, "n_estimators": 1, "validation_fraction": 0.1}
+#: Trains a quick flow, to draw missing cells from.
+QUICK = {"n_init": 1, "validation_fraction": 0.1}
 
 
-class BaseFlowDensity(Summarised, CallbackSupportMixin, FittedDensity):
+class BaseFlowDensity(TakesTraining, Summarised, CallbackSupportMixin, FittedDensity):
     """Base of the density estimators: everything but where the masks come from.
 
     A subclass defines the constructor and ``_layout()``, which returns the layout object.
@@ -57,30 +57,16 @@ class BaseFlowDensity(Summarised, CallbackSupportMixin, FittedDensity):
         "n_bins": [Interval(Integral, 2, 500, closed="both")],
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions(ACTIVATIONS.keys())],
-        "standardize": ["boolean"],
         "categorical_features": "no_validation",  # fit_table says what is allowed
         "handle_unknown": [StrOptions({"rare", "error"})],
         "spikes": ["boolean"],
         "bounds": "no_validation",  # check_bounds says what is allowed
         "dequantize": ["boolean"],
-        "noise": [Interval(Real, 0, None, closed="left")],
         "component_weight": [Interval(Real, 0, 1, closed="left"), StrOptions({"auto"})],
         "n_estimators": [Interval(Integral, 1, None, closed="left")],
-        "n_init": [Interval(Integral, 1, None, closed="left")],
-        "solver": [StrOptions(SOLVERS.keys())],
-        "learning_rate": [StrOptions(SCHEDULES.keys())],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
-        "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
-        "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "training": [Training, None],
         "max_iter": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
         "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither"), StrOptions({"auto"})],
-        "n_iter_no_change": [
-            Interval(Integral, 1, None, closed="left"),
-            StrOptions({"auto"}),
-            None,
-        ],
-        "tol": [Interval(Real, 0, None, closed="left")],
         "warm_start": ["boolean"],
         "device": [str],
         "verbose": ["verbose"],
@@ -180,7 +166,7 @@ class BaseFlowDensity(Summarised, CallbackSupportMixin, FittedDensity):
         known = schema.split(X)[1]
         named = getattr(self, "feature_names_in_", None)
         options = {
-            "standardize": self.standardize,
+            "standardize": training_of(self).standardize,
             "dequantize": self.dequantize,
             "bounds": check_bounds(self.bounds, X.shape[1], named),
             "names": self._table.feature_names,
@@ -188,7 +174,9 @@ class BaseFlowDensity(Summarised, CallbackSupportMixin, FittedDensity):
         if np.isnan(X).any():
             steps = training_options(self, *X.shape)
             n_epochs = max(LEAST_EPOCHS, PART_OF_EPOCHS * steps.n_steps / steps.steps_per_epoch)
-            quick = SimpleNamespace(**self.get_params(deep=False) | QUICK | {"max_iter": n_epochs})
+            training = clone(training_of(self)).set_params(**QUICK)
+            own = {"n_estimators": 1, "training": training, "max_iter": n_epochs}
+            quick = SimpleNamespace(**self.get_params(deep=False) | own)
 
             def fit(filled, random_state):
                 quick.random_state = random_state

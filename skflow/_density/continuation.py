@@ -5,11 +5,12 @@ import hashlib
 import numpy as np
 
 from .._nn.recipe import flow_config
+from .._nn.settings import training_of
 from .._structure.layouts import Rule
 
 #: Parameters that are about the columns and the stack.
 _FIXED = (
-    *("n_layers", "n_conditioning", "standardize", "dequantize", "bounds", "n_estimators"),
+    *("n_layers", "n_conditioning", "dequantize", "bounds", "n_estimators"),
     *("categorical_features", "handle_unknown", "spikes"),
 )
 #: Those of a search that may change while it goes on: how long, where, what is made of it.
@@ -23,7 +24,7 @@ ANEW = (
 def fixed_parameters(estimator, layout):
     """Names and values, as text, of all parameters that a warm start has to find as they were."""
     values = {name: getattr(estimator, name) for name in ("n_features_in_", *_FIXED)}
-    values |= flow_config(estimator)
+    values |= flow_config(estimator) | {"training.standardize": training_of(estimator).standardize}
     params = estimator.get_params(deep=False)
     prefix = "mask_layout__" if "mask_layout" in params else ""
     if prefix:

@@ -239,7 +239,7 @@ def _advice(estimator, account):
             "simple densities have most of the weight: sklearn.mixture may be as good, and faster"
         )
     if estimator.validation_scores_ and _best_epoch(estimator) < estimator.n_iter_ / 2:
-        return "the flow overfits after its best epoch: raise alpha, or leave columns out"
+        return "the flow overfits after its best epoch: raise training.alpha, or leave columns out"
     if estimator._fitted.density.flow.n_members == 1:
         return "n_estimators=4: an average of several flows is usually a little better"
     return ""

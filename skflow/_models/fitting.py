@@ -15,6 +15,7 @@ from .._core.streams import RandomStreams
 from .._core.weights import effective_rows
 from .._nn.plan import Plan
 from .._nn.recipe import flow_config, training_options
+from .._nn.settings import training_of
 from .._nn.training_data import split_rows, training_data
 from .._structure.member_masks import choose_masks, stack_finalists
 from .._table.columns import Columns, fit_columns
@@ -233,9 +234,9 @@ def fit_density(
     trained = cross_fit(
         plan,
         structures,
-        [Variant(params.noise)],
+        [Variant(plan.options.noise)],
         n_folds,
-        params.n_init,
+        training_of(params).n_init,
         kept,
         served and so_far,
     )
@@ -247,7 +248,7 @@ def fit_density(
         weight,
         trained.data,
         rows.streams,
-        params.noise,
+        plan.options.noise,
     )
     return _told(rows.density(mixture), choices, n_folds, seed, plan, trained, held_out, started)
 
@@ -274,7 +275,7 @@ def fit_flows(params, layout, noises, X, schema, columns, splits, *, seed):
     n_splits, n_noises = len(splits[0]), len(noises)
     choices = choose_masks(plan, layout, params, [None] * n_splits)
     variants = [Variant(noise) for noise in noises]
-    trained = cross_fit(plan, stack_finalists(choices), variants, n_init=params.n_init)
+    trained = cross_fit(plan, stack_finalists(choices), variants, n_init=training_of(params).n_init)
     fits = [[] for _ in noises]
     for k in range(n_splits * n_noises):
         own = trained.take(np.array([k]))

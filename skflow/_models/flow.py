@@ -273,14 +273,15 @@ def _train(stack, options, data, generators, plan, fitted):
     if not np.isfinite(result.score).any():
         raise ValueError(
             "Training did not reach a finite likelihood, even with smaller steps. "
-            "Set standardize=True, lower learning_rate_init "
+            "Set training.standardize=True, lower training.learning_rate_init "
             f"(now {options.learning_rate_init}), or look for huge values in X."
         )
     if result.n_recoveries.any():
         warn(
             f"{int(result.n_recoveries.sum())} times the likelihood became infinite or NaN; "
             "training went on from the best state with a smaller step. Lower "
-            f"learning_rate_init (now {options.learning_rate_init}) or set standardize=True.",
+            f"training.learning_rate_init (now {options.learning_rate_init}) or set "
+            "training.standardize=True.",
             ConvergenceWarning,
         )
     return result

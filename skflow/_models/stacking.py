@@ -18,6 +18,7 @@ import numpy as np
 from scipy.special import logsumexp
 
 from .._core.weights import at
+from .._nn.settings import training_of
 from .components import FEW_ROWS
 from .factor_model import is_dense
 from .groups import component_fitter
@@ -42,8 +43,9 @@ def fold_sizes(params, n_effective, n_features, n_flows):
     """
     if not params.early_stopping:
         return 1, None
-    if params.validation_fraction != "auto":
-        return 1, params.validation_fraction
+    fraction = training_of(params).validation_fraction
+    if fraction != "auto":
+        return 1, fraction
     if params.component_weight != "auto" or n_effective > FEW_ROWS:
         return 1, VALIDATION_FRACTION
     n_folds = N_FOLDS if is_dense(n_effective, n_features) else 1

@@ -9,6 +9,7 @@ import math
 from numbers import Integral
 
 from .couplings import hyperparameters
+from .settings import noise_of, training_of
 from .training import TrainingOptions
 
 #: Optimizer steps that a training aims at, within the bounds on epochs.
@@ -99,26 +100,27 @@ def training_options(params, n_rows, n_features, n_effective=None, n_folds=1, ea
     def chosen(value, automatic):
         return automatic if isinstance(value, str) and value == "auto" else value
 
-    solver = params.solver
+    training = training_of(params)
+    solver = training.solver
     single_layer = params.coupling == "affine" and not flow_config(params)["hidden_layer_sizes"]
-    n_batch = min(chosen(params.batch_size, batch_size(n_effective)), n_rows)
+    n_batch = min(chosen(training.batch_size, batch_size(n_effective)), n_rows)
     steps_per_epoch = max(1, n_rows // n_batch)
     # a flow of fewer rows than columns has little weight beside the components
     n_most = max_iter(steps_per_epoch, n_folds, n_effective / n_features)
     n_epochs = chosen(params.max_iter, n_most)
-    patience = chosen(params.n_iter_no_change, n_iter_no_change(n_epochs))
+    patience = chosen(training.n_iter_no_change, n_iter_no_change(n_epochs))
     return TrainingOptions(
         n_steps=max(1, round(n_epochs * steps_per_epoch)),
         steps_per_epoch=steps_per_epoch,
         batch_size=n_batch,
         solver=solver,
-        learning_rate=params.learning_rate,
+        learning_rate=training.learning_rate,
         learning_rate_init=chosen(
-            params.learning_rate_init, learning_rate_init(solver, single_layer)
+            training.learning_rate_init, learning_rate_init(solver, single_layer)
         ),
-        alpha=chosen(params.alpha, alpha(n_effective, n_features, solver, single_layer)),
+        alpha=chosen(training.alpha, alpha(n_effective, n_features, solver, single_layer)),
         n_iter_no_change=patience if early_stopping else None,
-        tol=params.tol,
+        tol=training.tol,
         with_replacement=solver == "sgd",
-        noise=params.noise,
+        noise=noise_of(params),
     )

@@ -89,7 +89,7 @@ def check_single_precision(U):
     if largest > np.finfo(np.float32).max:
         raise ValueError(
             f"X has values of {largest:.3g}, and a flow is trained in single "
-            "precision, up to 3e38. Set standardize=True, or give the rows in other units."
+            "precision, up to 3e38. Set training.standardize=True, or give the rows in other units."
         )
 
 
@@ -105,9 +105,10 @@ def split_rows(n_rows, n_members, fraction, streams):
     n_held_out = math.ceil(fraction * n_rows)
     if n_rows - n_held_out < 2:
         raise ValueError(
-            f"early_stopping=True with validation_fraction={fraction} sets {n_held_out} of "
-            f"n_samples={n_rows} rows (of positive weight) aside, which leaves fewer than 2 to "
-            "train on. Give more rows, lower validation_fraction or set early_stopping=False."
+            f"early_stopping=True with training.validation_fraction={fraction} sets {n_held_out} "
+            f"of n_samples={n_rows} rows (of positive weight) aside, which leaves fewer than 2 to "
+            "train on. Give more rows, lower training.validation_fraction or set "
+            "early_stopping=False."
         )
     rng = streams("split")
     rows, held_out, order, start = [], [], rng.permutation(n_rows), 0

@@ -6,9 +6,10 @@ from sklearn.base import clone
 from sklearn.utils import check_random_state
 
 from .._models.fitting import fit_flows
+from .._nn.settings import noise_of, training_of
 
 #: Parameters in which the flows of a stack may differ; the seed is that of the first.
-OWN = {"noise", "random_state"}
+OWN = {"training", "training__noise", "random_state"}
 
 
 def fit_side_by_side(flows, X, table, others, held_out):
@@ -35,7 +36,7 @@ def fit_side_by_side(flows, X, table, others, held_out):
         first = clone(flows[names[0]])._with_table(table)
         seed = int(check_random_state(first.random_state).randint(2**31 - 1))
         schema, columns = first._columns_of(X, seed=seed)[1:]
-        noises = [flows[name].noise for name in names]
+        noises = [noise_of(flows[name]) for name in names]
         fits = fit_flows(first, first._layout(), noises, X, schema, columns, splits, seed=seed)
         for name, of_folds in zip(names, fits):
             members[name] = [
@@ -48,6 +49,9 @@ def _groups(flows):
     """Names of the flows that can be trained side by side, as lists."""
     groups = {}
     for name, flow in flows.items():
-        shared = {key: repr(v) for key, v in flow.get_params().items() if key not in OWN}
+        params = flow.get_params() | {
+            f"training__{key}": value for key, value in training_of(flow).get_params().items()
+        }
+        shared = {key: repr(value) for key, value in params.items() if key not in OWN}
         groups.setdefault(repr(sorted(shared.items())), []).append(name)
     return list(groups.values())

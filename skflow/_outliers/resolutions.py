@@ -21,6 +21,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from .._core.warnings import warn
 from .._models.factor_model import is_dense
 from .._nn.recipe import batch_size
+from .._nn.settings import Training
 from .._table.columns import (
     FARTHEST,
     constant_columns,
@@ -56,7 +57,7 @@ def default_densities(n_rows, n_columns, categories=()):
     """
     n_epochs = np.clip(N_STEPS * batch_size(n_rows) // n_rows, MIN_EPOCHS, MAX_EPOCHS)
     flow = CouplingFlowDensity(4, dequantize=True, component_weight=0, max_iter=int(n_epochs))
-    smooth = clone(flow).set_params(noise=NOISE)
+    smooth = clone(flow).set_params(training=Training(noise=NOISE))
     kernel = KernelDensity(bandwidth=BANDWIDTH)
     scaler = _scaler(categories, n_columns)
     return [

@@ -7,6 +7,7 @@ from .._models.chain import Chain
 from .._models.flow import Variant, cross_fit
 from .._models.mixture import Mixture
 from .._models.stacking import estimate_weights
+from .._nn.settings import training_of
 from .._structure.member_masks import choose_masks, stack_finalists
 from .._table.schema import fit_schema
 from .heavy_tailed import fit_regressed_t
@@ -67,12 +68,13 @@ def fit_targets(params, layout, plan, U, context, weight, columns, n_mean=0):
     n_epochs : int
         Of the longest training.
     """
+    training = training_of(params)
     if U.shape[1] == 1:  # there is nothing to choose
         structures = np.ones((params.n_estimators, 1, params.n_layers, 1), dtype=bool)
     else:
         structures = stack_finalists(choose_masks(plan, layout, params))
-    variants = variants_of(params.noise, params.context_noise, n_mean)
-    trained = cross_fit(plan, structures, variants)
+    variants = variants_of(training.noise, training.context_noise, n_mean)
+    trained = cross_fit(plan, structures, variants, n_init=training.n_init)
     rows, held_out = trained.data.rows[0].numpy(), trained.data.validation_rows[0].numpy()
     flows = [trained.flow.take(np.flatnonzero(trained.variant == v)) for v in range(len(variants))]
     heavy_tailed = fit_regressed_t(U[rows], context[rows], at(weight, rows))

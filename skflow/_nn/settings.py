@@ -1,0 +1,177 @@
+"""Training: how flows are trained, in an object of its own that all estimators take."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any
+
+from sklearn.base import BaseEstimator
+from sklearn.utils._param_validation import Interval, StrOptions, validate_parameter_constraints
+
+from .optimizers import SCHEDULES, SOLVERS
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+_AUTO = StrOptions({"auto"})
+
+
+class Training(BaseEstimator):
+    """How flows are trained: what is rarely changed, beside ``max_iter`` and ``early_stopping``.
+
+    `CouplingFlowDensity`, `StructureSearchFlow` and `FlowRegressor` take it as ``training``;
+    None stands for the defaults. In a grid its parameters are ``training__alpha`` and the like.
+
+    Parameters
+    ----------
+    solver : {"adam", "sgd"}, default="adam"
+        Adam with decoupled weight decay, going through the rows epoch by epoch; or plain
+        stochastic gradient descent, which draws every batch at random, as in [1]_.
+    learning_rate : {"one_cycle", "cyclic", "constant"}, default="one_cycle"
+        Schedule: one short rise and a long decay to zero; the triangular cycles of [2]_ (used by
+        [1]_); or none.
+    learning_rate_init : "auto" or float, default="auto"
+        The highest learning rate of the schedule. "auto" is 0.01, and 0.06 for Adam with a
+        single-layer affine conditioner.
+    alpha : "auto" or float, default="auto"
+        Decoupled weight decay of the conditioners' weights: a step shrinks them by ``alpha``
+        times the learning rate. "auto" is ``0.02 * n_features * (15000 / n_train) ** 0.75``, at
+        most 6, with Adam, and 0 with SGD or for a single-layer affine conditioner. In
+        `FlowRegressor` it is ``0.003 * (n_features + n_targets) * (15000 / n_train) ** 0.75``, at
+        most 3.
+    batch_size : "auto" or int, default="auto"
+        Rows of a batch; at most the number of training rows. "auto" is a power of two near
+        ``n_train / 64``, from 64 to 1024; 32 for fewer than 256 rows.
+    validation_fraction : "auto" or float, default="auto"
+        Part of the rows held out with ``early_stopping``. "auto" is 0.1. On a table of at most 2000
+        rows whose weights of components are to be found, with ``component_weight="auto"``, that is
+        too few: then it is 0.2, and every flow is the average of several members that hold out
+        different rows, side by side in one tensor program, at least five in all, so that every row
+        helps to choose the weights (stacked density estimation [4]_). A number gives one member.
+    n_iter_no_change : "auto", int or None, default="auto"
+        Patience of ``early_stopping`` in epochs. "auto" is 0.6 times ``max_iter``; None always
+        trains to the end.
+    tol : float, default=0.0
+        An improvement by less (nats a row) does not count for ``n_iter_no_change``.
+    n_init : int, default=1
+        Number of trainings from different starts, of which the best is kept. They run side by
+        side in one tensor program.
+    noise : "auto" or float, default="auto"
+        Standard deviation of normal noise added to the training rows, anew at every step, as a
+        part of each column's own (in the data's units with ``standardize=False``) [3]_. The
+        density is then that of the data seen at this resolution: smooth, bounded at values that
+        repeat, and broader than the data by the noise. In `FlowRegressor` it is the noise of the
+        targets, and "auto" tries several sizes; elsewhere "auto" is 0.
+    context_noise : "auto" or float, default="auto"
+        The same for the features of `FlowRegressor`; without effect elsewhere.
+    standardize : bool, default=True
+        Make mean and standard deviation of the columns the first, fixed layer of the flow.
+        Densities stay in the units of the data either way, so no scaler is needed in front.
+        `FlowRegressor` always does.
+
+    References
+    ----------
+    .. [1] Gonsior, F., Mücke, S., Morik, K., "Structure Search for Normalizing Flows", LWDA 2021.
+    .. [2] Smith, L. N., "Cyclical Learning Rates for Training Neural Networks", WACV 2017.
+    .. [3] Rothfuss, J., Ferreira, F., Boehm, S., Walther, S., Ulrich, M., Asfour, T., Krause, A.,
+       "Noise Regularization for Conditional Density Estimation", arXiv:1907.08982, 2019.
+    .. [4] Smyth, P., Wolpert, D., "Linearly Combining Density Estimators via Stacking",
+       Machine Learning 36, 1999.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skflow import CouplingFlowDensity, Training
+    >>> sgd = Training(solver="sgd", learning_rate="cyclic", batch_size=16)
+    >>> flow = CouplingFlowDensity(n_layers=2, max_iter=20, training=sgd, random_state=0)
+    >>> flow.fit(load_iris().data).set_params(training__alpha=0.1).training.alpha
+    0.1
+    """
+
+    __module__ = "skflow"  # the name that files keep, wherever the class lives
+
+    _parameter_constraints = {
+        "solver": [StrOptions(SOLVERS.keys())],
+        "learning_rate": [StrOptions(SCHEDULES.keys())],
+        "learning_rate_init": [_AUTO, Interval(Real, 0, None, closed="neither")],
+        "alpha": [_AUTO, Interval(Real, 0, None, closed="left")],
+        "batch_size": [_AUTO, Interval(Integral, 1, None, closed="left")],
+        "validation_fraction": [_AUTO, Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [_AUTO, Interval(Integral, 1, None, closed="left"), None],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "n_init": [Interval(Integral, 1, None, closed="left")],
+        "noise": [_AUTO, Interval(Real, 0, None, closed="left")],
+        "context_noise": [_AUTO, Interval(Real, 0, None, closed="left")],
+        "standardize": ["boolean"],
+    }
+
+    def __init__(
+        self,
+        *,
+        solver: str = "adam",
+        learning_rate: str = "one_cycle",
+        learning_rate_init: float | str = "auto",
+        alpha: float | str = "auto",
+        batch_size: int | str = "auto",
+        validation_fraction: float | str = "auto",
+        n_iter_no_change: int | str | None = "auto",
+        tol: float = 0.0,
+        n_init: int = 1,
+        noise: float | str = "auto",
+        context_noise: float | str = "auto",
+        standardize: bool = True,
+    ) -> None:
+        self.solver = solver
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.n_init = n_init
+        self.noise = noise
+        self.context_noise = context_noise
+        self.standardize = standardize
+
+
+def training_of(params: Any) -> Training:
+    """The ``Training`` of an estimator, or of an object with its parameters."""
+    return Training() if params.training is None else params.training
+
+
+def noise_of(params: Any) -> float:
+    """The noise of a density's training, where "auto" is none."""
+    noise = training_of(params).noise
+    return 0.0 if noise == "auto" else noise
+
+
+class TakesTraining:
+    """Base of the estimators with a parameter ``training``."""
+
+    training: Training | None
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters, those of ``training`` as ``training__...``, also where it is None.
+
+        Parameters
+        ----------
+        **params : dict
+
+        Returns
+        -------
+        self : object
+        """
+        if self.training is None and any(name.startswith("training__") for name in params):
+            params.setdefault("training", Training())
+        return super().set_params(**params)  # type: ignore[misc]
+
+    def _validate_params(self) -> None:
+        super()._validate_params()  # type: ignore[misc]
+        names = Training._parameter_constraints
+        own = training_of(self).get_params(deep=False)
+        validate_parameter_constraints(
+            {f"training.{name}": constraint for name, constraint in names.items()},
+            {f"training.{name}": own[name] for name in names},
+            caller_name=type(self).__name__,
+        )
