@@ -37,9 +37,6 @@ default="derived"
         ``masks.Rule("random")``, ``masks.Derived()`` (from the data, without training) and
         ``masks.EvolutionarySearch()``.
         The default was measured to fit better than parity on most tables, shallow or deep.
-    n_conditioning : int, float or None, default=None
-        Number (or fraction) of conditioning features of a layer, where the layout leaves it open.
-        None is half of the features, rounded down.
     coupling : {"spline", "affine"}, default="spline"
         How a layer transforms its features: by a monotonic rational-quadratic spline [3]_ or by
         ``exp(s) * x + t`` [1]_.
@@ -188,7 +185,6 @@ default="derived"
         n_layers: int = 6,
         *,
         mask_layout: MaskLayout = "derived",
-        n_conditioning: int | float | None = None,
         coupling: str = "spline",
         n_bins: int = 8,
         hidden_layer_sizes: int | Sequence[int] = (64, 64),
@@ -210,7 +206,6 @@ default="derived"
     ) -> None:
         self.n_layers = n_layers
         self.mask_layout = mask_layout
-        self.n_conditioning = n_conditioning
         self.coupling = coupling
         self.n_bins = n_bins
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -266,7 +261,7 @@ class StructureSearchFlow(BaseFlowDensity):
     n_candidate_steps, move, initial_layout, candidate_score, search_space, n_finalists, \
 max_time, checkpoint, n_jobs
         As in ``masks.EvolutionarySearch``, which has more of them.
-    n_conditioning, coupling, n_bins, hidden_layer_sizes, activation, dequantize, bounds, \
+    coupling, n_bins, hidden_layer_sizes, activation, dequantize, bounds, \
 categorical_features, handle_unknown, spikes, component_weight, n_estimators, training, max_iter, \
 early_stopping, device, verbose, random_state
         As in ``CouplingFlowDensity``. Candidates are trained in the same way, with the schedule
@@ -333,7 +328,6 @@ n_iter_, loss_curve_, validation_scores_, n_parameters_, n_features_in_, feature
         max_time: float | None = None,
         checkpoint: str | PathLike | None = None,
         n_jobs: int | None = None,
-        n_conditioning: int | float | None = None,
         coupling: str = "spline",
         n_bins: int = 8,
         hidden_layer_sizes: int | Sequence[int] = (64, 64),
@@ -364,7 +358,6 @@ n_iter_, loss_curve_, validation_scores_, n_parameters_, n_features_in_, feature
         self.max_time = max_time
         self.checkpoint = checkpoint
         self.n_jobs = n_jobs
-        self.n_conditioning = n_conditioning
         self.coupling = coupling
         self.n_bins = n_bins
         self.hidden_layer_sizes = hidden_layer_sizes

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 _SHARED = (
-    "n_layers n_conditioning coupling n_bins hidden_layer_sizes activation bounds dequantize "
+    "n_layers coupling n_bins hidden_layer_sizes activation bounds dequantize "
     "n_estimators training max_iter device verbose random_state"
 ).split()
 #: Rows that "auto" sets aside at least: the fewest that can tell 90 %. More of them cost small
@@ -66,9 +66,6 @@ class FlowRegressor(TakesTraining, DistributionRegressor):
 default="derived"
         Which targets a layer transforms and which condition, beside the features, as in
         ``CouplingFlowDensity``. A single target is transformed by every layer.
-    n_conditioning : int, float or None, default=None
-        Number (or fraction) of conditioning targets of a layer, where the layout leaves it open.
-        None is half of the targets, rounded down.
     coupling : {"spline", "affine"}, default="spline"
         How a layer transforms a target. A single one stays normal with "affine".
     n_bins : int, default=8
@@ -183,7 +180,6 @@ default="derived"
         n_layers: int = 2,
         *,
         mask_layout: MaskLayout = "derived",
-        n_conditioning: int | float | None = None,
         coupling: str = "spline",
         n_bins: int = 8,
         hidden_layer_sizes: int | Sequence[int] = (64, 64),
@@ -201,7 +197,6 @@ default="derived"
     ) -> None:
         self.n_layers = n_layers
         self.mask_layout = mask_layout
-        self.n_conditioning = n_conditioning
         self.coupling = coupling
         self.n_bins = n_bins
         self.hidden_layer_sizes = hidden_layer_sizes

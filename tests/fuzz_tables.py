@@ -108,8 +108,12 @@ def numbers_and_gaps(X):
 
 PARAMETERS = {
     "n_layers": [1, 2, 3],
-    "mask_layout": ["parity", "random", "derived", masks.Repeat("random")],
-    "n_conditioning": [None, None, 1, 2, 0.5],
+    "mask_layout": [
+        "parity",
+        "derived",
+        masks.Repeat("random"),
+        *(masks.Rule("random", n) for n in (None, 1, 2, 0.5)),
+    ],
     "coupling": ["spline", "affine"],
     "n_bins": [2, 8],
     "hidden_layer_sizes": [(), (8,), (8, 8)],

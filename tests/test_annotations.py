@@ -17,6 +17,7 @@ from skflow import (
     FlowOutlierDetector,
     FlowRegressor,
     StructureSearchFlow,
+    Training,
     masks,
 )
 
@@ -26,6 +27,7 @@ CLASSES = [
     FlowOutlierDetector,
     FlowRegressor,
     StructureSearchFlow,
+    Training,
     masks.EvolutionarySearch,
 ]
 #: Values of each type, some of which are possible for any parameter that takes the type.
@@ -39,6 +41,7 @@ EXAMPLES = {
     Sequence: [(1, 2), [1, 2]],
     np.random.RandomState: [np.random.RandomState(0)],
     np.random.Generator: [np.random.default_rng(0)],
+    Training: [Training()],
 }
 #: A type, and what type checkers take for it, too (PEP 484).
 ALSO = {float: {float, int}, int: {int, bool}}

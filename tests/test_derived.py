@@ -152,9 +152,8 @@ def test_swaps_come_close_to_the_best_of_many_masks(rng):
 @pytest.mark.parametrize("max_evaluations", [1, 500])
 def test_sizes_are_those_asked_for(gaussian, n_conditioning, max_evaluations):
     X, _ = gaussian
-    made = masks.Derived(max_evaluations).make(
-        3, 6, n_conditioning=n_conditioning, random_state=0, X=X
-    )
+    layout = masks.Derived(max_evaluations, n_conditioning=n_conditioning)
+    made = layout.make(3, 6, random_state=0, X=X)
     expected = masks.check_n_conditioning(n_conditioning, 6)
     assert (~made[[0, 2]]).sum(axis=1).tolist() == [expected, expected]
     assert masks.is_alternating(made[:2])

@@ -33,7 +33,7 @@ def test_members_are_estimators_like_any_other(fitted, X):
         assert len(members[name]) == len(held_out)
         for member in members[name]:
             assert type(member) is CouplingFlowDensity
-            assert member.get_params() == flow.get_params()
+            assert repr(member) == repr(flow)
             assert member.masks_.shape == (flow.n_layers, 3)
             assert len(member.loss_curve_) == member.n_iter_ == len(member.validation_scores_)
             assert member.n_parameters_ == member._density.flow.n_parameters > 0

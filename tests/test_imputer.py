@@ -143,8 +143,8 @@ ALIKE = {  # parameters for four columns, the second of which is empty, and for 
         {"mask_layout": masks.Repeat(masks.Rule([[True, False, False], [False, True, True]]), 2)},
     ),
     "as many as there are": (
-        {"mask_layout": "random", "n_conditioning": 3},
-        {"mask_layout": "random", "n_conditioning": 2},
+        {"mask_layout": masks.Rule("random", n_conditioning=3)},
+        {"mask_layout": masks.Rule("random", n_conditioning=2)},
     ),
 }
 

@@ -18,7 +18,7 @@ def test_a_function_gets_its_arguments():
         calls.append(args)
         return M.random(2, 4, random_state=args[-1])
 
-    made = M.Rule(function).make(2, 4, n_conditioning=1, random_state=5)
+    made = M.Rule(function).make(2, 4, random_state=5)
     np.testing.assert_array_equal(made, M.random(2, 4, random_state=5))
     ((n_layers, n_features, rng),) = calls
     assert (n_layers, n_features) == (2, 4)

@@ -15,25 +15,29 @@ def halves(n_layers, n_features, random_state):
     return M.alternating(np.arange(n_features) < n_features // 2, n_layers)
 
 
-# A layout, and what it makes of 3 layers and 5 features with n_conditioning=1 and random_state=0.
+ONE_EACH = M.Rule("random", n_conditioning=1)
+# A layout, and what it makes of 3 layers and 5 features with random_state=0.
 LAYOUTS = {
     "parity": (M.Rule("parity"), bools("10101", "01010", "10101")),
-    "random": (M.Rule("random"), M.random(3, 5, 1, random_state=0)),
+    "random": (ONE_EACH, M.random(3, 5, 1, random_state=0)),
     "fixed": (M.Rule(bools("11000", "00110", "01010")), bools("11000", "00110", "01010")),
     "custom": (M.Rule(halves), bools("11000", "00111", "11000")),
-    "repeat": (M.Repeat(), M.random(2, 5, 1, random_state=0)[[0, 1, 0]]),
+    "repeat": (M.Repeat(ONE_EACH), M.random(2, 5, 1, random_state=0)[[0, 1, 0]]),
     "repeat, given": (
         M.Repeat(bools("11000", "00110")),
         bools("11000", "00110", "11000"),
     ),
-    "search": (M.EvolutionarySearch.paper(), M.random(3, 5, 1, random_state=0)),
+    "search": (
+        M.EvolutionarySearch.paper(initial_layout=ONE_EACH),
+        M.random(3, 5, 1, random_state=0),
+    ),
     "search, parity": (
         M.EvolutionarySearch(initial_layout="parity"),
         bools("10101", "01010", "10101"),
     ),
     "search, alternating": (
-        M.EvolutionarySearch(initial_layout="random"),
-        M.alternating(M.random(3, 5, 1, random_state=0)[0], 3),
+        M.EvolutionarySearch(initial_layout=M.Rule("random", 2)),
+        M.alternating(M.random(3, 5, 2, random_state=0)[0], 3),
     ),
 }
 
@@ -45,10 +49,10 @@ def layout_and_masks(request):
 
 def test_make(layout_and_masks):
     layout, expected = layout_and_masks
-    masks = layout.make(3, 5, n_conditioning=1, random_state=0)
+    masks = layout.make(3, 5, random_state=0)
     np.testing.assert_array_equal(masks, expected)
     masks[:] = True
-    again = layout.make(3, 5, n_conditioning=1, random_state=0)
+    again = layout.make(3, 5, random_state=0)
     np.testing.assert_array_equal(again, expected)
 
 
@@ -57,7 +61,7 @@ def test_layouts_survive_clone_and_pickle(layout_and_masks):
     for copied in (clone(layout), pickle.loads(pickle.dumps(layout))):
         assert copied is not layout
         assert repr(copied) == repr(layout)
-        masks = copied.make(3, 5, n_conditioning=1, random_state=0)
+        masks = copied.make(3, 5, random_state=0)
         np.testing.assert_array_equal(masks, expected)
 
 
@@ -66,6 +70,8 @@ def test_one_feature(name):
     layout, _ = LAYOUTS[name]
     if name in ("fixed", "custom"):
         layout = M.Rule(bools("1", "1", "1"))
+    numbers = {key: None for key in layout.get_params() if key.endswith("n_conditioning")}
+    layout = clone(layout).set_params(**numbers)
     assert layout.make(3, 1, random_state=0).tolist() == [[True], [True], [True]]
 
 

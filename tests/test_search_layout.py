@@ -29,7 +29,6 @@ def task(history=(), n_steps=100, previous=None):
     return SimpleNamespace(
         n_layers=4,
         n_features=8,
-        n_conditioning=None,
         random_state=np.random.RandomState(0),
         seed=0,
         n_steps=n_steps,

@@ -61,7 +61,7 @@ MODES = {
     },
     "free": {"search_space": "free", "move": "swap"},
     "validation": {"candidate_score": "validation"},
-    "start": {"initial_layout": "parity", "n_conditioning": 3},
+    "start": {"initial_layout": masks.Rule("parity")},
     "spline": {"coupling": "spline", "hidden_layer_sizes": (4,), "n_bins": 4},
     "ensemble": {"training": Training(n_init=2), "candidate_score": "validation"},
 }

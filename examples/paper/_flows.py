@@ -118,7 +118,7 @@ class Given:
     def __init__(self, structures):
         self.structures = iter(structures)
 
-    def make(self, n_layers, n_features, *, n_conditioning=None, random_state=None):
+    def make(self, n_layers, n_features, *, random_state=None):
         return next(self.structures)
 
 

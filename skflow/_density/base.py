@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from sklearn.base import _fit_context, clone
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 
 from .. import masks
 from .._core.callbacks import CallbackSupportMixin, FitProgress
@@ -25,7 +25,7 @@ from .._nn.conditioners import ACTIVATIONS
 from .._nn.couplings import COUPLINGS
 from .._nn.recipe import training_options
 from .._nn.settings import TakesTraining, Training, training_of
-from .._structure.layouts import take_layout, take_n_conditioning
+from .._structure.layouts import take_layout
 from .._table.bounds import check_bounds, take_bounds
 from .._table.schema import fit_schema
 from .answers import FittedDensity
@@ -48,11 +48,6 @@ class BaseFlowDensity(TakesTraining, Summarised, CallbackSupportMixin, FittedDen
 
     _parameter_constraints = {
         "n_layers": [Interval(Integral, 1, None, closed="left")],
-        "n_conditioning": [
-            Interval(Integral, 1, None, closed="left"),
-            Interval(RealNotInt, 0, 1, closed="neither"),
-            None,
-        ],
         "coupling": [StrOptions(COUPLINGS.keys())],
         "n_bins": [Interval(Integral, 2, 500, closed="both")],
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
@@ -121,7 +116,6 @@ class BaseFlowDensity(TakesTraining, Summarised, CallbackSupportMixin, FittedDen
         params = self.get_params(deep=False)
         taken = {
             "categorical_features": [int(places[j]) for j in categories if kept[j]] or None,
-            "n_conditioning": take_n_conditioning(self.n_conditioning, kept[real]),
         }
         if self.bounds is not None:
             taken["bounds"] = take_bounds(self.bounds, kept, names)

@@ -10,7 +10,7 @@ from .._structure.layouts import Rule
 
 #: Parameters that are about the columns and the stack.
 _FIXED = (
-    *("n_layers", "n_conditioning", "dequantize", "bounds", "n_estimators"),
+    *("n_layers", "dequantize", "bounds", "n_estimators"),
     *("categorical_features", "handle_unknown", "spikes"),
 )
 #: Those of a search that may change while it goes on: how long, where, what is made of it.
@@ -30,7 +30,7 @@ def fixed_parameters(estimator, layout):
     if prefix:
         values["mask_layout"] = type(layout).__name__
     if isinstance(layout, Rule):
-        values["mask_layout"] = layout.rule
+        values |= {"mask_layout": layout.rule, "n_conditioning": layout.n_conditioning}
     elif hasattr(layout, "get_params"):
         chosen = layout.get_params(deep=False).items()
         values |= {prefix + name: value for name, value in chosen if name not in _FREE}

@@ -143,7 +143,7 @@ def training_of(params: Any) -> Training:
 def noise_of(params: Any) -> float:
     """The noise of a density's training, where "auto" is none."""
     noise = training_of(params).noise
-    return 0.0 if noise == "auto" else noise
+    return 0.0 if isinstance(noise, str) else noise
 
 
 class TakesTraining:

@@ -60,7 +60,7 @@ class Layout(BaseEstimator):
     --------
     >>> from skflow import masks
     >>> class Halves(masks.Layout):
-    ...     def make(self, n_layers, n_features, *, n_conditioning=None, random_state=None):
+    ...     def make(self, n_layers, n_features, *, random_state=None):
     ...         first = [i < n_features // 2 for i in range(n_features)]
     ...         return masks.alternating(first, n_layers)
     >>> Halves().make(2, 4).astype(int)
@@ -76,7 +76,6 @@ class Layout(BaseEstimator):
         n_layers: int,
         n_features: int,
         *,
-        n_conditioning: int | float | None = None,
         random_state: RandomSource = None,
         X: ArrayLike | None = None,
     ) -> np.ndarray:
@@ -86,9 +85,6 @@ class Layout(BaseEstimator):
         ----------
         n_layers, n_features : int
             Shape of the structure.
-        n_conditioning : int, float or None, default=None
-            What the estimator was given, see `check_n_conditioning`. Layouts whose sizes follow
-            from a rule, an array or a function ignore it.
         random_state : int, RandomState, Generator or None, default=None
             Source of the draws, where there are any.
         X : ndarray of shape (n_samples, n_features) or None, default=None
@@ -126,7 +122,7 @@ class Layout(BaseEstimator):
         task : LayoutTask
             What the estimator offers:
 
-            - `n_layers`, `n_features`, `n_conditioning` and `random_state`, as in `make`;
+            - `n_layers`, `n_features` and `random_state`, as in `make`;
             - `X`: the member's training rows in standardised units, (n_samples, n_features);
             - `seed`: an integer, for what is drawn besides the masks; `repeatable` is False if
               another `fit` would have another, as with `random_state=None`;
@@ -154,13 +150,7 @@ class Layout(BaseEstimator):
 def make_for(layout, task):
     """Masks by a layout's `make`, for the shape, the randomness and the rows of a task."""
     rows = {"X": task.X} if getattr(layout, "needs_data", False) else {}
-    return layout.make(
-        task.n_layers,
-        task.n_features,
-        n_conditioning=task.n_conditioning,
-        random_state=task.random_state,
-        **rows,
-    )
+    return layout.make(task.n_layers, task.n_features, random_state=task.random_state, **rows)
 
 
 def n_masks_for(layout, n_layers, n_features):

@@ -38,6 +38,9 @@ class Rule(Layout):
         The strings name the functions `parity` and `random`. An array is taken as it is. A function
         `rule(n_layers, n_features, random_state)` returns such an array; `random_state` is a
         RandomState, or a Generator if one was given.
+    n_conditioning : int, float or None, default=None
+        Number (or fraction) of conditioning features of a layer, for "random". None is half of
+        the features, rounded down.
 
     Examples
     --------
@@ -52,15 +55,15 @@ class Rule(Layout):
            [0, 1, 1]])
     """
 
-    def __init__(self, rule: MaskLayout) -> None:
+    def __init__(self, rule: MaskLayout, n_conditioning: int | float | None = None) -> None:
         self.rule = rule
+        self.n_conditioning = n_conditioning
 
     def make(
         self,
         n_layers: int,
         n_features: int,
         *,
-        n_conditioning: int | float | None = None,
         random_state: RandomSource = None,
         X: ArrayLike | None = None,
     ) -> np.ndarray:
@@ -68,7 +71,7 @@ class Rule(Layout):
             if self.rule == "parity":
                 return parity(n_layers, n_features)
             if self.rule == "random":
-                return random(n_layers, n_features, n_conditioning, random_state)
+                return random(n_layers, n_features, self.n_conditioning, random_state)
             raise ValueError(f"rule={self.rule!r} is not known. Use 'parity' or 'random'.")
         if not callable(self.rule):
             return check_masks(self.rule, n_layers, n_features)
@@ -105,6 +108,9 @@ class Derived(Layout):
     conditioning_share : float, default=1.0
         Part of a layer's conditioning features, above 0, that condition it: those that shorten the
         code most. The others are idle, for smaller flows of many features.
+    n_conditioning : int, float or None, default=None
+        Number (or fraction) of the features that the first mask does not transform. None is half
+        of the features, rounded down.
 
     References
     ----------
@@ -127,16 +133,21 @@ class Derived(Layout):
 
     needs_data = True
 
-    def __init__(self, max_evaluations: int = 100, conditioning_share: float = 1.0) -> None:
+    def __init__(
+        self,
+        max_evaluations: int = 100,
+        conditioning_share: float = 1.0,
+        n_conditioning: int | float | None = None,
+    ) -> None:
         self.max_evaluations = max_evaluations
         self.conditioning_share = conditioning_share
+        self.n_conditioning = n_conditioning
 
     def make(
         self,
         n_layers: int,
         n_features: int,
         *,
-        n_conditioning: int | float | None = None,
         random_state: RandomSource = None,
         X: ArrayLike | None = None,
     ) -> np.ndarray:
@@ -147,7 +158,7 @@ class Derived(Layout):
                 f"conditioning_share={self.conditioning_share!r} is not possible. Give a number "
                 "above 0 and at most 1."
             )
-        n_conditioning = check_n_conditioning(n_conditioning, n_features)
+        n_conditioning = check_n_conditioning(self.n_conditioning, n_features)
         X = check_rows(X, n_features)
         if n_features == 1:
             return alternating([True], n_layers)
@@ -193,40 +204,32 @@ class Repeat(Layout):
         n_layers: int,
         n_features: int,
         *,
-        n_conditioning: int | float | None = None,
         random_state: RandomSource = None,
         X: ArrayLike | None = None,
     ) -> np.ndarray:
         check_integer(n_layers, "n_layers")
         check_integer(self.block, "block")
         base = resolve_maker(self.base, "base")
-        masks = base.make(
-            self.block, n_features, n_conditioning=n_conditioning, random_state=random_state, X=X
-        )
+        masks = base.make(self.block, n_features, random_state=random_state, X=X)
         return masks[np.arange(n_layers) % len(masks)]
 
 
 def take_layout(layout, kept):
     """The layout for some of the columns, which a mask ``(d,)`` selects.
 
-    Arrays of masks lose the others, wherever a layout holds them. Rules and functions need no
-    change.
+    Arrays of masks lose the others, wherever a layout holds them, and of the columns that are left
+    one at least is transformed. Rules and functions need no change.
     """
     if isinstance(layout, Layout):
-        params = layout.get_params(deep=False)
-        return type(layout)(**{k: take_layout(v, kept) for k, v in params.items()})
+        taken = {k: take_layout(v, kept) for k, v in layout.get_params(deep=False).items()}
+        if isinstance(taken.get("n_conditioning"), Integral):
+            taken["n_conditioning"] = min(taken["n_conditioning"], kept.sum() - 1) or None
+        return type(layout)(**taken)
     if isinstance(layout, (list, tuple, np.ndarray)):
         masks = np.array(layout)
         if masks.ndim == 2 and masks.shape[1] == len(kept):
             return _masks_of(masks, kept)
     return layout
-
-
-def take_n_conditioning(n_conditioning, kept):
-    """A number of conditioning features, at most one less than the columns that are left."""
-    if not isinstance(n_conditioning, Integral):
-        return n_conditioning
-    return min(n_conditioning, kept.sum() - 1) or None
 
 
 def _masks_of(masks, kept):

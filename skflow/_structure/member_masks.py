@@ -9,7 +9,7 @@ from .._core.warnings import warn
 from .._nn.mask_arrays import IDLE, equal_sizes, tidy
 from .candidates import CandidateEvaluator
 from .layout import choose_for, n_masks_for
-from .structures import check_masks, check_n_conditioning
+from .structures import check_masks
 
 
 class LayoutTask:
@@ -20,7 +20,7 @@ class LayoutTask:
     plan : Plan
         Of the member alone; candidates are trained as it says, but shorter.
     params : object
-        With ``n_layers``, ``n_conditioning`` and ``random_state`` of the estimator.
+        With ``n_layers`` and ``random_state`` of the estimator.
     number : int
         Of the member, which has random streams of its own.
     previous : Choice or None
@@ -28,7 +28,6 @@ class LayoutTask:
 
     def __init__(self, plan, params, number=0, previous=None):
         self.n_layers, self.n_features = params.n_layers, plan.data.table.shape[1]
-        self.n_conditioning = params.n_conditioning
         self.random_state = plan.streams("masks", number)
         self.seed = int(plan.streams("search", number).randint(2**31 - 1))
         self.n_steps, self.progress = plan.options.n_steps, plan.progress
@@ -85,8 +84,6 @@ def choose_masks(plan, layout, params, previous=None, n_folds=1):
     -------
     choices : list of Choice
     """
-    # also where the layout ignores it: a wrong value is a mistake all the same
-    check_n_conditioning(params.n_conditioning, plan.data.table.shape[1])
     choices, log_det = [], plan.mean_log_det
     for e, first in enumerate(range(0, len(plan.data.rows), n_folds)):
         before = None if previous is None else previous[e]

@@ -198,7 +198,6 @@ class EvolutionarySearch(Layout):
         n_layers: int,
         n_features: int,
         *,
-        n_conditioning: int | float | None = None,
         random_state: RandomSource = None,
         X: ArrayLike | None = None,
     ) -> np.ndarray:
@@ -207,9 +206,7 @@ class EvolutionarySearch(Layout):
         rule = layout.rule if isinstance(layout, Rule) else None
         if not (rule is None or isinstance(rule, str) or callable(rule)):
             check_masks(rule, n_layers, n_features, name="initial_layout")
-        masks = layout.make(
-            n_layers, n_features, n_conditioning=n_conditioning, random_state=random_state, X=X
-        )
+        masks = layout.make(n_layers, n_features, random_state=random_state, X=X)
         if self.search_space != "alternating" or is_alternating(masks):
             return masks
         # Only a structure that nobody chose may be replaced silently.

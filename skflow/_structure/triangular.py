@@ -67,7 +67,6 @@ class Triangular(Layout):
         n_layers: int,
         n_features: int,
         *,
-        n_conditioning: int | float | None = None,
         random_state: RandomSource = None,
         X: ArrayLike | None = None,
     ) -> np.ndarray:
