@@ -325,7 +325,7 @@ def test_interrupted_fit_leaves_the_estimator_as_it_was(estimator, X, monkeypatc
                 estimator.fit(X[:, :2])
 
     fit_interrupted()
-    assert vars(estimator) == clone(estimator).get_params()
+    assert vars(estimator).keys() == estimator.get_params(deep=False).keys()
     with pytest.raises(NotFittedError):
         estimator.score_samples(X)
     expected = estimator.fit(X).score_samples(X)
