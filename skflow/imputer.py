@@ -17,7 +17,7 @@ from ._core.saving import PlainState
 from ._core.streams import seeded
 from ._core.typing import ArrayLike, RandomState
 from ._density.base import BaseFlowDensity
-from ._missing.questions import MOST_NUMBERS, rows_with_gaps, sample_given
+from ._missing.questions import MOST_NUMBERS, sample_given
 from ._nn.blocks import answer_in_parts, parts
 from ._table.frames import read
 from ._table.reading import TableMixin, inner_tables, polars_if_asked
@@ -398,7 +398,7 @@ class FlowImputer(PlainState, TableMixin, TransformerMixin, BaseEstimator):
 
 def _blocks_with_gaps(X, n_draws):
     """Numbers of the rows with gaps, in arrays of so many as are drawn for at once."""
-    rows = np.flatnonzero(rows_with_gaps(X))
+    rows = np.flatnonzero(np.isnan(X).any(axis=1))
     size = max(1, MOST_NUMBERS // (n_draws * X.shape[1]))
     return [rows[start : start + size] for start in range(0, len(rows), size)]
 

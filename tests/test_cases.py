@@ -13,8 +13,7 @@ from small_flows import flow
 from test_mixed import FRAME
 
 from skflow._missing import cases
-from skflow._missing.importance import CAREFUL, Effort
-from skflow._missing.questions import RoughRows, log_prob_known
+from skflow._missing.questions import CAREFUL, RoughRows, log_prob_known
 
 NEW = "not seen in fit"
 ROWS = FRAME[:12]
@@ -24,6 +23,12 @@ NOTHING = {"length": np.nan, "kind": None, "income": np.nan, "member": None}
 @pytest.fixture(scope="module")
 def fitted():
     return flow(max_iter=15, component_weight=0.3).fit(FRAME)  # parts of flow and components
+
+
+def draws_of(model, row, n_draws, n_times=30):
+    """Draws of one row: tables of many rows are made sooner than many tables."""
+    frame = pd.concat([row] * n_times, ignore_index=True)
+    return pd.concat(model.sample_given(frame, n_draws // n_times, random_state=0))
 
 
 def scores_of_each(model, frame, **columns):
@@ -95,7 +100,7 @@ def test_of_too_many_cases_some_are_drawn(fitted, monkeypatch):
     """With the probability of the others given what is known: the mean is nearly the sum."""
     frame = ROWS.assign(kind=None, member=None)
     expected = fitted.score_samples(frame)
-    monkeypatch.setattr("skflow._missing.questions.CAREFUL", Effort(CAREFUL.n_points, 100, 8))
+    monkeypatch.setattr("skflow._missing.questions.CAREFUL", CAREFUL._replace(n_cases=8))
     few = fitted.score_samples(frame)
     assert not np.array_equal(few, expected)
     assert few == pytest.approx(expected, abs=0.3)
@@ -110,7 +115,7 @@ def test_of_too_many_cases_some_are_drawn(fitted, monkeypatch):
 def test_draws_of_categories_are_those_of_their_posterior(fitted):
     row = ROWS[:1].assign(kind=None)
     each = np.exp(scores_of_each(fitted, row, kind="abc")[:, 0])
-    drawn = pd.concat(fitted.sample_given(row, 1500, random_state=0))
+    drawn = draws_of(fitted, row, 1500)
     shares = drawn.kind.value_counts(normalize=True)[list("abc")]
     np.testing.assert_allclose(shares, each / each.sum(), atol=0.03)
     assert (drawn.drop(columns="kind") == row.drop(columns="kind").iloc[0]).all(axis=None)
@@ -119,7 +124,7 @@ def test_draws_of_categories_are_those_of_their_posterior(fitted):
 def test_draws_of_numbers_go_with_those_of_categories(fitted):
     """At the spike as often as its posterior says, and beside it by the density there."""
     row = ROWS[:1].assign(income=np.nan, kind=None)
-    drawn = pd.concat(fitted.sample_given(row, 3000, random_state=0))
+    drawn = draws_of(fitted, row, 3000)
     total = fitted.score_samples(row)[0]
     at_spike = np.exp(fitted.score_samples(row.assign(income=0.0))[0] - total)
     assert (drawn.income == 0).mean() == pytest.approx(at_spike, abs=0.04)
@@ -128,7 +133,7 @@ def test_draws_of_numbers_go_with_those_of_categories(fitted):
         assert (drawn.kind == kind).mean() == pytest.approx(share, abs=0.04)
     # given the kind, the length is that of the rows of the kind
     row = ROWS[:1].assign(**NOTHING).assign(kind="b")
-    drawn = pd.concat(fitted.sample_given(row, 1000, random_state=0))
+    drawn = draws_of(fitted, row, 990)
     lengths = FRAME.length[FRAME.kind == "b"]
     assert kstest(drawn.length, norm(lengths.mean(), lengths.std()).cdf).statistic < 0.12
 

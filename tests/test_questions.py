@@ -46,7 +46,7 @@ def test_marginals_are_those_of_the_density_of_whole_rows(fitted, j):
     X = bent_rows(5)
     expected = [np.log(trapezoid(y, x)) for x, y in (integrated(fitted, row, j) for row in X)]
     X[:, j] = np.nan
-    assert fitted.score_samples(X) == pytest.approx(expected, abs=0.03)
+    assert fitted.score_samples(X) == pytest.approx(expected, abs=0.05)
 
 
 @pytest.mark.parametrize("j", [0, 1])

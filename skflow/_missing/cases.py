@@ -137,22 +137,3 @@ def _ways(density, discrete, n_most, unseen):
     row, filled, log_weight = (np.concatenate(parts) for parts in zip(*found))
     order = np.argsort(row, kind="stable")
     return row[order], filled[order], log_weight[order]
-
-
-def answers(component, cases):
-    """What a component says of the unknown columns given the known ones.
-
-    Yields, for cases that have known columns (and a group) in common, their numbers, the mask of
-    these columns, and the ``Answers``.
-    """
-    parts, location = [(component, np.arange(len(cases.U)))], np.zeros(cases.U.shape)
-    if cases.context is not None:
-        parts = component.split(cases.context)
-        location = component.groups.location(cases.context)
-    for member, numbers in parts:
-        for pattern, places in patterns(cases.known[numbers]):
-            own = numbers[places]
-            known = cases.U[own][:, pattern] - location[own][:, pattern]
-            found = member.conditionals(pattern).given(known)
-            found.centres += location[np.ix_(own, ~pattern)]
-            yield own, pattern, found

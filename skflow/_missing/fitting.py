@@ -21,8 +21,7 @@ from .._models.mixture import Mixture
 from .._nn.training_data import check_single_precision
 from .._table.bounds import Bounds
 from .._table.columns import fit_columns
-from .importance import QUICK
-from .questions import sample_given
+from .questions import MOST_NUMBERS, QUICK, sample_given
 
 #: Rounds with mixtures and with flows, before the last fit; part of the epochs of such a flow.
 N_MIXTURES, N_FLOWS = 6, 3
@@ -133,11 +132,25 @@ def fill_with_mixtures(X, weight, rng, column_options):
     U = columns.spread(filled, rng)[0]
     check_single_precision(U)
     name = _mixture_for(*X.shape)
-    incomplete = [(p, rows) for p, rows in patterns(~missing) if not p.all()]
+    known = ~missing
+    incomplete = [rows for pattern, rows in patterns(known) if not pattern.all()]
+    incomplete = np.concatenate([*incomplete, np.zeros(0, dtype=int)]).astype(int)
     for _ in range(N_MIXTURES):
         mixture = fit_components(U, weight, rng, names=[name])[name]
-        for known, rows in incomplete:
-            answers = mixture.conditionals(known).given(U[np.ix_(rows, known)])
-            U[np.ix_(rows, ~known)] = answers.sample(rng)
+        for rows in np.array_split(incomplete, 1 + len(incomplete) // _rows_at_once(mixture)):
+            U[rows] = _completed(mixture, U[rows], known[rows], rng)
     drawn = columns.draws(U)
     return np.where(missing & ~_constant(X), drawn, filled)
+
+
+def _rows_at_once(mixture):
+    n_ellipses, n_columns = mixture.centres.shape
+    return 1 + MOST_NUMBERS // (2 * n_ellipses * n_columns**2)
+
+
+def _completed(mixture, U, known, rng):
+    """Rows with their unknown cells drawn anew."""
+    n_rows, n_columns = U.shape
+    choice, radius = rng.uniform(size=(2, n_rows))
+    normal = rng.standard_normal((n_rows, n_columns))
+    return mixture.conditionals(U, known).place(np.arange(n_rows), choice, normal, radius)

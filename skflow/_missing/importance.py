@@ -1,150 +1,139 @@
-"""Known columns under a flow, and the others given them: weighted draws.
+"""Weighted draws: any unknown cells of rows given the known ones, and the density of these.
 
-The density of the known columns is the integral of that of whole rows over the others. With draws
-``u`` of these from a proposal ``q(u | known)`` it is the mean of the weights ``p(known, u) / q``,
-and draws chosen by their weights are draws from the flow's conditional distribution (importance
+Unknown cells ``u`` are drawn from a proposal ``q(u | known)``, the mixture with ellipses in the
+flow's place. The mean of the weights ``p(known, u) / q(u | known)`` is the density of what is
+known, and draws chosen by their weights are draws from the conditional distribution (importance
 sampling and resampling: Rubin 1987, Owen 2013). Their effective number, ``(sum w)**2 / sum w**2``,
-says how good that is. Where it is small, it is done again with four times as many draws. A row
-that is several cases has draws of each, in proportion to what the case is of it.
+says how good that is. What is not the flow's has equal weights: the less the flow counts, the fewer
+draws are enough. The members of the flow take turns, each draw is weighed by one.
+
+A row that is several cases has draws of each, in proportion to what the case is of it by the
+proposal. ``weighted_draws`` is all that is asked of a density; whatever a question is, it is
+answered by these draws.
 """
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 from scipy.special import logsumexp, ndtri
 
-from .._core.patterns import patterns
 from .._core.quasi_random import sobol
-from .._core.runtime import map_blocks
-from .._core.weights import at
-from .._nn.blocks import BLOCK_SIZE
-from .cases import answers
+from .cases import Cases, find_cases
 from .proposal import proposal_of
-
-
-class Effort(NamedTuple):
-    """How much work an answer is worth.
-
-    Numbers of weighted draws for a row, tried one after another until enough of them count, the
-    effective number that is enough, and the most cases that a row is taken for.
-    """
-
-    n_points: tuple
-    wanted: int
-    n_cases: int
-
-
-#: For answers to users; for draws that a density is fitted to, soon to be replaced by better ones.
-CAREFUL = Effort((2**8, 2**10, 2**12, 2**14), 100, 2**10)
-QUICK = Effort((2**6, 2**8, 2**10), 15, 2**7)
-#: The least effective number that goes without a warning.
-LEAST = 30
-#: Weighted draws of a case at least, a power of 2.
-_LEAST_POINTS = 4
 
 
 @dataclass
 class Weighted:
-    """What weighted draws say of cases.
+    """Weighted draws of rows, row after row.
 
     Attributes
     ----------
-    log_prob : ndarray of shape (m,)
-        Log-density of the known columns under the flows.
-    ess : ndarray of shape (m,)
-        Effective number of draws.
-    draws : ndarray of shape (m, n_draws, d)
-        Cases with the unknown columns drawn, in standardised units.
+    cases : Cases
+        One for each draw: ``U`` ``(N, d)`` is complete, in standardised units, and ``row`` ``(N,)``
+        says which row it is of; ``known`` says what was known of it.
+    log_weight : ndarray of shape (N,)
+        The sum of the weights of a row is the density of what is known of it, in the data's units.
+    exact : ndarray of bool, shape (N,)
+        Weights that are no estimates.
     """
 
-    log_prob: np.ndarray
-    ess: np.ndarray
-    draws: np.ndarray
+    cases: Cases
+    log_weight: np.ndarray
+    exact: np.ndarray
+
+    def log_prob(self):
+        """Log-densities ``(n,)`` of what is known of the rows."""
+        return self.cases.total(self.log_weight)
+
+    def effective(self):
+        """Effective numbers ``(n,)`` of the draws of rows, infinite where all are exact."""
+        parts = np.where(self.exact, 0.0, self.cases.shares(self.log_weight))
+        total, squares = (np.bincount(self.cases.row, p) for p in (parts, parts**2))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(total > 0, total**2 / squares, np.inf)
+
+    def choose(self, n_samples, rng):
+        """Numbers ``(n, n_samples)`` of draws, chosen by their weights (systematic resampling)."""
+        row, parts = self.cases.row, self.cases.shares(self.log_weight)
+        first = np.searchsorted(row, np.arange(row[-1] + 1))
+        reached, last = parts.cumsum(), np.append(first[1:], len(row)) - 1
+        start = reached[first] - parts[first]
+        levels = np.arange(n_samples) + rng.uniform(size=(len(first), 1))
+        levels = start[:, None] + levels / n_samples * (reached[last] - start)[:, None]
+        chosen = np.searchsorted(reached, levels, side="right")
+        chosen = chosen.clip(first[:, None], last[:, None])
+        order = rng.uniform(size=chosen.shape).argsort(axis=1)
+        return np.take_along_axis(chosen, order, axis=1)
 
 
-def weighted_draws(density, cases, choices, seed=0, effort=CAREFUL):
-    """Log-densities of known columns, and draws of the others.
-
-    Nothing depends on which rows are computed at once.
+def weighted_draws(density, X, n_points, n_most_cases, rng=None, unseen=True):
+    """Draws of the unknown cells of rows, and their weights.
 
     Parameters
     ----------
     density : Density
-    cases : Cases
-        Something of each is not known.
-    choices : ndarray of shape (m, n_draws)
-        Uniform numbers in [0, 1), which choose among the weighted draws.
-    seed : int
-        Of the quasi-random points.
-    effort : Effort
+    X : ndarray of shape (n, d)
+        Codes and numbers in the data's units; NaN where unknown.
+    n_points : int
+        Draws of a row, a power of 2; some more where there are many cases, and one of each case of
+        which all numbers are known.
+    n_most_cases, unseen
+        As of ``find_cases``.
+    rng : RandomState or None
+        None takes the same quasi-random points for all rows, so that answers are the same each
+        time; otherwise each row has its own, and draws of several rows are independent.
+
+    Returns
+    -------
+    draws : Weighted
     """
-    (n_cases, n_features), n_draws = cases.U.shape, choices.shape[1]
-    found = Weighted(np.empty(n_cases), np.empty(n_cases), np.empty((n_cases, n_draws, n_features)))
-    proposal, share = proposal_of(density), np.ones(n_cases)
-    if cases.context is not None:
-        guessed = np.empty(n_cases)
-        for own, _, said in answers(proposal, cases):
-            guessed[own] = said.log_prob
-        share = cases.shares(cases.joint(guessed))
-    pending = np.concatenate([own for _, own in patterns(cases.known)])  # a pattern's together
-    for n_points in effort.n_points:
-        if n_points < min(2 * n_draws, effort.n_points[-1]):
-            continue
-
-        def answer(batch):
-            n_own, own = batch
-            points, log_q = _points(proposal, cases.take(own), n_own, seed)
-            context = at(cases.context, np.repeat(own, n_own))
-            log_p = density.flow.log_prob(points.reshape(-1, n_features), context)
-            _settle(found, own, points, log_p.reshape(log_q.shape) - log_q, choices[own])
-
-        map_blocks(answer, _batches(pending, n_points, share, density.flow.numbers_per_row))
-        if cases.context is not None:
-            share = cases.shares(cases.joint(found.log_prob))
-        enough = share * max(effort.wanted, n_draws)
-        pending = pending[found.ess[pending] < enough[pending]]
-    return found
-
-
-def _batches(pending, n_points, share, numbers_per_row):
-    """Pairs of a number of points and of cases that get as many, in proportion to their share."""
-    with np.errstate(divide="ignore"):
-        steps = np.floor(np.log2(share[pending])).clip(np.log2(_LEAST_POINTS / n_points), 0)
-    found = []
-    for step in np.unique(steps)[::-1]:
-        n_own, own = int(n_points * 2.0**step), pending[steps == step]
-        size = max(1, BLOCK_SIZE // (n_own * numbers_per_row))
-        found += [(n_own, own[i : i + size]) for i in range(0, len(own), size)]
-    return found
+    cases, proposal = find_cases(density, X, n_most_cases, unseen), proposal_of(density)
+    settled, log_prob = cases.settled, np.zeros(len(cases.U))
+    whole = settled & cases.known.any(axis=1)
+    if whole.any():
+        chosen = cases.take(whole)
+        log_prob[whole] = density.mixture.log_prob(chosen.U, chosen.context)
+    if not settled.all():
+        chosen = cases.take(~settled)
+        guess = proposal.conditionals(chosen.U, chosen.known, chosen.context)
+        log_prob[~settled] = guess.log_prob
+    joint = cases.joint(log_prob)
+    times = np.ceil(n_points * np.where(settled, 0.0, cases.shares(joint))).astype(int).clip(1)
+    number = np.repeat(np.arange(len(times)), times)
+    drawn, log_weight = cases.take(number), (joint - np.log(times))[number]
+    own = np.flatnonzero(~settled[number])
+    if len(own):
+        row, point = drawn.row[own], (np.arange(len(number)) - np.searchsorted(number, number))[own]
+        numbers = _points(n_points, cases.U.shape[1])[point]
+        if rng is not None:
+            numbers = (numbers + rng.uniform(size=(row[-1] + 1, numbers.shape[1]))[row]) % 1
+        place = (np.cumsum(~settled) - 1)[number[own]]
+        drawn.U[own] = guess.place(place, *_spread(numbers))
+        if proposal.has_flow:
+            log_weight[own] += _log_ratio(density, proposal, drawn.take(own))
+    return Weighted(drawn, log_weight, settled[number] | (not proposal.has_flow))
 
 
-def _points(proposal, cases, n_points, seed):
-    """Cases ``(m, p, d)`` with unknown columns drawn, and the log-densities of that ``(m, p)``."""
-    points = np.repeat(cases.U[:, None], n_points, axis=1)
-    log_q = np.empty(points.shape[:2])
-    for own, pattern, said in answers(proposal, cases):
-        drawn = said.place(*_quasi_random(n_points, (~pattern).sum(), seed))
-        points[np.ix_(own, range(n_points), ~pattern)] = drawn
-        log_q[own] = said.conditional_log_prob(drawn)
-    return points, log_q
+def _log_ratio(density, proposal, cases):
+    """Logarithms of density by proposal ``(m,)``: one member of the flow after the other."""
+    turn = np.arange(len(cases.row)) - np.searchsorted(cases.row, cases.row)
+    terms = [model.log_prob(cases.U, cases.context) for model in proposal.models]
+    terms = np.stack(terms) + proposal.log_weights[:, None]
+    log_q = logsumexp(terms, axis=0)
+    member = turn % density.flow.n_members
+    log_prob = density.flow.log_prob_of(member, cases.U, cases.context)
+    terms[0] = log_prob + proposal.log_weights[0]
+    return logsumexp(terms, axis=0) - log_q
 
 
-@lru_cache(maxsize=16)  # of one call: another has another seed
-def _quasi_random(n_points, n_unknown, seed):
-    """What ``Answers.place`` takes, from a scrambled Sobol sequence."""
-    uniform = sobol(n_points, n_unknown + 2, seed)
-    uniform = np.clip(uniform, np.finfo(float).eps, 1 - np.finfo(float).eps)
-    return uniform[None, :, 0], ndtri(uniform[None, :, 2:]), uniform[None, :, 1]
+@lru_cache(maxsize=16)
+def _points(n_points, n_columns):
+    """Quasi-random numbers: which ellipse, how far out, and a place for each column."""
+    return sobol(n_points, n_columns + 2)
 
 
-def _settle(found, batch, points, log_weights, choices):
-    """Note what the weights of a batch say, and choose draws by them."""
-    total = logsumexp(log_weights, axis=1)
-    parts = np.exp(log_weights - total[:, None])
-    found.log_prob[batch] = total - np.log(log_weights.shape[1])
-    found.ess[batch] = 1 / (parts**2).sum(axis=1)
-    for row, part, choice, of_row in zip(batch, parts, choices, points):
-        chosen = np.searchsorted(part.cumsum()[:-1], choice, side="right")
-        found.draws[row] = of_row[chosen]
+def _spread(numbers):
+    """What ``Conditionals.place`` takes."""
+    numbers = np.clip(numbers, np.finfo(float).eps, 1 - np.finfo(float).eps)
+    return numbers[:, 0], ndtri(numbers[:, 2:]), numbers[:, 1]

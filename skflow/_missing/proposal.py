@@ -1,26 +1,29 @@
-"""Where weighted draws come from: a mixture of ellipses that follows the flow.
+"""Where draws come from before they are weighed: the mixture with ellipses in the flow's place.
 
-It has closed-form conditionals, whichever columns are known. It is fitted to draws of the flow
-itself, of which there are as many as one likes, and its tails are heavier than theirs, so that
-weights are bounded. Given a discrete part there is one for each group of rows.
+Its conditionals have closed forms, whichever columns are known. The ellipses are fitted to draws of
+the flow itself, of which there are as many as one likes, and their tails are heavier than the
+flow's, so that weights are bounded. The other components are those of the density: what is theirs
+is exact. Given a discrete part there are ellipses for each group of rows.
 
-It is fitted when a density is first asked about gaps, and kept beside the density, not in it: a
-question changes no model.
+The ellipses are fitted when a density is first asked about gaps, and kept beside the density, not
+in it: a question changes no model.
 """
 
 import threading
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from scipy.special import logsumexp
 
 from .._core.saving import saved_as
 from .._core.weights import at
-from .._models.components import EllipticalMixture
+from .._models.components import EllipticalMixture, KernelDensity
 from .._models.ellipses import cluster_labels, fit_gaussian_mixture, precision_factors
 from .._models.groups import GroupedComponent, fit_groups
 
-#: Draws that the mixture is fitted to; clusters, fewer where there are many columns or few draws.
-N_DRAWS, N_CLUSTERS, CLUSTERS_TIMES_COLUMNS, DRAWS_A_CLUSTER_AND_COLUMN = 5000, 16, 400, 10
+#: Draws that the ellipses are fitted to; how many, fewer where there are many columns or few draws.
+N_DRAWS, N_CLUSTERS, CLUSTERS_TIMES_COLUMNS, DRAWS_A_CLUSTER_AND_COLUMN = 2000, 16, 400, 10
+N_ITER = 10  # of EM: more cost more than they save draws
 _RIDGE = 1e-5  # added to the variances of clusters, so that none collapses
 
 _fitted: WeakKeyDictionary = WeakKeyDictionary()  # of densities that were asked, while they live
@@ -28,7 +31,7 @@ _lock = threading.Lock()  # of the dictionary
 
 
 @saved_as("proposal")
-class Proposal(EllipticalMixture):
+class Ellipses(EllipticalMixture):
     """Student-t distributions with the centres and shapes of a Gaussian mixture's clusters."""
 
     dof = 8.0
@@ -39,9 +42,60 @@ class Proposal(EllipticalMixture):
         weight = np.full(n_draws, 1 / n_draws)
         most = min(CLUSTERS_TIMES_COLUMNS, n_draws // DRAWS_A_CLUSTER_AND_COLUMN) // n_features
         labels = cluster_labels(max(1, min(N_CLUSTERS, most)), U, weight, rng)
-        self.weights, self.centres, shapes = fit_gaussian_mixture(labels, U, weight, _RIDGE)
+        self.weights, self.centres, shapes = fit_gaussian_mixture(labels, U, weight, _RIDGE, N_ITER)
         self.factors = precision_factors(shapes)
         return self
+
+
+class Proposal:
+    """Models with closed-form conditionals, and the logarithms of their weights.
+
+    The first stands for the flow, of which ``log_weights[0]`` is the weight; it is left out where
+    the flow has none.
+    """
+
+    def __init__(self, density):
+        self.log_weights = np.log(density.mixture.weights[density.mixture.weights > 0])
+        self.has_flow = density.mixture.weights[0] > 0
+        self.models = density.components()
+        if self.has_flow:
+            self.models = [_stand_in(density), *self.models]
+
+    @property
+    def numbers_per_row(self):
+        """Numbers that a row needs in the widest array."""
+        members = [part for model in self.models for part in getattr(model, "members", [model])]
+        d = members[0].centres.shape[1]
+        roots = max(len(part.centres) for part in members if not isinstance(part, KernelDensity))
+        return d * max(2 * d * roots, max(len(part.centres) for part in members))
+
+    def conditionals(self, U, known, context):
+        """What the models say of rows: the others given the known columns."""
+        return _Conditionals(
+            self.log_weights, [model.conditionals(U, known, context) for model in self.models]
+        )
+
+
+class _Conditionals:
+    """As ``Conditionals``, of several models with weights."""
+
+    def __init__(self, log_weights, parts):
+        joint = np.stack([log + part.log_prob for log, part in zip(log_weights, parts)])
+        self.parts, self.log_prob = parts, logsumexp(joint, axis=0)
+        self._reached = np.exp(joint - self.log_prob).cumsum(axis=0).T
+
+    def place(self, rows, choice, normal, radius):
+        reached = self._reached[rows]
+        part = (choice[:, None] >= reached[:, :-1]).sum(axis=1)
+        drawn, low = np.empty(normal.shape), 0.0
+        for j, model in enumerate(self.parts):
+            own = part == j
+            if own.any():
+                low = reached[own, j - 1] if j else 0.0
+                # what is left of the choice is uniform again
+                left = (choice[own] - low) / (reached[own, j] - low)
+                drawn[own] = model.place(rows[own], left, normal[own], radius[own])
+        return drawn
 
 
 def proposal_of(density):
@@ -50,19 +104,21 @@ def proposal_of(density):
         proposal = _fitted.get(density)
     if proposal is not None:
         return proposal
-    rng = np.random.RandomState(0)
-    context = density.context(density.discrete.sample(N_DRAWS, rng))
-    U = density.flow.sample(N_DRAWS, rng, context)
-    finite = np.isfinite(U).all(axis=1)
-    proposal = _fit(U[finite], at(context, finite), rng)
+    proposal = Proposal(density)
     with _lock:  # another thread may have fitted the same in the meantime
         return _fitted.setdefault(density, proposal)
 
 
-def _fit(U, context, rng):
+def _stand_in(density):
+    """Ellipses in the place of the flow."""
+    rng = np.random.RandomState(0)
+    context = density.context(density.discrete.sample(N_DRAWS, rng))
+    U = density.flow.sample(N_DRAWS, rng, context)
+    finite = np.isfinite(U).all(axis=1)
+    U, context = U[finite], at(context, finite)
     if context is None:
-        return Proposal().fit(U, rng)
+        return Ellipses().fit(U, rng)
     groups = fit_groups(U, context)
     residuals, group = U - groups.location(context), groups.group(context)
-    members = [Proposal().fit(residuals[group == k], rng) for k in range(group.max() + 1)]
+    members = [Ellipses().fit(residuals[group == k], rng) for k in range(group.max() + 1)]
     return GroupedComponent(groups, members)

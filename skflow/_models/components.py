@@ -14,9 +14,9 @@ A component is a model of a mixture (``mixture.py``) that also has
     Fits it, once, to ``Statistics``: rows in standardised units, their weights, and what several
     components need of them, computed when first asked for. Whatever has to be decomposed is
     decomposed here. Returns the component.
-``conditionals(known)``
-    Its ``Conditionals``: the marginal of the columns that a mask ``(d,)`` selects, and the others
-    given them. What has to be decomposed for that is decomposed here.
+``conditionals(U, known, context=None)``
+    Its ``Conditionals``: of rows the marginal density of their known columns, and the others given
+    them.
 
 What is set is arrays and numbers, so ``vars(component)`` is its whole state. To add one, write a
 class and enter it in ``COMPONENTS``; one with parameters is entered as often as there are values
@@ -101,9 +101,9 @@ class EllipticalMixture:
             parts.append(self.centres[k] + unwhiten(normal, self.factors[k]))
         return np.concatenate(parts)
 
-    def conditionals(self, known):
+    def conditionals(self, U, known, context=None):
         factors = np.stack([square_factor(factor) for factor in self.factors])
-        return Conditionals(self.weights, self.centres, factors, self.dof, known)
+        return Conditionals(self.weights, self.centres, factors, self.dof, U, known)
 
 
 @saved_as("gaussian")
@@ -221,9 +221,9 @@ class KernelDensity(EllipticalMixture):
         shape = (len(self.centres), *2 * self.inverse_sizes.shape)
         return np.broadcast_to(np.diag(self.inverse_sizes), shape)
 
-    def conditionals(self, known):
+    def conditionals(self, U, known, context=None):
         factors = np.diag(self.inverse_sizes)[None]  # one for all
-        return Conditionals(self.weights, self.centres, factors, self.dof, known)
+        return Conditionals(self.weights, self.centres, factors, self.dof, U, known)
 
     def _joint(self, U):
         # squared distances by one product, in place: it is the exponentials that cost

@@ -2,8 +2,10 @@
 
 Both are mixtures of ellipses again (Petersen and Pedersen, *The Matrix Cookbook*; for Student-t
 distributions Ding 2016, "On the conditional distribution of the multivariate t distribution"). With
-the known columns first, a factor ``P`` of a shape consists of that of the marginal, ``P[:k, :k]``,
-of that of the conditional, ``P[k:, k:]``, and of how its centre goes with what is known.
+a factor ``F`` of a shape, ``F F' = inverse(shape)``, and its rows ``F_u`` of the unknown columns,
+``F_u F_u'`` is the inverse of the conditional shape, and the conditional centre is where the row,
+so completed, is nearest to the centre of the ellipse. Rows may have any sets of known columns:
+what has to be decomposed is decomposed for all of these sets at once.
 """
 
 import math
@@ -11,106 +13,92 @@ import math
 import numpy as np
 from scipy.special import gammainccinv, logsumexp
 
-from .ellipses import log_radial, reordered
+from .._core.patterns import patterns
+from .ellipses import log_radial
 
 
 class Conditionals:
-    """The columns of a mixture of ellipses given some of them.
+    """A mixture of ellipses given what is known of rows.
 
     Parameters
     ----------
     weights : ndarray of shape (k,)
     centres : ndarray of shape (k, d)
     factors : ndarray of shape (k or 1, d, d)
-        Upper triangular ``P`` with ``P P' = inverse(shape)``; one alone belongs to all ellipses.
+        ``F`` with ``F F' = inverse(shape)``; one alone belongs to all ellipses.
     dof : float
         Degrees of freedom; infinite for normal distributions.
-    known : ndarray of bool, shape (d,)
-    """
-
-    def __init__(self, weights, centres, factors, dof, known):
-        n_known = known.sum()
-        factors = reordered(factors, np.argsort(~known, kind="stable"))
-        self.known_factors = factors[:, :n_known, :n_known]
-        self.factors = factors[:, n_known:, n_known:]
-        self.roots = np.linalg.inv(self.factors)
-        self.slopes = -factors[:, :n_known, n_known:] @ self.roots
-        self.known_centres, self.centres = centres[:, known], centres[:, ~known]
-        self.log_weights, self.dof = np.log(weights / weights.sum()), dof
-
-    def given(self, U):
-        """The ``Answers`` to rows ``(n, n_known)`` of the known columns."""
-        centred = U - self.known_centres[:, None]  # (k, n, n_known)
-        square = ((centred @ self.known_factors) ** 2).sum(axis=2)
-        log_dets = np.log(np.diagonal(self.known_factors, axis1=1, axis2=2)).sum(axis=1)
-        log_prob = log_radial(square, U.shape[1], self.dof) + log_dets[:, None]
-        joint = self.log_weights[:, None] + log_prob
-        centres = self.centres[:, None] + centred @ self.slopes
-        if self.dof == math.inf:
-            return Answers(self, joint, centres, np.ones_like(square), math.inf)
-        dof = self.dof + U.shape[1]
-        return Answers(self, joint, centres, np.sqrt((self.dof + square) / dof), dof)
-
-
-class Answers:
-    """Of rows of known columns: their density, and mixtures that the other columns are drawn from.
+    U : ndarray of shape (n, d)
+        Rows; unknown cells may hold anything finite.
+    known : ndarray of bool, shape (n, d)
 
     Attributes
     ----------
     log_prob : ndarray of shape (n,)
         Log-density of the known columns, the marginal.
-    log_weights : ndarray of shape (k, n)
-        Of the ellipses, given the known columns.
-    centres : ndarray of shape (k, n, n_unknown)
-    sizes : ndarray of shape (k, n)
-        By which the roots of the shapes are multiplied.
-    dof : float
-        Degrees of freedom.
     """
 
-    def __init__(self, shapes, joint, centres, sizes, dof):
-        self.shapes, self.centres, self.sizes, self.dof = shapes, centres, sizes, dof
+    def __init__(self, weights, centres, factors, dof, U, known):
+        self._known, n_known = known, known.sum(axis=1)
+        groups = patterns(known)
+        found = np.stack([pattern for pattern, _ in groups])
+        # each known column has a row of its own, so that the roots are regular
+        own = np.where(found[:, None, :], 0.0, factors.transpose(0, 2, 1)[:, None])
+        alone = np.broadcast_to(np.eye(U.shape[1]) * found[:, None], own.shape)
+        roots = np.linalg.qr(np.concatenate([own, alone], axis=2), mode="r")
+        log_dets = np.log(np.abs(np.diagonal(roots, axis1=2, axis2=3))).sum(axis=2)
+        self._roots = np.linalg.inv(roots)  # (k or 1, number of sets, d, d)
+        steps = own @ self._roots @ self._roots.transpose(0, 1, 3, 2)
+        self._set = np.empty(len(U), dtype=int)
+        centred = np.where(known, U - centres[:, None], 0.0)  # (k, n, d)
+        for number, (_, rows) in enumerate(groups):
+            self._set[rows] = number
+            centred[:, rows] -= centred[:, rows] @ factors @ steps[:, number]
+        square = ((centred @ factors) ** 2).sum(axis=2)
+        whole = np.linalg.slogdet(factors)[1]
+        log_prob = log_radial(square, n_known, dof) + whole[:, None] - log_dets[:, self._set]
+        joint = np.log(weights / weights.sum())[:, None] + log_prob
         self.log_prob = logsumexp(joint, axis=0)
-        self.log_weights = joint - self.log_prob
+        self._reached = np.exp(joint - self.log_prob).cumsum(axis=0).T
+        self._centres = np.where(known, U, centres[:, None] + centred)
+        self._sizes, self._dof = np.ones_like(square), None
+        if dof < math.inf:
+            self._dof = dof + n_known
+            self._sizes = np.sqrt((dof + square) / self._dof)
 
-    def sample(self, rng):
-        """One draw ``(n, n_unknown)`` for each row."""
-        n_rows, n_unknown = self.centres.shape[1:]
-        uniform = rng.uniform(size=(n_rows, 2))
-        normal = rng.standard_normal((n_rows, 1, n_unknown))
-        return self.place(uniform[:, :1], normal, uniform[:, 1:])[:, 0]
+    def place(self, rows, choice, normal, radius):
+        """Rows ``(m, d)`` completed by draws that are made of uniform and normal numbers.
 
-    def place(self, choice, normal, radius):
-        """Draws ``(n, m, n_unknown)`` made of numbers that are uniform in (0, 1), and normal ones.
-
-        ``choice`` ``(n or 1, m)`` chooses the ellipses, ``normal`` ``(n or 1, m, n_unknown)``
-        places within them, and ``radius`` ``(n or 1, m)`` how far out in a Student-t distribution.
+        Parameters
+        ----------
+        rows : ndarray of int, shape (m,)
+            The numbers of the rows.
+        choice : ndarray of shape (m,)
+            Uniform in (0, 1); chooses the ellipses.
+        normal : ndarray of shape (m, d)
+            Standard normal; places within them.
+        radius : ndarray of shape (m,)
+            Uniform in (0, 1); how far out in a Student-t distribution.
         """
-        n_rows = self.centres.shape[1]
-        cumulative = np.exp(self.log_weights).cumsum(axis=0).T  # (n, k)
-        chosen = [
-            np.searchsorted(cumulative[i, :-1], choice[i % len(choice)]) for i in range(n_rows)
-        ]
-        chosen, rows = np.stack(chosen), np.arange(n_rows)[:, None]
-        size = self.sizes[chosen, rows]
-        if self.dof < math.inf:
-            size = size * np.sqrt(self.dof / 2 / gammainccinv(self.dof / 2, radius))
-        roots = self.shapes.roots
-        roots = roots[chosen if len(roots) > 1 else np.zeros_like(chosen)]
-        steps = (normal[:, :, None] @ roots)[:, :, 0]
-        return self.centres[chosen, rows] + size[:, :, None] * steps
+        n_rows, n_ellipses = self._reached.shape
+        reached = (self._reached[:, :-1] + np.arange(n_rows)[:, None]).ravel()
+        chosen = np.searchsorted(reached, choice + rows) - (n_ellipses - 1) * rows
+        chosen = chosen.clip(0, n_ellipses - 1)
+        size = self._sizes[chosen, rows]
+        if self._dof is not None:
+            half = self._dof[rows] / 2
+            size = size * np.sqrt(half / gammainccinv(half, radius))
+        normal = np.where(self._known[rows], 0.0, normal) * size[:, None]
+        sets = self._set[rows] + self._roots.shape[1] * (chosen if len(self._roots) > 1 else 0)
+        roots = self._roots.reshape(-1, *self._roots.shape[2:])
+        drawn = self._centres[chosen, rows]
+        for number, own in _alike(sets):
+            drawn[own] += normal[own] @ roots[number].T
+        return drawn
 
-    def conditional_log_prob(self, draws):
-        """Log-density ``(n, m)`` of draws ``(n, m, n_unknown)`` given the known columns."""
-        n_rows, n_draws, n_unknown = draws.shape
-        factors = self.shapes.factors
-        log_dets = np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(axis=1)
-        joint = np.empty((len(self.centres), n_rows, n_draws))
-        for k, (centre, size) in enumerate(zip(self.centres, self.sizes)):
-            factor, log_det = factors[k % len(factors)], log_dets[k % len(factors)]
-            white = ((draws - centre[:, None]).reshape(-1, n_unknown) @ factor) ** 2
-            square = white.sum(axis=1).reshape(n_rows, n_draws) / size[:, None] ** 2
-            log_prob = log_radial(square, n_unknown, self.dof) + log_det
-            joint[k] = log_prob + (self.log_weights[k] - n_unknown * np.log(size))[:, None]
-        peak = joint.max(axis=0)
-        return np.log(np.exp(joint - peak).sum(axis=0)) + peak
+
+def _alike(numbers):
+    """Pairs of a number that occurs in ``numbers`` ``(m,)``, and its places."""
+    order = np.argsort(numbers, kind="stable")
+    found, starts = np.unique(numbers[order], return_index=True)
+    return zip(found, np.split(order, starts[1:]))

@@ -29,14 +29,6 @@ def precision_factors(shapes):
     return np.triu(np.linalg.inv(roots).transpose(0, 2, 1)) / size[:, :, None]
 
 
-def reordered(factors, order):
-    """The factors ``(k, d, d)`` of the same shapes with their columns in another order."""
-    # P = J R' J of the QR decomposition of (J P)' is upper triangular, where J turns rows round
-    turned = factors[:, order][:, ::-1].transpose(0, 2, 1)
-    upper = np.linalg.qr(turned, mode="r").transpose(0, 2, 1)[:, ::-1, ::-1]
-    return upper * np.sign(np.diagonal(upper, axis1=1, axis2=2))[:, None]
-
-
 def _cholesky(correlations):
     """Roots of all, with a ridge for those that need one."""
     try:
@@ -130,8 +122,8 @@ def log_ellipses(U, centres, factors, dof):
 
 def log_radial(square, n_features, dof):
     """Log-density of the standard distribution at squared distances from its centre."""
-    if dof == math.inf:
+    if np.all(dof == math.inf):
         return -0.5 * (n_features * math.log(2 * math.pi) + square)
     half = (dof + n_features) / 2
-    constant = gammaln(half) - gammaln(dof / 2) - n_features / 2 * math.log(dof * math.pi)
+    constant = gammaln(half) - gammaln(dof / 2) - n_features / 2 * np.log(dof * math.pi)
     return constant - half * np.log1p(square / dof)

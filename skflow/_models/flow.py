@@ -99,6 +99,27 @@ class FlowModel:
         """Log-densities ``(K, n)`` of the members alone."""
         return self._call("log_prob", U, context)
 
+    def log_prob_of(self, member, U, context=None):
+        """Log-densities ``(n,)`` of rows, each under one member ``(n,)``, in single precision.
+
+        For weights of draws, which are many.
+        """
+        n_members, order = self.n_members, np.argsort(member, kind="stable")
+        counts = np.bincount(member, minlength=n_members)
+        # each member has as many rows, some of them empty ones
+        place = np.arange(len(U)) - np.repeat(np.cumsum(counts) - counts, counts)
+        stack = self.stack.to(dtype=torch.float32)
+
+        def spread(rows):
+            table = torch.zeros(n_members, counts.max(), rows.shape[1])
+            table[member[order], place] = torch.as_tensor(rows[order], dtype=torch.float32)
+            return table
+
+        given = None if context is None else spread(context.numbers)
+        found = np.empty(len(U))
+        found[order] = stack.log_prob(spread(U), given).numpy()[member[order], place]
+        return np.nan_to_num(found, nan=LOWEST, neginf=LOWEST)
+
     def to_latent(self, U, context=None):
         """Latent points ``(K, n, d)`` of rows."""
         return self._call("forward", U, context)

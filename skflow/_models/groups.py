@@ -45,8 +45,8 @@ class Groups:
 
     def location(self, context):
         """What the categories add to each column ``(n, r)``; nothing where it is absent."""
-        design = np.column_stack([context.numbers, np.ones(len(context))])
-        return np.where(context.absent, 0.0, design @ self.coefficients)
+        location = context.numbers @ self.coefficients[:-1] + self.coefficients[-1]
+        return np.where(context.absent, 0.0, location)
 
     def group(self, context):
         """The group of each row ``(n,)``."""
@@ -194,6 +194,31 @@ class GroupedComponent:
         drawn = self.groups.location(context)
         for member, rows in self.split(context):
             drawn[rows] += member.sample(len(rows), rng)
+        return drawn
+
+    def conditionals(self, U, known, context):
+        return _GroupedConditionals(self, U, known, context)
+
+
+class _GroupedConditionals:
+    """As ``Conditionals``, of rows that belong to groups."""
+
+    def __init__(self, component, U, known, context):
+        self._location = component.groups.location(context)
+        self._part, self._place = np.empty((2, len(U)), dtype=int)
+        self._parts, self.log_prob = [], np.empty(len(U))
+        for number, (member, rows) in enumerate(component.split(context)):
+            part = member.conditionals(U[rows] - self._location[rows], known[rows])
+            self._part[rows], self._place[rows] = number, np.arange(len(rows))
+            self.log_prob[rows] = part.log_prob
+            self._parts.append(part)
+
+    def place(self, rows, choice, normal, radius):
+        drawn = self._location[rows]
+        for number, part in enumerate(self._parts):
+            own = np.flatnonzero(self._part[rows] == number)
+            places = self._place[rows[own]]
+            drawn[own] += part.place(places, choice[own], normal[own], radius[own])
         return drawn
 
 
