@@ -6,6 +6,7 @@ from scipy import stats
 from scipy.integrate import cumulative_trapezoid, trapezoid
 
 from skflow._models.components import COMPONENTS, fit_components
+from skflow._models.ellipses import precision_factors, reordered
 from skflow._models.factor_model import square_factor
 
 
@@ -84,3 +85,12 @@ def test_conditionals_of_a_factor_model_are_those_of_its_covariance():
     expected = stats.multivariate_normal(gaussian.centres[0][known], shape[np.ix_(known, known)])
     found = gaussian.conditionals(U[:5], np.tile(known, (5, 1))).log_prob
     assert found == pytest.approx(expected.logpdf(U[:5, known]))
+
+
+def test_factors_follow_the_order_of_the_columns():
+    rng = np.random.RandomState(0)
+    roots = rng.standard_normal((3, 4, 4))
+    shapes, order = roots @ roots.transpose(0, 2, 1), [2, 0, 3, 1]
+    found = reordered(precision_factors(shapes), order)
+    expected = precision_factors(shapes[:, order][:, :, order])
+    assert found == pytest.approx(expected)

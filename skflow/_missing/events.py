@@ -356,7 +356,7 @@ def _models(density):
         if weight <= 0:
             continue
         if name == "flow":
-            found.append((proposal_of(density), weight))
+            found.append((proposal_of(density).models[0], weight))
             continue
         members = getattr(model, "members", [model])
         if max(len(member.weights) for member in members) <= _MOST_ELLIPSES:

@@ -29,6 +29,14 @@ def precision_factors(shapes):
     return np.triu(np.linalg.inv(roots).transpose(0, 2, 1)) / size[:, :, None]
 
 
+def reordered(factors, order):
+    """The factors ``(k, d, d)`` of the same shapes with their columns in another order."""
+    # P = J R' J of the QR decomposition of (J P)' is upper triangular, where J turns rows round
+    turned = factors[:, order][:, ::-1].transpose(0, 2, 1)
+    upper = np.linalg.qr(turned, mode="r").transpose(0, 2, 1)[:, ::-1, ::-1]
+    return upper * np.sign(np.diagonal(upper, axis1=1, axis2=2))[:, None]
+
+
 def _cholesky(correlations):
     """Roots of all, with a ridge for those that need one."""
     try:
