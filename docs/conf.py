@@ -50,12 +50,15 @@ extensions = [
     "numpydoc",
     "myst_parser",
     "sphinx_copybutton",
+    "sphinx_design",
     "sphinx_gallery.gen_gallery",
     "drawn",
+    "folded",
 ]
 exclude_patterns = [
     "_build",
     "README.md",
+    "capabilities.md",
     "benchmarks/*_results.md",  # included by the pages beside them, as are the next
     "reproduction_*.md",
     "auto_examples/**/*.ipynb",
@@ -92,7 +95,7 @@ sphinx_gallery_conf = {
     "gallery_dirs": "auto_examples",
     "filename_pattern": r"plot_",
     "ignore_pattern": r"__init__\.py|[/\\](benchmarks|paper)[/\\]",
-    "within_subsection_order": "FileNameSortKey",
+    "within_subsection_order": "gallery.ByUse",
     "backreferences_dir": "generated/examples",  # for the lists at the end of API pages
     "doc_module": ("skflow",),
     "reference_url": {"skflow": None},
@@ -112,10 +115,12 @@ html_theme = "pydata_sphinx_theme"
 html_title = "skflow"
 html_static_path = ["_static"]
 html_css_files = ["skflow.css"]
+html_logo = html_favicon = "_static/logo.svg"
 html_math_renderer = "mathml"
 html_sidebars = {
     page: []
     for page in (
+        "index",
         "quickstart",
         "which_estimator",
         "theory",
@@ -127,6 +132,7 @@ html_sidebars = {
 html_show_sourcelink = False
 html_show_copyright = False
 html_theme_options = {
+    "logo": {"text": "skflow", "alt_text": "skflow, home"},
     "navbar_align": "left",
     "navbar_persistent": ["search-button"],
     "show_toc_level": 2,

@@ -101,6 +101,61 @@ def outliers():
     return figure
 
 
+def regression():
+    """Negative log-likelihood less that of skflow, of the methods with a density."""
+    frame = numbers(
+        tables("regression", "negative log-likelihood of the test rows, nats a row")[0]
+    ).drop(columns="splits")
+    return beside_ours(
+        frame.sub(frame["skflow"], axis=0),
+        "negative log-likelihood less skflow's, nats",
+    )
+
+
+def gaps():
+    """The score of draws, relative to that of skflow."""
+    heading = next(name for name in sections("gaps") if "ranked probability" in name)
+    frame = tables("gaps", heading)[0].reset_index()
+    keys = ["dataset", "mechanism", "missing"]
+    labels = frame[keys].agg(", ".join, axis=1)
+    scores = numbers(frame.drop(columns=[*keys, "seeds"])).set_axis(labels)
+    return beside_ours(
+        scores.div(scores["skflow"], axis=0), "CRPS, in times of skflow's"
+    )
+
+
+def mixed():
+    """Held-out scores less that of skflow, where they compare."""
+    text = (DOCS / "benchmarks" / "mixed.md").read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    frame = pd.DataFrame(rows[2:], columns=rows[0]).set_index("table")
+    scores = frame.map(lambda cell: float(cell.split(",")[0]))
+    scores = scores.drop(index=["credit", "default"]).replace(-np.inf, np.nan)
+    return beside_ours(
+        scores.sub(scores["skflow"], axis=0), "held-out score less skflow's, nats a row"
+    )
+
+
+def beside_ours(frame, label):
+    """A line for each table, a mark for each method; skflow is the vertical line."""
+    frame = frame.dropna(axis=1, how="all")
+    ours = frame["skflow"].iloc[0]
+    height = 1.4 + 0.28 * len(frame)
+    figure, axis = plt.subplots(figsize=(8.5, height), layout="constrained")
+    axis.axvline(ours, color=OURS, linewidth=2, label="skflow")
+    colors = plt.colormaps["tab10"].colors
+    for i, method in enumerate(frame.columns.drop("skflow")):
+        style = dict(marker="osDv^<>phX*d"[i], color=colors[(i + 1) % 10])
+        axis.plot(frame[method], frame.index, linestyle="", label=method, **style)
+    axis.set_ylim(len(frame) - 0.5, -0.5)
+    axis.tick_params(axis="y", labelsize=8)
+    axis.grid(axis="y", color="#eeeeee")
+    axis.set_xlabel(label)
+    figure.legend(loc="outside right upper", fontsize=8, frameon=False)
+    return figure
+
+
 def by_kind(axis, ranks):
     axis.imshow(ranks, cmap="RdYlBu_r", alpha=0.6, aspect="auto")
     axis.set_xticks(
@@ -164,7 +219,7 @@ def mean_ranks(axis, ranks, title):
 
 
 def draw(directory=DOCS / "_static"):
-    for chart in (likelihood, outliers, speed, search):
+    for chart in (likelihood, outliers, regression, mixed, gaps, speed, search):
         figure = chart()
         figure.savefig(directory / f"benchmark_{chart.__name__}.png", dpi=130)
         plt.close(figure)

@@ -3,21 +3,19 @@
 A density where a Gaussian mixture fails
 ========================================
 
-A Gaussian mixture follows a bent density by covering it with ellipses. For one bend a handful is
-enough. For several bends at a time their numbers multiply: five ellipses for each of four bends are
-625 for all together, far more than a few thousand rows can determine. A flow bends the features
-themselves, and the bends add up instead.
+A Gaussian mixture covers a bent density with ellipses. For one bend a handful is enough. For
+several bends the numbers multiply: five ellipses for each of four bends make 625, far more than a
+few thousand rows can determine. A flow bends the features themselves, so bends add up instead.
 """
 
 # %%
 # The data
 # --------
 #
-# Pairs of features, in each of which the second is the square of the first and some noise. The
-# pairs are independent, which neither model is told. The true density is known, so that the
-# distance of a model from it can be measured: the mean difference of the log-densities of rows that
-# were not fitted. It estimates the Kullback-Leibler divergence in nats a row; 0 is the best there
-# is.
+# Independent pairs of features; in each, the second is the square of the first plus noise. The true
+# density is known, so we can measure the distance of a model from it: the mean difference of
+# log-densities of held-out rows, an estimate of the Kullback-Leibler divergence in nats a row. 0 is
+# perfect.
 
 import numpy as np
 from scipy.stats import norm
@@ -40,8 +38,8 @@ def true_log_density(X):
 # The fits
 # --------
 #
-# The mixture may have up to 30 components and takes as many as the Bayesian information criterion
-# wants. The flow has its defaults, but for a shorter training.
+# The Bayesian information criterion chooses up to 30 components for the mixture. The flow has its
+# defaults, except for a shorter training.
 
 import pandas as pd
 from sklearn.mixture import GaussianMixture
@@ -73,11 +71,10 @@ print(table.round(2))
 # Samples
 # -------
 #
-# The first pair of the eight features: data, and what the two models of all eight draw. With two
-# features alone the mixture would do well, and so it does in other plain shapes. For rings or for
-# well separated clusters it can be the better choice: a flow bends one normal distribution, which
-# is in one piece, and a smooth map cannot tear it. (For such cases the default
-# ``component_weight`` has a Gaussian mixture to fall back on.)
+# The first pair of the eight features: data, and samples of the two models of all eight. With two
+# features alone the mixture would do well, and for rings or well separated clusters it can be the
+# better choice, because a flow bends one connected cloud. (For such cases the default mixes in a
+# Gaussian mixture.)
 
 import matplotlib.pyplot as plt
 
@@ -98,7 +95,7 @@ axes[0].set_ylabel("feature 1")
 plt.show()
 
 # %%
-# The distance grows with the number of features for both, but at another pace.
+# The distance grows with the number of features for both, but more slowly for the flow.
 
 figure, axis = plt.subplots(figsize=(5.5, 3.4), layout="constrained")
 for name, marker in {"mixture": "s", "flow": "o"}.items():

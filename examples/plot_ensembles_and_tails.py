@@ -1,22 +1,21 @@
 """
-==============================
-Far from the data: broad tails
-==============================
+=======================
+Tails far from the data
+=======================
 
-A flow is trained where the data are. What it says far from them is an accident of the training, and
-log-likelihoods are dominated by such rows. Two arguments of
-:class:`~skflow.CouplingFlowDensity` help: ``component_weight`` mixes a few per cent of broad
-distributions into the density, and ``n_estimators`` averages the densities of several flows.
+A flow is trained where the data are. Far from them its density is an accident of the training, and
+such rows dominate mean log-likelihoods. Two parameters of :class:`~skflow.CouplingFlowDensity`
+help: ``component_weight`` mixes in distributions with heavier tails, and ``n_estimators`` averages
+several flows.
 """
 
 # %%
 # A shift
 # -------
 #
-# Ten measurements of cell nuclei. We fit the benign tumours only; malignant ones are then rows of
-# another distribution. Radius, perimeter and area are nearly functions of each other, so that the
-# density of the benign rows is concentrated, and a row may be far from it in some direction while
-# each of its values is usual.
+# Ten measurements of cell nuclei. We fit benign tumours only, so malignant ones are rows of another
+# distribution. Radius, perimeter and area are nearly functions of each other: a row can be far from
+# the data in some direction although each of its values is usual.
 
 import pandas as pd
 from sklearn.datasets import load_breast_cancer
@@ -33,10 +32,9 @@ X_shifted = X[~benign]
 # The fits
 # --------
 #
-# With ``component_weight=0`` the density is that of the flow alone; four of these differ in
-# ``random_state`` only. The default, "auto", chooses the weights of the broad components on the
-# validation rows, with a least weight for those with heavy tails. All trainings are short, for the
-# gallery.
+# With ``component_weight=0`` the density is that of the flow alone; four such fits differ only in
+# ``random_state``. The default, "auto", chooses the weights of the components on validation rows,
+# with a minimum for those with heavy tails. Trainings are short here.
 
 import numpy as np
 
@@ -71,16 +69,16 @@ print(
 print(table.round(2).to_string())
 
 # %%
-# With so few rows the validation part may give the broad components much of the weight: a flow
-# alone is then the worse density even of benign rows.
+# With so few rows the components may get much of the weight: a flow alone is the worse density even
+# for benign rows.
 #
 # A walk away from the data
 # -------------------------
 #
-# From the benign mean we walk in the direction of the malignant mean. Flows that differ only in
-# their seed agree near the data and disagree far from it. The average of four is at least as high
-# as its highest member, less ``log(4)``. The tails set a floor; it falls slowly (a Student-t has
-# heavy tails), so that rows far away can still be ordered.
+# From the benign mean we walk towards the malignant mean and beyond. Flows with different seeds
+# agree near the data and disagree far from it. The average of four is at least as high as its
+# highest member, less ``log(4)``. The components set a floor that falls slowly, so that rows far
+# away can still be ranked.
 
 import matplotlib.pyplot as plt
 

@@ -3,8 +3,8 @@
 Missing values: one question, and a whole table
 ===============================================
 
-A density of all columns gives the density of any of them, given any others. NaN means unknown. We
-ask one question, fill the gaps of a table several times, and see what that does to a result.
+A density of all columns contains the density of any columns given any others. NaN means unknown. We
+ask one question, fill a table several times, and look at the effect on a result.
 """
 
 # %%
@@ -33,8 +33,8 @@ flow = CouplingFlowDensity(
 ).fit(X)
 
 # %%
-# How many flavanoids does a wine have of which we know the hue? The grey area is what is to be
-# expected if nothing is known. All other columns are integrated out.
+# How many flavanoids does a wine with a given hue have? The grey area is the distribution if
+# nothing is known. All other columns are integrated out.
 
 rows = pd.DataFrame(np.nan, index=range(3), columns=X.columns)
 rows["hue"] = [0.65, 0.95, 1.25]
@@ -42,8 +42,8 @@ ConditionalDisplay.from_estimator(flow, X, "flavanoids", rows)
 plt.show()
 
 # %%
-# The same for two columns: ``DensityDisplay`` with NaN for what is unknown. And draws, which are
-# made together: what goes with what is kept.
+# The same for two columns: ``DensityDisplay`` with NaN for unknown values, and draws, which are
+# made jointly and keep the dependence.
 
 row = rows[1:2].to_numpy()
 display = DensityDisplay.from_estimator(
@@ -63,8 +63,8 @@ plt.show()
 # A whole table
 # -------------
 #
-# A third of the wines lose their flavanoids and hue, the more often the more alcohol they have. So
-# what is missing depends on what is known: the rows without gaps are not like all rows.
+# A third of the wines lose their flavanoids and hue, more often the more alcohol they have. So
+# complete rows are not representative.
 
 rng = np.random.default_rng(0)
 rank = X["alcohol"].rank(pct=True)
@@ -79,9 +79,9 @@ several = imputer.sample(gappy, 20)
 # A result with its uncertainty
 # -----------------------------
 #
-# The slope of flavanoids on proline, by least squares. One filled table knows too much: its gaps
-# count as if they had been measured. Rubin's rules take the mean over several tables, and add the
-# variance between them to that within.
+# The slope of flavanoids on proline, by least squares. A single filled table is overconfident,
+# because filled values count as if they had been measured. Rubin's rules average over several
+# tables and add the variance between them to the variance within.
 
 
 def slope(table):
@@ -114,11 +114,11 @@ table.loc["20 draws, Rubin"] = rubin(filled)
 print(table.round(2).to_string())
 
 # %%
-# Means have too little spread, and make the slope look more certain than one draw does; the draws
-# together say how uncertain it is. What no imputer can know: whether values are missing at random,
-# that is, whether beyond what is known of a row it depends on the value itself that it is missing.
+# Means have too little spread and make the slope look even more certain than one draw does; several
+# draws show how uncertain it is. No imputer can detect whether a value is missing because of what
+# it is.
 #
-# What is filled in, beside what was there:
+# Filled values (orange) beside the truth:
 
 figure, axes = plt.subplots(
     1, 3, figsize=(9.5, 3.2), sharex=True, sharey=True, layout="constrained"

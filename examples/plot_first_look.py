@@ -3,9 +3,9 @@
 A first look, on one page
 =========================
 
-The main job of the README: the density of a real table beside a mixture and a kernel density, its
-most unusual rows with the reasons, and what the coupling structure is worth for a small flow. Run
-as a script, it saves its pictures and says where.
+The script of the README: the density of a real table beside a mixture and a kernel density, its
+most unusual rows with reasons, and the effect of the coupling structure on a small flow. Run as a
+script, it saves its pictures and prints where.
 """
 
 # %%
@@ -46,9 +46,9 @@ def show(figure, name):
 # How good is the density?
 # ------------------------
 #
-# The mean log-density of held-out rows, in nats a row: higher is better. The mixture has as many
-# components, and the kernel as wide a bandwidth, as five folds of the training rows want; the
-# flow has its defaults. ``bounds`` tells it that no value is negative.
+# The mean log-density of held-out rows, in nats a row: higher is better. The number of components
+# of the mixture and the bandwidth of the kernel are chosen by five folds of the training rows; the
+# flow has its defaults. ``bounds`` states that no value is negative.
 
 scaler = StandardScaler().fit(X_train)
 shift = np.log(scaler.scale_).sum()  # densities of scaled rows -> of the rows
@@ -75,7 +75,7 @@ print()
 print(flow.summary())
 
 # %%
-# Row by row: how much likelier the flow makes a row than the mixture does.
+# Row by row: the log-density of the flow less that of the mixture.
 
 gain = held_out["skflow"] - held_out["Gaussian mixture"]
 means = {name: log_density.mean() for name, log_density in held_out.items()}
@@ -94,8 +94,8 @@ show(figure, "density.png")
 # Which rows are unusual, and why?
 # --------------------------------
 #
-# The most unusual rows, with the column that goes least with the rest of the row: its value, what
-# would have been usual, and by how many nats the value is a greater surprise than usual.
+# The most unusual rows, with the column that is least consistent with the rest of the row: its
+# value, the range that would have been usual, and how surprising the value is, in nats.
 
 detector = FlowOutlierDetector(random_state=0).fit(X_train)
 report = detector.report(X_test, n=8)
@@ -113,12 +113,12 @@ figure.colorbar(image, label="contribution, nats")
 show(figure, "unusual_rows.png")
 
 # %%
-# What is the structure worth?
-# ----------------------------
+# Does the coupling structure matter?
+# -----------------------------------
 #
 # A layer transforms some columns given the others. Which ones hardly matters for a deep flow of
-# splines; for the two simple layers of Gonsior et al. (2021) it does. One grid compares a rule,
-# chance, masks that are derived from the data, and a search.
+# splines, but it does for the two simple layers of Gonsior et al. (2021). One grid compares a rule,
+# random masks, masks derived from the data, and a search.
 
 shallow = CouplingFlowDensity(
     n_layers=2,

@@ -3,17 +3,17 @@
 From the data to latent space and back
 ======================================
 
-A flow is an invertible map. It takes the rows of a table to a latent space in which they should be
-standard normal, and points of that space back to rows. Here we look at both ways, check whether the
-latent space is normal on rows that were not fitted, and walk through it from one row to another.
+A flow is an invertible map between the rows of a table and a latent space in which they should be
+standard normal. We look at both directions, check normality on held-out rows, and walk through the
+latent space from one row to another.
 """
 
 # %%
 # A crescent
 # ----------
 #
-# ``transform`` goes to the latent space, ``inverse_transform`` back. Colours say how far along the
-# crescent a row is, which the flow is not told.
+# ``transform`` maps to the latent space, ``inverse_transform`` back. Colours show the position
+# along the crescent, which the flow does not see.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -54,16 +54,15 @@ axes[1].set(title="latent space", xlabel="latent 0", ylabel="latent 1", aspect="
 plt.show()
 
 # %%
-# The circles of radius 1, 2 and 3 in the latent space should hold 39, 86 and 99 % of the rows, and
-# so should what they are mapped to on the left.
+# The circles of radius 1, 2 and 3 in the latent space, and their images on the left, should contain
+# 39, 86 and 99 % of the rows.
 #
 # Is it normal?
 # -------------
 #
-# If the flow is right, latent features are standard normal. Ask rows that were not fitted: an
-# overfitted flow looks fine on those that were. The quantiles show the tails, the probability
-# integral transforms the bulk; their band holds all curves of a calibrated model with 95 %
-# probability.
+# If the flow is right, latent features of new rows are standard normal (on training rows an
+# overfitted flow looks right, too). Quantiles show the tails, probability integral transforms the
+# bulk; their band contains all curves of a calibrated model with 95 % probability.
 
 figure, axes = plt.subplots(1, 2, figsize=(9.5, 4), layout="constrained")
 LatentQQDisplay.from_estimator(flow, X_test, ax=axes[0])
@@ -73,8 +72,8 @@ for name, p in zip(calibration.names, calibration.pvalue_):
 plt.show()
 
 # %%
-# The more rows, the smaller the faults that such a test finds; no model of real data is free of
-# them. A flow trained for a single epoch is visibly wrong:
+# With more rows such tests find smaller faults, and no model of real data is free of them. A flow
+# trained for a single epoch is visibly wrong:
 
 hasty = CouplingFlowDensity(max_iter=1, component_weight=0, random_state=0).fit(X_train)
 figure, axes = plt.subplots(1, 2, figsize=(9.5, 4), layout="constrained")
@@ -92,9 +91,8 @@ plt.show()
 # A walk from row to row
 # ----------------------
 #
-# The straight line between two rows may lead through regions where there are no data. The straight
-# line between their latent points, mapped back, bends with the data. The lowest density on the way
-# says how good a path is.
+# The straight line between two rows may leave the data. The straight line between their latent
+# points, mapped back, bends with the data. The lowest density on the way tells the paths apart.
 
 order = angle_test.argsort()
 start, end = X_test[order[[-40, 40]]]  # not the very ends: those are rare rows
@@ -116,5 +114,5 @@ display.ax_.legend(loc="lower center", fontsize="small")
 plt.show()
 
 # %%
-# This works because the crescent is in one piece. A flow cannot tear the space: between clusters
-# that lie apart, such a path jumps through thin bridges where there are no data.
+# This works because the crescent is connected. Between separate clusters such a path crosses a thin
+# bridge without data, because a flow cannot tear the space.

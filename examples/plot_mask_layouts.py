@@ -3,10 +3,9 @@
 Which features condition which: one grid
 ========================================
 
-A coupling layer transforms some of the features conditioned on the others. Which ones, layer by
-layer, is a hyperparameter of :class:`~skflow.CouplingFlowDensity`, so that a grid search can
-compare the usual rules with structures that are derived from the training data, without training,
-or searched on them.
+A coupling layer transforms some features given the others. Which ones, layer by layer, is a
+hyperparameter of :class:`~skflow.CouplingFlowDensity`: a grid search can compare fixed rules with
+structures that are derived from the data or searched.
 
 The data are ten measurements of cell nuclei. Radius, perimeter and area are nearly functions of
 each other, and compactness is ``perimeter**2 / area - 1``: with two layers of simple conditioners
@@ -17,13 +16,11 @@ it matters which of them is transformed given which.
 # The grid
 # --------
 #
-# The conditioners are those of Gonsior et al. (2021), a single layer ``tanh(W x + b)``; the flow
-# is alone, as components beside it help out where the structure is poor. A layout is
-# given as a string or as an object of :mod:`skflow.masks`, whose parameters could be searched, too:
-# by default a search looks among alternating masks, one and its complement by turns; in the free
-# space each layer has a mask of its own.
-# The score is the mean log-density of the held-out rows, here in units of the scaled data; the flow
-# would standardise by itself, the scaler only shows that a pipeline is fine.
+# The conditioners are those of Gonsior et al. (2021), a single layer ``tanh(W x + b)``, without
+# components beside the flow, which would compensate for a poor structure. A layout is a string or
+# an object of :mod:`skflow.masks`. By default a search looks among alternating masks (one mask and
+# its complement in turn); in the free space each layer has its own mask. The score is the mean
+# log-density of held-out rows, in units of the scaled data.
 
 import pandas as pd
 from sklearn.base import clone
@@ -63,8 +60,7 @@ search = GridSearchCV(
 ).fit(X)
 
 # %%
-# All layouts see the same folds, which are not equally hard: the differences from parity, fold by
-# fold, are what to look at.
+# Folds are not equally hard, so look at the differences from parity, fold by fold.
 
 results = pd.DataFrame(search.cv_results_)
 scores = results[[f"split{i}_test_score" for i in range(search.n_splits_)]]
@@ -82,18 +78,17 @@ print("Mean log-density of held-out rows, higher is better\n")
 print(table.round(2))
 
 # %%
-# Here the free space is worth its size: a structure that gives up the alternation lets one layer
-# transform a column given the very ones that it is a function of. What is derived without training
-# alternates, and is behind parity here. On most tables that were measured it is ahead, and the
-# alternating space is the better place to look (see the page on structure in the documentation).
-# So compare.
+# Here the free space pays: a layer can transform a column given exactly those that it is a function
+# of. The derived structure alternates and is behind parity. On most tables that were measured it is
+# ahead, and the alternating space is the better one to search (see the page on structure). So
+# compare.
 
 # %%
 # The masks
 # ---------
 #
-# Each row is a layer, data enter at the top. A layer transforms the dark features, conditioned on
-# the light ones. These masks are of fits to all rows; the figures are those of the table.
+# Each row is a layer; data enter at the top. A layer transforms the dark features given the light
+# ones. The masks are from fits to all rows, the figures from the table.
 
 import matplotlib.pyplot as plt
 

@@ -1,20 +1,20 @@
 """
-============================
-Unusual at which resolution?
-============================
+==========================================
+Four kinds of outliers, and what sees them
+==========================================
 
-A row can be unusual in the finest detail or only from afar. :class:`~skflow.FlowOutlierDetector`
-scores rows by four densities, from fine to coarse, and a row is about as unusual as it is to the
-one that finds it most unusual. Errors of four kinds show what each of them sees.
+A row can be unusual in fine detail or only at a coarse scale. :class:`~skflow.FlowOutlierDetector`
+scores rows by several densities, from fine to coarse, and the most extreme of the scores dominates.
+Errors of four kinds show what each density detects.
 """
 
 # %%
 # The data
 # --------
 #
-# A machine is read out 1500 times: its speed, in steps of 0.1; its load; its power, which follows
-# from these up to a small error; and its vibration, about 2 or about 5, as one of two tools is in
-# use.
+# 1500 simulated readings of a machine: its speed in steps of 0.1, its load, its power, which
+# follows from these up to a small error, and its vibration, about 2 or about 5 depending on the
+# tool in use.
 
 import numpy as np
 import pandas as pd
@@ -32,11 +32,10 @@ X = X.round(3)
 # Errors
 # ------
 #
-# - A broken dependence: the power is 0.35 too high, a fifth of its standard deviation.
-# - Between two states: a vibration of 3.5, which neither tool has. Its values are in range, and all
-#   else is as usual.
-# - A typing error: 52.0 instead of 20.5, a speed on the grid of speeds, but that of no row.
-# - A far cluster: another machine. Its power does go with speed and load.
+# - Broken dependence: the power is 0.35 too high, a fifth of its standard deviation.
+# - Between two states: a vibration of 3.5, which neither tool produces. Every value is in range.
+# - Typing error: a speed of 52.0 instead of 20.5.
+# - Far cluster: another machine, whose power is consistent with its speed and load.
 
 errors = pd.DataFrame(
     {
@@ -49,12 +48,11 @@ errors = pd.DataFrame(
 ).T
 
 # %%
-# What each resolution says
-# -------------------------
+# Scores
+# ------
 #
-# A score is the logarithm of the part of ordinary rows that are as unusual to a density: at -7 one
-# row in 1100 is. The score of the row is the logarithm of the harmonic mean of the four parts, near
-# the lowest.
+# The score of a density is the logarithm of the fraction of ordinary rows that are at least as
+# unusual: -7 means one row in 1100. The score of a row combines them and is close to the lowest.
 
 from skflow import FlowOutlierDetector
 
@@ -65,10 +63,10 @@ shown = report[["score", *scores, "density", "pvalue"]].round(3)
 print(shown.rename(columns=lambda name: name.removeprefix("score_")).to_string())
 
 # %%
-# The flow's likelihood sees the broken dependence at once; the kernel, in which rows a third of a
-# standard deviation apart are neighbours, sees nothing. Between the two states a flow leaves a
-# bridge, since it maps one connected cloud to another: there the kernel is the one to ask. What is
-# far from all rows is seen by all, best by the kernel in a flow's latent space.
+# The flow detects the broken dependence at once; the kernel, for which rows a third of a standard
+# deviation apart are neighbours, does not. Between the two states a flow leaves a bridge, because
+# it maps one connected cloud to another; there the kernel is better. Rows far from all others are
+# found by all densities.
 
 import matplotlib.pyplot as plt
 
@@ -92,9 +90,9 @@ plt.show()
 # Reasons
 # -------
 #
-# The report names the column that does not go with the rest of the row, and what would have been
-# usual there. It names none where the surprise of each is small: the flow, which gives the reasons,
-# takes little offence at a vibration between two states.
+# The report names the column that is inconsistent with the rest of the row and the range that would
+# have been usual. It names none if no single column is surprising to the flow, which gives the
+# reasons.
 
 reasons = ["column_1", "value_1", "usual_from_1", "usual_to_1", "nats_1"]
 print(report[reasons].round(2).to_string())

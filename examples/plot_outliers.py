@@ -3,18 +3,17 @@
 Outliers, their p-values and the reason
 =======================================
 
-:class:`~skflow.FlowOutlierDetector` scores rows by their density, turns the scores into p-values
-that hold whatever the density is like, selects outliers at a false discovery rate, and says which
-feature makes a row unusual.
+:class:`~skflow.FlowOutlierDetector` scores rows by their density, turns scores into p-values that
+hold for any density, selects outliers at a false discovery rate, and names the features that make a
+row unusual.
 """
 
 # %%
 # The data
 # --------
 #
-# Ten measurements of cell nuclei. The detector sees benign samples only. New rows are the other
-# benign samples, for which p-values have to be uniform, and the malignant ones, which it has never
-# seen.
+# Ten measurements of cell nuclei. The detector is fitted to benign samples only. New rows are other
+# benign samples, whose p-values should be uniform, and malignant samples.
 
 from sklearn.datasets import load_breast_cancer
 from sklearn.model_selection import train_test_split
@@ -29,8 +28,8 @@ X_malignant = X[~benign]
 # The fit
 # -------
 #
-# Two fifths of the rows are set aside for the p-values. With 100 rows the least p-value is 1/101;
-# the density has to do with the 149 others.
+# Two fifths of the rows are set aside to calibrate the p-values, and the density is fitted to the
+# other 149. With 100 calibration rows the smallest possible p-value is 1/101.
 
 from skflow import FlowOutlierDetector
 
@@ -41,8 +40,8 @@ print(f"{len(detector.calibration_scores_)} rows set aside")
 # p-values
 # --------
 #
-# The p-value of a row is its rank among the rows set aside. Those of new benign rows are spread
-# evenly, those of malignant ones are small.
+# The p-value of a row is its rank among the calibration rows. New benign rows have p-values of all
+# sizes, malignant ones small p-values.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -57,7 +56,7 @@ for axis, (name, rows) in zip(axes, groups.items()):
     )
     axis.axhline(0.1, color="#333333", linestyle="--", linewidth=1)
     axis.set(title=f"{len(rows)} new {name} rows", xlabel="p-value", ylim=(0, 1))
-axes[0].set_ylabel("part of the rows")
+axes[0].set_ylabel("fraction of rows")
 axes[1].text(1, 0.12, "uniform", ha="right", color="#333333")
 plt.show()
 
@@ -65,9 +64,9 @@ plt.show()
 # Selection
 # ---------
 #
-# With a threshold of 0.05 one benign row in twenty is a false alarm, in expectation. Where there
-# are many rows, one rather wants to know how many of those selected are false: ``select`` keeps
-# that part below ``fdr``, on average over such tables.
+# With a threshold of 0.05, one benign row in twenty is a false alarm on average. With many rows it
+# is more useful to limit the false discoveries among the selected rows: ``select`` keeps their
+# fraction below ``fdr`` on average.
 
 import pandas as pd
 
@@ -86,10 +85,10 @@ print(table.fillna(0).astype(int).to_string())
 # The reason
 # ----------
 #
-# ``explain`` tells how much log-density a row would gain, were a single feature drawn anew from
-# its distribution given all the others. We take two of the rows that are selected: the one of the
-# lowest density and, among those whose values all lie within the range of the rows of the fit, the
-# one with the largest contribution of a feature.
+# ``explain`` returns how much log-density a row would gain if a single feature were drawn from its
+# distribution given all others. We look at two selected rows: the one with the lowest density and,
+# among rows whose values are all within the range of the training rows, the one with the largest
+# contribution of a single feature.
 
 selected = new[detector.select(new, fdr=0.1)]
 contributions = pd.DataFrame(
@@ -113,8 +112,8 @@ axes[0].invert_yaxis()
 plt.show()
 
 # %%
-# The last row has no value that is unusual by itself. It shows against the feature that goes most
-# closely with the one that is blamed.
+# No value of the second row is unusual by itself. The picture shows the feature to blame against
+# the feature that is most correlated with it.
 
 row = rows["all values in range"]
 name = contributions.iloc[row].idxmax()
@@ -125,7 +124,7 @@ print(f"p-value {p_value:.3f}, {name}: {values[name]:.4g}")
 
 figure, axis = plt.subplots(figsize=(5.5, 3.8), layout="constrained")
 axis.scatter(
-    X_train[partner], X_train[name], s=9, color="#0072b2", label="rows of the fit"
+    X_train[partner], X_train[name], s=9, color="#0072b2", label="training rows"
 )
 axis.scatter(
     values[partner], values[name], s=70, marker="D", color="#d55e00", label="this row"

@@ -1,19 +1,19 @@
 """
-=====================================
+=============================
 A target's whole distribution
-=====================================
+=============================
 
-A mean says little where a target may be one of two things, or where its spread is not the same
-everywhere. :class:`~skflow.FlowRegressor` learns the density of a target given the features: here
-the length of an iris's petals, given the width of its sepals and nothing else.
+A mean is not enough if a target has two modes, or if its spread varies.
+:class:`~skflow.FlowRegressor` learns the density of a target given the features: here the length of
+an iris's petals, given the width of its sepals and nothing else.
 """
 
 # %%
 # Two modes
 # ---------
 # Setosas have short petals, the two other species long ones, and the width of the sepals alone does
-# not tell them apart. So the petals of a flower of 3 cm may be short or long, and hardly anything
-# between; those of a wide one are likely short. The mean is where no flower is.
+# not separate them. So a flower with sepals 3 cm wide has short petals or long ones, and hardly
+# anything in between, where the mean is.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -38,8 +38,8 @@ _ = display.ax_.set_yticklabels(widths[::-1])
 _ = display.ax_.set(xlabel="petal length (cm)", ylabel="sepal width")
 
 # %%
-# Probabilities and draws come from the same density. That the petals of a flower with sepals of
-# 3 cm are longer than 3 cm:
+# Probabilities and draws come from the same density. The probability that a flower with sepals of
+# 3 cm has petals longer than 3 cm:
 
 flower = X.iloc[:1].assign(**{"sepal width (cm)": 3.0})
 print(f"probability {1 - regressor.cdf(flower, [3.0])[0]:.2f}")
@@ -49,8 +49,8 @@ print("ten draws", np.sort(regressor.sample_y(flower, 10)[0]).round(1))
 # %%
 # A spread that changes
 # ---------------------
-# The progression of diabetes after a year, along the body mass index; the other features are held
-# at their medians. Bands hold half, 80 and 95 % of the distribution.
+# The progression of diabetes after a year, along the body mass index, with the other features at
+# their medians. Bands contain 50, 80 and 95 % of the distribution.
 
 X, y = load_diabetes(return_X_y=True, as_frame=True)
 train = np.arange(len(X)) % 3 > 0
@@ -60,10 +60,11 @@ display = QuantileFanDisplay.from_estimator(
 )
 
 # %%
-# Do they hold what they promise?
-# -------------------------------
-# On the rows that were left out. Intervals are calibrated with rows that ``fit`` set aside; the
-# histogram is that of the density itself, which is not.
+# Are the intervals calibrated?
+# -----------------------------
+# Coverage on held-out rows. The intervals are calibrated with rows that ``fit`` sets aside; these
+# are few, so coverage varies from split to split more than the band of the test rows shows. The
+# histogram is that of the density itself, which is not calibrated.
 
 display = CoverageDisplay.from_estimator(regressor, X[~train], y[~train])
 

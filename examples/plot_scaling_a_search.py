@@ -4,9 +4,8 @@ A search on more processes: joblib, dask
 ========================================
 
 A structure search trains hundreds of short-lived flows. :class:`~skflow.StructureSearchFlow` trains
-several at a time as one stack, in one process; ``n_jobs`` spreads the stacks over more. Where these
-processes are is for joblib to say: on this machine (loky) or on a cluster (dask). What is found
-does not depend on it.
+several at a time as one stack; ``n_jobs`` spreads stacks over processes. joblib decides where they
+run: on this machine (loky) or on a cluster (dask). The result is the same.
 """
 
 # %%
@@ -54,11 +53,9 @@ def history(fitted):
 # One process, then two
 # ---------------------
 #
-# The first call pays for the start of the processes, each of which imports PyTorch; they stay, and
-# later calls find them ready. ``inner_max_num_threads=1`` keeps their threads out of each other's
-# way (for workers elsewhere, set ``OMP_NUM_THREADS=1`` in their environment). Tasks as small as
-# these are hardly worth sending away: for such a table one process is often as fast as two.
-# Measure with your own.
+# The first call starts the processes, each of which imports PyTorch; later calls use them again.
+# ``inner_max_num_threads=1`` gives each one thread (for workers elsewhere, set
+# ``OMP_NUM_THREADS=1`` in their environment). For small tables one process is often as fast as two.
 
 print(f"{os.cpu_count()} processors")
 alone = timed("one process", search)
@@ -71,9 +68,9 @@ print("the same structure:", np.array_equal(alone.masks_, spread.masks_))
 # On a cluster
 # ------------
 #
-# With dask, ``Client`` gets the address of a scheduler, and the same line runs on its workers, on
-# which skflow has to be installed. Here the "cluster" is two threads of this process, which shows
-# the calls and no speed. Without ``dask.distributed`` loky takes its place.
+# With dask, ``Client`` gets the address of a scheduler, and the same code runs on its workers,
+# where skflow has to be installed. Here the "cluster" is two threads of this process, which shows
+# the calls but no speed. Without ``dask.distributed`` loky takes its place.
 
 try:
     from distributed import Client
@@ -92,8 +89,8 @@ else:
 print("the same structure:", np.array_equal(alone.masks_, remote.masks_))
 
 # %%
-# The three searches are one: every iteration has a random stream of its own, so that neither the
-# size of the stacks nor the place where they are trained matters.
+# The three searches are the same: every iteration has its own random stream, so neither the size of
+# the stacks nor the place of their training matters.
 
 import matplotlib.pyplot as plt
 
@@ -104,6 +101,6 @@ plt.show()
 # Grids
 # -----
 #
-# A grid search is spread in the same way, by ``GridSearchCV(..., n_jobs=2)``. Give ``n_jobs`` to
-# one of the two, the grid or the search inside; the outer one is usually better, since its tasks
-# are larger and do not wait for each other.
+# ``GridSearchCV(..., n_jobs=2)`` spreads a grid in the same way. Set ``n_jobs`` for the grid or for
+# the search inside, not both; the grid is usually better, because its tasks are larger and
+# independent.

@@ -4,20 +4,18 @@ A structure search, watched
 ===========================
 
 :class:`~skflow.StructureSearchFlow` looks for masks that suit the data by training many short-lived
-flows (after Algorithm 1 of Gonsior et al., 2021). Here we look at what it does: its costs, the
-masks before and after, and what the trained flow gains on rows that neither saw. It starts at
-random, as in the paper; by default it starts from the structure that is derived from the data,
-which leaves less to be watched.
+flows (after Algorithm 1 of Gonsior et al., 2021). We look at its costs, the masks before and after,
+and the gain on held-out rows. It starts at random, as in the paper; by default it starts from the
+derived structure.
 """
 
 # %%
 # The data
 # --------
 #
-# Made up, so that we know what there is to find. Six quantities are measured twice, with some
-# noise; the twelve columns are in an order in which the two measurements of a quantity have
-# both even or both odd numbers. A coupling layer can use one to predict the other only if its
-# mask separates them: parity separates none of the six pairs.
+# Simulated, so that we know what there is to find: six quantities are measured twice, with noise. A
+# coupling layer can use one measurement to predict the other only if its mask separates them, and
+# the columns are ordered so that parity separates none of the six pairs.
 
 import numpy as np
 import pandas as pd
@@ -35,12 +33,10 @@ print(*table.columns)
 # The search
 # ----------
 #
-# Two layers with the paper's conditioners, ``tanh(W x + b)``: a flow so simple that it matters
-# which features condition which. ``component_weight=0`` leaves the broad components out, which
-# would otherwise help out where the structure is poor. In a notebook, ``verbose=1`` shows a bar
-# with the best cost and the number of acceptances; Ctrl-C or "interrupt the kernel" ends the
-# search and trains with the best structures so far. A few structures of the lowest costs are
-# trained in full, and the best of these is kept.
+# Two layers with the paper's conditioners, ``tanh(W x + b)``, so simple that it matters which
+# features condition which, and no components, which would compensate for a poor structure.
+# ``verbose=1`` shows a bar; interrupting ends the search and trains the best structures so far. A
+# few structures with the lowest costs are trained in full, and the best of these is kept.
 
 from skflow import StructureSearchFlow, Training
 from skflow.inspection import MaskDisplay, SearchHistoryDisplay, TrainingCurveDisplay
@@ -58,8 +54,8 @@ search = StructureSearchFlow(
 ).fit(X)
 
 # %%
-# Each point is a candidate that was trained for 50 steps. Most offspring of a good structure are
-# worse than it. Candidates that diverge or are far worse than the others are marked at the edge.
+# Each point is a candidate trained for 50 steps. Most offspring of a good structure are worse. Very
+# bad or diverged candidates are marked at the edge.
 
 import matplotlib.pyplot as plt
 
@@ -70,9 +66,8 @@ plt.show()
 # The masks
 # ---------
 #
-# Each row is a layer; data enter at the top. The search shuffles the first mask, so that the number
-# of transformed features stays as it was, and the second is its complement. Of every pair one
-# measurement should be dark and the other light.
+# Each row is a layer; data enter at the top. The second mask is the complement of the first. Of
+# every pair one measurement should be dark and the other light.
 
 figure, axes = plt.subplots(2, 1, figsize=(7, 4.2), layout="constrained")
 MaskDisplay.from_masks(
@@ -96,10 +91,9 @@ plt.show()
 # Does it pay?
 # ------------
 #
-# The search keeps the lowest of many noisy costs, so that its own costs cannot say. Held-out rows
-# can. With ``warm_start=True`` a search goes on where it ended, as if there had been no break: we
-# stop it on the way, look at the flow trained so far, and let it go on. Three seeds, because a
-# single one says little.
+# The search keeps the lowest of many noisy costs, so only held-out rows can tell. With
+# ``warm_start=True`` a search continues where it ended: we stop it several times and score the flow
+# trained so far, for three seeds.
 
 from skflow import CouplingFlowDensity
 
@@ -124,10 +118,9 @@ print("Held-out log-density in nats: after so many iterations, and without a sea
 print(scores.loc[[*stages, "parity", "derived"]].round(2))
 
 # %%
-# After one iteration the structure is still random, or nearly. Once every pair is separated there
-# is nothing left to find, and lower costs are luck. The derived structure, which takes less than a
-# second, separates them from the start. On real tables the differences are smaller and less clear;
-# what they are on those of the paper is on the page about structure.
+# Once every pair is separated there is nothing left to find, and lower costs are luck. The derived
+# structure, which takes less than a second, separates them from the start. On real tables
+# differences are smaller and less clear; see the page on structure.
 
 figure, axis = plt.subplots(figsize=(6, 3.6), layout="constrained")
 found = scores.loc[stages]

@@ -3,18 +3,17 @@
 A shift in time: the years after those of training
 ==================================================
 
-Rows that come later are seldom from the distribution that was fitted. What a density says of them
-is what it says away from its data, and there flows need guards. Here is the case of a machine that
-wears out: its first two years are fitted, and the two years after them scored.
+Later rows rarely come from the distribution that was fitted. Their scores depend on the density
+away from its training data, where a flow alone is unreliable. Here a machine wears out: its first
+two years are fitted, and the two years after them are scored.
 """
 
 # %%
 # The data
 # --------
 #
-# Made up, after the gas turbine of :mod:`skflow.datasets`: the load of a machine,
-# the weather, and six sensors that follow both, in order of time, 250 rows a month. From the third
-# year on the machine wears out, and its sensors drift away from what load and weather would say. A
+# Simulated, after the gas turbine of :mod:`skflow.datasets`: the load of a machine, the weather,
+# and six sensors that depend on both, 250 rows a month. From the third year on the sensors drift. A
 # fifth of the rows of the first two years is held out.
 
 import numpy as np
@@ -42,8 +41,8 @@ X_train, X_before, X_after = X[~later & ~held_out], X[held_out], X[later]
 # The fits
 # --------
 #
-# One flow alone, one with the broad components that are the default, and four of the latter. The
-# trainings are short, for the gallery.
+# One flow alone, one with components beside it (the default), and four of the latter, with short
+# trainings.
 
 quick = dict(n_layers=4, max_iter=16, random_state=0)
 models = {
@@ -62,15 +61,15 @@ print("Log-density in nats\n")
 print(pd.DataFrame(rows, index=columns).T.round(1).to_string())
 
 # %%
-# In distribution the three hardly differ. The later rows are another matter: the shift is real, no
-# model of the first years can undo it, and medians fall as well. What the tails change is its
-# price, above all that of the worst rows.
+# On held-out rows of the first years the three hardly differ. On later rows the scores of all three
+# fall, as they should: the shift is real. The components limit how far, above all for the worst
+# rows.
 #
 # Month by month
 # --------------
 #
-# How much flows without tails disagree with each other away from the data is in the example on
-# :ref:`broad tails <sphx_glr_auto_examples_plot_ensembles_and_tails.py>`.
+# The example on :ref:`tails <sphx_glr_auto_examples_plot_ensembles_and_tails.py>` shows how much
+# flows without components disagree away from the data.
 
 import matplotlib.pyplot as plt
 

@@ -3,16 +3,15 @@
 Tutorial: one table, end to end
 ===============================
 
-From a table to a density that can be used: clean, fit, look, score, explain, sample, predict, save.
-The page is a notebook, too, which can be downloaded at its end.
+From a table to answers: clean, fit, look, score, explain, sample, predict, save. You can download
+the page as a notebook at its end.
 """
 
 # %%
 # Clean
 # -----
 #
-# Ten measurements of 442 patients. A density is for real numbers, so look at what the columns are
-# before anything else.
+# Ten measurements of 442 patients. A density is for real numbers, so look at the columns first.
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -35,13 +34,12 @@ overview["values"] = table.nunique()
 print(overview.round(2).to_string())
 
 # %%
-# Nothing is missing, and no row is there twice (rows with gaps would have to go, or their gaps to
-# be filled). ``sex`` is a category, written as a number: it has its turn further down. The ratio
-# is a function of two other columns, rounded: with it the density would be about the rounding. Both
-# are left out. The ages and most of the others are whole numbers, which ``dequantize`` takes care
-# of.
+# Nothing is missing (missing values could stay) and no row is duplicated. ``sex`` is a category
+# written as a number; we add it further down. The ratio is a rounded function of two other columns,
+# and would make the density depend on the rounding. We drop both for now. Age and most other
+# columns are whole numbers, which ``dequantize`` takes care of.
 
-print("rows that are there twice:", table.duplicated().sum())
+print("duplicated rows:", table.duplicated().sum())
 X = table.drop(columns=["sex", "cholesterol / hdl"])
 X_train, X_test = train_test_split(X, test_size=0.3, random_state=0)
 
@@ -49,9 +47,8 @@ X_train, X_test = train_test_split(X, test_size=0.3, random_state=0)
 # Fit
 # ---
 #
-# The defaults need no tuning. ``bounds`` says what values are possible, where that is known: all of
-# these are adults. ``set_output`` asks for samples as data frames, and ``summary`` says what was
-# fitted.
+# The defaults need no tuning. ``bounds`` states the possible values: all patients are adults.
+# ``set_output`` asks for samples as data frames, and ``summary`` describes the fit.
 
 from skflow import CouplingFlowDensity
 
@@ -64,7 +61,7 @@ print(flow.summary())
 # Look
 # ----
 #
-# Data below the diagonal, samples above it: what a good model draws are mirror images.
+# Data below the diagonal, samples above it: a good model draws mirror images.
 
 from skflow.inspection import PairPlotDisplay, PITDisplay
 
@@ -73,8 +70,8 @@ PairPlotDisplay.from_estimator(flow, X_train, features=shown, random_state=0)
 plt.show()
 
 # %%
-# Is it calibrated? For held-out rows, the share of the model's samples that are less likely than
-# the row. A curve within the band is as good as can be told from so many rows.
+# Is it calibrated? For each held-out row, the fraction of the model's samples that are less likely.
+# With so many rows, a curve within the band is consistent with a calibrated model.
 
 PITDisplay.from_estimator(flow, X_test, values="density", random_state=0)
 plt.show()
@@ -83,8 +80,8 @@ plt.show()
 # Score
 # -----
 #
-# The mean log-density of the held-out rows, in nats a row; higher is better. It says nothing by
-# itself, but compares models of the same columns.
+# The mean log-density of the held-out rows, in nats a row; higher is better. Use it to compare
+# models of the same columns.
 
 from sklearn.covariance import LedoitWolf
 from sklearn.mixture import GaussianMixture
@@ -100,8 +97,9 @@ for name, model in {"skflow": flow, **peers}.items():
 # Explain
 # -------
 #
-# Which rows are unusual, and what about them? The detector sets rows aside for its p-values; the
-# report names the column that goes least with the rest of its row, and what would have been usual.
+# Which rows are unusual, and why? The detector sets rows aside for its p-values; the report names
+# the column that is least consistent with the rest of its row and the range that would have been
+# usual.
 
 from skflow import FlowOutlierDetector
 
@@ -114,8 +112,8 @@ print(report[columns].round(2).to_string())
 # Sample
 # ------
 #
-# Samples keep to the bounds and to the grids, and can stand in for data: here for the share of
-# patients of high blood pressure among those of high body mass index, by age.
+# Samples respect bounds and grids and can stand in for data. Here, the fraction of patients with
+# high blood pressure among those with a high body mass index, by age.
 
 drawn = flow.sample(20_000, random_state=0)
 print("lowest values drawn:", *drawn.min().round(2))
@@ -134,8 +132,8 @@ print(both.loc[20:70].round(2).to_string())
 # Ask
 # ---
 #
-# NaN means unknown. What glucose is to be expected of a patient of whom the age and the blood
-# pressure are known? All unknown values are drawn together, given the known ones.
+# NaN means unknown. What glucose do we expect if only age and blood pressure are known? All unknown
+# values are drawn jointly, given the known ones.
 
 import numpy as np
 
@@ -152,15 +150,15 @@ display = ConditionalDisplay.from_estimator(
 plt.show()
 
 # %%
-# ``FlowImputer`` fills the gaps of a table in this way.
+# ``FlowImputer`` fills the missing values of a table in this way.
 
 # %%
 # Predict
 # -------
 #
-# Where one column is asked for, given the others, a regressor learns just that: the distribution of
-# ``y`` given ``X``. Here that of the blood pressure: its median, an interval that holds nine of ten
-# patients, and the probability of a high one.
+# If you always ask for the same column, a regressor learns just that: the distribution of ``y``
+# given ``X``. Here, the blood pressure: its median, an interval that covers nine of ten patients,
+# and the probability of a high value.
 
 from skflow import FlowRegressor
 
@@ -183,9 +181,9 @@ print(pd.DataFrame(answers).round(2).to_string())
 # Categories
 # ----------
 #
-# A column of text, of truth values or of the dtype of categories is a category: it has a
-# probability, and the other columns a density given it. So ``sex`` becomes text. ``columns_`` says
-# what each column is taken for, and ``hue`` shows the category by colour.
+# A column of text, truth values or a categorical dtype is a category: it gets probabilities, and
+# the other columns a density given it. So ``sex`` becomes text. ``columns_`` shows how each column
+# is treated, and ``hue`` colours by the category.
 
 whole = X.assign(sex=table["sex"].map({1.0: "first", 2.0: "second"}))
 mixed = CouplingFlowDensity(
@@ -197,8 +195,7 @@ PairPlotDisplay.from_estimator(mixed, whole, features=shown, hue="sex", random_s
 plt.show()
 
 # %%
-# Samples are frames of the same columns, categories among them, and differ between these as the
-# patients do.
+# Samples are frames of the same columns, and differ between the categories as the patients do.
 
 drawn = mixed.sample(20_000, random_state=0)
 both = {"data": whole, "samples": drawn}
@@ -209,7 +206,7 @@ print(pd.concat(means).unstack(0).round(1).T.to_string())
 # Save
 # ----
 #
-# A saved flow gives the same scores, to the last bit.
+# A loaded flow returns the same scores, to the last bit.
 
 from tempfile import TemporaryDirectory
 

@@ -3,17 +3,17 @@
 Two targets at once
 ====================
 
-Two regressors say how each of two targets is spread. Where the targets depend on each other beyond
-what the features explain, that is not enough. :class:`~skflow.FlowRegressor` takes a ``y`` of
-several columns and learns their joint density: here length and width of an iris's petals, given
-those of its sepals.
+Two regressors give the distribution of each of two targets. If the targets depend on each other
+beyond what the features explain, that is not enough. :class:`~skflow.FlowRegressor` takes a ``y``
+with several columns and learns their joint density: here length and width of an iris's petals,
+given those of its sepals.
 """
 
 # %%
-# Jointly and apart
-# -----------------
-# The same flowers, once with both targets and once with a regressor for each. Log-densities of
-# independent targets add up; on flowers that were not fitted the joint density is higher.
+# One joint density or two
+# ------------------------
+# The same flowers, with both targets and with a regressor for each. Log-densities of independent
+# targets add up; on held-out flowers the joint density is higher.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -42,8 +42,8 @@ print(
 # %%
 # Draws of one flower
 # -------------------
-# Sepals of 6 by 3 cm do not tell the species. Of both targets together, draws lie where flowers
-# are; with each target drawn by itself, a long petal meets a narrow one.
+# Sepals of 6 by 3 cm do not determine the species. Joint draws lie where flowers are; draws of each
+# target by itself combine long petals with narrow ones.
 
 flower = X.iloc[:1].assign(**{"sepal length (cm)": 6.0, "sepal width (cm)": 3.0})
 drawn = {
@@ -65,7 +65,8 @@ _ = axes[0].legend(loc="upper left", frameon=False)
 # %%
 # Questions about both
 # --------------------
-# Draws answer any: how likely is a petal longer than 4.5 cm that is narrower than 1.5 cm?
+# Draws answer questions about both targets: how likely is a petal longer than 4.5 cm that is
+# narrower than 1.5 cm?
 
 for name, (length, width) in drawn.items():
     print(f"{name}: {np.mean((length > 4.5) & (width < 1.5)):.2f}")

@@ -1,5 +1,7 @@
 """The tools that build and check the documentation."""
 
+import doctest
+import importlib.util
 import sys
 from pathlib import Path
 
@@ -15,7 +17,7 @@ pytestmark = pytest.mark.skipif(not DOCS.is_dir(), reason="the documentation is 
 def tools(monkeypatch):
     monkeypatch.syspath_prepend(str(DOCS))
     yield
-    for name in ("check_site", "make_inventories", "draw_benchmarks"):
+    for name in ("check_site", "make_inventories", "draw_benchmarks", "refresh"):
         sys.modules.pop(name, None)
 
 
@@ -71,7 +73,9 @@ def test_names_are_found_where_they_are_used():
     }
 
 
-@pytest.mark.parametrize("chart", ["likelihood", "outliers", "speed", "search"])
+@pytest.mark.parametrize(
+    "chart", ["likelihood", "outliers", "regression", "mixed", "gaps", "speed", "search"]
+)
 def test_benchmarks_are_drawn_from_their_tables(chart):
     pytest.importorskip("matplotlib")
     import draw_benchmarks
@@ -79,3 +83,35 @@ def test_benchmarks_are_drawn_from_their_tables(chart):
     figure = getattr(draw_benchmarks, chart)()
     drawn = [axis for axis in figure.axes if axis.patches or axis.collections or axis.images]
     assert drawn
+
+
+def test_a_page_is_refreshed_with_what_its_code_prints():
+    from refresh import refreshed
+
+    page = "Words\n\n>>> x = 2\n>>> print(x)\n1\n>>> print(x, 0.5)\n2 ...\n\nWords\n"
+    new = page.replace("\n1\n", "\n2\n")
+    assert refreshed(page) == new
+    assert refreshed(page, full=True) == new.replace("2 ...", "2 0.5")
+
+
+@pytest.mark.parametrize(
+    "want, got, agree",
+    [
+        ("mean 1.50 of 3 rows", "mean 1.55 of 3 rows", True),
+        ("mean 1.50 of 3 rows", "mean 3.50 of 3 rows", False),
+        ("mean 1.50 of 3 rows", "mean 1.50 of 4 rows", False),
+        ("mean 1.50 of 3 rows", "median 1.50 of 3 rows", False),
+        ("mean ... of 3 rows", "mean 9.50 of 3 rows", True),
+        ("[[ 4.1,  8.3]]", "[[ 4.2, 10.1]]", False),
+        ("[[ 4.1,  9.3]]", "[[ 4.2, 10.1]]", True),
+    ],
+)
+def test_decimal_numbers_of_a_page_may_be_somewhat_off(want, got, agree, monkeypatch):
+    exact = doctest.OutputChecker.check_output
+    monkeypatch.setattr(doctest.OutputChecker, "check_output", exact)  # restored afterwards
+    spec = importlib.util.spec_from_file_location("pages", DOCS / "conftest.py")
+    pages = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(pages)
+    checker = doctest.OutputChecker()
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    assert pages.check_roughly(checker, want + "\n", got + "\n", flags) == agree
