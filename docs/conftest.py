@@ -2,7 +2,8 @@
 
 Pages show what a training gives on one machine. Another machine or version rounds differently and
 trains a slightly different flow, so a decimal number of an output may be off by a fifth, or by 0.2;
-words and whole numbers have to agree. ``python docs/refresh.py`` writes the present numbers.
+words and whole numbers have to agree. Draws, which are other ones then, are shown with the flag
+``+SKIP``, which a built page leaves out. ``python docs/refresh.py`` writes the present outputs.
 """
 
 import doctest
