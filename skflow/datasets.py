@@ -83,7 +83,7 @@ _TURBINE_SPLIT = """train_indices, test_indices : ndarray of shape (22191,), (14
 
 
 def _loader(target, splits=_RANDOM_SPLIT):
-    """Check a loader's arguments, and complete its documentation by what the table says."""
+    """Check a loader's arguments, and complete its documentation by the facts of the table."""
 
     def decorate(fetch):
         name = fetch.__name__.removeprefix("fetch_")

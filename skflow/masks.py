@@ -6,9 +6,9 @@ others (part B, xi = 0). A structure with a third role is an array of the number
 0 (conditions) and `IDLE`, -1: an idle feature passes unchanged and conditions nothing, and the
 layer has no parameters for it.
 
-The functions make such arrays. The layout classes say how to choose one for a shape that is known
-only in `fit`; they are what the argument `mask_layout` of the estimators takes, and their own
-parameters can be searched in a grid (`mask_layout__n_iter`).
+The functions make such arrays. The layout classes choose one for a shape that is known only in
+`fit`: give them as the estimators' parameter `mask_layout`. Their own parameters can be searched in
+a grid (`mask_layout__n_iter`).
 """
 
 from ._nn.mask_arrays import IDLE

@@ -1,9 +1,9 @@
 """Pictures of fitted flows: displays in scikit-learn's manner.
 
-A display keeps arrays and draws them. ``from_estimator`` computes the arrays and draws at once;
-``plot`` draws again, into other axes if they are given. Afterwards ``ax_`` (``axes_`` where there
-are several) and ``figure_`` are matplotlib's objects, for all that the display has no argument for.
-matplotlib is imported when something is drawn, and comes with the extra ``plot``.
+A display stores arrays and draws them. ``from_estimator`` computes the arrays and draws at once;
+``plot`` draws again, into other axes if they are given. ``ax_`` (``axes_`` for several) and
+``figure_`` are matplotlib's objects, for changes that the display has no argument for. matplotlib
+is imported when something is drawn, and comes with the extra ``plot``.
 
 Colours are from the set of Okabe and Ito (2008), which people with any colour vision can tell
 apart.

@@ -114,7 +114,7 @@ class LatentQQDisplay(Display):
         NotFittedError
             If the estimator is not fitted.
         TypeError
-            If it is no flow.
+            If it is not a flow.
         ValueError
             If it has several members, each with a latent space of its own.
         """
@@ -165,10 +165,11 @@ class PITDisplay(Display):
     """Probability integral transforms of rows, which are uniform if the model is calibrated.
 
     The transform of a number by its own distribution function is uniform on [0, 1]. Drawn is how
-    far the share of values below ``u`` differs from ``u``: a curve that stays in the band is one
+    far the fraction of values below ``u`` differs from ``u``: a curve that stays in the band is one
     that a calibrated model could give. A curve below the band at the left, above it at the right
-    (or the other way round) says that the model is too wide (too narrow). The band holds all curves
-    at once with 95 % probability (that of Kolmogorov and Smirnov, divided by the number of curves).
+    (or the other way round) means that the model is too wide (too narrow). The band contains all
+    curves at once with 95 % probability (that of Kolmogorov and Smirnov, divided by the number of
+    curves).
 
     Two kinds of values can be drawn:
 

@@ -21,7 +21,7 @@ _DISTINCT = (VERMILLION, BLUE, ORANGE, GREEN)
 def check_drawable(estimator, attribute, display, advice):
     """Raise unless an estimator is fitted and has the attribute that is drawn.
 
-    ``advice`` says which estimators have it.
+    ``advice`` names the estimators that have it.
     """
     check_is_fitted(estimator)
     if getattr(estimator, attribute, None) is None:
@@ -105,7 +105,7 @@ def column_of(X, j):
 
 
 def number_columns(X):
-    """Which columns hold numbers: of a data frame those whose dtype says so."""
+    """Columns of numbers: of a data frame, those with a numeric dtype."""
     every = range(np.shape(X)[1])
     if column_names(X) is None:
         return list(every)

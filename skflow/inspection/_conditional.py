@@ -122,13 +122,13 @@ class ConditionalDisplay(Display):
             The feature, by number or, with a data frame, by name. What the rows have there does
             not matter.
         rows : array-like or data frame of shape (n_rows, n_features)
-            What is given, NaN (or None) for what is not; a curve for each.
+            Known values, NaN (or None) for unknown ones; a curve for each row.
         labels : list of str or None, default=None
-            Names of the curves. None says what is given.
+            Names of the curves; None names them by the known values.
         grid_resolution : int, default=100
             Grid points.
         margin : float, default=0.1
-            How far the grid exceeds the range of X, as a part of that range.
+            How far the grid exceeds the range of X, as a fraction of that range.
         name : str or None, default=None
             Title.
         ax : matplotlib Axes or None, default=None
@@ -145,7 +145,7 @@ class ConditionalDisplay(Display):
         TypeError
             If it has no ``score_samples``.
         ValueError
-            If the feature is no column of X, or the rows have another number of columns.
+            If the feature is not a column of X, or the rows have another number of columns.
         """
         check_density(estimator, cls.__name__)
         names, n_features = column_names(X), np.shape(X)[1]

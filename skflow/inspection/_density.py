@@ -44,7 +44,7 @@ class DensityDisplay(Display):
     surface_ : matplotlib QuadContourSet
         The regions.
     colorbar_ : matplotlib Colorbar or None
-        What says which region holds how much.
+        The probability that each region contains.
     ax_ : matplotlib Axes
         The picture.
     figure_ : matplotlib Figure
@@ -112,9 +112,9 @@ class DensityDisplay(Display):
         grid_resolution : int, default=100
             Grid points in each direction.
         margin : float, default=0.15
-            How far the grid exceeds the range of X, as a part of that range.
+            How far the grid exceeds the range of X, as a fraction of that range.
         name : str or None, default=None
-            Title. None says, for a slice, where it is.
+            Title; None, for a slice, describes its position.
         ax : matplotlib Axes or None, default=None
             Where to draw; None makes a figure.
         **kwargs : dict
@@ -180,7 +180,7 @@ class DensityDisplay(Display):
         cmap : str or matplotlib Colormap, default="Blues"
             Colours; the dark end is the highest density.
         colorbar : bool, default=True
-            Whether to say which region holds how much.
+            Whether to show how much probability each region contains.
 
         Returns
         -------

@@ -38,10 +38,9 @@ _MISSING = ("nan", "None", "<NA>", "NaT")
 class PairPlotDisplay(Display):
     """Pairs of features: data below the diagonal, samples of the model above it.
 
-    Mirror images of each other are what a good model draws. On the diagonal are the histograms of
-    both. The axes follow the data; samples beyond them are not drawn, and the legend says how many
-    they are (broad tails draw some). It is recommended to make a display by ``from_estimator`` or
-    ``from_samples``.
+    A good model draws mirror images of the data. The diagonal has the histograms of both. The
+    axes follow the data; samples beyond them are not drawn, and the legend counts them (heavy tails
+    draw some). Use ``from_estimator`` or ``from_samples`` to make a display.
 
     Parameters
     ----------
@@ -115,7 +114,7 @@ class PairPlotDisplay(Display):
             Which features to show, by number or, with a data frame, by name. None shows the first
             five that are numbers.
         hue : int, str or None, default=None
-            A feature whose values colour the rows: a category, or numbers of which there are few.
+            A feature that colours the rows: a category, or a number with few values.
         n_samples : int or None, default=None
             Number of samples; None draws as many as X has rows.
         random_state : int, RandomState instance or None, default=None
@@ -136,7 +135,7 @@ class PairPlotDisplay(Display):
         TypeError
             If it does not sample in the manner of skflow.
         ValueError
-            If a feature is no column of X, or holds no numbers.
+            If a feature is not a column of X, or has no numbers.
         """
         check_is_fitted(estimator)
         if not hasattr(estimator, "sample") or not hasattr(estimator, "inverse_transform"):
@@ -172,7 +171,7 @@ class PairPlotDisplay(Display):
             Which features to show, by number or, with a data frame, by name. None shows the first
             five that are numbers.
         hue : int, str or None, default=None
-            A feature whose values colour the rows: a category, or numbers of which there are few.
+            A feature that colours the rows: a category, or a number with few values.
         name : str or None, default=None
             Title.
         ax : matplotlib Axes or None, default=None
@@ -185,8 +184,8 @@ class PairPlotDisplay(Display):
         Raises
         ------
         ValueError
-            If the two have different numbers of columns, or a feature is no column of X, or holds
-            no numbers.
+            If the two have different numbers of columns, or a feature is not a column of X, or
+            has no numbers.
         """
         names, shape = column_names(X), np.shape(samples)
         n_features = np.shape(X)[1]
@@ -267,11 +266,11 @@ class PairPlotDisplay(Display):
             panel.tick_params(labelbottom=False)
         if column == 0:
             panel.set_ylabel(self.feature_names[row], fontsize=9)
-        if column != 0 or row == 0:  # the first histogram's counts are no values of a feature
+        if column != 0 or row == 0:  # the first histogram's counts are not values of a feature
             panel.tick_params(labelleft=False)
 
     def _handles(self, colors):
-        """What the legend says."""
+        """The text of the legend."""
         from matplotlib.lines import Line2D
 
         def dot(color, label):

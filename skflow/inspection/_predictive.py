@@ -267,9 +267,9 @@ class CoverageDisplay(Display):
     """Do quantiles and intervals hold what they promise? Histogram of ``cdf``, and coverage.
 
     On the left is the histogram of ``F(y | x)``, which is flat if the density is calibrated; the
-    dashed lines hold a bar of a calibrated one with about 95 % probability. A hump says that the
-    distributions are too wide, a valley that they are too narrow. On the right is the part of the
-    targets within their intervals, against what was asked for.
+    dashed lines contain a bar of a calibrated one with about 95 % probability. A hump means that
+    the distributions are too wide, a valley that they are too narrow. On the right is the fraction
+    of targets within their intervals, against the nominal coverage.
 
     It is recommended to make a display by ``from_estimator``.
 
