@@ -6,6 +6,8 @@ import re
 import sys
 
 import pytest
+import torch
+from threadpoolctl import ThreadpoolController
 
 os.environ.setdefault("MPLBACKEND", "agg")  # before anything imports pyplot
 
@@ -13,9 +15,6 @@ os.environ.setdefault("MPLBACKEND", "agg")  # before anything imports pyplot
 #: Files of which most tests fit estimators as users would, as examples in docstrings do; elsewhere
 #: single tests are marked.
 SLOW_FILES = {
-    "test_base.py",
-    "test_bounds.py",
-    "test_callbacks.py",
     "test_candidates.py",
     "test_cases.py",
     "test_common.py",
@@ -28,8 +27,9 @@ SLOW_FILES = {
     "test_imputer.py",
     "test_inference.py",
     "test_inspection.py",
+    "test_inverses.py",
     "test_journal.py",
-    "test_metrics.py",
+    "test_memory.py",
     "test_mixed.py",
     "test_mixed_gaps.py",
     "test_outlier.py",
@@ -38,10 +38,11 @@ SLOW_FILES = {
     "test_questions.py",
     "test_runtime.py",
     "test_saving.py",
+    "test_settings_of_others.py",
     "test_stacking.py",
     "test_structure_search.py",
-    "test_summary.py",
-    "test_tested.py",
+    "test_typical.py",
+    "test_unchanged.py",
 }
 
 
@@ -53,6 +54,14 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.path.name in SLOW_FILES or isinstance(item, pytest.DoctestItem):
             item.add_marker("slow")
+
+
+def pytest_collection_finish():
+    """Each of several workers takes its share of the cores."""
+    share = max(1, os.cpu_count() // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1)))
+    torch.set_num_threads(min(share, torch.get_num_threads()))
+    for pool in ThreadpoolController().lib_controllers:
+        pool.set_num_threads(min(share, pool.num_threads))
 
 
 @pytest.fixture(autouse=True)

@@ -19,7 +19,16 @@ from skflow import (
     StructureSearchFlow,
 )
 
-SMALL = {"n_layers": 2, "hidden_layer_sizes": (8,), "max_iter": 2, "random_state": 0}
+SMALL = {
+    "n_layers": 2,
+    "hidden_layer_sizes": (8,),
+    "max_iter": 2,
+    "component_weight": 0.1,
+    "random_state": 0,
+}
+REGRESSOR = {"n_layers": 1, "hidden_layer_sizes": (8,), "max_iter": 2, "random_state": 0}
+ALONE = {**SMALL, "component_weight": 0}
+WEIGHED = {**SMALL, "component_weight": "auto"}  # with all components, which take longest
 N_ROWS = 60
 
 
@@ -51,25 +60,25 @@ TREES = RandomForestRegressor(3, max_depth=3)
 
 #: As in the default, which takes longer: the parts of a table in which they see a frame or not.
 DENSITIES = [
-    ("flow", CouplingFlowDensity(**SMALL, component_weight=0)),
+    ("flow", CouplingFlowDensity(**ALONE)),
     (
         "latent",
-        Pipeline([("flow", CouplingFlowDensity(**SMALL, component_weight=0)), ("k", KERNEL)]),
+        Pipeline([("flow", CouplingFlowDensity(**ALONE)), ("k", KERNEL)]),
     ),
     ("kernel", make_pipeline(make_column_transformer((StandardScaler(), [0])), KERNEL)),
 ]
 
 FITS = {
-    "density": lambda X: CouplingFlowDensity(**SMALL).fit(X, sample_weight=WEIGHT),
+    "density": lambda X: CouplingFlowDensity(**WEIGHED).fit(X, sample_weight=WEIGHT),
     "density, gaps": lambda X: CouplingFlowDensity(**SMALL).fit(with_gaps(X)),
     "search": lambda X: StructureSearchFlow(n_search_iter=2, n_candidate_steps=2, **SMALL).fit(X),
     "detector": lambda X: FlowOutlierDetector(DENSITIES, random_state=0).fit(X),
     "detector, one": lambda X: FlowOutlierDetector(
         CouplingFlowDensity(**SMALL), random_state=0
     ).fit(X),
-    "regressor": lambda X: FlowRegressor(
-        n_estimators=2, mean_estimator=TREES, **{**SMALL, "n_layers": 1}
-    ).fit(X, Y, sample_weight=WEIGHT),
+    "regressor": lambda X: FlowRegressor(n_estimators=2, mean_estimator=TREES, **REGRESSOR).fit(
+        X, Y, sample_weight=WEIGHT
+    ),
     "imputer": lambda X: FlowImputer(
         CouplingFlowDensity(**SMALL), n_draws=3, add_indicator=True, random_state=0
     ).fit(with_gaps(X)),

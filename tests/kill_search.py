@@ -35,6 +35,7 @@ def search(checkpoint, n_search_iter=100):
         n_candidate_steps=20,
         hidden_layer_sizes=(16,),
         max_iter=2,
+        component_weight=0,
         n_finalists=2,
         checkpoint=checkpoint,
         random_state=0,

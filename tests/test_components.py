@@ -11,6 +11,14 @@ from sklearn.neighbors import KernelDensity
 
 from skflow._models.components import COMPONENTS, FEW_ROWS, fit_components
 
+#: One of each class and, of mixtures, of each kind of ridge.
+KINDS = [
+    name
+    for name in COMPONENTS
+    if name
+    not in ("mixture_2", "mixture_32", "smooth_mixture_2", "smooth_mixture_32", "kernel_0.4")
+]
+
 
 @pytest.fixture(scope="module")
 def table():
@@ -35,14 +43,14 @@ def grid(width, n):
 # ---- every component
 
 
-@pytest.mark.parametrize("name", COMPONENTS)
+@pytest.mark.parametrize("name", KINDS)
 def test_they_integrate_to_one(table, name):
     points, cell = grid(40, 301)
     mass = np.exp(fitted(name, table).log_prob(points)).sum() * cell
     assert mass == pytest.approx(1, abs=0.01)
 
 
-@pytest.mark.parametrize("name", COMPONENTS)
+@pytest.mark.parametrize("name", KINDS)
 def test_they_are_proper_in_any_units(name):
     """As with standardize=False: also the narrow direction has a density that integrates to 1."""
     unit = np.array([1e6, 1.0])
@@ -57,7 +65,7 @@ def test_they_are_proper_in_any_units(name):
     assert near > far + 10
 
 
-@pytest.mark.parametrize("name", COMPONENTS)
+@pytest.mark.parametrize("name", KINDS)
 def test_samples_are_of_their_component(table, name):
     component = fitted(name, table)
     drawn = component.sample(2000, np.random.RandomState(1))
@@ -73,7 +81,7 @@ def test_samples_are_of_their_component(table, name):
         assert stats.ks_2samp(drawn[:, j], reference[:, j]).pvalue > 1e-4
 
 
-@pytest.mark.parametrize("name", COMPONENTS)
+@pytest.mark.parametrize("name", KINDS)
 def test_their_state_is_arrays(table, name):
     component = fitted(name, table)
     kinds = (np.ndarray, float, int)
@@ -83,7 +91,7 @@ def test_their_state_is_arrays(table, name):
     np.testing.assert_allclose(copied.log_prob(table), component.log_prob(table), rtol=1e-14)
 
 
-@pytest.mark.parametrize("name", COMPONENTS)
+@pytest.mark.parametrize("name", KINDS)
 def test_weighted_rows_act_as_repetitions(table, name):
     counts = np.random.RandomState(0).randint(1, 4, len(table))
     weighted = fitted(name, table, counts.astype(float)).log_prob(table)
@@ -91,7 +99,7 @@ def test_weighted_rows_act_as_repetitions(table, name):
     assert weighted.mean() == pytest.approx(repeated.mean(), abs=0.15)
 
 
-@pytest.mark.parametrize("name", COMPONENTS)
+@pytest.mark.parametrize("name", KINDS)
 def test_only_ratios_of_weights_count(table, name):
     weight = np.random.RandomState(0).uniform(1, 2, len(table))
     expected = fitted(name, table, weight).log_prob(table)
@@ -108,7 +116,7 @@ def test_few_rows_and_many_columns(n_rows):
         assert component.sample(3, np.random.RandomState(0)).shape == (3, 8)
 
 
-@pytest.mark.parametrize("name", COMPONENTS)
+@pytest.mark.parametrize("name", KINDS)
 def test_noise_is_added_to_their_variances(table, name):
     """The density is that of draws with noise."""
     noisy, component = fitted(name, table, noise=0.7), fitted(name, table)
@@ -139,7 +147,7 @@ def test_rows_count_by_their_weights():
     assert list(few) == list(fit_components(X[:7], rng=np.random.RandomState(0)))
 
 
-@pytest.mark.parametrize("name", COMPONENTS)
+@pytest.mark.parametrize("name", KINDS)
 def test_collinear_and_repeated_rows(name):
     first = np.random.RandomState(0).normal(size=(200, 1))
     X = np.hstack([first, 2 * first, np.repeat([[0.0]], 200, axis=0), np.round(first)])

@@ -65,7 +65,7 @@ def test_what_is_known_is_scored(fitted, X):
 
 
 def test_columns_of_which_nothing_is_known_are_dropped_or_zero(X):
-    X = pd.DataFrame(X, columns=list("abc"))
+    X = pd.DataFrame(X[:80], columns=list("abc"))
     X.insert(1, "empty", np.nan)
     imputer = clone(QUICK).set_params(add_indicator=True).fit(X)
     names = ["a", "b", "c", *(f"missingindicator_{name}" for name in ["a", "empty", "b", "c"])]
@@ -75,7 +75,7 @@ def test_columns_of_which_nothing_is_known_are_dropped_or_zero(X):
     assert np.array_equal(filled.to_numpy()[:, 3:], X.isna())
     kept = clone(QUICK).set_params(keep_empty_features=True).fit(X)
     assert (kept.transform(X)[:, 1] == 0).all()
-    assert kept.sample(X, 2).shape == (400, 4, 2)
+    assert kept.sample(X, 2).shape == (80, 4, 2)
 
 
 def test_grids_and_bounds_are_respected(X):
@@ -96,10 +96,9 @@ def test_rows_and_tables_that_are_new(fitted, whole):
     assert np.isfinite(never.transform(new)).all()
 
 
-@pytest.mark.slow
 def test_in_front_of_a_model(X, whole):
     y = whole.sum(axis=1)
-    model = make_pipeline(clone(QUICK), LinearRegression())
+    model = make_pipeline(clone(QUICK).set_params(n_draws=5), LinearRegression())
     assert cross_val_score(model, X, y, cv=3).mean() > 0.8
 
 

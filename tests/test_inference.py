@@ -74,12 +74,12 @@ def test_curves_are_in_the_units_of_the_data(X):
 # ---- densities
 
 
-@pytest.mark.parametrize("component_weight", [0, 0.2, "auto"])
+@pytest.mark.parametrize("component_weight", [0, "auto"])
 @pytest.mark.parametrize("coupling", ["spline", "affine"])
 @pytest.mark.parametrize("n_features", [1, 2])
 def test_density_integrates_to_one(n_features, coupling, component_weight):
     rng = np.random.RandomState(1)
-    X = rng.standard_normal((300, n_features)) + 3 * rng.randint(2, size=(300, 1))
+    X = rng.standard_normal((120, n_features)) + 3 * rng.randint(2, size=(120, 1))
     model = flow(
         coupling=coupling, component_weight=component_weight, max_iter=20, n_estimators=2
     ).fit(X)

@@ -31,7 +31,13 @@ from skflow.inspection import (
     TrainingCurveDisplay,
 )
 
-FAST = {"coupling": "affine", "hidden_layer_sizes": (), "max_iter": 10, "random_state": 0}
+FAST = {
+    "coupling": "affine",
+    "hidden_layer_sizes": (),
+    "max_iter": 10,
+    "component_weight": 0,
+    "random_state": 0,
+}
 NAMES = ["length", "width", "height", "weight"]
 
 
@@ -44,9 +50,7 @@ def table():
 
 @pytest.fixture(scope="module")
 def flow(table):
-    search = StructureSearchFlow(
-        2, n_search_iter=12, n_candidate_steps=5, component_weight=0, **FAST
-    )
+    search = StructureSearchFlow(2, n_search_iter=12, n_candidate_steps=5, **FAST)
     return search.fit(table)
 
 
@@ -170,7 +174,7 @@ def test_members_one_at_a_time(ensemble):
 
 
 @pytest.mark.parametrize("named", [False, True])
-@pytest.mark.parametrize("shape", [(1, 1), (8, 60), (40, 200)])
+@pytest.mark.parametrize("shape", [(1, 1), (40, 200)])
 def test_labels_of_masks_do_not_overlap(shape, named):
     names = [f"a rather long name, {j}" for j in range(shape[1])] if named else None
     display = MaskDisplay.from_masks(np.ones(shape, dtype=bool), feature_names=names)
@@ -462,13 +466,10 @@ def top(patch):
 
 def test_the_band_holds_calibrated_curves_and_no_other():
     rng = np.random.RandomState(0)
-    _, ax = plt.subplots()
-    n_outside = 0
-    for _ in range(100):
-        ax.clear()
-        display = PITDisplay(values=rng.uniform(size=(100, 3)), names=["a", "b", "c"]).plot(ax)
-        half = top(display.ax_.patches[0])
-        n_outside += display.distance_.max() > half
+    values = rng.uniform(size=(100, 100, 3))
+    half = top(PITDisplay(values=values[0], names=["a", "b", "c"]).plot().ax_.patches[0])
+    distances = stats.kstest(values, stats.uniform.cdf, axis=1).statistic
+    n_outside = (distances.max(axis=1) > half).sum()
     assert 1 <= n_outside <= 11  # of 100 about 5 are expected; these are the 0.6 % tails
 
 
@@ -499,7 +500,7 @@ def test_conditionals_of_a_table_with_categories(library):
     means = {"a": -2.0, "b": 0.0, "c": 3.0}
     x = rng.normal(size=600) + [means[name] for name in kind]
     X = frame({"x": x, "kind": kind, "yes": x > 0})
-    flow = CouplingFlowDensity(2, max_iter=10, random_state=0).fit(X)
+    flow = CouplingFlowDensity(2, max_iter=10, component_weight=0, random_state=0).fit(X)
 
     rows = frame({"x": [-2.0, 3.0], "kind": [None, "c"], "yes": [None, None]})
     display = ConditionalDisplay.from_estimator(flow, X, "kind", rows)
@@ -530,7 +531,7 @@ def test_conditionals_of_columns_with_pandas_own_missing_value():
             "kind": pandas.array(kind, dtype="string"),
         }
     )
-    flow = CouplingFlowDensity(2, max_iter=5, random_state=0).fit(X)
+    flow = CouplingFlowDensity(2, max_iter=5, component_weight=0, random_state=0).fit(X)
     X.iloc[0] = pandas.NA
     rows = X.iloc[:2].copy()
     rows.iloc[1, 0] = 7

@@ -1,5 +1,7 @@
 """The way in and the way back are inverses: a value that repeats comes back, and as often."""
 
+import functools
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -110,10 +112,12 @@ def test_every_place_comes_back_as_a_value_and_order_is_kept(name):
         assert not np.isin(schema.spike_values, drawn).any()
 
 
+@functools.cache
 def density_of(name, **params):
     X, bounds, options = column(name)
-    quick = {"n_layers": 3, "max_iter": 30, "hidden_layer_sizes": (16,), "random_state": 0}
-    model = CouplingFlowDensity(**{**quick, **options, **params}, bounds=[tuple(bounds[:, 0])])
+    quick = {"n_layers": 3, "max_iter": 30, "hidden_layer_sizes": (16,), "component_weight": 0}
+    params = {**quick, **options, **params}
+    model = CouplingFlowDensity(**params, bounds=[tuple(bounds[:, 0])], random_state=0)
     return X, bounds, model.fit(X)
 
 
@@ -138,7 +142,7 @@ def integral(model, points):
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-@pytest.mark.parametrize("component_weight", [0, "auto"])
+@pytest.mark.parametrize("component_weight", [0, 0.1])
 @pytest.mark.parametrize("name", ["few zeros", "many zeros", "an upper bound", "two ends"])
 def test_integrals_within_the_bounds_are_one(name, component_weight):
     X, bounds, model = density_of(name, component_weight=component_weight, max_iter=8)
@@ -192,7 +196,6 @@ def half_discrete(rng, x, part):
 
 TARGETS = {
     "continuous": (lambda rng, x: half_discrete(rng, x, 0), {"bounds": (0, None)}),
-    "16 % zeros": (lambda rng, x: half_discrete(rng, x, 0.16), {"bounds": (0, None)}),
     "30 % zeros": (lambda rng, x: half_discrete(rng, x, 0.3), {"bounds": (0, None)}),
     "60 % zeros": (lambda rng, x: half_discrete(rng, x, 0.6), {"bounds": (0, None)}),
     "two ends": (
@@ -204,7 +207,7 @@ TARGETS = {
         {"bounds": (0, None), "dequantize": True},
     ),
 }
-LEVELS, N_SEEDS, N_ROWS, N_NEW = np.arange(0.1, 0.95, 0.1), 20, 300, 500
+LEVELS, N_SEEDS, N_ROWS, N_NEW = np.arange(0.1, 0.95, 0.1), 10, 300, 500
 TINY_FIT = {
     **{"n_layers": 1, "n_estimators": 1, "max_iter": 2, "mean_estimator": None},
     **{"hidden_layer_sizes": (8,), "calibration_fraction": 0.3},

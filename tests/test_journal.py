@@ -200,6 +200,7 @@ def test_searches_share_a_folder(tmp_path):
             mask_layout=layout,
             n_estimators=n_estimators,
             max_iter=1,
+            component_weight=0,
             random_state=random_state,
         ).fit(rows)
         before, count[0] = count[0], len(list(tmp_path.iterdir()))
@@ -257,9 +258,8 @@ def test_warm_start_goes_on_in_a_journal_of_its_own(tmp_path):
     X = np.random.default_rng(0).normal(size=(60, 4))
 
     def flow(**params):
-        return StructureSearchFlow(
-            2, n_search_iter=4, n_candidate_steps=2, max_iter=1, random_state=0, **params
-        )
+        quick = {"n_search_iter": 4, "n_candidate_steps": 2, "max_iter": 1, "component_weight": 0}
+        return StructureSearchFlow(2, random_state=0, **quick, **params)
 
     whole = flow(warm_start=True).fit(X).set_params(n_search_iter=9).fit(X)
     for _ in range(2):
@@ -269,10 +269,8 @@ def test_warm_start_goes_on_in_a_journal_of_its_own(tmp_path):
         assert len(list(tmp_path.iterdir())) == 2
 
 
-@pytest.mark.parametrize("n_stacks", [3, 6])
-def test_a_killed_search_loses_the_stack_that_was_trained(tmp_path, n_stacks):
+def test_a_killed_search_loses_the_stack_that_was_trained(tmp_path, n_stacks=3):
     """``kill_search.py`` kills at random moments; here a stack has just begun."""
-
     whole, planned = gone_on(tmp_path / "whole")
     wait = partial(wait_for, LoggedStacks(tmp_path / "stacks"), n_stacks)
     begun = killed_when(wait, tmp_path)

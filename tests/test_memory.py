@@ -91,7 +91,7 @@ def test_memory_does_not_grow_with_the_rows(monkeypatch, one_thread, call):
     monkeypatch.setattr(blocks, "PART_SIZE", 2**11)
     monkeypatch.setattr("skflow._missing.questions.MOST_NUMBERS", 2**12)
     monkeypatch.setattr("skflow.imputer.MOST_NUMBERS", 2**12)
-    beside(call, FEW)  # what is kept from a first call on
+    beside(call, 100)  # what is kept from a first call on
     few, many = beside(call, FEW), beside(call, MANY)
     # bits of what is checked, and numbers of rows
     assert many - few < 0.5 * (MANY - FEW) * X[0].nbytes

@@ -20,7 +20,7 @@ from sklearn.preprocessing import PowerTransformer, StandardScaler
 from skflow import CouplingFlowDensity, FlowOutlierDetector
 from skflow._nn import blocks as _blocks
 
-QUICK = {"n_layers": 4, "hidden_layer_sizes": (16,), "max_iter": 20}
+QUICK = {"n_layers": 2, "hidden_layer_sizes": (8,), "max_iter": 3, "component_weight": 0}
 
 
 class Distance(BaseEstimator):
@@ -60,7 +60,7 @@ def correlated(n_rows, n_features=5, seed=0, noise=0.4):
 
 @pytest.fixture(scope="module")
 def flow_detector():
-    density = CouplingFlowDensity(n_layers=4, hidden_layer_sizes=(32,), max_iter=30)
+    density = CouplingFlowDensity(4, hidden_layer_sizes=(32,), max_iter=20, component_weight=0.05)
     return FlowOutlierDetector(density, random_state=0).fit(correlated(2500))
 
 

@@ -13,7 +13,9 @@ matplotlib.use("agg")
 rng = np.random.default_rng(0)
 X = pandas.DataFrame(rng.normal(size=(200, 2)), columns=["a", "b"])
 y = X["a"] + rng.normal(size=200)
-REGRESSOR = FlowRegressor(n_estimators=1, max_iter=3, hidden_layer_sizes=(8,), random_state=0)
+REGRESSOR = FlowRegressor(
+    n_estimators=1, max_iter=3, hidden_layer_sizes=(8,), mean_estimator=None, random_state=0
+)
 
 
 @pytest.fixture(scope="module")

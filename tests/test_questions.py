@@ -22,11 +22,12 @@ def bent_rows(n_rows):
 
 @pytest.fixture(scope="module", params=["flow alone", "with components", "bounded"])
 def fitted(request):
-    given = {"flow alone": {"component_weight": 0}, "bounded": {"bounds": {1: (-3, None)}}}
+    given = {} if request.param == "with components" else {"component_weight": 0}
+    bounds = {1: (-3, None)} if request.param == "bounded" else None
     flow = CouplingFlowDensity(
-        3, hidden_layer_sizes=(16,), max_iter=30, random_state=0, **given.get(request.param, {})
+        3, hidden_layer_sizes=(16,), max_iter=30, bounds=bounds, random_state=0, **given
     )
-    return flow.fit(bent_rows(1000))
+    return flow.fit(bent_rows(400))
 
 
 def integrated(flow, row, j, n=2001):

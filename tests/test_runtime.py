@@ -154,7 +154,7 @@ def test_an_error_in_a_block_reaches_the_caller(two_threads):
 
 def test_scores_do_not_depend_on_the_threads(two_threads):
     rng = np.random.default_rng(0)
-    flow = CouplingFlowDensity(n_layers=2, max_iter=2, random_state=0).fit(X)
+    flow = CouplingFlowDensity(2, max_iter=2, component_weight=0.1, random_state=0).fit(X)
     rows = rng.normal(5, 1, (10_000, 4))
     several = flow.score_samples(rows), flow.sample(5000, random_state=0)
     torch.set_num_threads(1)
@@ -172,7 +172,7 @@ def expected():
 
 
 def results():
-    flow = CouplingFlowDensity(n_layers=2, max_iter=3, random_state=0)
+    flow = CouplingFlowDensity(n_layers=2, max_iter=3, component_weight=0.1, random_state=0)
     detector = FlowOutlierDetector(flow, random_state=0).fit(X)
     fitted = detector.density_
     return [
@@ -237,7 +237,7 @@ from sklearn.datasets import load_iris
 from skflow import CouplingFlowDensity
 warnings.simplefilter("ignore")  # newer versions of Python warn of any fork beside threads
 X = load_iris().data
-flow = CouplingFlowDensity(2, max_iter=2, random_state=0).fit(X)
+flow = CouplingFlowDensity(2, max_iter=2, component_weight=0.1, random_state=0).fit(X)
 child = multiprocessing.get_context("fork").Process(target=flow.score_samples, args=(X,))
 child.start()
 child.join(60)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from every_method import ANSWERS, CASES, FITS, TABLES, answers_of
+from every_method import ANSWERS, FITS, TABLES, answers_of
 from sklearn import config_context
 
 #: Each alone where it changes what inner estimators return, the others at once.
@@ -16,7 +16,7 @@ SETTINGS = {
         "enable_cython_pairwise_dist": False,
     },
 }
-#: Their answers are those of others in ``CASES``.
+#: Their answers are those of others in ``FITS``.
 ALIKE = {"density", "search", "detector, one"}
 
 
@@ -48,12 +48,12 @@ def without():
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("setting", SETTINGS)
-@pytest.mark.parametrize("name, table", [c for c in CASES if c[0] not in ALIKE])
-def test_results_do_not_depend_on_global_settings(without, name, table, setting):
+@pytest.mark.parametrize("name", [name for name in FITS if name not in ALIKE])
+def test_results_do_not_depend_on_global_settings(without, name, setting):
     pytest.importorskip("polars")
-    expected = without(name, table)
+    expected = without(name, "mixed")
     with config_context(**SETTINGS[setting]):
-        answers = all_answers(name, table)
+        answers = all_answers(name, "mixed")
     for call, answer in answers.items():
         if call == "summary":  # has the time in it
             continue

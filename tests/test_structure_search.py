@@ -112,14 +112,14 @@ def test_search_on_a_dask_cluster_is_the_same(X):
     local = search(n_search_iter=30).fit(X)
     with (
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+            n_workers=1, threads_per_worker=2, processes=True, dashboard_address=None
         ) as cluster,
         distributed.Client(cluster) as client,
         parallel_config(backend="dask"),
     ):
         remote = search(n_search_iter=30, n_jobs=2).fit(X)
         trained_there = client.run(lambda: "skflow._nn.training" in sys.modules)
-    assert len(trained_there) == 2 and any(trained_there.values())
+    assert list(trained_there.values()) == [True]
     assert_same_history(remote.search_history_, local.search_history_)
     np.testing.assert_array_equal(remote.masks_, local.masks_)
 
@@ -139,6 +139,7 @@ def test_search_finds_what_conditions_what():
         training=Training(learning_rate_init=0.02),
         n_finalists=1,  # the search alone decides
         max_iter=1,
+        component_weight=0,
         random_state=0,
     ).fit(X)
     assert model.masks_[0, 1] and not model.masks_[0, 0]
