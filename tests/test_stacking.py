@@ -29,7 +29,7 @@ QUICK = {"n_layers": 2, "hidden_layer_sizes": (8,), "max_iter": 3, "random_state
 
 @pytest.fixture(scope="module")
 def X():
-    return np.random.RandomState(0).standard_normal((200, 3))
+    return np.random.RandomState(0).standard_normal((100, 3))
 
 
 # ---- EM
@@ -115,14 +115,14 @@ def test_weights_without_validation_rows_are_the_least(n_features):
 def test_weights_are_chosen_by_rows_that_were_not_trained_on(X):
     assert found("auto", X)[1][0] > 0.3
     X = X.copy()
-    X[150:] *= 10  # the validation rows lie where the flow has no density
+    X[75:] *= 10  # the validation rows lie where the flow has no density
     assert found("auto", X)[1][0] < 0.1
 
 
 # ---- estimators
 
 
-@pytest.mark.parametrize("n_estimators, n_flows", [(1, 5), (2, 6), (4, 8), (5, 5), (7, 7)])
+@pytest.mark.parametrize("n_estimators, n_flows", [(1, 5), (2, 6), (7, 7)])
 def test_a_small_table_has_at_least_five_flows(X, n_estimators, n_flows):
     flow = CouplingFlowDensity(n_estimators=n_estimators, mask_layout="random", **QUICK).fit(X)
     stack = flow._density.flow.stack
