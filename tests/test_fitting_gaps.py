@@ -8,8 +8,15 @@ from small_flows import ESTIMATORS
 from skflow import CouplingFlowDensity
 from skflow._core.runtime import shelter
 from skflow._missing.fitting import fill_with_mixtures
+from skflow._table.bounds import check_bounds
+from skflow._table.schema import fit_schema
 
-OPTIONS = {"standardize": True, "dequantize": False, "bounds": None, "names": None}
+OPTIONS = {
+    "standardize": True,
+    "dequantize": False,
+    "bounds": check_bounds(None, 3, None),
+    "names": None,
+}
 
 
 def with_gaps(X, part, seed=0):
@@ -28,7 +35,8 @@ def test_mixtures_fill_in_what_depends_on_each_other():
     X = dependent_rows(2000)
     gappy = with_gaps(X, 0.3)
     with shelter():
-        filled = fill_with_mixtures(gappy, None, np.random.RandomState(0), OPTIONS)
+        schema = fit_schema(gappy, {}, False)
+        filled = fill_with_mixtures(gappy, schema, None, np.random.RandomState(0), OPTIONS)
     known = ~np.isnan(gappy)
     assert np.array_equal(filled[known], X[known])
     residual = filled[:, 2] + filled[:, 0] - 10

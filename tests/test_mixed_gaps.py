@@ -87,7 +87,6 @@ def test_draws_are_tables_and_strategies_are_of_them(imputer, filled):
 def one_round(monkeypatch):
     """For tests in which it does not matter what is filled in."""
     monkeypatch.setattr("skflow._missing.fitting.N_MIXTURES", 1)
-    monkeypatch.setattr("skflow._missing.fitting.N_FLOWS", 1)
 
 
 def test_empty_columns_and_indicators_in_frames(imputer, one_round):

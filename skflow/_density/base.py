@@ -18,7 +18,13 @@ from .._core.runtime import atomic, sheltered
 from .._core.streams import RandomStreams
 from .._core.typing import ArrayLike
 from .._core.weights import weighted_rows
-from .._missing.fitting import LEAST_EPOCHS, PART_OF_EPOCHS, fill_gaps, rows_with_values
+from .._missing.fitting import (
+    LEAST_EPOCHS,
+    N_COPIES,
+    PART_OF_EPOCHS,
+    fill_gaps,
+    rows_with_values,
+)
 from .._missing.questions import sample_given
 from .._models.fitting import fit_density, fit_real_columns
 from .._nn.conditioners import ACTIVATIONS
@@ -127,6 +133,7 @@ class BaseFlowDensity(TakesTraining, Summarised, CallbackSupportMixin, FittedDen
         """Fit to rows of ``_table`` as codes ``(n, d)``, or go on from a ``Fit``."""
         layout = self._layout()
         fixed = fixed_parameters(self, layout)
+        copies = []
         if previous is None:
             seed = int(check_random_state(self.random_state).randint(2**31 - 1))
             X, schema, columns = self._columns_of(X, weight, seed)
@@ -136,7 +143,9 @@ class BaseFlowDensity(TakesTraining, Summarised, CallbackSupportMixin, FittedDen
             columns = previous.density.columns.spanning(schema.split(X)[1])
             if np.isnan(X).any():
                 rng = RandomStreams(seed)("gaps", previous.n_fits)
-                X = sample_given(previous.density, X, 1, rng)[0][:, :, 0]
+                X = sample_given(previous.density, X, N_COPIES, rng)[0]
+        if X.ndim == 3:  # cells that were missing, drawn several times
+            X, *copies = np.moveaxis(X, 2, 0)
         progress = FitProgress(self, partial(self._table.frame, X))
         self._fitted = fit_density(
             self,
@@ -149,13 +158,14 @@ class BaseFlowDensity(TakesTraining, Summarised, CallbackSupportMixin, FittedDen
             previous=previous,
             progress=progress,
             served=lambda fitted: {"_fitted": fitted},
+            copies=copies,
         )
         self._fixed = fixed
         progress.close()
         return self
 
     def _columns_of(self, X, weight=None, seed=0):
-        """The rows with their missing cells drawn, their ``Schema`` and ``Columns``."""
+        """The rows, their missing cells drawn several times, their ``Schema`` and ``Columns``."""
         schema = fit_schema(X, self._table.categories, self.spikes)
         known = schema.split(X)[1]
         named = getattr(self, "feature_names_in_", None)
@@ -182,7 +192,7 @@ class BaseFlowDensity(TakesTraining, Summarised, CallbackSupportMixin, FittedDen
 
             rng = RandomStreams(seed)("gaps", 0)
             X = fill_gaps(X, schema, weight, rng, fit, options)
-        columns = fit_real_columns(X, schema, weight, **options)
+        columns = fit_real_columns(X[:, :, 0] if X.ndim == 3 else X, schema, weight, **options)
         return X, schema, columns.spanning(known)
 
     def _fit_rows_of(self, table, X, sample_weight=None):

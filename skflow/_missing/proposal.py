@@ -42,7 +42,9 @@ class Ellipses(EllipticalMixture):
         weight = np.full(n_draws, 1 / n_draws)
         most = min(CLUSTERS_TIMES_COLUMNS, n_draws // DRAWS_A_CLUSTER_AND_COLUMN) // n_features
         labels = cluster_labels(max(1, min(N_CLUSTERS, most)), U, weight, rng)
-        self.weights, self.centres, shapes = fit_gaussian_mixture(labels, U, weight, _RIDGE, N_ITER)
+        self.weights, self.centres, shapes = fit_gaussian_mixture(
+            labels, U, weight, _RIDGE, n_iter=N_ITER
+        )
         self.factors = precision_factors(shapes)
         return self
 

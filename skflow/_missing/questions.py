@@ -128,7 +128,9 @@ def _to_data(density, cases, rng):
 
 def _ask(density, X, rows, effort, note, n_points, rng=None):
     """Have ``note`` called with numbers of rows, their draws, and for which these are enough."""
-    n_points = max(effort.n_points, 2 ** int(np.ceil(np.log2(n_points))))
+    if proposal_of(density).has_flow:  # otherwise all draws count
+        n_points = max(effort.n_points, n_points)
+    n_points = 2 ** int(np.ceil(np.log2(n_points)))
     wanted = effort.wanted * n_points
     while len(rows):
         last = n_points >= effort.most_points

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 
 from .._core.callbacks import silent
 from .._core.device import check_device
@@ -80,6 +82,8 @@ class Rows:
     columns : Columns
         Of the real part.
     seed : int
+    chain : Chain or None
+        The density of the discrete part, fitted if None.
 
     Attributes
     ----------
@@ -91,14 +95,14 @@ class Rows:
         The density of the discrete part.
     """
 
-    def __init__(self, X, weight, schema, columns, seed):
+    def __init__(self, X, weight, schema, columns, seed, chain=None):
         self.weight, self.schema, self.columns = weight, schema, columns
         self.streams = RandomStreams(seed)
         self.discrete, self.real = schema.split(X)
         columns.bounds.check(self.real, columns.names)
         self.U, self.log_det = columns.training_rows(self.real, self.streams)
-        self.chain = Chain([])
-        if len(schema.sizes):
+        self.chain = Chain([]) if chain is None else chain
+        if chain is None and len(schema.sizes):
             open_ended = np.arange(len(schema.sizes)) < len(schema.category_columns)
             stream = self.streams("discrete")
             self.chain = fit_chain(self.discrete, schema.sizes, weight, stream, open_ended)
@@ -115,12 +119,21 @@ class Rows:
             np.isnan(self.U), self.streams("absent").standard_normal(self.U.shape), self.U
         )
 
-    def plan(self, params, splits, n_folds=1, turn=0, progress=silent):
-        """The ``Plan`` of trainings on splits of these rows: training and held-out rows."""
-        numbers = None if self.context is None else self.context.numbers
+    def plan(self, params, splits, n_folds=1, turn=0, progress=silent, copies=()):
+        """The ``Plan`` of trainings on splits of these rows: training and held-out rows.
+
+        Copies of the rows, other ``Rows``, stand behind them in the table, and are trained on, too,
+        in as many steps as without: a step takes some rows of all copies.
+        """
+        tables, n_rows = [self, *copies], splits[0].shape[1]
+        numbers = None
+        if self.context is not None:
+            numbers = np.concatenate([table.context.numbers for table in tables])
+        splits = torch.cat([splits[0] + len(self.U) * k for k in range(len(tables))], 1), splits[1]
+        weight = None if self.weight is None else np.tile(self.weight, len(tables))
         device = check_device(params.device)
-        data = training_data(self.U, self.weight, device, splits, context=numbers)
-        n_rows = data.rows.shape[1]
+        U = np.concatenate([table.U for table in tables])
+        data = training_data(U, weight, device, splits, context=numbers)
         n_effective = effective_rows(self.weight, len(self.U)) * n_rows / len(self.U)
         n_columns = self.U.shape[1] + self.discrete.shape[1]
         config = flow_config(params) | {"n_context": 0 if numbers is None else numbers.shape[1]}
@@ -131,7 +144,7 @@ class Rows:
             ),
             config,
             self.streams,
-            self.log_det,
+            np.concatenate([table.log_det for table in tables]),
             turn,
             progress,
             params.device,
@@ -185,6 +198,7 @@ def fit_density(
     previous: Fit | None = None,
     progress: Any = silent,
     served: Any = None,
+    copies: Sequence[np.ndarray] = (),
 ) -> Fit:
     """The density of a table without missing cells.
 
@@ -206,6 +220,8 @@ def fit_density(
     progress : FitProgress
     served : callable or None
         Turns the ``Fit`` so far into fitted attributes, for callbacks.
+    copies : sequence of ndarray of shape (n, d)
+        The same rows with other values in cells that are not known. Flows are trained on all.
     """
     started = time.perf_counter()
     rows = Rows(X, weight, schema, columns, seed)
@@ -216,7 +232,8 @@ def fit_density(
     n_folds = n_folds if previous is None else previous.n_folds
     splits = split_rows(len(X), n_flows * n_folds, fraction, rows.streams)
     turn = 1 if previous is None else previous.n_fits + 1
-    plan = rows.plan(params, splits, n_folds, turn, progress)
+    copies = [Rows(copy, weight, schema, columns, seed, rows.chain) for copy in copies]
+    plan = rows.plan(params, splits, n_folds, turn, progress, copies)
     if previous is None:
         choices, kept = choose_masks(plan, layout, params, n_folds=n_folds), None
         structures = stack_finalists(choices)
@@ -246,11 +263,13 @@ def fit_density(
         rows.complete(),
         rows.context,
         weight,
-        trained.data,
+        replace(trained.data, rows=trained.data.rows[:, : splits[0].shape[1]]),
         rows.streams,
         plan.options.noise,
     )
-    return _told(rows.density(mixture), choices, n_folds, seed, plan, trained, held_out, started)
+    return _told(
+        rows.density(mixture), choices, n_folds, seed, len(X), plan, trained, held_out, started
+    )
 
 
 def fit_flows(params, layout, noises, X, schema, columns, splits, *, seed):
@@ -281,11 +300,13 @@ def fit_flows(params, layout, noises, X, schema, columns, splits, *, seed):
         own = trained.take(np.array([k]))
         density = rows.density(Mixture({"flow": own.flow}, np.ones(1)))
         choice = [choices[k // n_noises]]
-        fits[k % n_noises].append(_told(density, choice, 1, seed, plan, own, None, started))
+        fits[k % n_noises].append(_told(density, choice, 1, seed, len(X), plan, own, None, started))
     return fits
 
 
-def _told(density, choices, n_folds, seed, plan, trained: CrossFit, held_out, started) -> Fit:
+def _told(
+    density, choices, n_folds, seed, n_rows, plan, trained: CrossFit, held_out, started
+) -> Fit:
     """The ``Fit`` of trained members, with curves and scores in the units of the data."""
     data, log_det = trained.data, plan.log_det
     n_epochs = int(trained.n_epochs.max())
@@ -293,8 +314,8 @@ def _told(density, choices, n_folds, seed, plan, trained: CrossFit, held_out, st
     losses = trained.loss_curve[:n_epochs].mean(axis=1) - shift
     validation_scores = None
     account = {
-        "n_rows": len(data.table),
-        "n_training": data.rows.shape[1],
+        "n_rows": n_rows,
+        "n_training": data.rows.shape[1] * n_rows // len(data.table),
         "n_epochs": -(-plan.options.n_steps // plan.options.steps_per_epoch),
         "log_det": plan.mean_log_det,
         "seconds": time.perf_counter() - started,
