@@ -14,6 +14,7 @@ from skflow import FlowImputer
 
 N_DRAWS = 50
 N_CHAINED = 19  # each of these fits trees of its own; 19 draws have a 5 % and a 95 % quantile
+N_ROUNDS, N_LENDERS = 5, 5  # of chains; rows of which one lends its value
 N_STEPS = 2000  # of the autoencoder
 
 
@@ -50,16 +51,53 @@ def chained_trees(train, test, seed, draw=True):
     They are fitted to training and test rows together, with the gaps of both: rows that come later
     keep their first, random values in the other columns there (version 6.0.5).
     """
+    draws = chained(np.vstack([train, test]), N_CHAINED, seed)[len(train) :]
+    return draws.mean(axis=2), draws
+
+
+def chained(X, n_draws, seed):
+    """The rows as chained trees fill them ``(n, d, n_draws)``."""
     import miceforest
     import pandas as pd
 
-    names = [f"x{j}" for j in range(train.shape[1])]
-    table = pd.DataFrame(np.vstack([train, test]), columns=names)
-    kernel = miceforest.ImputationKernel(table, num_datasets=N_CHAINED, random_state=seed)
-    kernel.mice(5, num_threads=1)
-    filled = [kernel.complete_data(k).to_numpy()[len(train) :] for k in range(N_CHAINED)]
-    draws = np.stack(filled, axis=2)
+    table = pd.DataFrame(X, columns=[f"x{j}" for j in range(X.shape[1])])
+    kernel = miceforest.ImputationKernel(table, num_datasets=n_draws, random_state=seed)
+    kernel.mice(N_ROUNDS, num_threads=1)
+    return np.stack([kernel.complete_data(k).to_numpy() for k in range(n_draws)], axis=2)
+
+
+def matching(train, test, seed, draw=True):
+    """Predictive mean matching by chained linear regressions, the default of R's mice."""
+    draws = matched(np.vstack([train, test]), N_DRAWS, seed)[len(train) :]
     return draws.mean(axis=2), draws
+
+
+def matched(X, n_draws, seed):
+    """The rows as matching fills them ``(n, d, n_draws)``: values of rows that are predicted alike.
+
+    The rows that lend their values are predicted by the coefficients of least squares (with a
+    ridge of 1e-5, as in mice), those that borrow by coefficients drawn from their posterior.
+    """
+    rng, gaps = np.random.default_rng(seed), np.isnan(X)
+    draws = np.repeat(X[:, :, None], n_draws, axis=2)
+    for table in np.moveaxis(draws, 2, 0):
+        for j in range(X.shape[1]):
+            table[gaps[:, j], j] = rng.choice(X[~gaps[:, j], j], gaps[:, j].sum())
+        for j in np.tile(np.flatnonzero(gaps.any(axis=0)), N_ROUNDS):
+            design, own = np.insert(np.delete(table, j, axis=1), 0, 1.0, axis=1), gaps[:, j]
+            A, y = design[~own], X[~own, j]
+            gram = A.T @ A
+            inverse = np.linalg.inv(gram + 1e-5 * np.diag(np.diag(gram)))
+            found = inverse @ A.T @ y
+            dof = max(len(A) - A.shape[1], 1)
+            size = np.sqrt(((y - A @ found) ** 2).sum() / rng.chisquare(dof))
+            drawn = found + size * np.linalg.cholesky(inverse) @ rng.standard_normal(len(found))
+            away = np.abs((design[own] @ drawn)[:, None] - A @ found)
+            lenders = np.argpartition(away, N_LENDERS - 1, axis=1)[:, :N_LENDERS]
+            table[own, j] = y[
+                lenders[np.arange(own.sum()), rng.integers(N_LENDERS, size=own.sum())]
+            ]
+    return draws
 
 
 def autoencoder(train, test, seed, draw=True):
@@ -129,6 +167,7 @@ IMPUTERS = {
     "skflow": skflow,
     "iterative ridge": ridge,
     "iterative trees": trees,
+    "matching": matching,
     "chained trees": chained_trees,
     "autoencoder": autoencoder,
     "vine": vine,

@@ -56,8 +56,8 @@ PARTS = ("truth", "real", "model", "density", "time")
 NOT_FILLED = "not filled"  # the trees of the model take gaps as they are
 WHOLE, WITHOUT = "skflow, before there were gaps", "skflow, rows without gaps"
 MECHANISMS = ("random", "dependent", "blocks")
-# no part of the model: vines fill few patterns of gaps, chained trees only rows of their own fit
-NO_TRANSFORM = ("vine", "chained trees")
+# no part of the model: vines fill few patterns of gaps, chains only rows of their own fit
+NO_TRANSFORM = ("vine", "chained trees", "matching")
 
 
 # ---- truth
