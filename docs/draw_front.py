@@ -95,7 +95,7 @@ def front(answer, colors, columns):
         row = table.loc[report.index[0]]
         unusual.scatter(*row, s=110, facecolors="none", edgecolors=orange, lw=2.2)
         reason = report.iloc[0]
-        text = f"p = {reason.pvalue:.2f}, because of\n{reason.column_1}"
+        text = f"p = {reason.pvalue:.2f}, because of\n{reason.column}"
         say(unusual, text, orange)
         predicted.fill_between(at, *band[:, [0, 2]].T, color=green, alpha=0.3, lw=0)
         predicted.plot(at, band[:, 1], color=green, lw=2)

@@ -95,12 +95,11 @@ show(figure, "density.png")
 # --------------------------------
 #
 # The most unusual rows, with the column that is least consistent with the rest of the row: its
-# value, the range that would have been usual, and how surprising the value is, in nats.
+# value, and the range that would have been usual. Below, how surprising each value is, in nats.
 
 detector = FlowOutlierDetector(random_state=0).fit(X_train)
 report = detector.report(X_test, n=8)
-shown = ["pvalue", "column_1", "value_1", "usual_from_1", "usual_to_1", "nats_1"]
-print(report[shown].round(3).to_string())
+print(report[["pvalue", "reason"]].round(3).to_string())
 
 unusual = X_test.loc[report.index]
 reasons = pd.DataFrame(detector.explain(unusual), unusual.index, unusual.columns)

@@ -57,7 +57,7 @@ errors = pd.DataFrame(
 from skflow import FlowOutlierDetector
 
 detector = FlowOutlierDetector(random_state=0).fit(X)
-report = detector.report(errors).loc[errors.index]
+report = detector.report(errors, details=True).loc[errors.index]
 scores = [f"score_{name}" for name in detector.densities_]
 shown = report[["score", *scores, "density", "pvalue"]].round(3)
 print(shown.rename(columns=lambda name: name.removeprefix("score_")).to_string())
@@ -91,8 +91,7 @@ plt.show()
 # -------
 #
 # The report names the column that is inconsistent with the rest of the row and the range that would
-# have been usual. It names none if no single column is surprising to the flow, which gives the
+# have been usual, in a sentence. It names none if no single column is surprising to the flow, which gives the
 # reasons.
 
-reasons = ["column_1", "value_1", "usual_from_1", "usual_to_1", "nats_1"]
-print(report[reasons].round(2).to_string())
+print(report[["pvalue", "reason"]].round(3).to_string())

@@ -105,8 +105,7 @@ from skflow import FlowOutlierDetector
 
 detector = FlowOutlierDetector(random_state=0).fit(X_train)
 report = detector.report(X_test, n=5)
-columns = ["pvalue", "column_1", "value_1", "usual_from_1", "usual_to_1", "nats_1"]
-print(report[columns].round(2).to_string())
+print(report[["pvalue", "reason"]].round(3).to_string())
 
 # %%
 # Sample

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import warnings
-from functools import partial
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.base import OutlierMixin, _fit_context, clone
+from sklearn.base import _fit_context, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import check_random_state, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import _BaseComposition
 
-from ._core.checks import FLOATS, check_count, check_part
 from ._core.runtime import atomic, sheltered
 from ._core.saving import PlainState
 from ._core.streams import seeded
 from ._core.typing import ArrayLike, RandomState
-from ._outliers.conformal import ConformalMixin, selected
-from ._outliers.gaps import GapsMixin
-from ._outliers.reasons import explain_rows, make_report, values_to_try
+from ._outliers.answers import OutlierAnswers
+from ._outliers.conformal import threshold
+from ._outliers.reasons import values_to_try
 from ._outliers.resolutions import (
     check_pairs,
     default_densities,
@@ -32,16 +29,16 @@ from ._outliers.resolutions import (
     score_codes,
     warn_of_columns,
 )
-from ._outliers.rows import RowsMixin
 from ._table.reading import inner_tables
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+#: So many rows of the fit, at most, are kept for reports to compare with.
+N_SEEN = 1000
 
-class FlowOutlierDetector(
-    PlainState, GapsMixin, RowsMixin, ConformalMixin, OutlierMixin, _BaseComposition
-):
+
+class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
     """Detection of outliers as rows that are unusual, with p-values and reasons.
 
     ``fit`` sets a part of the rows aside, fits densities to the others, and scores those set aside.
@@ -131,7 +128,7 @@ class FlowOutlierDetector(
     array([-1])
     >>> detector.pvalue(strange) < 0.05
     array([ True])
-    >>> detector.report(strange).column_1[0]
+    >>> detector.report(strange).column[0]
     'petal width (cm)'
     """
 
@@ -196,10 +193,11 @@ class FlowOutlierDetector(
             warn_of_columns(X[:, real], names)
         scores = self._scores(X)
         calibration_scores = np.sort(scores[held_out])
-        self.offset_ = self._threshold(scores, calibration_scores)
+        self.offset_ = threshold(self.contamination, scores, calibration_scores)
         self.calibration_scores_ = calibration_scores
         self._rows_aside = X[held_out]
         self._tried = values_to_try(X)
+        self._seen = X[np.concatenate([held_out, fitted])[:N_SEEN]]
         return self
 
     def _split(self, n_rows, rng):
@@ -282,138 +280,6 @@ class FlowOutlierDetector(
         if not self.reference_scores_:
             return self._score_by("density", X)
         return harmonic_mean(self._rarities(X))
-
-    @sheltered
-    def score_samples(self, X: ArrayLike) -> np.ndarray:
-        """Score of each row: the lower, the more unusual.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Where a flow is among the densities, as in the default, NaN means unknown: the row is
-            ranked by its known columns among the rows set aside, in which the same gaps are made.
-
-        Returns
-        -------
-        scores : ndarray of shape (n_samples,)
-            In nats. Of a single density its log-densities, in the data's units (or what its
-            ``score_samples`` says). Of several, each gives the part of
-            ordinary rows that are as unusual to it, and the score is the logarithm of the harmonic
-            mean of these parts (Wilson 2019). It is near the lowest of the logarithms: at most that
-            of their number above it. Below the lowest tenth of the rows they go on in the slope of
-            the tail, so that outliers have an order, too.
-        """
-        return self._scores(self._checked(X, dtype=FLOATS))
-
-    @sheltered
-    def explain(self, X: ArrayLike) -> np.ndarray:
-        """How much each feature contributes to how unusual a row is.
-
-        The contribution of feature ``j`` is what the log-density of the row would gain, on
-        average, if the feature alone were drawn anew from the model's conditional distribution
-        given all the others::
-
-            E[log p(v, x_others)] - log p(x_j, x_others),    v ~ p(v | x_others)
-
-        As ``log p(x_others)`` cancels, this is the surprise ``-log p(x_j | x_others)`` less its
-        mean, the entropy of the conditional distribution. Over rows drawn from the model its mean
-        is 0. It does not depend on the units of the features. In a Gaussian it is
-        ``(z**2 - 1) / 2``, with the standardised residual ``z`` of a regression of the feature on
-        all others. A value that is usual by itself contributes much if it does not go with the
-        others.
-
-        Values ``v`` are the row's own, quantiles of those of the rows of ``fit`` and some beyond
-        their range, then more around the likeliest one; the mean is an integral over these. So
-        nothing is random. About 60 rows are scored for each feature of each row: choose the rows
-        that need an explanation.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-
-        Returns
-        -------
-        contributions : ndarray of shape (n_samples, n_features)
-            In nats. Large where the feature does not go with the others, about 0 or below where it
-            does. They do not add up to the score: features that depend on each other may all gain
-            from the same error or, if it takes two to mend a row, none of them much.
-        """
-        return self._reasons(self._checked(X))[0]
-
-    def _reasons(self, X, coverage=None):
-        """Contributions and intervals of usual values, by the first density."""
-        score = partial(self._score_by, next(iter(self.densities_)))
-        with warnings.catch_warnings():
-            # values far away are tried on purpose, where conditionals of rows with gaps are rough
-            warnings.filterwarnings("ignore", "The unknown cells")
-            return explain_rows(score, X, self._tried, coverage, **self._schema.atoms())
-
-    @sheltered
-    def report(
-        self, X: ArrayLike, n: int | None = 20, *, fdr: float | None = None, coverage: float = 0.9
-    ) -> Any:
-        """Table of the most unusual rows, with reasons that people can read.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows. A DataFrame's index names those of the report.
-        n : int, default=20
-            At most so many rows, those of the lowest scores.
-        fdr : float or None, default=None
-            A number in (0, 1) reports the rows that ``select(X, fdr=fdr)`` selects, however many,
-            instead. Where it selects none, the report has the same columns and no rows.
-        coverage : float, default=0.9
-            Of the intervals of usual values, in (0, 1).
-
-        Returns
-        -------
-        report : pandas.DataFrame
-            The most unusual row first, with
-
-            - ``score`` and ``pvalue``;
-            - of several densities, ``density``: to which the row is the most unusual; and
-              ``score_<name>``: what each of them says, the logarithm of a part;
-            - for k = 1, 2, 3: ``column_k``, the column with the k-th largest contribution;
-              ``value_k``; ``usual_from_k`` and ``usual_to_k``, a central interval of the
-              conditional distribution of the column given all the others of the row (of a category
-              the likeliest and, from there down, the last that is needed for it); ``nats_k``,
-              the contribution as of ``explain``. Contributions below 3 nats are left out; where
-              none is larger, ``column_1`` says "no single column".
-
-        Raises
-        ------
-        ImportError
-            If pandas is not installed.
-        ValueError
-            If an argument cannot be used.
-        """
-        try:
-            import pandas
-        except ImportError as error:
-            raise ImportError("report needs pandas: install it, or use explain.") from error
-        check_count("n", n)
-        check_part("coverage", coverage)
-        if fdr is not None:
-            check_part("fdr", fdr)
-        index = getattr(X, "index", None)
-        X = self._checked(X)
-        scores = self._scores(X)
-        pvalues = self._pvalues(scores)
-        order = np.argsort(scores, kind="stable")
-        rows = order[:n] if fdr is None else order[selected(pvalues, fdr)[order]]
-        n_rows = len(rows)
-        rows = rows if n_rows else order[:1]  # an empty report is that of a row without the row
-        columns = {"score": scores[rows], "pvalue": pvalues[rows]}
-        if self.reference_scores_:
-            by_density = self._scores_by_density(X[rows], scores[rows])
-            found = np.array(list(by_density))[np.nanargmin(list(by_density.values()), axis=0)]
-            columns |= {"density": found}
-            columns |= {f"score_{name}": rarity for name, rarity in by_density.items()}
-        table = pandas.DataFrame(columns, index=rows if index is None else index[rows])
-        nats, usual = self._reasons(X[rows], coverage)
-        labels, categories = self._table.labels, self._table.categories
-        return make_report(table, X[rows], labels, nats, usual, categories).iloc[:n_rows]
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Parameters, with those of the densities as ``density__...`` or ``<name>__...``.

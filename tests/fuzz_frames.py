@@ -347,7 +347,7 @@ class FrameCase(Case):
                 "scores": fitted.score_samples(X),
                 "p-values": fitted.pvalue(X),
                 "reasons": fitted.explain(X[:2]),
-                "reported": report.score.to_numpy(),
+                "reported": report.pvalue.to_numpy(),
             }
         row = X[:2].copy() if isinstance(X, pd.DataFrame) else X[:2]
         return {

@@ -173,10 +173,10 @@ def test_a_category_that_does_not_go_with_the_rest_is_named(detector):
     swapped = FRAME[FRAME.kind == "a"].sort_values("length")[:20].assign(kind="c")
     assert (detector.pvalue(swapped) < 0.05).mean() > 0.9
     report = detector.report(swapped)
-    assert report.column_1.isin(["kind", "length"]).all()
-    assert (report.column_1 == "kind").mean() > 0.4
-    named = report[report.column_1 == "kind"]
-    assert (named.value_1 == "c").all() and (named.usual_from_1 == "a").all()
+    assert report.column.isin(["kind", "length"]).all()
+    assert (report.column == "kind").mean() > 0.4
+    named = report[report.column == "kind"]
+    assert (named.value == "c").all() and (named.usual_from == "a").all()
 
 
 def test_reasons_do_not_depend_on_units(detector):

@@ -144,7 +144,7 @@ def test_a_detector_takes_gaps_beside_categories():
     assert (detector.pvalue(usual.assign(income=np.nan)) < 0.05).mean() < 0.2
     assert (detector.pvalue(strange) < 0.1).all()
     report = detector.report(strange, n=5)
-    assert report.column_1.isin(["kind", "length"]).all()
+    assert report.column.isin(["kind", "length"]).all()
     assert (detector.explain(strange[:3])[:, 2:] == 0).all()
     nothing = {"length": np.nan, "kind": None, "income": np.nan, "member": None}
     assert (detector.pvalue(usual.assign(**nothing)) == 1).all()
@@ -157,7 +157,7 @@ def test_from_a_file_to_a_report():
         detector = FlowOutlierDetector(clone(SMALL), random_state=0).fit(frame)
     report = detector.report(frame, n=3)
     assert report.index[0] == 150
-    assert report.column_1.iloc[0] in ("length", "kind")
+    assert report.column.iloc[0] in ("length", "kind")
 
 
 def test_polars_may_be_asked_of_a_frame_that_it_cannot_read(one_round):

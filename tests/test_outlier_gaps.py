@@ -29,8 +29,9 @@ def test_a_broken_dependence_is_found_and_named_if_it_is_known(detector):
     contributions = detector.explain(X)
     assert (contributions[np.isnan(X)] == 0).all()
     assert contributions[0, :2].max() > 3
-    report = detector.report(X, n=1)
-    assert report.column_1.iloc[0] in ("x0", "x1")
+    report = detector.report(X, n=1, details=True)
+    assert report.column.iloc[0] in ("x0", "x1")
+    assert report.reason.iloc[0].endswith("(missing: x2)")
     assert report.score.iloc[0] == detector.score_samples(X).min()
 
 

@@ -1,11 +1,10 @@
-"""Conditional distributions of columns, and the table of reasons made from them."""
+"""Conditional distributions of columns, and what is unusual and usual by them."""
 
 import numpy as np
-import pandas
 import pytest
 from scipy.stats import multivariate_normal, norm
 
-from skflow._outliers.reasons import conditional, explain_rows, make_report, values_to_try
+from skflow._outliers.reasons import conditionals, explain_rows, values_to_try
 
 COVARIANCE = np.array([[1.0, 0.8], [0.8, 1.0]])
 SCORE = multivariate_normal([0, 0], COVARIANCE).logpdf
@@ -18,7 +17,7 @@ def X():
 
 def test_quantiles_are_those_of_the_conditional_distribution(X):
     rows = X[:20]
-    found = conditional(SCORE, rows, 0, values_to_try(X)[:, 0]).quantiles([0.05, 0.5, 0.95])
+    found = conditionals(SCORE, rows, values_to_try(X))[0].quantiles([0.05, 0.5, 0.95])
     truth = norm(0.8 * rows[:, [1]], 0.6).ppf([0.05, 0.5, 0.95])
     np.testing.assert_allclose(found, truth, atol=0.15)  # where values are rare
 
@@ -38,20 +37,12 @@ def test_where_the_density_is_zero_nothing_is_usual():
     assert (nats == 0).all() and np.isnan(usual).all()
 
 
-def test_a_report_names_columns_only_for_a_reason():
-    X = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
-    nats = np.array([[1.0, 12.0, 4.0], [2.9, 0.0, -0.3]])
-    usual = np.stack([X - 1, X + 1], axis=-1)
-    table = make_report(pandas.DataFrame(index=["p", "q"]), X, ["a", "b", "c"], nats, usual)
-    p, q = table.loc["p"], table.loc["q"]
-    assert (p.column_1, p.value_1, p.usual_from_1, p.usual_to_1, p.nats_1) == ("b", 2, 1, 3, 12)
-    assert (p.column_2, p.column_3) == ("c", "")
-    assert q.column_1 == "no single column"
-    assert table.loc["q", ["value_1", "usual_from_1", "usual_to_1", "nats_1"]].isna().all()
-
-
-def test_a_report_of_a_narrow_table():
-    table = make_report(
-        pandas.DataFrame(index=[0]), np.ones((1, 1)), ["a"], np.ones((1, 1)), np.ones((1, 1, 2))
-    )
-    assert list(table.column_1) == ["no single column"] and "column_2" not in table
+def test_all_columns_are_scored_in_a_few_calls(X):
+    calls = []
+    score = lambda rows: calls.append(len(rows)) or SCORE(rows)  # noqa: E731
+    rows = X[:30]
+    expected = [explain_rows(SCORE, row[None], values_to_try(X), 0.9) for row in rows]
+    nats, usual = explain_rows(score, rows, values_to_try(X), 0.9)
+    assert len(calls) == 5
+    np.testing.assert_allclose(nats, np.concatenate([nats for nats, _ in expected]))
+    np.testing.assert_allclose(usual, np.concatenate([usual for _, usual in expected]))

@@ -465,7 +465,7 @@ def test_integer_names_in_a_report():
     far = frame[:3].copy()
     far[2022] = 1e4
     detector = fit("detector", frame)
-    assert detector.report(far).column_1.tolist() == [2022] * 3
+    assert detector.report(far).column.tolist() == [2022] * 3
     assert list(fit("density", frame).columns_) == [2021, 2022, 2023]
     with pytest.raises(ValueError, match="infinity in 3 of 3 rows, in column '2021'"):
         detector.density_.score_samples(far * np.inf)

@@ -246,7 +246,7 @@ def swaps(n_swapped=200):
     probability = probability[np.arange(n_swapped), codes]
     detector = FlowOutlierDetector(random_state=0).fit(frame)
     found = detector.predict(swapped) < 0
-    first = detector.report(swapped, n=n_swapped).column_1.sort_index().eq("kind").to_numpy()
+    first = detector.report(swapped, n=n_swapped).column.sort_index().eq("kind").to_numpy()
     alarms = (detector.predict(others[n_swapped:]) < 0).mean()
     print(f"false alarms: {alarms:.1%}")
     for limit in (0.01, 0.05):

@@ -85,7 +85,7 @@ def reasons(X, rng, seed):
     rows, columns = planted(new, X, rng)
     first = detector.explain(rows).argmax(axis=1) == columns
     found = detector.pvalue(rows) <= 0.1
-    _, usual = detector._reasons(new, 0.9)
+    _, usual = detector._explained(new, 0.9)
     inside = (usual[..., 0] <= new) & (new <= usual[..., 1])
     return [n, first.mean(), first[found].mean(), found.mean(), inside.mean()]
 

@@ -10,7 +10,6 @@ import numpy as np
 from scipy.special import xlogy
 
 from .._nn.blocks import blocks
-from .._table.table import UNKNOWN, UNKNOWN_LABEL
 
 TINY = np.finfo(float).tiny
 
@@ -20,10 +19,6 @@ N_QUANTILES, BEYOND, N_ZOOMS, N_FINER = 25, (0.25, 1.0, 4.0), 3, 8
 #: For quantiles, parts of a gap between two values; log-densities relative to the highest are cut
 #: off here.
 N_BETWEEN, LOWEST = 8, -700.0
-#: A contribution of less is no reason: the value is less than 20 times as unlikely as usual ones.
-LEAST_NATS = 3.0
-#: A report names at most so many columns of a row.
-N_REASONS = 3
 
 
 def values_to_try(X):
@@ -31,6 +26,11 @@ def values_to_try(X):
     quantiles = np.nanquantile(X, np.linspace(0, 1, N_QUANTILES), axis=0)
     beyond = np.outer(BEYOND, quantiles[-1] - quantiles[0])
     return np.vstack([quantiles[0] - beyond[::-1], quantiles, quantiles[-1] + beyond])
+
+
+def ends_of(tried):
+    """Lowest and highest values ``(2, d)`` of the columns that ``tried`` was made of."""
+    return tried[[len(BEYOND), -1 - len(BEYOND)]]
 
 
 @dataclass
@@ -141,55 +141,88 @@ class Conditional:
         return Conditional(values, interpolated(scores), atoms)
 
 
-def conditional(score, X, j, tried, alone=()):
-    """The ``Conditional`` of column ``j`` of the rows ``X`` under ``score``, a function of rows.
+def conditionals(score, X, tried, categories=(), spikes=None):
+    """The ``Conditional`` of each column of the rows ``X`` under ``score``, a function of rows.
 
-    ``tried`` are values of the column, as of ``values_to_try``, none for categories; ``alone`` are
-    those that have a probability of their own.
+    All columns are scored at once, one call for each stage. ``tried``, ``categories`` and
+    ``spikes`` are as in ``explain_rows``.
     """
-    n_tried = len(tried) + len(alone)
+    columns = [_values_of(j, tried, categories, spikes or {}) for j in range(X.shape[1])]
+    n_values = sum(len(line) + 1 + len(alone) for line, alone in columns)
     parts = [
-        _conditional(score, X[part], j, tried, np.array(alone))
-        for part in blocks(len(X), (n_tried + 1) * X.shape[1])
+        _conditionals(score, X[rows], columns) for rows in blocks(len(X), n_values * X.shape[1])
     ]
-    values, scores = (np.concatenate(arrays) for arrays in zip(*parts))
-    return Conditional(values, scores, np.arange(values.shape[1]) >= values.shape[1] - len(alone))
+    found = []
+    for (_, alone), *of_parts in zip(columns, *parts):
+        values, scores = (np.concatenate(arrays) for arrays in zip(*of_parts))
+        found.append(Conditional(values, scores, _last(values, len(alone))))
+    return found
 
 
-def _conditional(score, X, j, tried, alone):
-    """Values and scores ``(n, m)``, those that are tried ascending, then those ``alone``."""
-    values = scores = np.empty((len(X), 0))
-    if len(tried):
-        values, scores = _continuous(score, X, j, tried, alone)
-    if len(alone):
-        atoms = np.tile(alone, (len(X), 1))
-        values = np.hstack([values, atoms])
-        scores = np.hstack([scores, _scores_with(score, X, j, atoms)])
-    return values, scores
+def _values_of(j, tried, categories, spikes):
+    """Values of a column to try: those on a line, and those that have a probability."""
+    if j in categories:
+        return tried[:0, j], np.arange(len(categories[j]), dtype=float)
+    if j in spikes:
+        return np.setdiff1d(tried[:, j], spikes[j]), np.array([spikes[j]])
+    return tried[:, j], np.array([])
 
 
-def _continuous(score, X, j, tried, alone):
-    beside = np.isnan(X[:, j]) | np.isin(X[:, j], alone)
-    own = np.where(beside, tried[0], X[:, j])
-    values = np.sort(np.column_stack([np.tile(tried, (len(X), 1)), own]), axis=1)
-    scores = _scores_with(score, X, j, values)
-    for _ in range(N_ZOOMS):
-        best = scores.argmax(axis=1, keepdims=True)
-        low = np.take_along_axis(values, np.maximum(best - 1, 0), axis=1)
-        high = np.take_along_axis(values, np.minimum(best + 1, values.shape[1] - 1), axis=1)
-        finer = low + (high - low) * np.linspace(0, 1, N_FINER + 2)[1:-1]
-        values = np.hstack([values, finer])
-        scores = np.hstack([scores, _scores_with(score, X, j, finer)])
-        order = values.argsort(axis=1)
-        values, scores = (np.take_along_axis(a, order, axis=1) for a in (values, scores))
-    return values, scores
+def _conditionals(score, X, columns):
+    """Values and scores ``(n, m)`` of each column, ascending, then those with a probability."""
+    lines, atoms = {}, {}
+    for j, (line, alone) in enumerate(columns):
+        if len(line):
+            beside = np.isnan(X[:, j]) | np.isin(X[:, j], alone)
+            own = np.where(beside, line[0], X[:, j])
+            lines[j] = np.sort(np.column_stack([np.tile(line, (len(X), 1)), own]), axis=1)
+        atoms[j] = np.tile(alone, (len(X), 1))
+    *scores, of_atoms = _scores_with(score, X, [lines, atoms])
+    found = {j: (lines[j], scores[0][j]) for j in lines}
+    for _ in range(N_ZOOMS if lines else 0):
+        finer = {j: _around_best(*found[j]) for j in found}
+        (scores,) = _scores_with(score, X, [finer])
+        found = {j: _sorted_in(*found[j], finer[j], scores[j]) for j in found}
+    nothing = np.empty((len(X), 0))
+    return [
+        tuple(map(np.hstack, zip(found.get(j, (nothing, nothing)), (atoms[j], of_atoms[j]))))
+        for j in atoms
+    ]
 
 
-def _scores_with(score, X, j, values):
-    """Scores ``(n, m)`` of the rows with column ``j`` set to each of ``values`` ``(n, m)``."""
-    changed = np.repeat(X, values.shape[1], axis=0)
-    changed[:, j] = values.ravel()
-    return score(changed).reshape(values.shape)
+def _around_best(values, scores):
+    """``N_FINER`` values to both sides of the one of the highest score."""
+    best = scores.argmax(axis=1, keepdims=True)
+    low = np.take_along_axis(values, np.maximum(best - 1, 0), axis=1)
+    high = np.take_along_axis(values, np.minimum(best + 1, values.shape[1] - 1), axis=1)
+    return low + (high - low) * np.linspace(0, 1, N_FINER + 2)[1:-1]
+
+
+def _sorted_in(values, scores, more_values, more_scores):
+    values, scores = np.hstack([values, more_values]), np.hstack([scores, more_scores])
+    order = values.argsort(axis=1)
+    return tuple(np.take_along_axis(a, order, axis=1) for a in (values, scores))
+
+
+def _scores_with(score, X, groups):
+    """Scores of the rows with one column after the other set to values, in a single call.
+
+    ``groups`` are dicts of a column to values ``(n, m)``; the answer has their shapes.
+    """
+    changed = []
+    for group in groups:
+        for j, values in group.items():
+            rows = np.repeat(X, values.shape[1], axis=0)
+            rows[:, j] = values.ravel()
+            changed.append(rows)
+    found = np.split(score(np.concatenate(changed)), np.cumsum([len(rows) for rows in changed]))
+    found = iter(found)
+    return [{j: next(found).reshape(of.shape) for j, of in group.items()} for group in groups]
+
+
+def _last(values, n):
+    """A mask of the last ``n`` columns of ``values``."""
+    return np.arange(values.shape[1]) >= values.shape[1] - n
 
 
 def explain_rows(score, X, tried, coverage=None, categories=(), spikes=None):
@@ -212,21 +245,16 @@ def explain_rows(score, X, tried, coverage=None, categories=(), spikes=None):
     Returns
     -------
     nats : ndarray of shape (n, d)
-        Mean score over the conditional distribution of the column, less the row's own score.
+        Mean score over the conditional distribution of the column, less the row's own score. With
+        values that have a probability of their own, as ``Conditional.contribution`` says.
     usual : ndarray of shape (n, d, 2) or None
         Ends of the central interval of that distribution; of categories codes of the likeliest and
         of the last one needed, from there down.
     """
-    own, spikes = score(X), spikes or {}
-    nats, usual = [], []
-    for j in range(X.shape[1]):
-        if j in categories:
-            alone, values = np.arange(len(categories[j]), dtype=float), tried[:0, j]
-        else:
-            alone = np.array([spikes[j]] if j in spikes else [])
-            values = np.setdiff1d(tried[:, j], alone) if len(alone) else tried[:, j]
-        found = conditional(score, X, j, values, alone)
-        nats.append(found.contribution(own, np.isin(X[:, j], alone)))
+    own, nats, usual = score(X), [], []
+    for j, found in enumerate(conditionals(score, X, tried, categories, spikes)):
+        at_atom = np.isin(X[:, j], found.values[0, found.atoms])
+        nats.append(found.contribution(own, at_atom))
         if coverage is not None and j in categories:
             usual.append(found.likeliest(coverage))
         elif coverage is not None:
@@ -235,41 +263,3 @@ def explain_rows(score, X, tried, coverage=None, categories=(), spikes=None):
     nats = np.nan_to_num(np.transpose(nats), nan=0.0, posinf=np.inf, neginf=-np.inf)
     nats = np.where(np.isnan(X), 0.0, nats)  # what is not known is no reason
     return nats, None if coverage is None else np.stack(usual, axis=1)
-
-
-def make_report(table, X, names, nats, usual, categories=()):
-    """Add the reasons to a table of selected rows: up to three columns of each, as a DataFrame.
-
-    Parameters
-    ----------
-    table : DataFrame of n rows
-    X : ndarray of shape (n, d)
-    names : list of str
-        Of the columns of X.
-    nats, usual
-        Of ``explain_rows``.
-    categories : dict of int to ndarray
-        Those of columns that hold codes.
-    """
-
-    def shown(values, columns, named):
-        values = np.where(named, values, np.nan)
-        if not categories:
-            return values
-        values = values.astype(object)
-        for i in np.flatnonzero(named & np.isin(columns, list(categories))):
-            code, labels = int(values[i]), categories[columns[i]]
-            values[i] = UNKNOWN_LABEL if code == UNKNOWN else labels[code]
-        return values
-
-    order = np.argsort(-nats, axis=1, kind="stable")[:, :N_REASONS]
-    rows = np.arange(len(X))
-    for k, column in enumerate(order.T, start=1):
-        named = nats[rows, column] >= LEAST_NATS
-        other = "no single column" if k == 1 else ""
-        table[f"column_{k}"] = [names[j] if n else other for j, n in zip(column, named)]
-        table[f"value_{k}"] = shown(X[rows, column], column, named)
-        table[f"usual_from_{k}"] = shown(usual[rows, column, 0], column, named)
-        table[f"usual_to_{k}"] = shown(usual[rows, column, 1], column, named)
-        table[f"nats_{k}"] = np.where(named, nats[rows, column], np.nan)
-    return table

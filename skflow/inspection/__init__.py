@@ -14,6 +14,7 @@ from ._conditional import ConditionalDisplay
 from ._curves import SearchHistoryDisplay, TrainingCurveDisplay
 from ._density import DensityDisplay
 from ._masks import MaskDisplay
+from ._outliers import OutlierReportDisplay
 from ._pairs import PairPlotDisplay
 from ._predictive import CoverageDisplay, PredictiveDensityDisplay, QuantileFanDisplay
 
@@ -23,6 +24,7 @@ __all__ = [
     "DensityDisplay",
     "LatentQQDisplay",
     "MaskDisplay",
+    "OutlierReportDisplay",
     "PITDisplay",
     "PairPlotDisplay",
     "PredictiveDensityDisplay",

@@ -1,0 +1,284 @@
+"""What a fitted detector answers: scores, p-values, selections, reasons."""
+
+from __future__ import annotations
+
+import warnings
+from functools import partial
+from typing import Any
+
+import numpy as np
+from sklearn.base import OutlierMixin
+from sklearn.utils._optional_dependencies import check_pandas_support
+
+from .._core.checks import FLOATS, check_count, check_part
+from .._core.runtime import sheltered
+from .._core.typing import ArrayLike
+from .conformal import ranks, selected
+from .gaps import GapsMixin
+from .reasons import ends_of, explain_rows
+from .report import Reasons, make_report
+from .rows import RowsMixin
+
+
+class OutlierAnswers(GapsMixin, RowsMixin, OutlierMixin):
+    """The public answers of a detector, from its scores and those of the rows set aside.
+
+    ``fit`` sets ``calibration_scores_``, scores of rows that nothing was fitted to, ascending, and
+    ``offset_``.
+    """
+
+    calibration_scores_: np.ndarray
+    offset_: float
+    densities_: dict[str, list[Any]]
+    reference_scores_: dict[str, np.ndarray]
+    _tried: np.ndarray
+    _seen: np.ndarray
+
+    @sheltered
+    def score_samples(self, X: ArrayLike) -> np.ndarray:
+        """Score of each row: the lower, the more unusual.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Where a flow is among the densities, as in the default, NaN means unknown: the row is
+            ranked by its known columns among the rows set aside, in which the same gaps are made.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,)
+            In nats. Of a single density its log-densities, in the data's units (or what its
+            ``score_samples`` says). Of several, each gives the part of
+            ordinary rows that are as unusual to it, and the score is the logarithm of the harmonic
+            mean of these parts (Wilson 2019). It is near the lowest of the logarithms: at most that
+            of their number above it. Below the lowest tenth of the rows they go on in the slope of
+            the tail, so that outliers have an order, too.
+        """
+        return self._scores(self._checked(X, dtype=FLOATS))
+
+    @sheltered
+    def explain(self, X: ArrayLike) -> np.ndarray:
+        """How much each feature contributes to how unusual a row is.
+
+        The contribution of feature ``j`` is what the log-density of the row would gain, on
+        average, if the feature alone were drawn anew from the model's conditional distribution
+        given all the others::
+
+            E[log p(v, x_others)] - log p(x_j, x_others),    v ~ p(v | x_others)
+
+        As ``log p(x_others)`` cancels, this is the surprise ``-log p(x_j | x_others)`` less its
+        mean, the entropy of the conditional distribution. Over rows drawn from the model its mean
+        is 0. It does not depend on the units of the features. In a Gaussian it is
+        ``(z**2 - 1) / 2``, with the standardised residual ``z`` of a regression of the feature on
+        all others. A value that is usual by itself contributes much if it does not go with the
+        others.
+
+        Values ``v`` are the row's own, quantiles of those of the rows of ``fit`` and some beyond
+        their range, then more around the likeliest one; the mean is an integral over these. So
+        nothing is random. About 60 rows are scored for each feature of each row: choose the rows
+        that need an explanation.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        contributions : ndarray of shape (n_samples, n_features)
+            In nats. Large where the feature does not go with the others, about 0 or below where it
+            does. They do not add up to the score: features that depend on each other may all gain
+            from the same error or, if it takes two to mend a row, none of them much.
+        """
+        return self._explained(self._checked(X))[0]
+
+    def _explained(self, X, coverage=None):
+        """Contributions and intervals of usual values, by the first density."""
+        score = partial(self._score_by, next(iter(self.densities_)))
+        with warnings.catch_warnings():
+            # values far away are tried on purpose, where conditionals of rows with gaps are rough
+            warnings.filterwarnings("ignore", "The unknown cells")
+            return explain_rows(score, X, self._tried, coverage, **self._schema.atoms())
+
+    def _reasons(self, X, scores, coverage):
+        """The ``Reasons`` of rows with these scores."""
+        nats, usual = self._explained(X, coverage)
+        outlier, ends = scores < self.offset_, ends_of(self._tried)
+        return Reasons(X, nats, usual, outlier, self._seen, ends, self._table)
+
+    @sheltered
+    def _reasons_of_lowest(self, X, coverage):
+        """The ``Reasons`` of the most unusual of some rows."""
+        X = self._checked(X)
+        scores = self._scores(X)
+        row = [scores.argmin()]
+        return self._reasons(X[row], scores[row], coverage)
+
+    @sheltered
+    def report(
+        self,
+        X: ArrayLike,
+        n: int | None = 20,
+        *,
+        fdr: float | None = None,
+        coverage: float = 0.9,
+        details: bool = False,
+    ) -> Any:
+        """Table of the most unusual rows, with reasons that people can read.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows. A DataFrame's index names those of the report.
+        n : int or None, default=20
+            At most so many rows, those of the lowest scores; None for all.
+        fdr : float or None, default=None
+            A number in (0, 1) reports the rows that ``select(X, fdr=fdr)`` selects, however many,
+            instead. Where it selects none, the report has the same columns and no rows.
+        coverage : float, default=0.9
+            Of the intervals of usual values, in (0, 1).
+        details : bool, default=False
+            Add the scores, and the second and third reason.
+
+        Returns
+        -------
+        report : pandas.DataFrame
+            The most unusual row first, with
+
+            - ``pvalue``: the part of ordinary rows that are as unusual, or more;
+            - ``column``: the column that goes least with the rest of the row, or "no single
+              column": then it takes several to make the row unusual. ``value`` is its value there,
+              and ``usual_from`` to ``usual_to`` is what a part ``coverage`` of rows would have
+              there that are alike in all other columns (of a category the likeliest and, from there
+              down, the last that is needed). Numbers are rounded as the column is;
+            - ``reason``: the same as a sentence, with the column beside which the value sticks out
+              most in a picture of the two, and with the columns that are missing.
+
+            With ``details`` also
+
+            - ``score``; of several densities, ``density``: to which the row is the most unusual;
+              and ``score_<name>``: what each of them says, the logarithm of a part;
+            - ``nats``: the contribution of the column as of ``explain``, at least 3 for a reason;
+            - ``column_2``, ``value_2``, ``usual_from_2``, ``usual_to_2``, ``nats_2``, and the same
+              with 3: the columns of the second and the third largest contribution.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        ValueError
+            If an argument cannot be used.
+        """
+        pandas = check_pandas_support("report")
+        check_count("n", n)
+        check_part("coverage", coverage)
+        if fdr is not None:
+            check_part("fdr", fdr)
+        index = getattr(X, "index", None)
+        X = self._checked(X)
+        scores = self._scores(X)
+        pvalues = self._pvalues(scores)
+        order = np.argsort(scores, kind="stable")
+        rows = order[:n] if fdr is None else order[selected(pvalues, fdr)[order]]
+        n_rows = len(rows)
+        rows = rows if n_rows else order[:1]  # an empty report is that of a row without the row
+        columns = {"pvalue": pvalues[rows]}
+        if details:
+            columns |= {"score": scores[rows]} | self._details(X[rows], scores[rows])
+        table = pandas.DataFrame(columns, index=rows if index is None else index[rows])
+        reasons = self._reasons(X[rows], scores[rows], coverage)
+        return make_report(table, reasons, details).iloc[:n_rows]
+
+    def _details(self, X, scores):
+        """What each of several densities says of rows."""
+        if not self.reference_scores_:
+            return {}
+        by_density = self._scores_by_density(X, scores)
+        lowest = np.nanargmin(list(by_density.values()), axis=0)
+        found = {f"score_{name}": rarity for name, rarity in by_density.items()}
+        return {"density": np.array(list(by_density))[lowest], **found}
+
+    def decision_function(self, X: ArrayLike) -> np.ndarray:
+        """Scores less the threshold: negative for outliers.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        decision : ndarray of shape (n_samples,)
+            ``score_samples(X) - offset_``, in nats.
+        """
+        return self.score_samples(X) - self.offset_
+
+    def predict(self, X: ArrayLike) -> np.ndarray:
+        """Whether each row is an outlier.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        y : ndarray of int, shape (n_samples,)
+            -1 for outliers, 1 for the others.
+        """
+        return np.where(self.decision_function(X) < 0, -1, 1)
+
+    def pvalue(self, X: ArrayLike) -> np.ndarray:
+        """Conformal p-value of each row.
+
+        With ``n`` rows set aside it is ``(1 + #{scores of these <= the row's}) / (n + 1)``. Under
+        the null hypothesis that a row is exchangeable with those set aside, it is at most ``a``
+        with a probability of at most ``a``, for every ``a`` and ``n``; ties (up to rounding) make
+        it larger. The probability is over the rows set aside, too: with few of them, a single fit
+        may be off.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            New rows. See the notes of the class for those of ``fit``.
+
+        Returns
+        -------
+        p : ndarray of shape (n_samples,)
+            In ``[1 / (n + 1), 1]``. The lower, the more unusual.
+        """
+        return self._pvalues(self.score_samples(X))
+
+    def _pvalues(self, scores):
+        return ranks(scores, self.calibration_scores_)
+
+    def select(self, X: ArrayLike, *, fdr: float = 0.1) -> np.ndarray:
+        """Outliers among the rows, at a false discovery rate.
+
+        The method of Benjamini and Hochberg on the p-values. As these share the rows set aside,
+        they are not independent, but dependent in a way (PRDS) that the method allows [1]_: on
+        average over such tables, at most ``fdr`` of the rows selected are ordinary ones.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            New rows. Which are selected depends on all of them.
+        fdr : float, default=0.1
+            False discovery rate, in (0, 1).
+
+        Returns
+        -------
+        selected : ndarray of bool, shape (n_samples,)
+            True for outliers. All are False if the least possible p-value, ``1 / (n + 1)``, is
+            too large for the number of rows: to select one row of ``m``, ``n + 1`` has to be at
+            least ``m / fdr``; for ``k`` rows, ``m / (k * fdr)``.
+
+        Raises
+        ------
+        ValueError
+            If ``fdr`` is not in (0, 1).
+
+        References
+        ----------
+        .. [1] Bates, S., Candès, E., Lei, L., Romano, Y., Sesia, M., "Testing for outliers with
+           conformal p-values", The Annals of Statistics 51 (1), 149-178, 2023.
+        """
+        check_part("fdr", fdr)
+        return selected(self.pvalue(X), fdr)

@@ -1,0 +1,219 @@
+"""Reasons in words: what is unusual about a row, for people who do not know the method.
+
+The sentence of a row names its first column, the value there, what it does not go with, and what
+would be usual. It goes with a *partner*: the column beside which the value sticks out most in a
+picture of the two.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .._table.table import UNKNOWN, UNKNOWN_LABEL, Table
+
+#: A contribution of less is no reason: the value is less than 20 times as unlikely as usual ones.
+LEAST_NATS = 3.0
+#: A report names at most so many columns of a row.
+N_REASONS = 3
+#: Numbers are shown with at most so many digits behind the point, and with so many digits of what
+#: is usual for the column.
+MOST_DECIMALS, DIGITS = 6, 3
+#: Rows near to a row in one column: so many at least, and this part of all. A value sticks out if
+#: it is so many deviations away from a line through them, or a category of at most this part.
+LEAST_NEAR, PART_NEAR, FAR, RARE = 20, 0.05, 2.5, 0.05
+#: Columns that are missing are named if they are at most so many.
+MOST_NAMED = 3
+NO_COLUMN = "no single column"
+
+
+@dataclass
+class Reasons:
+    """What is unusual about rows, and what would be usual.
+
+    Attributes
+    ----------
+    X : ndarray of shape (n, d)
+        The rows, as codes.
+    nats : ndarray of shape (n, d)
+        The contributions of ``explain_rows``.
+    usual : ndarray of shape (n, d, 2)
+        Of ``explain_rows``.
+    outlier : ndarray of bool, shape (n,)
+        Whether ``predict`` calls the rows outliers.
+    seen : ndarray of shape (m, d)
+        Some rows of the fit, as codes.
+    ends : ndarray of shape (2, d)
+        Lowest and highest values of all rows of the fit.
+    table : Table
+    """
+
+    X: np.ndarray
+    nats: np.ndarray
+    usual: np.ndarray
+    outlier: np.ndarray
+    seen: np.ndarray
+    ends: np.ndarray
+    table: Table
+
+    def __post_init__(self):
+        self.order = np.argsort(-self.nats, axis=1, kind="stable")
+        self.decimals = [
+            0 if j in self.table.categories else decimals(self.seen[:, j])
+            for j in range(self.X.shape[1])
+        ]
+
+    def columns(self, i):
+        """Numbers of the columns that are reasons of row ``i``, the first one first."""
+        return [j for j in self.order[i] if self.nats[i, j] >= LEAST_NATS]
+
+    def shown(self, value, j):
+        """A value of column ``j`` as a number in the column's rounding, or a category's label."""
+        if np.isnan(value):
+            return np.nan
+        if j in self.table.categories:
+            return UNKNOWN_LABEL if value == UNKNOWN else self.table.categories[j][int(value)]
+        return rounded(value, self.decimals[j])
+
+    def text(self, value, j):
+        """The same as text."""
+        value, n = self.shown(value, j), self.decimals[j]
+        # what the column's own rounding would hide has digits of its own
+        if isinstance(value, float) and abs(value) < 1e15 and value == round(value, n):
+            return f"{value:.{n}f}"
+        return str(value)
+
+    def sentence(self, i):
+        """What is unusual about row ``i``."""
+        columns = self.columns(i)
+        if not columns:
+            what = "the values are unusual only together" if self.outlier[i] else "nothing unusual"
+            return f"{NO_COLUMN}: {what}{self._unknown(i)}"
+        j = columns[0]
+        name, value = self.table.labels[j], self.text(self.X[i, j], j)
+        return f"{name} {value}: {self._what(i, j)}{self._usual(i, j)}{self._unknown(i)}"
+
+    def _what(self, i, j):
+        value, (lowest, highest) = self.X[i, j], self.ends[:, j]
+        if j in self.table.categories and value == UNKNOWN:
+            return "not among the categories of fit"
+        if j not in self.table.categories and not lowest <= value <= highest:
+            return f"{'lower' if value < lowest else 'higher'} than in all rows of fit"
+        k = self.partner(i, j)
+        if k is None:
+            return "unusual in such a row"
+        return f"unusual with {self.table.labels[k]} {self.text(self.X[i, k], k)}"
+
+    def _usual(self, i, j):
+        text = self.usual_text(i, j)
+        return f"; {text}" if text else ""
+
+    def usual_text(self, i, j):
+        """What would be usual for row ``i`` in column ``j``, empty where that is not known."""
+        ends = self.usual[i, j]
+        if np.isnan(ends).any():
+            return ""
+        low, high = (self.text(end, j) for end in ends)
+        if low == high:
+            return f"usually {low}"
+        return f"mostly {low}" if j in self.table.categories else f"usually {low} to {high}"
+
+    def _unknown(self, i):
+        missing = np.flatnonzero(np.isnan(self.X[i]))
+        if not len(missing):
+            return ""
+        if len(missing) > MOST_NAMED:
+            return f" ({len(missing)} values are missing)"
+        return f" (missing: {', '.join(str(self.table.labels[j]) for j in missing)})"
+
+    def partner(self, i, j, always=False):
+        """The column beside which the value of row ``i`` in column ``j`` sticks out most.
+
+        That is measured among the rows seen that are alike in this other column. None if it does
+        not stick out, unless ``always``.
+        """
+        categories, found = self.table.categories, {}
+        for k in np.flatnonzero(~np.isnan(self.X[i])):
+            pair = self.seen[:, [k, j]]
+            pair = pair[~np.isnan(pair).any(axis=1)]
+            if k != j and (near := _near(pair, self.X[i, k], k in categories)) is not None:
+                measure = _rarity if j in categories else _distance
+                found[k] = measure(near, self.X[i, k], self.X[i, j], k in categories)
+        if not found:
+            return None
+        best = max(found, key=found.get)
+        least = -np.log(RARE) if j in categories else FAR
+        return best if always or found[best] >= least else None
+
+
+def _near(pair, value, is_category):
+    """Rows whose first column is alike ``value``; None if there are too few of that category."""
+    if is_category:
+        near = pair[pair[:, 0] == value]
+        return near if len(near) >= LEAST_NEAR else None
+    n_near = max(LEAST_NEAR, int(PART_NEAR * len(pair)))
+    return pair[np.argsort(np.abs(pair[:, 0] - value), kind="stable")[:n_near]]
+
+
+def _distance(near, at, value, is_category):
+    """How far ``value`` is from a line through rows, in deviations of rows from it."""
+    x, y = near.T
+    slope = 0.0
+    if not is_category and np.ptp(x) > 0:
+        slope = np.cov(x, y)[0, 1] / np.var(x, ddof=1)
+    rest = y - slope * (x - at)
+    deviation = np.median(np.abs(rest - np.median(rest))) * 1.4826 + 1e-3 * np.ptp(y)
+    distance = abs(value - np.median(rest))
+    return distance / max(deviation, np.finfo(float).tiny)
+
+
+def _rarity(near, at, value, is_category):
+    """How rare a category is among rows, as a negative logarithm."""
+    return -np.log((np.sum(near[:, 1] == value) + 0.5) / (len(near) + 1))
+
+
+def decimals(column):
+    """How many digits behind the point a column has, or needs to show what differs in it."""
+    known = column[np.isfinite(column)]
+    for n in range(MOST_DECIMALS):
+        if np.allclose(np.round(known, n), known, rtol=1e-7, atol=0):
+            return n
+    spread = np.subtract(*np.quantile(known, [0.9, 0.1])) or np.ptp(known)
+    needed = DIGITS - 1 - int(np.floor(np.log10(spread))) if spread > 0 else MOST_DECIMALS
+    return int(np.clip(needed, 0, MOST_DECIMALS))
+
+
+def rounded(value, n):
+    """A number with ``n`` digits behind the point, or with two digits where nothing is left."""
+    value = float(value)
+    short = round(value, n)
+    if short == 0 != value:
+        return float(f"{value:.2g}")
+    return int(short) if n == 0 and abs(short) < 1e15 else short
+
+
+def make_report(table, reasons, details):
+    """Add the first reason of each row to a table, and with ``details`` the others."""
+    n_rows, n_columns = reasons.X.shape
+    for k in range(min(N_REASONS, n_columns) if details else 1):
+        end = "" if k == 0 else f"_{k + 1}"
+        cells = [_cells(reasons, i, k) for i in range(n_rows)]
+        names = ["column", "value", "usual_from", "usual_to"]
+        for name, values in zip(names, zip(*cells)):
+            table[name + end] = np.array(values, dtype=object)
+        if k == 0:
+            table["reason"] = [reasons.sentence(i) for i in range(n_rows)]
+        if details:
+            named = [reasons.columns(i)[k : k + 1] for i in range(n_rows)]
+            nats = [reasons.nats[i, j[0]] if j else np.nan for i, j in enumerate(named)]
+            table["nats" + end] = nats
+    return table
+
+
+def _cells(reasons, i, k):
+    """Name, value and usual values of the ``k``-th reason of a row."""
+    columns = reasons.columns(i)
+    if k >= len(columns):
+        return NO_COLUMN if k == 0 else "", np.nan, np.nan, np.nan
+    j = columns[k]
+    values = [reasons.X[i, j], *reasons.usual[i, j]]
+    return reasons.table.labels[j], *(reasons.shown(value, j) for value in values)

@@ -1,0 +1,230 @@
+"""What is unusual about a row, as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from .._core.checks import check_count, check_part
+from .._core.typing import ArrayLike
+from ._common import BLACK, BLUE, GREY, LIGHT, VERMILLION, Display
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class OutlierReportDisplay(Display):
+    """A row's reasons as bars with the usual values, and the row among others in a plane.
+
+    On the left there is a line for each column, from the lowest to the highest value of the rows of
+    ``fit``. The bar is what is usual given all the other columns of the row, and the point its
+    value, red where it is a reason. On the right are rows of ``fit`` in the first of these columns
+    and in the one beside which the row sticks out most. Categories lie on the lines in their order.
+
+    It is recommended to make a display by ``from_estimator``.
+
+    Parameters
+    ----------
+    feature_names : list of str
+        Names of the columns, the first reason first.
+    values : ndarray of shape (n_shown,)
+        What the row has there; categories are numbers, their places in the order.
+    usual : ndarray of shape (n_shown, 2)
+        Ends of what is usual.
+    ends : ndarray of shape (n_shown, 2)
+        Lowest and highest values of the rows of ``fit``.
+    texts : list of str
+        Of each column, the value and what is usual.
+    is_reason : ndarray of bool, shape (n_shown,)
+        Whether the column is one of the reasons.
+    plane : ndarray of shape (n_rows, 2) or None, default=None
+        Rows of ``fit`` in two columns; None if there is one column only.
+    point : ndarray of shape (2,) or None, default=None
+        The row in these.
+    plane_names : list of str
+        Their names.
+    plane_labels : list of (list of str or None)
+        Of each the names of its categories, None for numbers.
+    name : str or None, default=None
+        Title, from ``from_estimator`` the sentence of the report.
+
+    Attributes
+    ----------
+    axes_ : ndarray of matplotlib Axes, shape (2,)
+        The two pictures.
+    figure_ : matplotlib Figure
+        The figure that holds them.
+
+    See Also
+    --------
+    skflow.FlowOutlierDetector.report : The same for many rows, as a table.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.mixture import GaussianMixture
+    >>> from skflow import FlowOutlierDetector
+    >>> from skflow.inspection import OutlierReportDisplay
+    >>> X = load_iris(as_frame=True).data
+    >>> detector = FlowOutlierDetector(GaussianMixture(3), random_state=0).fit(X)
+    >>> strange = X[:1].assign(**{"petal width (cm)": 2.5})
+    >>> display = OutlierReportDisplay.from_estimator(detector, strange)
+    >>> display.feature_names[0]
+    'petal width (cm)'
+    >>> plt.show()
+    """
+
+    feature_names: Sequence[str]
+    values: np.ndarray
+    usual: np.ndarray
+    ends: np.ndarray
+    texts: Sequence[str]
+    is_reason: np.ndarray
+    plane: np.ndarray | None = None
+    point: np.ndarray | None = None
+    plane_names: Sequence[str] = ()
+    plane_labels: Sequence[Any] = (None, None)
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: ArrayLike,
+        *,
+        coverage: float = 0.9,
+        n_features: int = 8,
+        name: str | None = None,
+        ax: Any = None,
+    ) -> Self:
+        """Find the reasons of a row and draw them.
+
+        Parameters
+        ----------
+        estimator : FlowOutlierDetector
+            A fitted one.
+        X : array-like of shape (n_samples, n_features)
+            A row, or several, of which the most unusual is drawn.
+        coverage : float, default=0.9
+            Of the bars of usual values, in (0, 1).
+        n_features : int, default=8
+            At most so many columns, those of the largest contributions.
+        name : str or None, default=None
+            Title; None takes the sentence of the report.
+        ax : sequence of two matplotlib Axes or None, default=None
+            Where to draw; None makes a figure.
+
+        Returns
+        -------
+        display : OutlierReportDisplay
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        TypeError
+            If it is no FlowOutlierDetector.
+        ValueError
+            If an argument cannot be used.
+        """
+        check_is_fitted(estimator)
+        if not hasattr(estimator, "_reasons_of_lowest"):
+            raise TypeError(
+                f"{cls.__name__} draws the report of a FlowOutlierDetector, but got "
+                f"{type(estimator).__name__}. Give it to a detector, as density=, and fit that."
+            )
+        check_part("coverage", coverage)
+        check_count("n_features", n_features)
+        reasons = estimator._reasons_of_lowest(X, coverage)
+        row, shown = reasons.X[0], reasons.order[0, :n_features]
+        labels, reason = [str(label) for label in reasons.table.labels], set(reasons.columns(0))
+        texts = [
+            ", ".join(filter(None, [reasons.text(row[j], j), reasons.usual_text(0, j)]))
+            for j in shown
+        ]
+        return cls(
+            feature_names=[labels[j] for j in shown],
+            values=row[shown],
+            usual=reasons.usual[0, shown],
+            ends=reasons.ends[:, shown].T,
+            texts=["missing" if np.isnan(row[j]) else t for j, t in zip(shown, texts)],
+            is_reason=np.array([j in reason for j in shown]),
+            name=reasons.sentence(0) if name is None else name,
+            **_plane(reasons, shown[0], labels),
+        ).plot(ax)
+
+    def plot(self, ax: Any = None) -> Self:
+        """Draw the reasons.
+
+        Parameters
+        ----------
+        ax : sequence of two matplotlib Axes or None, default=None
+            Where to draw; None makes a figure.
+
+        Returns
+        -------
+        display : OutlierReportDisplay
+            The object itself.
+        """
+        size = (9.5, max(3.4, 1.2 + 0.42 * len(self.feature_names)))
+        left, right = self._new_axes(ax, size, n_columns=2)
+        self._draw_bars(left)
+        if self.plane is None:
+            right.set_axis_off()
+        else:
+            self._draw_plane(right)
+        self._set_title(left, fontsize="medium")
+        return self
+
+    def _draw_bars(self, ax):
+        low, high = self.ends.T
+        width = np.where(high > low, high - low, 1.0)
+        places = np.arange(len(self.feature_names))
+        ax.hlines(places, 0, 1, color=LIGHT, linewidth=2, zorder=0)
+        # a little beyond the line is far enough to be seen as out of range
+        value = np.clip((self.values - low) / width, -0.08, 1.08)
+        ends = np.clip((self.usual - low[:, None]) / width[:, None], 0, 1)
+        known = ~np.isnan(ends).any(axis=1)
+        widths = np.maximum(np.ptp(ends, axis=1), 0.01)[known]
+        ax.barh(places[known], widths, 0.4, ends[known].min(axis=1), color=BLUE, alpha=0.5)
+        colors = np.where(self.is_reason, VERMILLION, BLACK)
+        ax.scatter(value, places, s=36, c=colors, zorder=3)
+        for place, text in zip(places, self.texts):
+            ax.text(0, place - 0.27, text, color=GREY, fontsize="x-small", va="bottom")
+        ax.set_yticks(places, self.feature_names)
+        ax.set_xticks([0, 1], ["lowest", "highest"])
+        ax.set(xlim=(-0.12, 1.12), ylim=(len(places) - 0.4, -0.7))
+        ax.set_xlabel("point: the row; bar: usual for such a row")
+
+    def _draw_plane(self, ax):
+        jitter = np.zeros_like(self.plane)
+        rng = np.random.default_rng(0)
+        for axis, labels in enumerate(self.plane_labels):
+            if labels is not None:  # rows of a category would hide each other
+                jitter[:, axis] = rng.uniform(-0.2, 0.2, len(jitter))
+                set_ticks = (ax.set_xticks, ax.set_yticks)[axis]
+                set_ticks(range(len(labels)), labels)
+        ax.scatter(*(self.plane + jitter).T, s=9, color=BLUE, alpha=0.5, label="rows of fit")
+        ax.scatter(*self.point, s=70, marker="D", color=VERMILLION, label="this row")
+        ax.set(xlabel=self.plane_names[0], ylabel=self.plane_names[1])
+        ax.legend(frameon=False, loc="best")
+
+
+def _plane(reasons, j, labels):
+    """What ``OutlierReportDisplay`` has of the plane of column ``j`` and its partner."""
+    k = reasons.partner(0, j, always=True)
+    if k is None:
+        return {}
+    pair = [k, j]
+    categories = [reasons.table.categories.get(column) for column in pair]
+    return {
+        "plane": reasons.seen[:, pair],
+        "point": reasons.X[0, pair],
+        "plane_names": [labels[column] for column in pair],
+        "plane_labels": [None if found is None else list(map(str, found)) for found in categories],
+    }
