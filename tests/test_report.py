@@ -1,4 +1,4 @@
-"""The report in words: numbers as their columns are rounded, partners, categories, missing cells."""
+"""The report in words: rounding, partners, categories, missing cells."""
 
 import numpy as np
 import pandas
@@ -34,11 +34,14 @@ def reasons_of(row, reason=None, usual=None, outlier=True):
     ("row", "reason", "usual", "sentence"),
     [
         # the radius is what the area goes with, not noise or kind
-        ([18, 500, 0, 0], 1, (309.7, 338.2), "area 500: unusual with radius 18.0; usually 310 to 338"),
-        ([18, 2000, 0, 0], 1, (310, 338), "area 2000: higher than in all rows of fit; usually 310 to 338"),
+        ([18, 500, 0, 0], 1, (309.7, 338.2),
+         "area 500: unusual with radius 18.0; usually 310 to 338"),
+        ([18, 2000, 0, 0], 1, (310, 338),
+         "area 2000: higher than in all rows of fit; usually 310 to 338"),
         ([18, 324, 0, 0], 1, (324, 324), "area 324: unusual in such a row; usually 324"),
         ([15, 225, 0, 1], 3, (0, 0), "kind dog: unusual with radius 15.0; usually cat"),
-        ([15, 225, 0, UNKNOWN], 3, (0, 1), "kind (unknown): not among the categories of fit; mostly cat"),
+        ([15, 225, 0, UNKNOWN], 3, (0, 1),
+         "kind (unknown): not among the categories of fit; mostly cat"),
         ([18, 500, np.nan, np.nan], 1, (310, 338),
          "area 500: unusual with radius 18.0; usually 310 to 338 (missing: noise, kind)"),
         ([18, 500, 0, 0], 1, (np.nan, np.nan), "area 500: unusual with radius 18.0"),
