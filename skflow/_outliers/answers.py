@@ -108,6 +108,7 @@ class OutlierAnswers(GapsMixin, RowsMixin, OutlierMixin):
     @sheltered
     def _reasons_of_lowest(self, X, coverage):
         """The ``Reasons`` of the most unusual of some rows."""
+        check_part("coverage", coverage)
         X = self._checked(X)
         scores = self._scores(X)
         row = [scores.argmin()]

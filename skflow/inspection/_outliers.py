@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from .._core.checks import check_count, check_part
 from .._core.typing import ArrayLike
 from ._common import BLACK, BLUE, GREY, LIGHT, VERMILLION, Display
 
@@ -39,7 +38,7 @@ class OutlierReportDisplay(Display):
     ends : ndarray of shape (n_shown, 2)
         Lowest and highest values of the rows of ``fit``.
     texts : list of str
-        Of each column, the value and what is usual.
+        For each column its value, and what is usual.
     is_reason : ndarray of bool, shape (n_shown,)
         Whether the column is one of the reasons.
     plane : ndarray of shape (n_rows, 2) or None, default=None
@@ -138,8 +137,6 @@ class OutlierReportDisplay(Display):
                 f"{cls.__name__} draws the report of a FlowOutlierDetector, but got "
                 f"{type(estimator).__name__}. Give it to a detector, as density=, and fit that."
             )
-        check_part("coverage", coverage)
-        check_count("n_features", n_features)
         reasons = estimator._reasons_of_lowest(X, coverage)
         row, shown = reasons.X[0], reasons.order[0, :n_features]
         labels, reason = [str(label) for label in reasons.table.labels], set(reasons.columns(0))
