@@ -1,5 +1,6 @@
 """Conformal p-values, selection and thresholds, with densities whose scores are known."""
 
+import warnings
 from functools import lru_cache
 
 import numpy as np
@@ -117,7 +118,13 @@ def test_too_few_calibration_rows_select_nothing():
     detector = FlowOutlierDetector(Distance(), random_state=0).fit(table(50))
     new = np.vstack([table(98, seed=1), np.full((2, 3), 100.0)])
     assert detector.pvalue(new).min() == 1 / 11
-    assert not detector.select(new, fdr=0.1).any()
+    # ten of 100 rows may have 0.1 * 10 / 100 = 1 / 100
+    assert np.sum(detector.pvalue(new) == 1 / 11) == 10
+    with pytest.warns(UserWarning, match=r"below 1/11.* That takes at least 99 rows set aside"):
+        assert not detector.select(new, fdr=0.1).any()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert not detector.select(np.zeros((10, 3)), fdr=0.1).any()  # none is more unusual
 
 
 @pytest.mark.parametrize("fdr", [0, 1, -0.1, "a", None])

@@ -13,7 +13,7 @@ from sklearn.utils._optional_dependencies import check_pandas_support
 from .._core.checks import FLOATS, check_count, check_part
 from .._core.runtime import sheltered
 from .._core.typing import ArrayLike
-from .conformal import ranks, selected
+from .conformal import ranks, selected, tail_pvalues, warn_if_too_few
 from .gaps import GapsMixin
 from .reasons import ends_of, explain_rows
 from .report import Reasons, make_report
@@ -121,6 +121,7 @@ class OutlierAnswers(GapsMixin, RowsMixin, OutlierMixin):
         n: int | None = 20,
         *,
         fdr: float | None = None,
+        tail: bool = False,
         coverage: float = 0.9,
         details: bool = False,
     ) -> Any:
@@ -135,6 +136,8 @@ class OutlierAnswers(GapsMixin, RowsMixin, OutlierMixin):
         fdr : float or None, default=None
             A number in (0, 1) reports the rows that ``select(X, fdr=fdr)`` selects, however many,
             instead. Where it selects none, the report has the same columns and no rows.
+        tail : bool, default=False
+            As in ``pvalue``.
         coverage : float, default=0.9
             Of the intervals of usual values, in (0, 1).
         details : bool, default=False
@@ -177,9 +180,9 @@ class OutlierAnswers(GapsMixin, RowsMixin, OutlierMixin):
         index = getattr(X, "index", None)
         X = self._checked(X)
         scores = self._scores(X)
-        pvalues = self._pvalues(scores)
+        pvalues = self._pvalues(scores, tail)
         order = np.argsort(scores, kind="stable")
-        rows = order[:n] if fdr is None else order[selected(pvalues, fdr)[order]]
+        rows = order[:n] if fdr is None else order[self._selected(pvalues, fdr, tail)[order]]
         n_rows = len(rows)
         rows = rows if n_rows else order[:1]  # an empty report is that of a row without the row
         columns = {"pvalue": pvalues[rows]}
@@ -226,7 +229,7 @@ class OutlierAnswers(GapsMixin, RowsMixin, OutlierMixin):
         """
         return np.where(self.decision_function(X) < 0, -1, 1)
 
-    def pvalue(self, X: ArrayLike) -> np.ndarray:
+    def pvalue(self, X: ArrayLike, *, tail: bool = False) -> np.ndarray:
         """Conformal p-value of each row.
 
         With ``n`` rows set aside it is ``(1 + #{scores of these <= the row's}) / (n + 1)``. Under
@@ -239,18 +242,30 @@ class OutlierAnswers(GapsMixin, RowsMixin, OutlierMixin):
         ----------
         X : array-like of shape (n_samples, n_features)
             New rows. See the notes of the class for those of ``fit``.
+        tail : bool, default=False
+            Let p-values go on below ``1 / (n + 1)``: for scores below the lowest tenth of those set
+            aside by a generalised Pareto distribution of how far they lie below it, of a shape of
+            at least 0.1. It is fitted without scores that look like outliers. That is a model, not
+            a guarantee: where scores have a smooth tail, p-values of 0.001 are on average as small
+            as they should be or larger. It takes 500 rows set aside.
 
         Returns
         -------
         p : ndarray of shape (n_samples,)
-            In ``[1 / (n + 1), 1]``. The lower, the more unusual.
+            In ``[1 / (n + 1), 1]``, with ``tail`` in ``[0, 1]``. The lower, the more unusual.
         """
-        return self._pvalues(self.score_samples(X))
+        return self._pvalues(self.score_samples(X), tail)
 
-    def _pvalues(self, scores):
-        return ranks(scores, self.calibration_scores_)
+    def _pvalues(self, scores, tail):
+        return (tail_pvalues if tail else ranks)(scores, self.calibration_scores_)
 
-    def select(self, X: ArrayLike, *, fdr: float = 0.1) -> np.ndarray:
+    def _selected(self, pvalues, fdr, tail):
+        found = selected(pvalues, fdr)
+        if not tail and not found.any():
+            warn_if_too_few(pvalues, fdr, len(self.calibration_scores_))
+        return found
+
+    def select(self, X: ArrayLike, *, fdr: float = 0.1, tail: bool = False) -> np.ndarray:
         """Outliers among the rows, at a false discovery rate.
 
         The method of Benjamini and Hochberg on the p-values. As these share the rows set aside,
@@ -263,13 +278,17 @@ class OutlierAnswers(GapsMixin, RowsMixin, OutlierMixin):
             New rows. Which are selected depends on all of them.
         fdr : float, default=0.1
             False discovery rate, in (0, 1).
+        tail : bool, default=False
+            Select by the p-values of ``pvalue(X, tail=True)``. Then the rate holds as far as the
+            model of the tail does. With outliers among the rows of ``fit``, ranks alone select
+            next to nothing, as those set aside are as unusual.
 
         Returns
         -------
         selected : ndarray of bool, shape (n_samples,)
-            True for outliers. All are False if the least possible p-value, ``1 / (n + 1)``, is
-            too large for the number of rows: to select one row of ``m``, ``n + 1`` has to be at
-            least ``m / fdr``; for ``k`` rows, ``m / (k * fdr)``.
+            True for outliers. All are False, with a warning, if the least possible p-value,
+            ``1 / (n + 1)``, is too large for the number of rows: to select one row of ``m``,
+            ``n + 1`` has to be at least ``m / fdr``; for ``k`` rows, ``m / (k * fdr)``.
 
         Raises
         ------
@@ -282,4 +301,4 @@ class OutlierAnswers(GapsMixin, RowsMixin, OutlierMixin):
            conformal p-values", The Annals of Statistics 51 (1), 149-178, 2023.
         """
         check_part("fdr", fdr)
-        return selected(self.pvalue(X), fdr)
+        return self._selected(self.pvalue(X, tail=tail), fdr, tail)

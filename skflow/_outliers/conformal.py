@@ -3,6 +3,9 @@
 import numpy as np
 from scipy.stats import false_discovery_control
 
+from .._core.warnings import warn
+from .tail import fit_tail
+
 #: With contamination="auto", part of the ordinary rows that may be called outliers.
 FALSE_ALARM_RATE = 0.05
 
@@ -18,9 +21,30 @@ def ranks(scores, calibration_scores):
     return (1 + n_not_higher) / (1 + len(calibration_scores))
 
 
+def tail_pvalues(scores, calibration_scores):
+    """The same, and below the lowest tenth of the rows set aside by the model of a ``Tail``."""
+    tail = fit_tail(calibration_scores)
+    found = ranks(scores, calibration_scores)
+    return np.where(scores < tail.start, tail.pvalues(scores), found)
+
+
 def selected(pvalues, fdr):
     """Which are selected at a false discovery rate (Benjamini and Hochberg 1995)."""
     return false_discovery_control(pvalues, method="bh") <= fdr
+
+
+def warn_if_too_few(pvalues, fdr, n_aside):
+    """Say that nothing is selected because ranks cannot be small enough, and what would do."""
+    n_rows, n_least = len(pvalues), int(np.sum(pvalues <= 1 / (n_aside + 1)))
+    if n_least == 0 or n_least / n_rows * fdr >= 1 / (n_aside + 1):
+        return
+    needed = int(np.ceil(n_rows / (fdr * n_least))) - 1
+    warn(
+        f"Nothing is selected: {n_least} of {n_rows} rows are more unusual than all {n_aside} rows "
+        f"set aside, but then no p-value is below 1/{n_aside + 1}, which is too large for "
+        f"fdr={fdr}. That takes at least {needed} rows set aside (calibration_fraction), or tail=True, a "
+        "model of p-values below that."
+    )
 
 
 def threshold(contamination, scores, calibration_scores):

@@ -1,0 +1,116 @@
+"""p-values below the least rank, from a model of how scores go on: a generalised Pareto tail.
+
+Above a high threshold the excesses of most distributions are about generalised Pareto (Pickands
+1975). Here they are how far scores lie below the lowest tenth of those of the rows set aside. That
+is a model, no guarantee; it is fitted so that it errs towards large p-values:
+
+- Its shape is at least ``LEAST_SHAPE``, a tail heavier than exponential.
+- The farthest quarter of the excesses counts only as far (censored), not how far: outliers among
+  the rows set aside make the tail heavier by their number alone.
+- Where a uniform background beside the tail explains the excesses much better, those that belong to
+  it are taken for outliers, and left out.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import minimize, minimize_scalar
+
+#: Rows that the tail begins with: this part, and at least so many, of at least so many set aside.
+PART, LEAST, LEAST_ROWS = 0.1, 50, 500
+#: Part of the excesses that is censored.
+CENSORED = 0.25
+LEAST_SHAPE = 0.1
+#: A background has to raise the log-likelihood by so much.
+LEAST_GAIN = 5.0
+
+
+@dataclass
+class Tail:
+    """A generalised Pareto tail below ``start``, which a part of the rows lies below."""
+
+    start: float
+    part: float
+    shape: float
+    scale: float
+
+    def pvalues(self, scores):
+        """p-values ``(n,)`` of scores below ``start``."""
+        with np.errstate(over="ignore"):
+            excess = np.maximum(self.start - scores, 0.0) / self.scale
+            return self.part * np.exp(-np.log1p(self.shape * excess) / self.shape)
+
+
+def fit_tail(calibration_scores):
+    """The ``Tail`` of scores of rows set aside, ascending; at least ``LEAST_ROWS`` of them."""
+    scores = calibration_scores
+    n_rows = len(scores)
+    if n_rows < LEAST_ROWS:
+        raise ValueError(
+            f"tail=True needs at least {LEAST_ROWS} rows set aside, but there are {n_rows}. Fit to "
+            "more rows, raise calibration_fraction, or leave tail=False."
+        )
+    n_tail = max(LEAST, int(PART * n_rows))
+    start = scores[n_tail]
+    excess = (start - scores[:n_tail])[::-1]  # ascending
+    excess = excess[excess > 0]
+    if len(excess) < LEAST // 2:
+        raise ValueError(
+            "tail=True needs scores that differ, but many of the lowest scores of the rows set "
+            "aside are the same. Leave tail=False."
+        )
+    n_outliers = len(excess) - len(_without_background(excess))
+    excess = excess[: len(excess) - n_outliers]
+    shape, scale = _fit_pareto(excess, int(CENSORED * len(excess)))
+    part = (n_tail - n_outliers + 1) / (n_rows - n_outliers + 1)
+    return Tail(float(start), part, shape, scale)
+
+
+def _fit_pareto(excess, n_censored):
+    """Shape and scale of the largest likelihood; the last excesses, ascending, are censored.
+
+    With ``t = shape / scale`` given, the best shape has a closed form (Grimshaw 1993).
+    """
+    n = len(excess) - n_censored
+    counted = np.append(excess[:n], np.full(n_censored, excess[n - 1]))
+    mean = counted.sum() / n
+
+    def shape_of(t):
+        return max(np.log1p(t * counted).sum() / n, LEAST_SHAPE)
+
+    def loss(log_t):
+        t = np.exp(log_t)
+        shape, logs = shape_of(t), np.log1p(t * counted)
+        return n * np.log(shape / t) + logs.sum() / shape + logs[:n].sum()
+
+    low, high = np.log(LEAST_SHAPE / mean / 10), np.log(1e3 / mean)
+    t = np.exp(minimize_scalar(loss, bounds=(low, high), method="bounded").x)
+    return shape_of(t), shape_of(t) / t
+
+
+def _without_background(excess):
+    """The excesses, ascending, less those at the end that belong to a uniform background."""
+    top = excess[-1]
+
+    def log_tail(parameters):
+        shape, scale = abs(parameters[1]) + 1e-6, np.exp(parameters[0])
+        return -parameters[0] - (1 + 1 / shape) * np.log1p(shape * excess / scale)
+
+    def log_odds(parameters):  # of the background
+        return parameters[2] - np.log(top) - log_tail(parameters)
+
+    def loss(parameters):
+        return -log_tail(parameters).sum()
+
+    def loss_beside(parameters):
+        both = log_tail(parameters) + np.logaddexp(0, log_odds(parameters))
+        return -(both - np.logaddexp(0, parameters[2])).sum()
+
+    options = {"xatol": 1e-3, "fatol": 1e-3, "maxiter": 600}
+    begin = [np.log(np.median(excess) / np.log(2)), 0.1]
+    alone = minimize(loss, begin, method="Nelder-Mead", options=options)
+    beside = minimize(loss_beside, [*begin, -2.5], method="Nelder-Mead", options=options)
+    if alone.fun - beside.fun < LEAST_GAIN:
+        return excess
+    belongs = log_odds(beside.x) > 0
+    return excess[: np.argmax(belongs)] if belongs.any() else excess
