@@ -42,8 +42,8 @@ def warn_if_too_few(pvalues, fdr, n_aside):
     warn(
         f"Nothing is selected: {n_least} of {n_rows} rows are more unusual than all {n_aside} rows "
         f"set aside, but then no p-value is below 1/{n_aside + 1}, which is too large for "
-        f"fdr={fdr}. That takes at least {needed} rows set aside (calibration_fraction), or tail=True, a "
-        "model of p-values below that."
+        f"fdr={fdr}. That takes at least {needed} rows set aside (calibration_fraction), or "
+        "tail=True, a model of p-values below that."
     )
 
 
