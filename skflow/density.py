@@ -28,7 +28,7 @@ class CouplingFlowDensity(BaseFlowDensity):
     ----------
     n_layers : int, default=6
         Number of layers; each is a coupling followed by a constant affine map.
-    mask_layout : {"parity", "random", "derived", "search"}, array, callable or layout, \
+    mask_layout : {"parity", "random", "derived", "race", "search"}, array, callable or layout, \
 default="derived"
         Which features each layer transforms (True) and which condition (False). A boolean array
         of shape (n_layers, n_features), a function ``f(n_layers, n_features, random_state)``
@@ -43,7 +43,8 @@ default="derived"
     n_bins : int, default=8
         Bins of the spline.
     hidden_layer_sizes : tuple of int, default=(64, 64)
-        Hidden layers of the conditioners. With ``()`` and ``coupling="affine"`` a coupling is
+        Hidden layers of the conditioners. With them a layer begins with a linear step, ``(x_A - W
+        x_B) * s + t``. With ``()`` it does not, and with ``coupling="affine"`` a coupling is then
         that of [2]_, ``(s, t) = tanh(W x_B + b)``.
     activation : {"relu", "tanh"}, default="relu"
         Of the hidden layers.

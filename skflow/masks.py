@@ -14,6 +14,7 @@ a grid (`mask_layout__n_iter`).
 from ._nn.mask_arrays import IDLE
 from ._structure.layout import Choice, Layout
 from ._structure.layouts import Derived, Repeat, Rule, resolve
+from ._structure.race import Race
 from ._structure.search import SearchRecord
 from ._structure.search_layout import EvolutionarySearch
 from ._structure.structures import (
@@ -32,6 +33,7 @@ __all__ = [
     "Derived",
     "EvolutionarySearch",
     "Layout",
+    "Race",
     "Repeat",
     "Rule",
     "SearchRecord",

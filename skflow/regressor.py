@@ -62,7 +62,7 @@ class FlowRegressor(TakesTraining, DistributionRegressor):
     ----------
     n_layers : int, default=2
         Layers of the flows. For one target, two splines were measured to be enough.
-    mask_layout : {"parity", "random", "derived", "search"}, array, callable or layout, \
+    mask_layout : {"parity", "random", "derived", "race", "search"}, array, callable or layout, \
 default="derived"
         Which targets a layer transforms and which condition, beside the features, as in
         ``CouplingFlowDensity``. A single target is transformed by every layer.

@@ -38,6 +38,7 @@ CONDITIONERS = {
     "single-layer": {"hidden_layer_sizes": ()},
     "relu": {"hidden_layer_sizes": (6, 5), "activation": "relu"},
     "tanh": {"hidden_layer_sizes": (6,), "activation": "tanh"},
+    "linear": {"hidden_layer_sizes": (6,), "activation": "tanh", "linear": True},
 }
 LAYOUTS = {
     "even": random_masks(3, 2, 4, 2),
@@ -124,7 +125,12 @@ def plain_model(flow, parameters, k, x, context):
             h = h if j == 0 else getattr(torch, flow.config["activation"])(h)
             h = torch.nn.functional.linear(h, linear.weight[k], linear.bias[k, :, 0])
         raw = h.T.view(1, layer.coupling.n_parameters, len(a), len(x))
-        y, log_slope = plain(layer.coupling, x[:, a].T.unsqueeze(0), raw)
+        x_a = x[:, a]
+        if flow.config["linear"] and len(b):
+            weight, log_scale, shift = (part[k] for part in parameters[i].linear)
+            x_a = (x_a - x[:, b] @ weight.T) * log_scale[:, 0].exp() + shift[:, 0]
+            log_prob = log_prob + log_scale.sum()
+        y, log_slope = plain(layer.coupling, x_a.T.unsqueeze(0), raw)
         log_prob = log_prob + log_slope[0].sum(0) + log_s.sum()
         # constants stand with the transformed features' first, and idle ones have none
         active = torch.cat([y[0].T, x[:, b]], 1) * log_s[:, 0].exp() + t[:, 0]
@@ -352,13 +358,20 @@ def test_weights_of_one_and_zero(name):
 
 
 def test_weight_mask_and_number_of_parameters(flow):
-    mask = flow.weight_mask()
-    assert mask.shape == (flow.n_parameters,)
     weights = sum(a * b for layer in flow.layers for a, b in _weight_shapes(layer))
     biases = sum(b for layer in flow.layers for _, b in _weight_shapes(layer))
-    assert mask.sum() == weights
-    n_active = (flow.masks[0] != -1).sum()
-    assert flow.n_parameters == weights + biases + 2 * n_active
+    n_constants, n_steps = (flow.masks[0] != -1).sum(), 0
+    if flow.config["linear"]:
+        stepped = [layer for layer in flow.layers if layer.n_conditioning]
+        n_steps = sum(layer.n_transformed * layer.n_conditioning for layer in stepped)
+        n_constants += sum(layer.n_transformed for layer in stepped)
+    assert flow.n_parameters == weights + n_steps + biases + 2 * n_constants
+    # linear steps' weights decay where they start at 0
+    assert (flow.weight_mask().sum(1) == weights).all()
+    flow.theta[1:].zero_()
+    assert flow.weight_mask().sum(1).tolist() == [weights] + [weights + n_steps] * (
+        flow.n_models - 1
+    )
 
 
 def _weight_shapes(layer):
@@ -370,7 +383,7 @@ def test_papers_layer_against_the_literal_formula():
     """Section 2 of Gonsior et al.: exp(s(x_B)) x_A + t(x_B), then the constants x s + t."""
     masks = random_masks(1, 1, 5, 3)
     flow = randomize(FlowStack(masks, dtype=torch.float64))
-    ((log_s, t, [linear]),) = flow.parameters.layers
+    ((log_s, t, [linear], _),) = flow.parameters.layers
     log_s, t, weight, bias = (p[0] for p in (log_s, t, *linear))
     a, b = np.flatnonzero(masks[0, 0]), np.flatnonzero(~masks[0, 0])
     place = np.argsort(np.r_[a, b])  # constants stand with those of the transformed features first

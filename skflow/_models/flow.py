@@ -22,6 +22,7 @@ from .._core.warnings import warn
 from .._core.weights import at
 from .._nn.blocks import blocks
 from .._nn.flow import FlowStack
+from .._nn.linear_start import start_linear
 from .._nn.row_maps import RowMaps
 from .._nn.training import Trainer, make_generators
 from .._nn.training_data import TrainingData
@@ -245,6 +246,7 @@ def cross_fit(plan, structures, variants, n_folds=1, n_init=1, previous=None, se
         seen = np.arange(plan.n_context) < plan.n_context - n_hidden[:, None]
         stack = FlowStack(masks, **plan.config, context_masks=seen, device=device)
         stack.initialize(generators)
+        start_linear(stack, plan.data.repeated(n_starts * n_variants), noise)
     else:
         stack = previous.stack.to(dtype=torch.float32, device=device)
     data = plan.data.repeated(n_starts * n_variants)

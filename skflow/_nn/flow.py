@@ -10,7 +10,7 @@ from .._core.saving import saved_as
 from . import kernels
 from .conditioners import Conditioner
 from .couplings import make_coupling
-from .layer import Layer, LayerParameters, select
+from .layer import Layer, select
 from .mask_arrays import layer_sizes, tidy
 
 
@@ -18,7 +18,7 @@ class FlowParameters(NamedTuple):
     """Views into a flat ``(K, P)``: parameters of a ``FlowStack``, or their gradients."""
 
     flat: torch.Tensor
-    log_scales: torch.Tensor  # of the constants of all layers, (K, n), L d without idle features
+    log_scales: torch.Tensor  # of all layers, (K, n): of the constants and the linear steps
     layers: list  # of ``LayerParameters``
 
 
@@ -28,7 +28,10 @@ class FlowStack:
 
     A layer is a coupling, which transforms the features where its mask is True conditioned on those
     where it is False, followed by a constant affine map ``x * s + t`` of both (``log s`` is
-    learned, so that ``s`` is positive). Idle features pass it unchanged, without parameters.
+    learned, so that ``s`` is positive). Idle features pass it unchanged, without parameters. With
+    ``linear`` a layer begins with a linear step, which gives a spline what it lacks, a shift that
+    depends on the conditioning features; it starts at the identity. (A start at the regressions of
+    the data was worse: it mixes features that conditioners had better see apart.)
 
     This is the formula of Gonsior et al. (2021), F_l = c_l o f_l; their text has the two the other
     way round, which fits worse: on standardised data the first constant then does nothing, and
@@ -52,6 +55,9 @@ class FlowStack:
         Of the conditioners; with () and affine the coupling is ``(s, t) = tanh(W x_B + b)``.
     activation : str
         A name in ``ACTIVATIONS``.
+    linear : bool
+        Whether a layer begins with ``(x_A - W x_B) * s + t`` for the transformed features A and
+        the conditioning ones B, without the context.
     dtype, device
         Of the parameters; inputs are expected in the same.
     **hyperparameters
@@ -67,6 +73,7 @@ class FlowStack:
         coupling="affine",
         hidden_layer_sizes=(),
         activation="relu",
+        linear=False,
         dtype=torch.float32,
         device="cpu",
         **hyperparameters,
@@ -81,6 +88,7 @@ class FlowStack:
             "coupling": coupling,
             "hidden_layer_sizes": tuple(hidden_layer_sizes),
             "activation": activation,
+            "linear": linear,
             **hyperparameters,
         }
         self.n_models, self.n_layers, self.n_features = self.masks.shape
@@ -97,14 +105,14 @@ class FlowStack:
             device=self.device,
         )
         for layer_masks in self.masks.transpose(1, 0, 2):
-            self.layers.append(Layer(layer_masks, order, coupling, self._conditioner))
+            self.layers.append(Layer(layer_masks, order, coupling, self._conditioner, linear))
             order = self.layers[-1].order
         rows = np.argsort(order, axis=1) + self.n_features * np.arange(self.n_models)[:, None]
         self.last_rows = torch.from_numpy(rows.ravel()).to(self.device)
         self._first_rows = torch.from_numpy(np.argsort(rows.ravel())).to(self.device)
         for layer in self.layers:
             layer.to(self.device)
-        size = sum(2 * layer.n_active + layer.conditioner.n_parameters for layer in self.layers)
+        size = sum(layer.n_parameters for layer in self.layers)
         self._kernel = None
         self._bind(torch.zeros(self.n_models, size, dtype=dtype, device=self.device))
 
@@ -120,10 +128,10 @@ class FlowStack:
     def _views(self, flat):
         """The parameters' places in ``flat`` ``(K, P)``.
 
-        The log-scales of all layers come first, then all shifts, then layer by layer the
-        conditioners.
+        The log-scales of all layers come first, then all shifts, then layer by layer the weights of
+        the linear step and the conditioner.
         """
-        sizes = [layer.n_active for layer in self.layers]
+        sizes = [layer.n_constants for layer in self.layers]
         n_constants = sum(sizes)
         log_scales, shifts = (
             flat[:, start : start + n_constants].unsqueeze(2).split(sizes, 1)
@@ -131,9 +139,8 @@ class FlowStack:
         )
         start, layers = 2 * n_constants, []
         for layer, log_scale, shift in zip(self.layers, log_scales, shifts):
-            stop = start + layer.conditioner.n_parameters
-            conditioner = layer.conditioner.views(flat[:, start:stop])
-            layers.append(LayerParameters(log_scale, shift, conditioner))
+            stop = start + layer.n_parameters - 2 * layer.n_constants
+            layers.append(layer.views(log_scale, shift, flat[:, start:stop]))
             start = stop
         return FlowParameters(flat, flat[:, :n_constants], layers)
 
@@ -158,12 +165,18 @@ class FlowStack:
         return self.n_models * max(widths)
 
     def weight_mask(self):
-        """``(P,)``: 1 at the conditioners' weights, 0 at biases and constants."""
+        """``(K, P)``: 1 at the weights that decay, 0 at biases, constants and other weights.
+
+        Those of linear steps decay where they are 0: columns that nearly determine each other start
+        away from it (``start_linear``), and decay would take the digits that they need.
+        """
         mask = torch.zeros_like(self.theta)
-        for layer in self._views(mask).layers:
+        for layer, now in zip(self._views(mask).layers, self.parameters.layers):
             for linear in layer.conditioner:
                 linear.weight.fill_(1)
-        return mask[0]
+            if layer.linear is not None:
+                layer.linear.weight.copy_(now.linear.weight == 0)
+        return mask
 
     def initialize(self, generators):
         """Draw the parameters of model k from ``generators[k]``; constants are the identity."""

@@ -83,7 +83,6 @@ class KernelTraining:
             "weight": address(self._weight),
             "context": address(self._context),
             "max_grad_norm": trainer.options.max_grad_norm,
-            "decay": address(optimizer.decay),
             "adam": adam,
             **(dict(zip(("beta1", "beta2"), Adam.betas), eps=Adam.eps) if adam else {}),
         }
@@ -152,6 +151,7 @@ class KernelTraining:
             theta=address(trainer.flow.theta[k]),
             mean=address(optimizer.mean[k]) if adam else None,
             square=address(optimizer.square[k]) if adam else None,
+            decay=None if optimizer.decay is None else address(optimizer.decay[k]),
             gradient=address(trainer.buffer[k]),
             losses=address(losses[k, part]),
             memory=address(memory),

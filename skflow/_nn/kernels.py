@@ -35,6 +35,7 @@ class _Layer(ctypes.Structure):
         ("n_conditioning", c_int64),
         ("n_linears", c_int64),
         ("constants", c_int64),
+        ("linear", c_int64),
         ("conditioner", c_int64),
         ("sizes", c_void_p),
         ("rows", c_void_p),
@@ -189,11 +190,12 @@ class FlowKernel:
             described.n_transformed = layer.n_transformed
             described.n_conditioning = layer.n_active - layer.n_transformed
             described.n_linears = len(sizes) - 1
-            described.constants, described.conditioner = constants, place
+            end = place + layer.n_parameters - 2 * layer.n_constants
+            described.constants, described.linear = constants, place if layer.linear else -1
+            described.conditioner = end - layer.conditioner.n_parameters
             described.sizes = self._address(sizes)
             described.rows = self._rows(layer.rows, flow)
-            constants += layer.n_active
-            place += layer.conditioner.n_parameters
+            constants, place = constants + layer.n_constants, end
         return layers
 
     def call(self, name, *arguments):

@@ -18,7 +18,7 @@ class _Solver:
     Parameters
     ----------
     theta : tensor of shape (K, P)
-    decay : tensor of shape (P,) or None
+    decay : tensor of shape (K, P) or None
         Decoupled weight decay of each parameter (Loshchilov and Hutter 2019).
     """
 

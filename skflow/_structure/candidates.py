@@ -7,8 +7,9 @@ import torch
 from joblib import Parallel, delayed, effective_n_jobs
 
 from .._nn.flow import FlowStack
+from .._nn.linear_start import start_linear
 from .._nn.mask_arrays import equal_sizes
-from .._nn.training import Trainer, make_generators
+from .._nn.training import Trainer, fill_absent, make_generators
 from .journal import fingerprint
 
 
@@ -26,13 +27,25 @@ def train_candidates(data, flow_config, options, n_init, price, masks, streams):
     streams = [seed for stream in streams for seed in _restarts(stream, n_init)]
     if n_models == 1:
         masks, streams = np.repeat(masks, 2, axis=0), streams * 2
-    generators = make_generators(streams)
-    table = data.table
-    flow = FlowStack(masks, **flow_config, dtype=table.dtype, device=table.device)
-    flow.initialize(generators)
-    result = Trainer(flow, options, data, generators).fit()
+    flow, result = _trained(data, flow_config, options, masks, make_generators(streams))
     costs = result.last_loss if data.validation_rows is None else result.score
     return costs[:n_models].reshape(-1, n_init).mean(axis=1) + price * flow.n_parameters
+
+
+def _trained(data, flow_config, options, masks, generators):
+    """Flows after their training, and its result."""
+    table = data.table
+    flow = FlowStack(masks, **flow_config, dtype=table.dtype, device=table.device)
+    start_linear(flow.initialize(generators), data, options.noise)
+    return flow, Trainer(flow, options, data, generators).fit()
+
+
+def _log_probs(flow, data, generators):
+    """Log-densities ``(K, m)`` of the held-out rows, normal noise where a number is absent."""
+    rows = data.validation_rows.to(data.table.device).expand(flow.n_models, -1)
+    x, _, context = data.at(rows)
+    fill_absent(x, generators)
+    return flow.log_prob(x, context).double().cpu().numpy()
 
 
 def _restarts(stream, n_init):
@@ -106,6 +119,17 @@ class CandidateEvaluator:
         for part, found in zip(parts, results):
             costs[part] = found
         return costs
+
+    def held_out(self, masks, streams):
+        """Log-densities ``(K, m)`` of the validation rows under candidates after their training."""
+        log_probs = [None] * len(masks)
+        for group in equal_sizes(masks):
+            generators = make_generators([streams[k] for k in group])
+            rules = self.flow_config, self.options
+            flow, _ = _trained(self.data, *rules, masks[group], generators)
+            for k, own in zip(group, _log_probs(flow, self.data, generators)):
+                log_probs[k] = own
+        return np.stack(log_probs)
 
     def stack_bounds(self):
         """Number of candidates which it pays to evaluate at once, at least and at most."""

@@ -133,7 +133,9 @@ class Layout(BaseEstimator):
               parameters of ``EvolutionarySearch``. Called with masks of shape (K, n_layers,
               n_features) and K integers, the candidates' seeds, it returns K costs: negative
               log-likelihoods in nats a row of the standardised data, and the price of the
-              parameters;
+              parameters. Its method `held_out`, called alike, returns the log-densities
+              (K, n_held_out) of the rows that candidates were not trained on;
+            - `has_held_out`: whether there are such rows;
             - `log_det`: what to take off such a cost to have it in the units of the data;
             - `progress(description, total)`: shows progress as the estimator's `verbose` says. Its
               method `update(**figures)` counts one of `total`, `close()` ends it.

@@ -260,8 +260,8 @@ def resolve(mask_layout: MaskLayout, *, name: str = "mask_layout") -> Any:
     Parameters
     ----------
     mask_layout : str, array of bool, callable or layout object
-        "derived" and "search" stand for `Derived()` and `EvolutionarySearch()`; "parity", "random",
-        an array or a function for a `Rule` of these.
+        "derived", "race" and "search" stand for `Derived()`, `Race()` and `EvolutionarySearch()`;
+        "parity", "random", an array or a function for a `Rule` of these.
         Any object that has a method `make` or `choose` is a layout and passes through; `make` is
         given `X`, the training rows, if there is an attribute `needs_data` that is true.
     name : str, default="mask_layout"

@@ -43,6 +43,11 @@ class LayoutTask:
         X[absent] = np.random.RandomState(0).standard_normal(absent.sum())
         return X
 
+    @property
+    def has_held_out(self):
+        """Whether candidates can be scored by rows that they are not trained on."""
+        return self._data.validation_rows is not None
+
     def make_evaluator(self, n_steps, score="auto", n_init=1, parameter_price=0.0, n_jobs=None):
         return CandidateEvaluator(
             self._flow_config,
@@ -55,10 +60,9 @@ class LayoutTask:
         )
 
     def _resolved_score(self, score):
-        has_validation = self._data.validation_rows is not None
         if score == "auto":
-            return "validation" if has_validation else "train_batch"
-        if score == "validation" and not has_validation:
+            return "validation" if self.has_held_out else "train_batch"
+        if score == "validation" and not self.has_held_out:
             raise ValueError(
                 "candidate_score='validation' needs validation rows: set early_stopping=True, or "
                 "candidate_score='train_batch'."

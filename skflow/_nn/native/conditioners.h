@@ -44,7 +44,7 @@ template <class T> void transpose(const T* x, int64_t n, Tile<T> tile, T* out) {
 // other passes use one place for all.
 template <class T> struct Memory {
     struct Place {
-        T *x, *input, *hidden, *raw, *kept;
+        T *x, *input, *hidden, *raw, *kept, *stepped;
     };
     T *log_det, *grad_log_det, *z, *grad, *grad_2, *grad_input, *transposed, *scales;
     T* layers;
@@ -64,7 +64,7 @@ template <class T> struct Memory {
                 if (i > 0) hidden += layer.sizes[i];
             }
             const int64_t size = flow.n_features + layer.sizes[0] + hidden
-                                 + (training ? n_kept(flow) * layer.n_transformed : 0);
+                                 + (training ? (n_kept(flow) + 1) * layer.n_transformed : 0);
             if (size > largest) largest = size;
         }
         // the caller's memory starts where whole vectors do
@@ -101,6 +101,7 @@ template <class T> struct Memory {
         p.raw = p.hidden;
         for (int64_t i = 1; i < layer.n_linears; i++) p.raw += layer.sizes[i] * stride;
         p.kept = training ? p.raw + layer.sizes[layer.n_linears] * stride : nullptr;
+        p.stepped = training ? p.kept + n_kept(flow) * layer.n_transformed * stride : nullptr;
         return p;
     }
 };
@@ -169,6 +170,58 @@ void conditioner_backward(const Flow& flow, const Layer& layer, const T* theta, 
         grad = next;
         next = next == memory.grad_2 ? memory.grad_input : memory.grad_2;
     }
+}
+
+// x_A -> (x_A - W x_B) * s + t, before the coupling.
+template <class T>
+void linear_forward(const Layer& layer, const T* theta, const T* scale, const T* shift,
+                    Tile<T> tile, const typename Memory<T>::Place& p) {
+    const T* x_b = p.x + layer.n_transformed * tile.stride;
+    product<T>(layer.n_transformed, tile.columns, layer.n_conditioning, theta + layer.linear,
+               layer.n_conditioning, 1, x_b, tile.stride, p.raw, tile.stride, nullptr, false);
+    for (int64_t i = 0; i < layer.n_transformed; i++)
+        for (int64_t j = i * tile.stride; j < i * tile.stride + tile.columns; j += lanes<T>()) {
+            const Vec<T> x = (load(p.x + j) - load(p.raw + j)) * scale[i] + shift[i];
+            store(p.x + j, x);
+            if (p.stepped) store(p.stepped + j, x);
+        }
+}
+
+// With the inverse scales.
+template <class T>
+void linear_inverse(const Layer& layer, const T* theta, const T* scale, const T* shift,
+                    Tile<T> tile, const typename Memory<T>::Place& p) {
+    for (int64_t i = 0; i < layer.n_transformed; i++)
+        for (int64_t j = i * tile.stride; j < i * tile.stride + tile.columns; j += lanes<T>())
+            store(p.x + j, (load(p.x + j) - shift[i]) * scale[i]);
+    const T* x_b = p.x + layer.n_transformed * tile.stride;
+    product<T>(layer.n_transformed, tile.columns, layer.n_conditioning, theta + layer.linear,
+               layer.n_conditioning, 1, x_b, tile.stride, p.x, tile.stride, nullptr, true);
+}
+
+// Gradients of the step's parameters; `grad`, that of all features, becomes that of its input.
+template <class T>
+void linear_backward(const Layer& layer, const T* theta, const T* scale, const T* shift,
+                     T* gradient, T* g_scale, T* g_shift, T total, Tile<T> tile,
+                     const typename Memory<T>::Place& p, const Memory<T>& memory, bool add) {
+    const int64_t n_a = layer.n_transformed, n_b = layer.n_conditioning;
+    for (int64_t i = 0; i < n_a; i++) {
+        Vec<T> shifts = {}, scales = {};
+        for (int64_t j = i * tile.stride; j < i * tile.stride + tile.columns; j += lanes<T>()) {
+            const Vec<T> g = load(memory.grad + j);
+            shifts += g;
+            scales += (load(p.stepped + j) - shift[i]) * g;
+            store(memory.grad + j, g * scale[i]);
+            store(memory.grad_2 + j, -g * scale[i]);
+        }
+        g_scale[i] = (add ? g_scale[i] : T(0)) + sum<T>(scales) + total;
+        g_shift[i] = (add ? g_shift[i] : T(0)) + sum<T>(shifts);
+    }
+    transpose<T>(p.x + n_a * tile.stride, n_b, tile, memory.transposed);
+    product<T>(n_a, n_b, tile.columns, memory.grad_2, tile.stride, 1, memory.transposed,
+               whole<T>(n_b), gradient + layer.linear, n_b, nullptr, add);
+    product<T>(n_b, tile.columns, n_a, theta + layer.linear, 1, n_b, memory.grad_2, tile.stride,
+               memory.grad + n_a * tile.stride, tile.stride, nullptr, true);
 }
 
 }  // namespace

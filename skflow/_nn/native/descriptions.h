@@ -9,6 +9,7 @@ extern "C" {
 struct Layer {
     int64_t n_transformed, n_conditioning, n_linears;
     int64_t constants;    // place of the first log-scale among those of all layers
+    int64_t linear;       // place of the linear step's first weight, -1 without
     int64_t conditioner;  // place of the first weight among a model's parameters
     const int64_t* sizes;  // of the conditioner, inputs and outputs included
     const int64_t* rows;   // (K, d): where the layer before has the features of this one

@@ -41,11 +41,14 @@ template <class T> struct Model {
             for (int64_t i = 0; i < flow.n_features; i++)
                 memcpy(p.x + i * tile.stride, memory.z + from[i] * tile.stride,
                        tile.columns * sizeof(T));
+            const T *scale = memory.scales + layer.constants,
+                    *shift = theta + flow.n_constants + layer.constants;
+            if (layer.linear >= 0)
+                linear_forward<T>(layer, theta, scale + n_active(layer), shift + n_active(layer),
+                                  tile, p);
             conditioner<T>(flow, layer, theta, tile, p, context);
             coupling_forward<T>(flow, layer.n_transformed, tile, p.x, p.raw, memory.log_det,
                                 p.kept);
-            const T *scale = memory.scales + layer.constants,
-                    *shift = theta + flow.n_constants + layer.constants;
             for (int64_t i = 0; i < flow.n_features; i++) {
                 const bool active = i < n_active(layer);
                 const T s = active ? scale[i] : T(1), t = active ? shift[i] : T(0);
@@ -72,6 +75,9 @@ template <class T> struct Model {
             }
             conditioner<T>(flow, layer, theta, tile, p, context);
             coupling_inverse<T>(flow, layer.n_transformed, tile, p.x, p.raw, memory.log_det);
+            if (layer.linear >= 0)
+                linear_inverse<T>(layer, theta, scale + n_active(layer), shift + n_active(layer),
+                                  tile, p);
             const int64_t* to = rows(layer);
             for (int64_t i = 0; i < flow.n_features; i++)
                 memcpy(memory.z + to[i] * tile.stride, p.x + i * tile.stride,
@@ -122,6 +128,12 @@ template <class T> struct Model {
             const T* conditions = context ? p.input : p.x + layer.n_transformed * tile.stride;
             conditioner_backward<T>(flow, layer, theta, gradient, tile, p, conditions, memory,
                                     memory.grad + layer.n_transformed * tile.stride, add);
+            if (layer.linear >= 0) {
+                const int64_t n = n_active(layer);
+                const T* shift = theta + flow.n_constants + layer.constants + n;
+                linear_backward<T>(layer, theta, scale + n, shift, gradient, g_scale + n,
+                                   g_shift + n, total, tile, p, memory, add);
+            }
             // z is free by now: the gradient goes back to the order of the layer before
             const int64_t* to = rows(layer);
             for (int64_t i = 0; i < d; i++)

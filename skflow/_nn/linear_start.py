@@ -1,0 +1,106 @@
+"""Where linear steps start: at the identity, but among columns that nearly determine each other.
+
+A training would take long to find the coefficients of a total and its parts to the digits that they
+need. Other columns start at the identity: a start at their regressions would mix features that the
+conditioners had better see apart, and was worse on most tables.
+"""
+
+import numpy as np
+import torch
+
+#: Columns start at regressions if what all others leave of them has at most this part of their
+#: variance.
+NEARLY = 0.01
+#: The least variance of what a regression leaves, as a part, and its ridge.
+LEAST_VARIANCE, RIDGE = 1e-8, 1e-10
+
+
+def start_linear(flow, data, noise=0.0):
+    """Start the linear steps of a stack, layer by layer, by mean and covariance of the rows.
+
+    Parameters
+    ----------
+    flow : FlowStack
+        Its linear steps are the identity.
+    data : TrainingData
+        Each model starts by its own training rows.
+    noise : float or array of shape (K,)
+        Standard deviation of what is added to the rows of each model.
+    """
+    if not any(layer.linear for layer in flow.layers):
+        return
+    mean, covariance = _moments(data, flow.n_models)
+    n, d = data.rows.shape[1], flow.n_features
+    covariance += np.reshape(noise, (-1, 1, 1)) ** 2 * np.eye(d)
+    near = _nearly_determined(covariance, n)
+    if not near.any():
+        return
+    # the others become independent columns, for which the regressions are the identity
+    mean = np.where(near, mean, 0)
+    covariance = np.where(near[:, :, None] & near[:, None], covariance, np.eye(d))
+    models = np.arange(flow.n_models)[:, None, None]
+    for layer, parameters in zip(flow.layers, flow.parameters.layers):
+        if not layer.linear:
+            continue
+        places = (models, layer.order[:, :, None], layer.order[:, None])
+        own = covariance[places]
+        a, b = slice(layer.n_transformed), slice(layer.n_transformed, layer.n_active)
+        weight, scale = _regressions(own, a, b, n)
+        step = np.tile(np.eye(d), (flow.n_models, 1, 1))
+        step[:, a, a] *= scale[:, :, None]
+        step[:, a, b] = -scale[:, :, None] * weight
+        centre = (step @ np.take_along_axis(mean, layer.order, 1)[:, :, None])[:, :, 0]
+        shift = -centre[:, a]
+        centre[:, a] = 0
+        np.put_along_axis(mean, layer.order, centre, 1)
+        covariance[places] = step @ own @ step.transpose(0, 2, 1)
+        for start, values in zip(parameters.linear, (weight, np.log(scale), shift)):
+            start.copy_(torch.as_tensor(values).view(start.shape))
+
+
+def _moments(data, n_models):
+    """Mean ``(K, d)`` and covariance ``(K, d, d)`` of the rows that each model trains on."""
+    found = []
+    for k, rows in enumerate(data.rows):
+        if k and torch.equal(rows, data.rows[k - 1]):
+            found.append(found[-1])
+            continue
+        x, weight, _ = data.at(rows[None].to(data.table.device))
+        x = x[0].double().cpu().numpy()
+        weight = np.ones(len(x)) if weight is None else weight[0].double().cpu().numpy()
+        weight = weight / weight.sum()
+        absent = np.isnan(x)  # in training, independent normal noise
+        mean = weight @ np.where(absent, 0, x)
+        x = np.where(absent, 0, x - mean)
+        covariance = x.T @ (weight[:, None] * x) + np.diag(weight @ (absent * (1 + mean**2)))
+        found.append((mean, covariance))
+    return [
+        np.broadcast_to(np.stack(part), (n_models, *part[0].shape)).copy() for part in zip(*found)
+    ]
+
+
+def _nearly_determined(covariance, n):
+    """Which columns ``(K, d)`` the others nearly determine, as far as n rows can tell."""
+    d = covariance.shape[1]
+    variance = np.diagonal(covariance, axis1=1, axis2=2)
+    if n <= 2 * d:
+        return np.zeros(variance.shape, dtype=bool)
+    tiny = LEAST_VARIANCE * variance[:, :, None] * np.eye(d) + 1e-30 * np.eye(d)
+    left = 1 / np.diagonal(np.linalg.inv(covariance + tiny), axis1=1, axis2=2)
+    return left * (n / (n - d)) ** 2 < NEARLY * variance
+
+
+def _regressions(covariance, a, b, n):
+    """Slopes ``(K, A, B)``, and scales ``(K, A)`` that give what they leave the variance 1.
+
+    There are more than twice as many rows as columns, so that it is least squares: a ridge would
+    leave a little of B in several features of A, and so hide that they determine each other.
+    """
+    inner = covariance[:, b, b]
+    ridge = RIDGE * np.eye(inner.shape[1])
+    slopes = np.linalg.solve(inner + ridge, covariance[:, b, a]).transpose(0, 2, 1)
+    total = np.diagonal(covariance[:, a, a], axis1=1, axis2=2)
+    left = total - (slopes * covariance[:, a, b]).sum(axis=2)
+    # of new rows
+    left = left * (n / (n - inner.shape[1])) ** 2
+    return slopes, 1 / np.sqrt(np.clip(left, LEAST_VARIANCE * total, total))
