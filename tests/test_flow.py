@@ -37,8 +37,7 @@ def with_idle(masks, n_idle, seed=0):
 CONDITIONERS = {
     "single-layer": {"hidden_layer_sizes": ()},
     "relu": {"hidden_layer_sizes": (6, 5), "activation": "relu"},
-    "tanh": {"hidden_layer_sizes": (6,), "activation": "tanh"},
-    "linear": {"hidden_layer_sizes": (6,), "activation": "tanh", "linear": True},
+    "tanh": {"hidden_layer_sizes": (6,), "activation": "tanh", "linear": True},
 }
 LAYOUTS = {
     "even": random_masks(3, 2, 4, 2),

@@ -96,6 +96,7 @@ def test_any_number_of_rows_with_any_instructions(
         coupling=coupling,
         hidden_layer_sizes=(13,),
         activation="tanh",
+        linear=True,
         dtype=dtype,
     )
     randomize(flow)
@@ -186,7 +187,8 @@ def test_an_affine_scale_is_exact_to_the_last_digits(dtype):
 
 def stack(n_models, coupling, dtype, **config):
     structure = np.repeat(masks.parity(3, 4)[np.newaxis], n_models, axis=0)
-    flow = FlowStack(structure, coupling=coupling, hidden_layer_sizes=(8,), dtype=dtype, **config)
+    config = {"hidden_layer_sizes": (8,), "linear": True, **config}
+    flow = FlowStack(structure, coupling=coupling, dtype=dtype, **config)
     return flow.initialize(make_generators(range(n_models)))
 
 

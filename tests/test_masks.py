@@ -125,8 +125,8 @@ def test_resolve_passes_layouts_through(layout_and_masks):
 @pytest.mark.parametrize("mask_layout", ["pairty", None, 3])
 def test_resolve_unknown(mask_layout):
     message = (
-        r"mask_layout=.*'parity', 'random', 'derived', 'search'.*boolean array.*function.*layout "
-        "object"
+        r"mask_layout=.*'parity', 'random', 'derived', 'race', 'search'.*boolean array.*function.*"
+        "layout object"
     )
     with pytest.raises(ValueError, match=message) as error:
         M.resolve(mask_layout)

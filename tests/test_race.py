@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from skflow import CouplingFlowDensity, masks
+from skflow._structure.layouts import take_layout
 
 PAIRS_APART = masks.alternating([True, True, False, False], 2)
 SIMPLE = {"coupling": "affine", "hidden_layer_sizes": (), "component_weight": 0}
@@ -61,3 +62,12 @@ def test_impossible_parameters():
     ):
         with pytest.raises(ValueError, match=message):
             CouplingFlowDensity(2, mask_layout=race, max_iter=1).fit(pairs())
+
+
+def test_arrays_lose_columns_wherever_they_race():
+    given = [[True, True, False, False], [False, False, True, True]]
+    race = take_layout(masks.Race(("parity", given, masks.Repeat(given))), np.arange(4) != 3)
+    parity, array, repeat = race.layouts
+    assert parity == "parity"
+    np.testing.assert_array_equal(array, np.array(given)[:, :3])
+    np.testing.assert_array_equal(repeat.base, np.array(given)[:, :3])

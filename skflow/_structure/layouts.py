@@ -225,6 +225,8 @@ def take_layout(layout, kept):
         if isinstance(taken.get("n_conditioning"), Integral):
             taken["n_conditioning"] = min(taken["n_conditioning"], kept.sum() - 1) or None
         return type(layout)(**taken)
+    if isinstance(layout, (list, tuple)) and any(np.ndim(part) != 1 for part in layout):
+        return type(layout)(take_layout(part, kept) for part in layout)  # of several layouts
     if isinstance(layout, (list, tuple, np.ndarray)):
         masks = np.array(layout)
         if masks.ndim == 2 and masks.shape[1] == len(kept):

@@ -80,13 +80,10 @@ class Race(Layout):
         n_layers: int,
         n_features: int,
         *,
-        n_conditioning: int | float | None = None,
         random_state: RandomSource = None,
         X: ArrayLike | None = None,
     ) -> np.ndarray:
-        return self._resolved()[0].make(
-            n_layers, n_features, n_conditioning=n_conditioning, random_state=random_state, X=X
-        )
+        return self._resolved()[0].make(n_layers, n_features, random_state=random_state, X=X)
 
     def choose(self, task: Any) -> Choice:
         """Race for the structure of one member; with `warm_start` the last fit's stays.
