@@ -36,7 +36,7 @@ default="derived"
         ``mask_layout__...``. The strings stand for ``masks.Rule("parity")``,
         ``masks.Rule("random")``, ``masks.Derived()`` (from the data, without training) and
         ``masks.EvolutionarySearch()``.
-        The default was measured to fit better than parity on most tables, shallow or deep.
+        On most tables that were measured the default fits better than parity.
     coupling : {"spline", "affine"}, default="spline"
         How a layer transforms its features: by a monotonic rational-quadratic spline [3]_ or by
         ``exp(s) * x + t`` [1]_.
@@ -49,61 +49,58 @@ default="derived"
     activation : {"relu", "tanh"}, default="relu"
         Of the hidden layers.
     dequantize : bool, default=False
-        Spread the values of columns that lie on a grid (counts, codes, rounded measurements: at
-        most half as many values as rows, in whole steps) evenly over their cells during training:
-        the density is then that of the spread values, still in units of the data, its value at
-        the grid point times the step approximates the probability of the value, and samples are
-        rounded to the grid. Without it the density of a repeated value can grow without bound.
+        Spread the values of columns on a grid (counts, codes, rounded measurements: at most half as
+        many values as rows, in whole steps) evenly over their cells during training. The density
+        is then that of the spread values, in the units of the data; at a grid point, times the
+        step, it approximates the probability of the value. Samples are rounded to the grid.
+        Without it the density of a repeated value can grow without bound.
     bounds : None, pair, list of pairs or dict, default=None
         Ends of the columns' ranges, ``None`` for an open end: a pair such as ``(0, None)`` for all
-        columns, a list of a pair (or None) for each, or a dict from names of columns (or numbers,
-        where they have none) to pairs. The density is 0 outside, ``score_samples`` minus infinity,
-        and samples stay inside. ``fit`` raises where rows lie beyond. A bounded column is mapped
-        onto the line by a smooth increasing map: the inverse of softplus for one bound, which is
-        linear far from it, a logit for two.
+        columns, a list with a pair (or None) for each, or a dict from column names (or numbers, if
+        they have none) to pairs. Outside, the density is 0 and ``score_samples`` minus infinity;
+        samples stay inside. ``fit`` raises if rows lie beyond. A bounded column is mapped to the
+        real line: by the inverse of softplus for one bound, by the logit for two.
     categorical_features : "from_dtype", None or array-like, default="from_dtype"
-        Columns with categories. "from_dtype" are those of a data frame with a dtype of categories,
-        text or truth values; or names of columns, their numbers, or True and False for each; None
-        for none.
+        Columns with categories: "from_dtype" for those of a data frame with a categorical dtype,
+        text or truth values; their names, their numbers or a boolean mask; None for none.
     handle_unknown : {"rare", "error"}, default="rare"
-        What is said of a category that ``fit`` has not seen: it is as rare as the first of its
-        kind, by the rows of ``fit`` (Good and Turing), or an error.
+        Treatment of a category that ``fit`` has not seen: "rare" gives it the probability that the
+        next row is the first of its kind (the Good-Turing estimate), "error" raises.
     spikes : bool, default=True
-        Whether a value that many rows share among real numbers gets a probability of its own: the
-        zeros of an income, the limit of an instrument. It is one of at least a twentieth of the
-        rows, ten times as frequent as any other, in a column that has more than 50 other values.
+        Whether a value that many rows share in a real column (no income, the limit of an
+        instrument) gets a probability of its own. Such a value makes up at least a twentieth of the
+        rows and is ten times as frequent as any other, in a column with more than 50 other values.
     component_weight : "auto" or float, default="auto"
-        Part of the components, simple densities that stand beside the flow. They give rows far
-        from the data a low but sane score, and where one of them is the better density, or is in
-        part, they are that part. The heavy-tailed ones are a Student-t with 3 degrees of freedom,
-        with the data's mean and shrunk covariance (Ledoit and Wolf), and two mixtures of up to
-        eight Student-t distributions with 5 degrees of freedom, one of them wide. The others are
-        the Gaussian of that covariance and Gaussian mixtures of 2 and 8 clusters; on tables of at
-        most 2000 rows also of 32, each with variances that are regularised a little or more, and up
-        to 1000 rows kernel densities; on longer ones with few columns a mixture of up to
-        ``200 / n_features``. "auto" chooses all weights by EM on
-        held-out rows, with at least ``min(0.03, 0.002 * n_features)`` for each heavy-tailed one
-        (just that without ``early_stopping``). A number is split evenly over the heavy-tailed ones;
-        0 leaves the bare flow.
+        Weight of the components, simple densities in a mixture with the flow. They give rows far
+        from the data a low but sane score, and take over where they fit better than the flow. The
+        heavy-tailed ones are a Student-t with 3 degrees of freedom, with the data's mean and shrunk
+        covariance (Ledoit and Wolf), and two mixtures of up to eight Student-t distributions with 5
+        degrees of freedom, one of them wide. The others are the Gaussian of that covariance and
+        Gaussian mixtures of 2 and 8 clusters; on tables of at most 2000 rows also of 32, each with
+        variances that are regularised a little or more, and up to 1000 rows kernel densities; on
+        longer ones with few columns a mixture of up to ``200 / n_features``. "auto" chooses all
+        weights by EM on held-out rows, with at least ``min(0.03, 0.002 * n_features)`` for each
+        heavy-tailed one (exactly that without ``early_stopping``). A number is split evenly over
+        the heavy-tailed ones; 0 leaves the flow alone.
     n_estimators : int, default=1
         Number of flows whose densities are averaged. They differ in their start, batches and
         validation rows and, with random or searched layouts, in their masks. Each has a latent
         space of its own, so ``transform`` needs a single one.
     training : Training or None, default=None
-        Solver, learning rate, weight decay, batch size, validation rows, noise and what else is
-        rarely changed. None is ``Training()``.
+        Solver, learning rate, weight decay, batch size, validation rows, noise and other options
+        that are rarely changed. None is ``Training()``.
     max_iter : "auto" or float, default="auto"
         Number of epochs (as in ``MLPRegressor``). May be a fraction: training takes
         ``round(max_iter * (n_train // batch_size))`` steps, at least one. "auto" makes about
         5000 steps, or 2500 where several members are averaged, but at least 10 epochs and at most
         120, fewer where rows are fewer than columns.
     early_stopping : bool, default=True
-        Hold a part of the rows out, keep the state that was best on it, and stop when it has not
-        improved for ``training.n_iter_no_change`` epochs. With False all rows are trained on, to
-        the end, and the state after the epoch of the lowest training loss is kept.
+        Hold out a fraction of the rows, keep the state that scores best on them, and stop when it
+        has not improved for ``training.n_iter_no_change`` epochs. With False all rows train the
+        flow to the end, and the state with the lowest training loss is kept.
     warm_start : bool, default=False
-        Continue from the last fit: its masks, its parameters and its standardisation. A search
-        that has iterations left goes on, and its finalists are trained anew.
+        Continue from the last fit: its masks, parameters and standardisation. A search with
+        iterations left continues, and its finalists are trained again.
     device : str, default="cpu"
         Where to compute, "cpu" or "cuda".
     verbose : int, default=0
@@ -117,17 +114,17 @@ default="derived"
     masks_ : ndarray of bool, shape (n_layers, n_features)
         The masks in use; (n_estimators, n_layers, n_features) for more than one member.
     columns_ : dict
-        The kind of each column in words, by its name (or number): real, bounded, on a grid,
-        constant, category; with a spike.
+        The treatment of each column, by its name (or number): real, bounded, on a grid, constant,
+        category; with a spike.
     location_, scale_ : ndarray of shape (n_features,)
         Of the standardisation; for bounded columns, of their mapped values; NaN for categories.
     grid_steps_ : ndarray of shape (n_features,)
         Steps of the grids of dequantised columns, 0 for the others.
     weights_ : ndarray of shape (n_components,)
-        Parts of the mixture: the flow's, then those of the components that have any. They add up
-        to 1.
+        Weights of the mixture: the flow's, then those of the components that have any. They sum to
+        1.
     component_names_ : ndarray of str, shape (n_components,)
-        What the weights are of: "flow", then the components.
+        Names for ``weights_``: "flow", then the components.
     component_weight_ : float
         Total weight of the components beside the flow.
     n_iter_ : int
@@ -144,7 +141,7 @@ default="derived"
     search_stop_reason_ : {"n_iter", "n_iter_no_change", "max_time", "interrupted"}
         Only after a search: why it ended.
     initial_masks_ : ndarray of bool, shape (n_layers, n_features)
-        Only after a search: where it started.
+        Only after a search: its first structure.
     n_features_in_ : int
         Number of features seen during ``fit``.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -178,7 +175,7 @@ default="derived"
 
     _parameter_constraints = {
         **BaseFlowDensity._parameter_constraints,
-        "mask_layout": "no_validation",  # masks.resolve says what is allowed
+        "mask_layout": "no_validation",  # masks.resolve validates it
     }
 
     def __init__(

@@ -30,37 +30,34 @@ if TYPE_CHECKING:
 class FlowImputer(PlainState, TableMixin, TransformerMixin, BaseEstimator):
     """Imputation of missing values from the density of the rows.
 
-    A flow is fitted to the table, gaps and all, and every gap is filled from its conditional
-    distribution given what is known of the row: by its mean, by its median, or by a draw. Draws
-    keep dependences and spreads as they are; several of them (``sample``) tell what is not known
-    [1]_. A mean is nearest to the truth on average, but a table of means has less spread than the
-    data.
+    A flow is fitted to the table with its missing cells, and each of them is filled from its
+    distribution given the known cells of its row: by the mean, the median, or a draw. Draws keep
+    dependences and spreads, and several of them (``sample``) express the uncertainty [1]_. Means
+    have the smallest average error, but a table of means has less spread than the data.
 
     Parameters
     ----------
     density : estimator or None, default=None
-        With ``fit`` for rows with gaps, ``sample_given`` and ``score_samples``: a
-        ``CouplingFlowDensity`` or a ``StructureSearchFlow``, which says also bounds and grids of
+        A ``CouplingFlowDensity`` or ``StructureSearchFlow``, which also sets bounds and grids of
         columns. It is cloned. None is ``CouplingFlowDensity()``.
     strategy : {"mean", "median", "draw"}, default="mean"
-        What ``transform`` puts into a gap: the mean or the median, column by column, of
-        ``n_draws`` draws, or one draw for the whole row. Means and medians of columns on a grid are
-        rounded to it; of categories they are the most frequent one of the draws.
+        How ``transform`` fills a cell: by the mean or the median of ``n_draws`` draws, column by
+        column, or by one joint draw for the row. Means and medians of columns on a grid are rounded
+        to it; for categories they are the most frequent draw.
     n_draws : int, default=100
-        Draws that means and medians are taken of.
+        Number of draws for means and medians.
     add_indicator : bool, default=False
-        Add a column for each one that had gaps in ``fit``: 1 where its value was missing.
+        Add a column for each one with missing values in ``fit``: 1 where a value was missing.
     keep_empty_features : bool, default=False
-        Whether columns of which nothing is known in ``fit`` are kept, their gaps filled with 0, or
-        dropped.
+        Whether columns without any known value in ``fit`` are kept and filled with 0, or dropped.
     random_state : int, RandomState instance or None, default=None
-        Of the density, where its own is None, and of all draws. An integer makes ``transform``
+        For the density, if its own is None, and for all draws. An integer makes ``transform``
         reproducible.
 
     Attributes
     ----------
     density_ : estimator
-        The fitted density, of the columns of which anything is known.
+        The fitted density of the columns with any known value.
     indicator_ : MissingIndicator or None
         If ``add_indicator``, the indicator of missing values.
     n_features_in_ : int
@@ -75,8 +72,8 @@ class FlowImputer(PlainState, TableMixin, TransformerMixin, BaseEstimator):
 
     Notes
     -----
-    Values are taken to be missing at random: whether one is missing may depend on what is known of
-    the row, but not, beyond that, on the value itself. No imputer can find out whether that is so.
+    Values are assumed to be missing at random: whether one is missing may depend on the known cells
+    of its row, but not on the value itself. No imputer can check this.
 
     References
     ----------

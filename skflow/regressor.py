@@ -54,14 +54,14 @@ class FlowRegressor(TakesTraining, DistributionRegressor):
     The density of the targets given the features is that of a flow whose couplings are functions
     of the features [1]_: it may have any shape, several modes and a spread that changes. Several
     flows are averaged as densities, as a mixture with a Student-t around a linear regression that
-    gives targets far from all others a low but sane density. From the density come means,
-    quantiles, probabilities and draws; intervals are calibrated, so that they hold as many targets
-    as they promise whatever the density is like.
+    gives targets far from all others a low but sane density. Means, quantiles, probabilities and
+    draws come from the density; intervals are calibrated, so that their coverage holds however good
+    the density is.
 
     Parameters
     ----------
     n_layers : int, default=2
-        Layers of the flows. For one target, two splines were measured to be enough.
+        Layers of the flows. For one target, two splines are enough on the tables measured.
     mask_layout : {"parity", "random", "derived", "race", "search"}, array, callable or layout, \
 default="derived"
         Which targets a layer transforms and which condition, beside the features, as in
@@ -85,23 +85,23 @@ default="derived"
         their batches.
     mean_estimator : "auto", regressor or None, default="auto"
         A regressor of scikit-learn whose prediction becomes a further feature of half of the
-        flows that are trained: where trees, say, have a better mean than networks. "auto" is
+        flows, for targets whose mean trees, say, predict better than networks. "auto" is
         gradient boosting, 300 trees of depth 4. In ``fit`` every row gets a prediction of a
         regressor that has not seen it (five folds). A regressor is cloned, and sees features and
         targets in standardised units.
     calibration_fraction : "auto", float or None, default="auto"
-        Part of the rows set aside to calibrate ``predict_interval``; nothing else sees them. "auto"
-        is a tenth, but at least 9 rows, which a coverage of 0.9 needs, and at most a third. None
-        has more rows to fit to, and intervals are those of the density.
+        Fraction of the rows set aside to calibrate ``predict_interval``; nothing else uses them.
+        "auto" is a tenth, but at least 9 rows, which a coverage of 0.9 needs, and at most a third.
+        With None all rows train the flows, and intervals are those of the density.
     training : Training or None, default=None
-        Solver, learning rate, weight decay, batch size, validation rows and what else is rarely
-        changed. None is ``Training()``. With its ``noise="auto"`` and ``context_noise="auto"``,
-        flows of several kinds are trained side by side: without noise, with (0.05, 0.05) on targets
-        and features, and with (0, 0.02) [2]_. Where there is a ``mean_estimator``, those with
-        (0, 0.02) see its prediction, those with (0.05, 0.05) do not, and there are flows of both
-        kinds without noise. Held-out rows, ``training.validation_fraction`` of those that are not
-        set aside, say, by EM, which part each kind has in the density; less than a tenth is none.
-        A number holds for all.
+        Solver, learning rate, weight decay, batch size, validation rows and other options that are
+        rarely changed. None is ``Training()``. With its ``noise="auto"`` and
+        ``context_noise="auto"``, flows of several kinds are trained side by side: without noise,
+        with (0.05, 0.05) on targets and features, and with (0, 0.02) [2]_. Where there is a
+        ``mean_estimator``, those with (0, 0.02) see its prediction, those with (0.05, 0.05) do not,
+        and there are flows of both kinds without noise. Held-out rows,
+        ``training.validation_fraction`` of those that are not set aside, determine the weight of
+        each kind by EM; less than a tenth becomes 0. A number holds for all.
     max_iter : "auto" or float, default="auto"
         Number of epochs. "auto" makes about 5000 steps, but 10 to 120 epochs.
     device : str, default="cpu"
@@ -115,7 +115,7 @@ default="derived"
     Attributes
     ----------
     component_weight_ : float
-        Part of the Student-t in the density.
+        Weight of the Student-t in the density.
     mean_estimator_ : regressor
         Fitted, in standardised units, to all rows that were not held out, if there is a
         ``mean_estimator``.
@@ -130,17 +130,17 @@ default="derived"
 
     See Also
     --------
-    CouplingFlowDensity : The density of a table, with nothing given.
+    CouplingFlowDensity : The joint density of all columns of a table.
     sklearn.gaussian_process.GaussianProcessRegressor : For few rows and normal noise of one size.
 
     Notes
     -----
-    The density itself is exact. With one target so are distribution functions and quantiles (to
-    rounding), and means and standard deviations are integrals on a grid; with several, means,
+    The density is exact. With one target so are distribution functions and quantiles (up to
+    rounding), and means and standard deviations are integrals on a grid. With several, means,
     standard deviations and intervals are those of 256 fixed quasi-random draws of each flow.
 
-    Features farther than a standard deviation beyond the range of the training rows are taken to
-    lie there.
+    Features farther than a standard deviation beyond the range of the training rows are moved
+    there.
 
     References
     ----------
@@ -166,7 +166,7 @@ default="derived"
 
     _parameter_constraints = {
         **{name: BaseFlowDensity._parameter_constraints[name] for name in _SHARED},
-        "mask_layout": "no_validation",  # masks.resolve says what is allowed
+        "mask_layout": "no_validation",  # masks.resolve validates it
         "mean_estimator": [HasMethods(["fit", "predict"]), StrOptions({"auto"}), None],
         "calibration_fraction": [
             StrOptions({"auto"}),
