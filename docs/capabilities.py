@@ -132,6 +132,9 @@ TRIALS = {
     "a category as the target": column_of_categories,
     "draws new rows or targets": sample,
     "draws unknown values given known ones": sample_completions,
+    "probabilities of events": lambda name, X, y: plain(name).probability(
+        {"a": (2.0, None)}
+    ),
     "a latent space (`inverse_transform`)": lambda name, X, y: plain(
         name
     ).inverse_transform(np.zeros((2, X.shape[1]))),
