@@ -20,6 +20,7 @@ SLOW_FILES = {
     "test_common.py",
     "test_components.py",
     "test_density.py",
+    "test_events.py",
     "test_factor_model.py",
     "test_fitting_gaps.py",
     "test_flow_regressor.py",

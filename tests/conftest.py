@@ -67,6 +67,10 @@ def X():
     return X
 
 
-@pytest.fixture(params=ESTIMATORS)
+# Components beside a flow take longer than it.
+SLOW = {"tails": pytest.mark.slow}
+
+
+@pytest.fixture(params=[pytest.param(name, marks=SLOW.get(name, ())) for name in ESTIMATORS])
 def estimator(request):
     return clone(ESTIMATORS[request.param])

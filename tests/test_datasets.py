@@ -240,6 +240,7 @@ def test_as_frame(name, paper_data):
         assert y.name == "class"
 
 
+@pytest.mark.slow
 @pytest.mark.paper_data
 @pytest.mark.parametrize("name", ["turbine", "sonar", "yeast"])
 def test_download_gives_the_prepared_table(name, paper_data, tmp_path, serve):
@@ -381,6 +382,7 @@ def test_an_odd_archive_is_an_error_of_the_system(make, message, tmp_path, serve
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_flipped_bits_of_an_archive_are_errors_of_the_system(tmp_path, monkeypatch):
     accept_made_up_rows(monkeypatch, "yeast")
     whole = zipped(yeast_archive(made_up_rows("yeast")))
