@@ -20,12 +20,11 @@ from .._core.typing import ArrayLike
 from .._core.weights import weighted_rows
 from .._missing.fitting import (
     LEAST_EPOCHS,
-    N_COPIES,
     PART_OF_EPOCHS,
+    draw_gaps,
     fill_gaps,
     rows_with_values,
 )
-from .._missing.questions import sample_given
 from .._models.fitting import fit_density, fit_real_columns
 from .._nn.conditioners import ACTIVATIONS
 from .._nn.couplings import COUPLINGS
@@ -133,20 +132,17 @@ class BaseFlowDensity(TakesTraining, Summarised, CallbackSupportMixin, FittedDen
         """Fit to rows of ``_table`` as codes ``(n, d)``, or go on from a ``Fit``."""
         layout = self._layout()
         fixed = fixed_parameters(self, layout)
-        copies = []
         if previous is None:
             seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-            X, schema, columns = self._columns_of(X, weight, seed)
+            X, schema, columns, log_q = self._columns_of(X, weight, seed)
         else:
             check_unchanged(self._fixed, fixed)
-            seed, schema = previous.seed, previous.density.schema
+            seed, schema, log_q = previous.seed, previous.density.schema, None
             columns = previous.density.columns.spanning(schema.split(X)[1])
             if np.isnan(X).any():
                 rng = RandomStreams(seed)("gaps", previous.n_fits)
-                X = sample_given(previous.density, X, N_COPIES, rng)[0]
-        if X.ndim == 3:  # cells that were missing, drawn several times
-            X, *copies = np.moveaxis(X, 2, 0)
-        progress = FitProgress(self, partial(self._table.frame, X))
+                X, log_q = draw_gaps(previous.density, X, rng)
+        progress = FitProgress(self, partial(self._table.frame, np.atleast_3d(X)[:, :, 0]))
         self._fitted = fit_density(
             self,
             layout,
@@ -158,14 +154,14 @@ class BaseFlowDensity(TakesTraining, Summarised, CallbackSupportMixin, FittedDen
             previous=previous,
             progress=progress,
             served=lambda fitted: {"_fitted": fitted},
-            copies=copies,
+            log_q=log_q,
         )
         self._fixed = fixed
         progress.close()
         return self
 
     def _columns_of(self, X, weight=None, seed=0):
-        """The rows, their missing cells drawn several times, their ``Schema`` and ``Columns``."""
+        """The rows as ``fit_density`` takes them, ``Schema``, ``Columns`` and ``log_q``."""
         schema = fit_schema(X, self._table.categories, self.spikes)
         known = schema.split(X)[1]
         named = getattr(self, "feature_names_in_", None)
@@ -175,6 +171,7 @@ class BaseFlowDensity(TakesTraining, Summarised, CallbackSupportMixin, FittedDen
             "bounds": check_bounds(self.bounds, X.shape[1], named),
             "names": self._table.feature_names,
         }
+        log_q = None
         if np.isnan(X).any():
             steps = training_options(self, *X.shape)
             n_epochs = max(LEAST_EPOCHS, PART_OF_EPOCHS * steps.n_steps / steps.steps_per_epoch)
@@ -191,9 +188,9 @@ class BaseFlowDensity(TakesTraining, Summarised, CallbackSupportMixin, FittedDen
                 ).density
 
             rng = RandomStreams(seed)("gaps", 0)
-            X = fill_gaps(X, schema, weight, rng, fit, options)
-        columns = fit_real_columns(X[:, :, 0] if X.ndim == 3 else X, schema, weight, **options)
-        return X, schema, columns.spanning(known)
+            X, log_q = fill_gaps(X, schema, weight, rng, fit, options)
+        columns = fit_real_columns(np.atleast_3d(X)[:, :, 0], schema, weight, **options)
+        return X, schema, columns.spanning(known), log_q
 
     def _fit_rows_of(self, table, X, sample_weight=None):
         """Fit to codes ``(n, d)`` of a table that was read elsewhere."""

@@ -25,7 +25,7 @@ from .questions import QUICK, sample_given
 #: fill a row.
 N_MIXTURES = 6
 PART_OF_EPOCHS, LEAST_EPOCHS = 0.25, 3
-N_COPIES = 4
+N_COPIES = 8
 _ROWS_A_COLUMN = 20  # that 8 clusters need
 
 
@@ -41,7 +41,7 @@ def rows_with_values(X, weight):
 
 
 def fill_gaps(X, schema, weight, rng, fit, column_options):
-    """The rows ``(n, d, N_COPIES)`` with their gaps drawn from densities fitted to them.
+    """The rows with their gaps drawn, as by ``draw_gaps``, from a density fitted to them.
 
     Parameters
     ----------
@@ -60,16 +60,23 @@ def fill_gaps(X, schema, weight, rng, fit, column_options):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the last fit warns of what there is to say
         density = fit(filled, rng.randint(2**31 - 1))
-        return _redrawn(X, filled, density, rng, N_COPIES)
+        return draw_gaps(density, X, rng, filled)
 
 
-def _redrawn(X, filled, density, rng, n_times=1):
-    """The rows ``(n, d, n_times)`` with their gaps drawn anew.
+def draw_gaps(density, X, rng, filled=None):
+    """The rows ``(n, d, N_COPIES)`` with their gaps drawn, and log-densities ``(n, N_COPIES)``.
 
-    Columns of which one value only is known stay as they are.
+    Columns of which one value only is known get what they have in ``filled``.
     """
-    drawn = sample_given(density, X, n_times, rng, QUICK)[0]
-    return np.where(_constant(X)[:, None], filled[:, :, None], drawn)
+    drawn = sample_given(density, X, N_COPIES, rng, QUICK)[0]
+    log_q = np.stack([density.log_prob(copy) for copy in np.moveaxis(drawn, 2, 0)], axis=1)
+    return (drawn if filled is None else _but_constants(X, filled[:, :, None], drawn)), log_q
+
+
+def _but_constants(X, filled, drawn):
+    """Draws, but filled values in columns of which one value only is known."""
+    constant = np.nanmin(X, axis=0) == np.nanmax(X, axis=0)
+    return np.where(constant.reshape(-1, *[1] * (drawn.ndim - 2)), filled, drawn)
 
 
 def _check_columns(X, column_options):
@@ -81,11 +88,6 @@ def _check_columns(X, column_options):
             "Leave it out."
         )
     Bounds(*bounds).check(X, names)
-
-
-def _constant(X):
-    """Which columns have one value only, as far as it is known."""
-    return np.nanmin(X, axis=0) == np.nanmax(X, axis=0)
 
 
 def fill_by_columns(X, weight, rng):
@@ -114,7 +116,8 @@ def fill_with_mixtures(X, schema, weight, rng, column_options):
         fit = component_fitter(U, rows.context, weight)
         components = fit(U, rows.context, weight, rng, 0.0, [_mixture_for(*U.shape)])
         density = rows.density(Mixture({"flow": None, **components}, np.array([0.0, 1.0])))
-        filled = _redrawn(X, filled, density, rng)[:, :, 0]
+        drawn = sample_given(density, X, 1, rng, QUICK)[0][:, :, 0]
+        filled = _but_constants(X, filled, drawn)
     return filled
 
 

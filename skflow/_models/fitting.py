@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,7 +25,7 @@ from .chain import Chain, fit_chain
 from .density import Density
 from .flow import CrossFit, Variant, cross_fit
 from .mixture import Mixture
-from .stacking import fit_mixture, fold_sizes
+from .stacking import Copy, fit_mixture, fold_sizes
 
 
 @saved_as("fit")
@@ -107,6 +106,11 @@ class Rows:
             stream = self.streams("discrete")
             self.chain = fit_chain(self.discrete, schema.sizes, weight, stream, open_ended)
         self.context = self.density(Mixture({}, np.zeros(0))).context(self.discrete)
+
+    def copy(self, log_q):
+        """The ``Copy`` of rows whose missing cells were drawn, by the log-densities ``(n,)``."""
+        in_data = self.log_det + self.chain.log_prob(self.discrete)
+        return Copy(self.complete(), self.context, log_q - in_data)
 
     def density(self, mixture):
         return Density(self.schema, self.columns, self.chain, mixture)
@@ -198,7 +202,7 @@ def fit_density(
     previous: Fit | None = None,
     progress: Any = silent,
     served: Any = None,
-    copies: Sequence[np.ndarray] = (),
+    log_q: np.ndarray | None = None,
 ) -> Fit:
     """The density of a table without missing cells.
 
@@ -208,8 +212,9 @@ def fit_density(
         Has the parameters of ``CouplingFlowDensity`` as attributes.
     layout : layout
         Chooses the masks.
-    X : ndarray of shape (n, d)
-        Codes and numbers.
+    X : ndarray of shape (n, d) or (n, d, n_copies)
+        Codes and numbers; the same rows with other values in cells that were missing. Flows are
+        trained on all copies, components on the first.
     weight : ndarray of shape (n,) or None
     schema : Schema
     columns : Columns
@@ -220,10 +225,11 @@ def fit_density(
     progress : FitProgress
     served : callable or None
         Turns the ``Fit`` so far into fitted attributes, for callbacks.
-    copies : sequence of ndarray of shape (n, d)
-        The same rows with other values in cells that are not known. Flows are trained on all.
+    log_q : ndarray of shape (n, n_copies) or None
+        Of several copies the log-densities under that which the missing cells were drawn from.
     """
     started = time.perf_counter()
+    X, *copies = np.moveaxis(np.atleast_3d(X), 2, 0)
     rows = Rows(X, weight, schema, columns, seed)
     columns.warn(rows.real, rows.U)
     n_effective = effective_rows(weight, len(X))
@@ -266,6 +272,7 @@ def fit_density(
         replace(trained.data, rows=trained.data.rows[:, : splits[0].shape[1]]),
         rows.streams,
         plan.options.noise,
+        None if log_q is None else [t.copy(q) for t, q in zip([rows, *copies], log_q.T)],
     )
     return _told(
         rows.density(mixture), choices, n_folds, seed, len(X), plan, trained, held_out, started

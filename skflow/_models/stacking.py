@@ -13,6 +13,7 @@ by 0.006 nats a dimension (one seed, no more than a hint), as every member then 
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import logsumexp
@@ -20,6 +21,7 @@ from scipy.special import logsumexp
 from .._core.weights import at
 from .._nn.settings import training_of
 from .components import FEW_ROWS
+from .context import Context
 from .factor_model import is_dense
 from .groups import component_fitter
 from .mixture import Mixture
@@ -52,7 +54,18 @@ def fold_sizes(params, n_effective, n_features, n_flows):
     return math.ceil(n_folds / n_flows), 1 / N_FOLDS
 
 
-def fit_mixture(component_weight, flow, U, context, weight, data, streams, noise=0.0):
+class Copy(NamedTuple):
+    """Rows whose missing cells were drawn, one time of several.
+
+    ``log_q`` ``(n,)`` are their log-densities under what they were drawn from, as of ``U``.
+    """
+
+    U: np.ndarray
+    context: Context | None
+    log_q: np.ndarray
+
+
+def fit_mixture(component_weight, flow, U, context, weight, data, streams, noise=0.0, copies=None):
     """The mixture of a trained flow and components, with weights from rows that nothing has seen.
 
     Parameters
@@ -71,6 +84,8 @@ def fit_mixture(component_weight, flow, U, context, weight, data, streams, noise
     streams : RandomStreams
     noise : float
         As in ``fit_components``.
+    copies : list of Copy or None
+        Of rows some cells of which were drawn: held-out rows are judged by what is known of them.
 
     Returns
     -------
@@ -93,7 +108,8 @@ def fit_mixture(component_weight, flow, U, context, weight, data, streams, noise
         weights = _with_rest(least)
     else:
         names = list(components)
-        log_probs = _held_out_log_probs(fit, flow, U, context, weight, data, streams, noise, names)
+        copies = [Copy(U, context, np.zeros(len(U)))] if copies is None else copies
+        log_probs = _held_out_log_probs(fit, flow, copies, weight, data, streams, noise, names)
         held_out = np.isfinite(log_probs).any(axis=0)
         row_weight = at(weight, held_out)
         weights = estimate_weights(log_probs[:, held_out], least, row_weight)
@@ -125,21 +141,36 @@ def _with_rest(weights):
     return weights
 
 
-def _held_out_log_probs(fit, flow, U, context, weight, data, streams, noise, names):
+def _held_out_log_probs(fit, flow, copies, weight, data, streams, noise, names):
     """Log-densities ``(1 + J, n)``, of flows first, from what was not fitted to a row.
 
     Of rows that several members hold out, the log of the mean density; of those that none does,
     minus infinity.
     """
+    U, context = copies[0][:2]
     total, times = np.full((1 + len(names), len(U)), -np.inf), np.zeros(len(U))
     for e, (rows, held_out) in enumerate(zip(data.rows.numpy(), data.validation_rows.numpy())):
-        rng, given = streams("tails", 1 + e), at(context, held_out)
+        rng = streams("tails", 1 + e)
         components = fit(U[rows], at(context, rows), at(weight, rows), rng, noise, names)
         models = [flow.take(e), *components.values()]
-        log_probs = np.stack([model.log_prob(U[held_out], given) for model in models])
+        log_probs = _log_probs_of_known(models, copies, held_out)
         total[:, held_out] = np.logaddexp(total[:, held_out], log_probs)
         times[held_out] += 1
     return total - np.log(np.maximum(times, 1))
+
+
+def _log_probs_of_known(models, copies, rows):
+    """Log-densities ``(1 + J, m)`` of what is known of rows, up to what all models have in common.
+
+    The mean over draws of missing cells of the density by that which they were drawn from; of rows
+    without any it is the density itself.
+    """
+    terms = []
+    for copy in copies:
+        U, context = copy.U[rows], at(copy.context, rows)
+        terms.append([model.log_prob(U, context) for model in models] - copy.log_q[rows])
+    common = np.mean([copy.log_q[rows] for copy in copies], axis=0)
+    return logsumexp(terms, axis=0) - math.log(len(copies)) + common
 
 
 def estimate_weights(log_probs, least, weight=None, n_iter=300):

@@ -35,7 +35,7 @@ def fit_side_by_side(flows, X, table, others, held_out):
     for names in _groups(flows):
         first = clone(flows[names[0]])._with_table(table)
         seed = int(check_random_state(first.random_state).randint(2**31 - 1))
-        schema, columns = first._columns_of(X, seed=seed)[1:]
+        schema, columns = first._columns_of(X, seed=seed)[1:3]
         noises = [noise_of(flows[name]) for name in names]
         fits = fit_flows(first, first._layout(), noises, X, schema, columns, splits, seed=seed)
         for name, of_folds in zip(names, fits):
