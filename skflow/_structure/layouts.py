@@ -84,29 +84,29 @@ class Rule(Layout):
 class Derived(Layout):
     """Layout: pairs of a mask and its complement, chosen by a score of the data, no training.
 
-    A mask is scored by the code length of the training rows under a flow of two layers that least
-    squares fits in closed form: each feature of part A is predicted linearly from part B, the
-    logarithm of the size of what remains likewise, and then part B from the standardised remains.
-    The mask of the shortest code and its complement are the first pair of layers. The next pair is
-    chosen in the same way for what these two leave over, and so on: features that one pair has on
-    the same side, so that neither conditions the other, are divided by another.
+    The score of a mask is the code length of the training rows under a flow of two layers that
+    least squares fits in closed form: linear models of part A and of the log-size of its residuals
+    given part B, then of part B given the standardised residuals. The mask with the shortest code
+    and its complement are the first pair of layers. The next pair is chosen in the same way for the
+    residuals of these two, and so on: features on the same side of one pair, where neither
+    conditions the other, are separated by another.
 
-    With at most `max_evaluations` masks (100 are enough for up to eight features) all are scored;
-    otherwise a search starts from the best swaps under the linear part of the code, which needs the
-    covariance alone, and goes on by random swaps under all of it. Of more than 400 features the
-    best of three masks is taken, one of them even.
+    With at most `max_evaluations` masks (100 suffice for up to eight features) all are scored.
+    Otherwise a search takes the best swaps under the linear part of the code, which needs the
+    covariance alone, then random swaps under the whole code. With more than 400 features it is the
+    best of three masks.
 
-    The score answers a question that the paper [1]_ leaves open, whether a good structure can be
-    told from the data. How it correlates with the likelihood of trained flows is measured in the
-    documentation; it needs a second or less where features are few, and at most 2000 rows.
+    The paper [1]_ leaves open whether a good structure can be found from the data alone. The
+    documentation measures how the score correlates with the likelihood of trained flows. It takes a
+    second or less for few features and uses at most 2000 rows.
 
     Parameters
     ----------
     max_evaluations : int, default=100
-        Masks that are scored at most for each pair. A score of 2000 rows takes about 1 ms with 10
-        features, one of 1000 rows 10 ms with 200.
+        Largest number of masks scored for each pair. A score of 2000 rows takes about 1 ms with 10
+        features, of 1000 rows 10 ms with 200.
     conditioning_share : float, default=1.0
-        Part of a layer's conditioning features, above 0, that condition it: those that shorten the
+        Fraction of the conditioning features, above 0, that a layer keeps: those that shorten the
         code most. The others are idle, for smaller flows of many features.
     n_conditioning : int, float or None, default=None
         Number (or fraction) of the features that the first mask does not transform. None is half

@@ -33,18 +33,18 @@ _MAX_FINALISTS = 8
 
 
 class EvolutionarySearch(Layout):
-    """Layout: the masks are found by an evolutionary search on the training data.
+    """Layout: masks found by an evolutionary search on the training data.
 
-    The defaults differ from Algorithm 1 of the paper [1]_ where something else was measured to
-    find better structures at the same effort; `EvolutionarySearch.paper()` is that algorithm. The
-    search is run by `choose`, for which an estimator offers trainings; `make` gives its start.
+    The defaults differ from Algorithm 1 of the paper [1]_ where another choice found better
+    structures at the same effort; `EvolutionarySearch.paper()` is that algorithm. `choose` runs the
+    search, with trainings that an estimator offers; `make` returns its start.
 
     Parameters
     ----------
     n_iter : int, default=200
         Number of iterations (the paper's T), each of which offers one structure for acceptance.
     n_candidate_steps : int, default=50
-        Optimizer steps which each candidate is trained for.
+        Optimizer steps for each candidate.
     n_candidate_init : int, default=1
         Trainings of each candidate, from different seeds; its cost is their mean.
     move : {"shuffle", "swap"}, default="shuffle"
@@ -61,17 +61,17 @@ class EvolutionarySearch(Layout):
         "free": the layers' masks change independently (the paper). "alternating": one mask and its
         complement take turns, a far smaller space. "sparse": as free, and half of the offspring
         have a quarter fewer (or more) transformed or conditioning features in every layer, the
-        others being idle; give a `parameter_price`, as otherwise nothing speaks for smaller models.
+        others being idle; set a `parameter_price`, as otherwise nothing favours smaller models.
         "columns": features exchange their roles in all layers at once, which keeps the pattern of
         the start and, from ``masks.Triangular()`` with ``move="swap"``, searches for an order.
     parameter_price : float, default=0.0
         Nats a row that each parameter of a flow adds to its cost, as ``log(n) / (2 * n)`` does in
         the Bayesian information criterion and ``1 / n`` in Akaike's, for n rows.
     n_finalists : int or "auto", default="auto"
-        Number of structures, those of the lowest costs, that are trained side by side as the final
-        flow is; the best of them, on validation rows where there are any, is kept, as what costs
-        least after few steps need not be the best after all. "auto" spends as many steps on them
-        as on the candidates, with at most 8; the paper trains one.
+        Number of structures with the lowest costs that are trained in full, side by side; the best
+        of them (on validation rows, if there are any) is kept, as the lowest cost after few steps
+        need not be the best in the end. "auto" spends as many steps on them as on the candidates,
+        with at most 8; the paper trains one.
     n_iter_no_change : int or None, default=None
         Stop after that many iterations without a lower cost. None: never.
     max_time : float or None, default=None
@@ -79,13 +79,12 @@ class EvolutionarySearch(Layout):
         is found then depends on the machine. None: no limit.
     checkpoint : str, path or None, default=None
         Folder for a journal of the search, to which every record is written at once. If the
-        process is killed, the same `fit` goes on from there: at most the candidates that were
-        being trained are lost, and the result is that of a search without the break. The name of
-        a journal is made of the rows, the parameters and the random seed, so that searches can
-        share a folder. `random_state=None`, with another seed for every call, is an error. A
-        journal may be deleted when it is no longer needed.
+        process is killed, the same `fit` continues from there: at most the candidates in training
+        are lost, and the result is that of a search without the break. The name of a journal
+        depends on the rows, the parameters and the random seed, so searches can share a folder.
+        `random_state=None` raises. A journal may be deleted when it is no longer needed.
     n_jobs : int or None, default=None
-        Number of processes over which candidates are spread, as joblib understands it.
+        Number of joblib processes for candidates.
 
     References
     ----------
