@@ -59,8 +59,6 @@ exclude_patterns = [
     "_build",
     "README.md",
     "capabilities.md",
-    "benchmarks/*_results.md",  # included by the pages beside them, as are the next
-    "reproduction_*.md",
     "auto_examples/**/*.ipynb",
     "auto_examples/**/*.py",
 ]

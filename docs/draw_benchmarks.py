@@ -21,7 +21,8 @@ OURS, PEERS = "#0072b2", "#999999"
 
 def sections(name):
     """The parts of a results page, from their headings in lower case to their text."""
-    text = (DOCS / "benchmarks" / f"{name}_results.md").read_text(encoding="utf-8")
+    path = DOCS.parent / "examples" / "benchmarks" / f"{name}_results.md"
+    text = path.read_text(encoding="utf-8")
     parts = re.split(r"^#+ (.*)$", text, flags=re.M)
     return {heading.lower(): part for heading, part in zip(parts[1::2], parts[2::2])}
 

@@ -1,11 +1,12 @@
 """The directive ``folded``: a file of results, each of its sections closed until a reader opens it.
 
-    ```{folded} likelihood_results.md
+    ```{folded} examples/benchmarks/likelihood_results.md
     :open: bits per dimension
     ```
 
-The file is Markdown that a benchmark writes. What stands before its first heading comes first; a
-section whose heading is named by ``open`` (in lower case, several with ``;``) starts open.
+The file, named from the root of the repository, is Markdown that a benchmark writes. What stands
+before its first heading comes first; a section whose heading is named by ``open`` (in lower case,
+several with ``;``) starts open.
 """
 
 import re
@@ -22,7 +23,7 @@ class Folded(Directive):
 
     def run(self):
         env = self.state.document.settings.env
-        path = Path(env.doc2path(env.docname)).parent / self.arguments[0]
+        path = Path(env.srcdir).parent / self.arguments[0]
         env.note_dependency(str(path))
         opened = [name.strip() for name in self.options.get("open", "").split(";")]
         text = path.read_text(encoding="utf-8")

@@ -1,7 +1,7 @@
 """Held-out likelihood against processor time: what longer, deeper, wider or faster trainings buy.
 
     python examples/benchmarks/time_curve.py --output examples/benchmarks/time_curve.json \
-        --figure docs/_static/time_curve.svg --markdown docs/benchmarks/time_curve_results.md
+        --figure docs/_static/time_curve.svg --markdown examples/benchmarks/time_curve_results.md
 
 Every line of the figure is a change of ``CouplingFlowDensity``'s defaults, every point a part or
 multiple of its epochs; the flow alone is measured, without components beside it. The rows are

@@ -1,7 +1,7 @@
 """How much of the gain of a structure search is structure, and when does structure matter?
 
     python examples/paper/ablation.py --output examples/paper/ablation.json \
-        --markdown docs/reproduction_ablation.md
+        --markdown examples/paper/results_ablation.md
 
 Twenty models of the paper's flow for each structure, trained alike ("recipe" of reproduce.py,
 without the broad components), on turbine (rows held out of the training years), magic and yeast

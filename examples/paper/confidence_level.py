@@ -1,7 +1,7 @@
 """Does the model confidence set of structures hold what it promises?
 
     python examples/paper/confidence_level.py --output examples/paper/confidence_level.json \
-        --markdown docs/reproduction_confidence.md
+        --markdown examples/paper/results_confidence.md
 
 Candidates are pairs of a mask and its complement, in the paper's architecture of two layers. In
 every run they are trained on a random half of the rows of a training part and compared on 1000

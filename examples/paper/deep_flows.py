@@ -1,7 +1,7 @@
 """Does the structure matter for the default flow, six layers of splines with hidden layers?
 
     python examples/paper/deep_flows.py --output examples/paper/deep_flows.json \
-        --markdown docs/reproduction_deep.md
+        --markdown examples/paper/results_deep.md
 
 Three flows for each layout and table, of at most 1200 rows, 30 epochs each, without components
 beside them; nine where there are fewer than 500 rows, as flows differ more there. Flow k of every

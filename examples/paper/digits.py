@@ -1,7 +1,7 @@
 """Locality: does parity win where neighbouring columns are alike, and what finds that by itself?
 
     python examples/paper/digits.py --output examples/paper/digits.json \
-        --markdown docs/reproduction_digits.md --figure docs/_static/digits.svg
+        --markdown examples/paper/results_digits.md --figure docs/_static/digits.svg
 
 The digits of scikit-learn, 8 x 8 pixels spread evenly over their 17 levels; pixels that have
 fewer than eight of these are left out. The paper's architecture and the default flow

@@ -1,7 +1,7 @@
 """Are order and parents found where they are known, and what is a right order worth?
 
     python examples/paper/known_graphs.py --output examples/paper/known_graphs.json \
-        --markdown docs/reproduction_graphs.md --figure docs/_static/known_graphs.svg
+        --markdown examples/paper/results_graphs.md --figure docs/_static/known_graphs.svg
 
 Tables of 10 to 40 columns whose density is known (see ``_graphs.py``): a funnel, a binary tree
 (hierarchy), and random graphs with up to three parents, linear and normal (gaussian) or bent. The

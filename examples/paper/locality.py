@@ -1,7 +1,7 @@
 """Locality on tables that are no images: 50 to 166 columns, in order and shuffled.
 
     python examples/paper/locality.py --output examples/paper/locality.json \
-        --markdown docs/reproduction_locality.md
+        --markdown examples/paper/results_locality.md
 
 As ``digits.py`` has it, in the paper's architecture: twenty flows of each layout, compared in
 pairs; the rows are those of ``sparse_flows.py``. Columns of sonar are the energies of 60

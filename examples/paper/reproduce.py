@@ -5,7 +5,7 @@ and standard deviation over the models, for random masks, parity and masks found
 
     python examples/paper/reproduce.py --dataset magic --depth 2 --models 3
     python examples/paper/reproduce.py --output examples/paper/tables.json \
-        --markdown docs/reproduction_tables.md
+        --markdown examples/paper/results_tables.md
 
 The first prints rows in the form of the paper's tables in a minute; the second makes all of them,
 in both settings, and the page that compares. What is in the JSON file is not run again.

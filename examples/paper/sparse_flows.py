@@ -1,7 +1,7 @@
 """Smaller flows: held-out likelihood against parameters where some features of a layer are idle.
 
     python examples/paper/sparse_flows.py --output examples/paper/sparse.json \
-        --markdown docs/reproduction_sparse.md --figure docs/_static/sparse.svg
+        --markdown examples/paper/results_sparse.md --figure docs/_static/sparse.svg
 
 The paper's architecture, three flows for each point, on tables of 10 to 166 columns, of at most
 3000 rows; a third is held out (of the paper's tables from their training parts) and each value is

@@ -1,7 +1,7 @@
 """Which training-free scores tell a good structure from a bad one?
 
     python examples/paper/structure_scores.py --output examples/paper/structure_scores.json \
-        --markdown docs/reproduction_scores.md
+        --markdown examples/paper/results_scores.md
 
 Alternating structures (a mask and its complement) of two layers are trained, all of them, or 120
 drawn at random where there are more than 252, and scored without training by several rules. For
