@@ -34,7 +34,8 @@ from ._table.reading import inner_tables
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-#: So many rows of the fit, at most, are kept for reports to compare with.
+#: So many rows of the fit, at most, are kept for reports to compare with, and so many tell, as they
+#: look with gaps, how rare a score is.
 N_SEEN = 1000
 
 
@@ -191,11 +192,12 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
         if self.density is None:
             real, names = self._real_columns()
             warn_of_columns(X[:, real], names)
-        scores = self._scores(X)
-        calibration_scores = np.sort(scores[held_out])
+        # the others' scores are for a threshold that is a part of all rows
+        scores = self._scores(X[held_out] if self.contamination == "auto" else X)
+        calibration_scores = np.sort(scores if len(scores) == len(held_out) else scores[held_out])
         self.offset_ = threshold(self.contamination, scores, calibration_scores)
         self.calibration_scores_ = calibration_scores
-        self._rows_aside = X[held_out]
+        self._rows_aside, self._rows_seen = X[held_out], X[fitted[:N_SEEN]]
         self._tried = values_to_try(X)
         self._seen = X[np.concatenate([held_out, fitted])[:N_SEEN]]
         return self
@@ -232,8 +234,10 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
         vars(self).pop("density_", None)
         given = self.density
         if given is None:
-            given = default_densities(*X.shape, self._table.categories)
-        check_pairs(given)
+            given, self._weights = default_densities(*X.shape, self._table.categories)
+        else:
+            check_pairs(given)
+            self._weights = np.ones(len(given))
         densities = [(name, seeded(clone(density), rng)) for name, density in given]
         held_out, others = folds(len(X), rng)
         default = self.density is None
@@ -242,9 +246,8 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
                 densities, X, self._table, held_out, others, default
             )
         for name, fitted in self.densities_.items():
-            scores = [
-                self._score(name, density, X[rows]) for density, rows in zip(fitted, held_out)
-            ]
+            parts = held_out if len(fitted) > 1 else [np.arange(len(X))]
+            scores = [self._score(name, density, X[rows]) for density, rows in zip(fitted, parts)]
             self.reference_scores_[name] = np.sort(np.concatenate(scores))
 
     # ---- inference
@@ -279,7 +282,7 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
     def _whole_scores(self, X):
         if not self.reference_scores_:
             return self._score_by("density", X)
-        return harmonic_mean(self._rarities(X))
+        return harmonic_mean(self._rarities(X), self._weights)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Parameters, with those of the densities as ``density__...`` or ``<name>__...``.

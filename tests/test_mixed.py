@@ -198,7 +198,7 @@ def test_reasons_do_not_depend_on_units(detector):
 def test_the_default_detector_takes_a_frame_with_categories():
     frame = mixed_table(200)
     detector = FlowOutlierDetector(random_state=0).fit(frame)
-    assert {"flow", "latent", "kernel"} <= set(detector.densities_)
+    assert {"flow", "neighbours", "tails"} == set(detector.densities_)
     strange = frame[:3].assign(kind="none of them", length=[9.0, 20.0, -9.0])
     assert (detector.pvalue(strange) < 0.1).all()
     assert detector.report(strange).stack().isin(["(unknown)"]).any()

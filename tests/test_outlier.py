@@ -277,13 +277,15 @@ def several():
     return FlowOutlierDetector(random_state=0).fit(correlated(600))
 
 
-def test_default_is_four_resolutions(several):
-    assert list(several.densities_) == ["flow", "latent", "kernel", "mixture"]
+def test_default_is_three_scorers(several):
+    assert list(several.densities_) == ["flow", "neighbours", "tails"]
     assert not hasattr(several, "density_")
     rows = correlated(200, seed=1)
     scores = several.score_samples(rows)
     rarities = several._rarities(rows)
-    np.testing.assert_allclose(np.exp(scores), stats.hmean(np.exp(rarities), axis=0))
+    weights = np.tile([[1.0], [2.0], [1.0]], 200)
+    expected = stats.hmean(np.exp(rarities), axis=0, weights=weights)
+    np.testing.assert_allclose(np.exp(scores), expected)
     # in nats: about one ordinary row in e is as unusual to one density as one of score -1
     # 200 rows, and the rows set aside: three standard deviations
     n_set_aside = len(several.calibration_scores_)
@@ -304,7 +306,7 @@ def test_any_finite_row_has_a_score(size):
     assert (detector.pvalue(far) == detector.pvalue(far).min()).all()
 
 
-def test_each_resolution_sees_outliers_of_its_own(several):
+def test_each_scorer_sees_outliers_of_its_own(several):
     broken = np.tile([[1.0, 1.0, 1.0, 1.0, -1.5]], (3, 1))  # the last should be 1
     far = np.full((3, 5), [6.0, 6.0, 6.0, 6.0, 36.0])
     assert (several.pvalue(np.vstack([broken, far])) < 0.05).all()

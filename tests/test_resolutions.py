@@ -80,10 +80,7 @@ def test_every_density_is_fitted_outside_each_fold():
 
 
 @pytest.mark.parametrize("n_rows", [8, 100, 3000, 100_000])
-def test_the_flows_of_the_default_train_side_by_side(n_rows):
-    densities = dict(default_densities(n_rows, 5))
-    fine, coarse = densities["flow"], densities["latent"][0]
-    assert noise_of(fine) == 0 < noise_of(coarse)
-    fine, coarse = (one.get_params(deep=False) | {"training": None} for one in (fine, coarse))
-    assert fine == coarse
-    assert 10 <= fine["max_iter"] <= 60
+def test_the_epochs_of_the_default_flow_are_bounded(n_rows):
+    scorers, weights = default_densities(n_rows, 5)
+    assert 10 <= dict(scorers)["flow"].max_iter <= 60
+    assert len(weights) == len(scorers)

@@ -299,15 +299,15 @@ def fit_flows(params, layout, noises, X, schema, columns, splits, *, seed):
     rows = Rows(X, None, schema, columns, seed)
     plan = rows.plan(params, splits, turn=1)
     n_splits, n_noises = len(splits[0]), len(noises)
-    choices = choose_masks(plan, layout, params, [None] * n_splits)
+    choices = choose_masks(plan, layout, params, n_folds=n_splits)  # once for all splits
     variants = [Variant(noise) for noise in noises]
-    trained = cross_fit(plan, stack_finalists(choices), variants, n_init=training_of(params).n_init)
+    finalists, n_init = stack_finalists(choices), training_of(params).n_init
+    trained = cross_fit(plan, finalists, variants, n_splits, n_init)
     fits = [[] for _ in noises]
     for k in range(n_splits * n_noises):
         own = trained.take(np.array([k]))
         density = rows.density(Mixture({"flow": own.flow}, np.ones(1)))
-        choice = [choices[k // n_noises]]
-        fits[k % n_noises].append(_told(density, choice, 1, seed, len(X), plan, own, None, started))
+        fits[k % n_noises].append(_told(density, choices, 1, seed, len(X), plan, own, None, started))
     return fits
 
 

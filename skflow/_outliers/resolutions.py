@@ -1,27 +1,20 @@
-"""Several densities of one table, each at a resolution of its own, made comparable and combined.
+"""Scorers of one table that see different things, made comparable and combined.
 
-A row can be unusual in the finest detail (a broken dependence), or only from afar (a cluster of its
-own), and no single density is right for both: a likelihood spends itself on the finest detail, a
-smooth density does not see it. So each has a say, in a common unit: the logarithm of the part of
-ordinary rows that are as unusual to it, or more. Where nothing is left to count, that goes on in
-the slope of the tail. The score of a row is the logarithm of the harmonic mean of these parts, the
-rule of Wilson (2019) for p-values that depend on each other: it is near the lowest of them, where
-the row is most unusual, and lower if several agree.
+A row can be unusual because its values do not go together, because no other row is near, or because
+its values lie far out, and no single scorer is right for all three. So each has a say, in a common
+unit: the logarithm of the part of ordinary rows that are as unusual to it, or more. Where nothing
+is left to count, that goes on in the slope of the tail. The score of a row is the logarithm of the
+weighted harmonic mean of these parts, the rule of Wilson (2019) for p-values that depend on each
+other: it is near the lowest of them, where the row is most unusual, and lower if several agree.
 """
 
 import numpy as np
 from scipy.special import logsumexp
 from sklearn.base import clone
-from sklearn.compose import make_column_transformer
-from sklearn.mixture import GaussianMixture
-from sklearn.neighbors import KernelDensity
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.pipeline import Pipeline
 
 from .._core.warnings import warn
-from .._models.factor_model import is_dense
 from .._nn.recipe import batch_size
-from .._nn.settings import Training
 from .._table.columns import (
     FARTHEST,
     constant_columns,
@@ -31,62 +24,31 @@ from .._table.columns import (
 )
 from ..density import CouplingFlowDensity
 from .flow_stacks import fit_side_by_side
+from .scorers import Neighbours, Tails
 
 #: Each density is fitted to all folds of the rows but one, which it scores, fold by fold.
 N_FOLDS = 4
 #: Optimizer steps of a flow, within bounds on epochs. Detection does not need the last hundredth of
 #: a nat, which takes 5000.
 N_STEPS, MIN_EPOCHS, MAX_EPOCHS = 640, 10, 60
-#: Noise of the flow whose latent space is used, and bandwidth of kernels; standard deviations.
-NOISE, BANDWIDTH = 0.25, 0.3
-#: Of the mixture: most clusters, least rows of one, and the wide ridge on all variances that makes
-#: it smooth.
-MAX_CLUSTERS, CLUSTER_ROWS, RIDGE = 16, 20, 0.1
+#: Up to so many columns, single columns say as much as the flow; with more, less.
+MANY_COLUMNS = 6
 #: The tail of a score that is continued: so many of the lowest, and at least so many rows.
 TAIL_FRACTION, MIN_TAIL = 0.1, 5
 
 
 def default_densities(n_rows, n_columns, categories=()):
-    """The detector's densities for a table of such a shape, from the finest to the coarsest.
+    """The detector's scorers for a table of such a shape, and their weights.
 
-    The flow's likelihood; a kernel in the latent space of a flow with noise, where columns that
-    depend on each other are disentangled and every direction counts the same; a kernel on the
-    standardised columns, which goes with the distance to the nearest rows; a smooth Gaussian
-    mixture, to which a few rows are no cluster. In a table with categories, the latent space is
-    that of the real columns given them, and for the last two there is a column for each category.
+    The flow's likelihood, which sees values that do not go together; the nearest rows, which see
+    what lies by itself; the tails of the columns, which see values far out. The more columns there
+    are, the more of a row's tails is chance.
     """
     n_epochs = np.clip(N_STEPS * batch_size(n_rows) // n_rows, MIN_EPOCHS, MAX_EPOCHS)
     flow = CouplingFlowDensity(4, dequantize=True, component_weight=0, max_iter=int(n_epochs))
-    smooth = clone(flow).set_params(training=Training(noise=NOISE))
-    kernel = KernelDensity(bandwidth=BANDWIDTH)
-    scaler = _scaler(categories, n_columns)
-    return [
-        ("flow", flow),
-        ("latent", Pipeline([("flow", smooth), ("kernel", kernel)])),
-        ("kernel", make_pipeline(scaler, kernel)),
-        ("mixture", make_pipeline(scaler, _smooth_mixture(n_rows, n_columns))),
-    ]
-
-
-def _smooth_mixture(n_rows, n_columns):
-    n_clusters = n_rows // max(CLUSTER_ROWS, 2 * n_columns)
-    return GaussianMixture(
-        int(np.clip(n_clusters, 1, MAX_CLUSTERS)),
-        covariance_type="full" if is_dense(n_rows, n_columns) else "diag",
-        reg_covar=RIDGE,
-        # neither few distinct rows nor slow ends of EM are worth a warning
-        init_params="k-means++",
-        tol=1e-2,
-        max_iter=1000,
-    )
-
-
-def _scaler(categories, n_columns):
-    if not categories:
-        return StandardScaler()
-    columns = [j for j in range(n_columns) if j not in categories]
-    encoder = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
-    return make_column_transformer((StandardScaler(), columns), (encoder, list(categories)))
+    coded = tuple(categories)
+    scorers = [("flow", flow), ("neighbours", Neighbours(coded)), ("tails", Tails(coded))]
+    return scorers, np.array([1.0, 2.0, min(1.0, MANY_COLUMNS / n_columns)])
 
 
 def warn_of_columns(X, names):
@@ -163,7 +125,7 @@ def fit_scorers(densities, X, table, held_out, others, default):
     Returns
     -------
     fitted : dict of str to list of estimator
-        One estimator for each fold.
+        One estimator for each fold; of a scorer that scores its own rows like others, a single one.
     of_codes : list of str
         Names of the densities that are fitted to codes.
     """
@@ -172,10 +134,11 @@ def fit_scorers(densities, X, table, held_out, others, default):
     of_codes = [name for name, _ in densities if default or name in flows]
     fitted = {}
     for name, density in densities:
-        own = members.get(name, [None] * len(others))
+        parts = [np.arange(len(X))] if hasattr(density, "scores_own_rows") else others
+        own = members.get(name, [None] * len(parts))
         fitted[name] = [
             _fit(density, flow, X[rows], X[rows] if name in of_codes else table.frame(X[rows]))
-            for flow, rows in zip(own, others)
+            for flow, rows in zip(own, parts)
         ]
     return fitted, of_codes
 
@@ -239,6 +202,7 @@ def log_rarity(scores, reference):
     return np.where(scores < start, at_start - below, np.interp(scores, values, ranks))
 
 
-def harmonic_mean(log_parts):
+def harmonic_mean(log_parts, weights):
     """Logarithms ``(n,)`` of the harmonic mean of parts, from their logarithms ``(k, n)``."""
-    return np.log(len(log_parts)) - logsumexp(-log_parts, axis=0)
+    log_weights = np.log(weights / weights.sum())
+    return -logsumexp(log_weights[:, None] - log_parts, axis=0)

@@ -1,0 +1,154 @@
+"""Scorers beside the flow: how near other rows are, and how far out the values of a row lie.
+
+Both take codes of categories and rows with missing cells, which they judge by the known columns,
+and both judge a row of their own fit as they judge any other row: not by its own place.
+"""
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+
+from .._core.patterns import patterns
+from .._core.runtime import map_blocks
+from .._core.saving import saved_as
+from .._nn.blocks import blocks
+from .._table.columns import FARTHEST, constant_columns, location_and_scale
+
+#: A neighbour counts by its distance to the power -8, which is the nearest neighbour's distance,
+#: smoothed. So there is no bandwidth: detail is seen where rows are dense, and far rows have an
+#: order, too. Rows nearer than the resolution, in standard deviations, are as good as equal.
+HALF_POWER, RESOLUTION = 4, 0.01
+#: Neighbours are looked for among at most so many rows, drawn at random.
+MOST_ROWS = 5000
+#: Beyond this squared length the products of rows lose the digits of small distances.
+FAR = 1e8
+
+
+@saved_as("neighbours")
+class Neighbours(BaseEstimator):
+    """Logarithm of the sum over other rows of their distance to the power -8.
+
+    Columns are standardised; a category that differs counts like a distance of ``sqrt(2)``. Of the
+    rows of the fit that are equal to a row, one does not count: so a row is not its own neighbour.
+
+    Parameters
+    ----------
+    categories : sequence of int
+        Columns that hold codes.
+    random_state : int or None
+        Draws the rows that are looked at.
+    """
+
+    scores_own_rows = True
+
+    def __init__(self, categories=(), random_state=None):
+        self.categories = categories
+        self.random_state = random_state
+
+    def fit(self, X, y=None):
+        if len(X) > MOST_ROWS:
+            rng = check_random_state(self.random_state)
+            X = X[rng.choice(len(X), MOST_ROWS, replace=False)]
+        self.real_ = np.setdiff1d(np.arange(X.shape[1]), self.categories)
+        real = X[:, self.real_]
+        self.location_, self.scale_ = location_and_scale(real, None, constant_columns(real))
+        self.codes_ = [np.unique(X[:, j]) for j in self.categories]
+        self.rows_ = self._encoded(X)
+        return self
+
+    def _encoded(self, X):
+        """Standardised columns, and a column for each category."""
+        with np.errstate(over="ignore"):
+            real = (X[:, self.real_] - self.location_) / self.scale_
+        parts = [np.clip(real, -FARTHEST, FARTHEST)]
+        for j, codes in zip(self.categories, self.codes_):
+            parts.append((X[:, [j]] == codes).astype(float))
+        return np.hstack(parts)
+
+    def score_samples(self, X):
+        scores, rows = np.zeros(len(X)), self._encoded(X)
+        sizes = [len(codes) for codes in self.codes_]
+        for known, members in patterns(~np.isnan(X)):
+            columns = np.append(known[self.real_], np.repeat(known[list(self.categories)], sizes))
+            if columns.any():
+                ours = np.ascontiguousarray(self.rows_[:, columns])
+                scores[members] = _nearness(rows[np.ix_(members, columns)], ours)
+        return scores
+
+
+def _nearness(X, rows):
+    squares = (rows**2).sum(axis=1)
+
+    def call(block):
+        x = X[block]
+        square = (x**2).sum(axis=1)
+        distance = x @ rows.T
+        distance *= -2
+        distance += squares
+        distance += square[:, None]
+        for i in np.flatnonzero(square > FAR):
+            distance[i] = ((rows - x[i]) ** 2).sum(axis=1)
+        nearest = distance.argmin(axis=1)
+        each = np.arange(len(x))
+        exact = ((x - rows[nearest]) ** 2).sum(axis=1)
+        distance[each, nearest] = np.where(exact <= 1e-20 * (1 + square), np.inf, exact)
+        np.maximum(distance, 0, out=distance)
+        distance += RESOLUTION**2
+        return _log_sum_of_powers(distance)
+
+    return np.concatenate(map_blocks(call, blocks(len(X), len(rows))))
+
+
+def _log_sum_of_powers(squares):
+    """Logarithm of the sum of ``squares ** -HALF_POWER`` over each row, in place."""
+    least = squares.min(axis=1)
+    least[np.isinf(least)] = 1.0  # no row but the own one
+    np.divide(least[:, None], squares, out=squares)
+    squares *= squares
+    squares *= squares
+    return np.log(squares.sum(axis=1) + np.finfo(float).tiny) - HALF_POWER * np.log(least)
+
+
+@saved_as("tails")
+class Tails(BaseEstimator):
+    """Sum over the columns of the logarithm of the part of rows that are at least as far out.
+
+    On the side of a value where fewer rows are; of a category, the part of rows whose categories
+    are as rare.
+
+    Parameters
+    ----------
+    categories : sequence of int
+        Columns that hold codes.
+    """
+
+    scores_own_rows = True
+
+    def __init__(self, categories=()):
+        self.categories = categories
+
+    def fit(self, X, y=None):
+        self.columns_ = np.sort(X, axis=0)
+        self.codes_, self.parts_ = [], []
+        for j in self.categories:
+            codes, counts = np.unique(X[:, j], return_counts=True)
+            rarer = [counts[counts <= count].sum() for count in counts]
+            self.codes_.append(codes)
+            self.parts_.append(np.array(rarer))
+        return self
+
+    def score_samples(self, X):
+        n_rows, scores = len(self.columns_), np.zeros(len(X))
+        places = {j: k for k, j in enumerate(self.categories)}
+        for j, column in enumerate(X.T):
+            if j in places:
+                codes, parts = self.codes_[places[j]], self.parts_[places[j]]
+                place = np.searchsorted(codes, column).clip(max=len(codes) - 1)
+                n_beyond = np.where(codes[place] == column, parts[place], 0)
+            else:
+                values = self.columns_[:, j]
+                n_below = np.searchsorted(values, column, side="right")
+                n_above = n_rows - np.searchsorted(values, column, side="left")
+                n_beyond = np.minimum(n_below, n_above)
+            scores += np.where(np.isnan(column), 0.0, np.log((n_beyond + 1) / (n_rows + 1)))
+        return scores
