@@ -31,8 +31,9 @@ N_FOLDS = 4
 #: Optimizer steps of a flow, within bounds on epochs. Detection does not need the last hundredth of
 #: a nat, which takes 5000.
 N_STEPS, MIN_EPOCHS, MAX_EPOCHS = 640, 10, 60
-#: Up to so many columns, single columns say as much as the flow; with more, less.
-MANY_COLUMNS = 6
+#: What the flow, the nearest rows and the tails weigh. The more columns there are than so many, the
+#: more of a row's tails is chance: with twice as many they weigh a quarter.
+WEIGHTS, FEW_COLUMNS = (1.0, 4.0, 1.0), 6
 #: The tail of a score that is continued: so many of the lowest, and at least so many rows.
 TAIL_FRACTION, MIN_TAIL = 0.1, 5
 
@@ -41,14 +42,13 @@ def default_densities(n_rows, n_columns, categories=()):
     """The detector's scorers for a table of such a shape, and their weights.
 
     The flow's likelihood, which sees values that do not go together; the nearest rows, which see
-    what lies by itself; the tails of the columns, which see values far out. The more columns there
-    are, the more of a row's tails is chance.
+    what lies by itself; the tails of the columns, which see values far out.
     """
     n_epochs = np.clip(N_STEPS * batch_size(n_rows) // n_rows, MIN_EPOCHS, MAX_EPOCHS)
     flow = CouplingFlowDensity(4, dequantize=True, component_weight=0, max_iter=int(n_epochs))
     coded = tuple(categories)
     scorers = [("flow", flow), ("neighbours", Neighbours(coded)), ("tails", Tails(coded))]
-    return scorers, np.array([1.0, 2.0, min(1.0, MANY_COLUMNS / n_columns)])
+    return scorers, np.array(WEIGHTS) * [1, 1, min(1, FEW_COLUMNS / n_columns) ** 2]
 
 
 def warn_of_columns(X, names):

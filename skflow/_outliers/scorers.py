@@ -14,10 +14,11 @@ from .._core.saving import saved_as
 from .._nn.blocks import blocks
 from .._table.columns import FARTHEST, constant_columns, location_and_scale
 
-#: A neighbour counts by its distance to the power -8, which is the nearest neighbour's distance,
-#: smoothed. So there is no bandwidth: detail is seen where rows are dense, and far rows have an
-#: order, too. Rows nearer than the resolution, in standard deviations, are as good as equal.
-HALF_POWER, RESOLUTION = 4, 0.01
+#: A neighbour counts by the inverse of a power of its distance, at least the eighth: this is the
+#: distance of the nearest ones, smoothed. So there is no bandwidth: detail is seen where rows are
+#: dense, and far rows have an order, too. The power grows with the columns, as all distances become
+#: alike. Rows nearer than the resolution, in standard deviations, are as good as equal.
+LEAST_POWER, RESOLUTION = 8, 0.01
 #: Neighbours are looked for among at most so many rows, drawn at random.
 MOST_ROWS = 5000
 #: Beyond this squared length the products of rows lose the digits of small distances.
@@ -26,7 +27,7 @@ FAR = 1e8
 
 @saved_as("neighbours")
 class Neighbours(BaseEstimator):
-    """Logarithm of the sum over other rows of their distance to the power -8.
+    """Logarithm of the sum over other rows of the inverse of a power of their distance.
 
     Columns are standardised; a category that differs counts like a distance of ``sqrt(2)``. Of the
     rows of the fit that are equal to a row, one does not count: so a row is not its own neighbour.
@@ -72,11 +73,17 @@ class Neighbours(BaseEstimator):
             columns = np.append(known[self.real_], np.repeat(known[list(self.categories)], sizes))
             if columns.any():
                 ours = np.ascontiguousarray(self.rows_[:, columns])
-                scores[members] = _nearness(rows[np.ix_(members, columns)], ours)
+                part = _nearness(rows[np.ix_(members, columns)], ours, _power(known.sum()))
+                scores[members] = part
         return scores
 
 
-def _nearness(X, rows):
+def _power(n_columns):
+    """The least power of two that is at least half the number of columns."""
+    return max(LEAST_POWER, 2 ** int(np.ceil(np.log2(n_columns / 2))))
+
+
+def _nearness(X, rows, power):
     squares = (rows**2).sum(axis=1)
 
     def call(block):
@@ -94,19 +101,19 @@ def _nearness(X, rows):
         distance[each, nearest] = np.where(exact <= 1e-20 * (1 + square), np.inf, exact)
         np.maximum(distance, 0, out=distance)
         distance += RESOLUTION**2
-        return _log_sum_of_powers(distance)
+        return _log_sum_of_powers(distance, power // 2)
 
     return np.concatenate(map_blocks(call, blocks(len(X), len(rows))))
 
 
-def _log_sum_of_powers(squares):
-    """Logarithm of the sum of ``squares ** -HALF_POWER`` over each row, in place."""
+def _log_sum_of_powers(squares, half):
+    """Logarithm of the sum of ``squares ** -half`` over each row; half is a power of two."""
     least = squares.min(axis=1)
     least[np.isinf(least)] = 1.0  # no row but the own one
     np.divide(least[:, None], squares, out=squares)
-    squares *= squares
-    squares *= squares
-    return np.log(squares.sum(axis=1) + np.finfo(float).tiny) - HALF_POWER * np.log(least)
+    for _ in range(half.bit_length() - 1):
+        np.multiply(squares, squares, out=squares)
+    return np.log(squares.sum(axis=1) + np.finfo(float).tiny) - half * np.log(least)
 
 
 @saved_as("tails")
