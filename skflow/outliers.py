@@ -48,11 +48,11 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
     from where the rows of ``fit`` come from is at most ``a`` with a probability of at most ``a``.
     Better densities find more outliers.
 
-    A row can be unusual in the finest detail (a dependence is broken) or only from afar (it lies in
-    a cluster of its own), and no single density is right for both. So the default has four, from
-    fine to coarse: a flow; a kernel in the latent space of a flow that is trained with noise; a
-    kernel and a smooth Gaussian mixture on the standardised columns. A row is about as unusual as
-    it is to the one that it is most unusual to, by a harmonic mean [2]_.
+    A row can be unusual because its values do not go together, because no other row is near, or
+    because its values lie far out, and no single scorer is right for all three. So the default has
+    three: a flow; the distance to the nearest rows, of standardised columns; and how far out the
+    values lie in each column. A row is about as unusual as it is to the one that it is most unusual
+    to, by a weighted harmonic mean [2]_.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
         Anything with ``fit`` and ``score_samples``: a flow, a ``GaussianMixture``, a
         ``KernelDensity``, a pipeline that ends with one of these; or several with their names, the
         finest first, as it gives the reasons. They are cloned; parameters named ``random_state``
-        that are None follow the detector's. None means the four above. Several are fitted to four
+        that are None follow the detector's. None means the three above. Several are fitted to four
         folds of the rows each; flows with ``component_weight=0`` that differ in their noise only
         (also at the beginning of pipelines) are trained in one program. In a
         ``sklearn.frozen.FrozenEstimator``, a density that is fitted already is not fitted again.
@@ -83,7 +83,8 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
     Attributes
     ----------
     densities_ : dict of str to list of estimator
-        The fitted densities, one for each fold; a single one is ``densities_["density"][0]``.
+        The fitted densities, one for each fold (of the default's nearest rows and tails a single
+        one); a single density is ``densities_["density"][0]``.
     density_ : estimator
         The fitted density, if a single one was given.
     reference_scores_ : dict of str to ndarray

@@ -307,7 +307,8 @@ def fit_flows(params, layout, noises, X, schema, columns, splits, *, seed):
     for k in range(n_splits * n_noises):
         own = trained.take(np.array([k]))
         density = rows.density(Mixture({"flow": own.flow}, np.ones(1)))
-        fits[k % n_noises].append(_told(density, choices, 1, seed, len(X), plan, own, None, started))
+        told = _told(density, choices, 1, seed, len(X), plan, own, None, started)
+        fits[k % n_noises].append(told)
     return fits
 
 
