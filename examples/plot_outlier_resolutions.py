@@ -3,9 +3,9 @@
 Four kinds of outliers, and what sees them
 ==========================================
 
-A row can be unusual in fine detail or only at a coarse scale. :class:`~skflow.FlowOutlierDetector`
-scores rows by several densities, from fine to coarse, and the most extreme of the scores dominates.
-Errors of four kinds show what each density detects.
+A row can be unusual because its values do not go together, because no other row is near, or because
+its values lie far out. :class:`~skflow.FlowOutlierDetector` has a scorer for each, and the most
+extreme of the scores dominates. Errors of four kinds show what each scorer detects.
 """
 
 # %%
@@ -51,7 +51,7 @@ errors = pd.DataFrame(
 # Scores
 # ------
 #
-# The score of a density is the logarithm of the fraction of ordinary rows that are at least as
+# The score of a scorer is the logarithm of the fraction of ordinary rows that are at least as
 # unusual: -7 means one row in 1100. The score of a row combines them and is close to the lowest.
 
 from skflow import FlowOutlierDetector
@@ -63,10 +63,10 @@ shown = report[["score", *scores, "density", "pvalue"]].round(3)
 print(shown.rename(columns=lambda name: name.removeprefix("score_")).to_string())
 
 # %%
-# The flow detects the broken dependence at once; the kernel, for which rows a third of a standard
-# deviation apart are neighbours, does not. Between the two states a flow leaves a bridge, because
-# it maps one connected cloud to another; there the kernel is better. Rows far from all others are
-# found by all densities.
+# The flow detects the broken dependence at once; to the nearest rows and the tails it is nothing
+# special. Between the two states a flow leaves a bridge, because it maps one connected cloud to
+# another; there the distance to the nearest rows is better. Rows far from all others are found by
+# all scorers, least by the tails, which only count how many rows are as far out.
 
 import matplotlib.pyplot as plt
 
