@@ -19,6 +19,8 @@ from sklearn.preprocessing import PowerTransformer, StandardScaler
 
 from skflow import CouplingFlowDensity, FlowOutlierDetector
 from skflow._nn import blocks as _blocks
+from skflow._outliers.resolutions import trimming_scores
+from skflow._outliers.scorers import Neighbours
 
 QUICK = {"n_layers": 2, "hidden_layer_sizes": (8,), "max_iter": 3, "component_weight": 0}
 
@@ -283,7 +285,7 @@ def test_default_is_three_scorers(several):
     rows = correlated(200, seed=1)
     scores = several.score_samples(rows)
     rarities = several._rarities(rows)
-    weights = np.tile([[1.0], [4.0], [1.0]], 200)
+    weights = np.tile([[1.0], [3.0], [1.0]], 200)
     expected = stats.hmean(np.exp(rarities), axis=0, weights=weights)
     np.testing.assert_allclose(np.exp(scores), expected)
     # in nats: about one ordinary row in e is as unusual to one density as one of score -1
@@ -402,6 +404,17 @@ def test_a_trimmed_fit_leaves_out_the_most_unusual_rows(density):
         mixtures = next(iter(detector.densities_.values()))
         found[trim] = np.abs([mixture.means_ for mixture in mixtures]).max()
     assert found[0.0] > 0.3 > found[0.1]
+
+
+def nearest(X):
+    return Neighbours().fit(X).score_samples(X)
+
+
+def test_the_default_trims_a_group_of_outliers_that_lie_together():
+    X = np.vstack([table(190), 5 + table(10, seed=1)])
+    first = [scores.argsort()[:10] for scores in (trimming_scores(X), nearest(X))]
+    found, hidden = (np.sum(rows >= 190) for rows in first)
+    assert found >= 8 > 2 >= hidden
 
 
 def test_pvalues_of_a_trimmed_fit_are_valid():

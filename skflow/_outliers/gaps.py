@@ -18,7 +18,7 @@ from .conformal import just_below
 from .resolutions import harmonic_mean, log_rarity
 
 #: What detectors know of patterns of gaps: kept apart from them, as a prediction changes nothing.
-_KNOWN = WeakKeyDictionary()
+_KNOWN: WeakKeyDictionary = WeakKeyDictionary()
 
 
 class GapsMixin:

@@ -33,7 +33,10 @@ N_FOLDS = 4
 N_STEPS, MIN_EPOCHS, MAX_EPOCHS = 640, 10, 60
 #: What the flow, the nearest rows and the tails weigh. The more columns there are than so many, the
 #: more of a row's tails is chance: with twice as many they weigh a quarter.
-WEIGHTS, FEW_COLUMNS = (1.0, 4.0, 1.0), 6
+WEIGHTS, FEW_COLUMNS = (1.0, 3.0, 1.0), 6
+#: In the search for rows to trim a neighbour counts by the inverse of this power of its distance:
+#: the lower, the less a few outliers that lie together hide each other.
+TRIM_POWER = 4
 #: The tail of a score that is continued: so many of the lowest, and at least so many rows.
 TAIL_FRACTION, MIN_TAIL = 0.1, 5
 
@@ -49,6 +52,15 @@ def default_densities(n_rows, n_columns, categories=()):
     coded = tuple(categories)
     scorers = [("flow", flow), ("neighbours", Neighbours(coded)), ("tails", Tails(coded))]
     return scorers, np.array(WEIGHTS) * [1, 1, min(1, FEW_COLUMNS / n_columns) ** 2]
+
+
+def trimming_scores(X, categories=()):
+    """Scores ``(n,)`` of rows by nearest rows and tails alone, which say what to trim."""
+    coded = tuple(categories)
+    scorers = Neighbours(coded, TRIM_POWER, random_state=0), Tails(coded)
+    scores = [scorer.fit(X).score_samples(X) for scorer in scorers]
+    parts = np.array([log_rarity(own, np.sort(own)) for own in scores])
+    return harmonic_mean(parts, np.ones(2))
 
 
 def warn_of_columns(X, names):

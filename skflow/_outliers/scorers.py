@@ -36,14 +36,17 @@ class Neighbours(BaseEstimator):
     ----------
     categories : sequence of int
         Columns that hold codes.
+    power : int or None
+        A power of two; None is one that grows with the columns. The lower, the more rows count.
     random_state : int or None
         Draws the rows that are looked at.
     """
 
     scores_own_rows = True
 
-    def __init__(self, categories=(), random_state=None):
+    def __init__(self, categories=(), power=None, random_state=None):
         self.categories = categories
+        self.power = power
         self.random_state = random_state
 
     def fit(self, X, y=None):
@@ -73,8 +76,8 @@ class Neighbours(BaseEstimator):
             columns = np.append(known[self.real_], np.repeat(known[list(self.categories)], sizes))
             if columns.any():
                 ours = np.ascontiguousarray(self.rows_[:, columns])
-                part = _nearness(rows[np.ix_(members, columns)], ours, _power(known.sum()))
-                scores[members] = part
+                power = self.power or _power(known.sum())
+                scores[members] = _nearness(rows[np.ix_(members, columns)], ours, power)
         return scores
 
 
