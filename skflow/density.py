@@ -73,12 +73,13 @@ default="derived"
     component_weight : "auto" or float, default="auto"
         Weight of the components, simple densities in a mixture with the flow. They give rows far
         from the data a low but sane score, and take over where they fit better than the flow. The
-        heavy-tailed ones are a Student-t with 3 degrees of freedom, with the data's mean and shrunk
-        covariance (Ledoit and Wolf), and two mixtures of up to eight Student-t distributions with 5
-        degrees of freedom, one of them wide. The others are the Gaussian of that covariance and
-        Gaussian mixtures of 2 and 8 clusters; on tables of at most 2000 rows also of 32, each with
-        variances that are regularised a little or more, and up to 1000 rows kernel densities; on
-        longer ones with few columns a mixture of up to ``200 / n_features``. "auto" chooses all
+        heavy-tailed ones are a Student-t with 3 degrees of freedom, with the data's mean and
+        covariance, and two mixtures of up to eight Student-t distributions with 5 degrees of
+        freedom, one of them wide. The others are the Gaussian of that covariance, which is shrunk
+        as rows that are left out ask for, and Gaussian mixtures of 2 and 8 clusters; on tables of
+        at most 2000 rows also of 32, and of 8 and 32 with more regularisation, and up to 1000 rows
+        kernel densities; on longer ones with few columns a mixture of up to
+        ``200 / n_features``. "auto" chooses all
         weights by EM on held-out rows, with at least ``min(0.03, 0.002 * n_features)`` for each
         heavy-tailed one (exactly that without ``early_stopping``). A number is split evenly over
         the heavy-tailed ones; 0 leaves the flow alone.

@@ -11,6 +11,7 @@ from sklearn.covariance import ledoit_wolf
 from skflow._models.ellipses import (
     cluster_labels,
     fit_gaussian_mixture,
+    likeliest_covariance,
     log_ellipses,
     precision_factors,
     shrunk_covariance,
@@ -25,7 +26,7 @@ def table():
 
 def mixture_of(n_clusters, rows, weight):
     labels = cluster_labels(n_clusters, rows, weight, np.random.RandomState(0))
-    return fit_gaussian_mixture(labels, rows, weight, ridge=1e-3)
+    return fit_gaussian_mixture(labels, rows, weight, ridge=0.0, tol=5e-4)
 
 
 @pytest.mark.parametrize("dof", [math.inf, 3.0])
@@ -56,6 +57,41 @@ def test_shrinkage_counts_effective_rows():
     assert all_rows[1] == pytest.approx(few[1])
 
 
+@pytest.mark.parametrize("n_rows, width", [(12, 1.0), (40, 1.0), (200, 1e-3)])
+def test_a_covariance_is_shrunk_as_rows_that_are_left_out_ask_for(n_rows, width):
+    rng = np.random.RandomState(n_rows)
+    X = rng.standard_normal((n_rows, 4)) @ rng.standard_normal((4, 4))
+    X[:, 3] = X[:, :3].sum(axis=1) + width * X[:, 3]
+    weight = np.full(n_rows, 1 / n_rows)
+
+    def left_out(shrinkage):
+        scores = []
+        for i in range(n_rows):
+            rest = np.delete(X, i, axis=0)
+            cov = np.cov(rest, rowvar=False, ddof=0)
+            cov = (1 - shrinkage) * cov + shrinkage * np.diag(np.diag(cov))
+            scores.append(stats.multivariate_normal(rest.mean(axis=0), cov).logpdf(X[i]))
+        return np.mean(scores)
+
+    centre, covariance, found = likeliest_covariance(X, weight)
+    off_diagonal = np.cov(X, rowvar=False, ddof=0)[0, 1]
+    assert covariance[0, 1] == pytest.approx((1 - found) * off_diagonal)
+    assert centre == pytest.approx(X.mean(axis=0))
+    best = max(left_out(shrinkage) for shrinkage in (1e-6, 1e-4, 1e-3, 0.01, 0.03, 0.1, 0.2, 0.4))
+    assert left_out(found) > best - 0.05
+
+
+def test_a_mixture_does_not_depend_on_units_or_on_how_columns_are_combined(table):
+    weight, mix = np.full(len(table), 1 / len(table)), np.array([[100.0, 1.0], [100.0, 1.01]])
+    labels = cluster_labels(3, table, weight, np.random.RandomState(0))
+    given = {"ridge": 1e-2, "pooling": 5.0}
+    plain = fit_gaussian_mixture(labels, table, weight, **given)
+    mixed = fit_gaussian_mixture(labels, table @ mix.T, weight, **given)
+    assert mixed[0] == pytest.approx(plain[0], rel=1e-6)
+    expected = mix @ plain[2] @ mix.T
+    np.testing.assert_allclose(mixed[2], expected, rtol=1e-5)
+
+
 def test_precision_factors_are_triangular_and_invert():
     A = np.random.RandomState(0).normal(size=(3, 5, 5))
     shapes = A @ A.transpose(0, 2, 1)
@@ -73,7 +109,7 @@ def test_a_collinear_shape_gets_a_ridge_and_leaves_the_others_alone():
 
 
 def test_the_gaussian_mixture_is_that_of_scikit_learn(table):
-    expected = mixture.GaussianMixture(3, reg_covar=1e-3, random_state=0).fit(table)
+    expected = mixture.GaussianMixture(3, reg_covar=0.0, random_state=0).fit(table)
     weight = np.full(len(table), 1 / len(table))
     found = mixture_of(3, table, weight)
     for array, name in zip(found, ("weights_", "means_", "covariances_")):

@@ -9,7 +9,8 @@ from sklearn.covariance import LedoitWolf
 
 from skflow import CouplingFlowDensity, StructureSearchFlow, Training, masks
 from skflow._core.streams import RandomStreams
-from skflow._models.components import FEW_ROWS, fit_components
+from skflow._models import groups
+from skflow._models.components import FEW_ROWS, HEAVY_TAILED, fit_components
 from skflow._models.flow import FlowModel
 from skflow._models.stacking import (
     _held_out_scores,
@@ -117,6 +118,43 @@ def test_weights_are_chosen_by_rows_that_were_not_trained_on(X):
     X = X.copy()
     X[75:] *= 10  # the validation rows lie where the flow has no density
     assert found("auto", X)[1][0] < 0.1
+
+
+def test_what_a_first_look_finds_worthless_is_not_fitted_again(monkeypatch):
+    rng = np.random.RandomState(0)
+    X = rng.standard_normal((400, 3))  # the Gaussian is the truth
+    order = torch.from_numpy(rng.permutation(400)).view(5, 80)
+    rest = torch.stack([order[[f for f in range(5) if f != e]].ravel() for e in range(5)])
+    stack = FlowStack(masks.parity(2, 3)[None].repeat(5, axis=0), dtype=torch.float64)
+    stack.initialize(make_generators(range(5))).theta.mul_(3)
+    data, fits = TrainingData(torch.as_tensor(X, dtype=torch.float32), rest, order), []
+
+    def spy(U, weight, rng, noise, names):
+        components = fit_components(U, weight, rng, noise, names)
+        fits.append((len(U), list(components)))
+        return components
+
+    monkeypatch.setattr(groups, "fit_components", spy)
+    mixture, scores = fit_mixture("auto", FlowModel(stack), X, None, None, data, STREAMS)
+    assert [n_rows for n_rows, _ in fits] == [*[320] * 5, 400]
+    assert set(fits[-1][1]) == set(mixture.models) - {"flow"}
+    assert set(fits[1][1]) < set(fits[0][1])
+    assert {"gaussian", *HEAVY_TAILED} <= set(fits[1][1])
+    # the weights are those of all rows, none of which the components had seen
+    assert scores[0] == pytest.approx(stats.norm.logpdf(X).sum(axis=1).mean(), abs=0.1)
+
+
+def test_a_long_table_has_its_components_fitted_once(monkeypatch):
+    X, n_fits = np.random.RandomState(0).standard_normal((FEW_ROWS + 10, 3)), []
+
+    def spy(*given):
+        n_fits.append(1)
+        return fit_components(*given)
+
+    monkeypatch.setattr(groups, "fit_components", spy)
+    components, weights = found("auto", X)
+    assert len(n_fits) == 1
+    assert len(weights) == 1 + len(components)
 
 
 # ---- estimators

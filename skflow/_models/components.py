@@ -38,9 +38,9 @@ from .conditionals import Conditionals
 from .ellipses import (
     cluster_labels,
     fit_gaussian_mixture,
+    likeliest_covariance,
     log_ellipses,
     precision_factors,
-    shrunk_covariance,
 )
 from .factor_model import fit_factor_model, is_dense, low_rank_factor, square_factor, unwhiten
 
@@ -48,11 +48,13 @@ from .factor_model import fit_factor_model, is_dense, low_rank_factor, square_fa
 FEW_ROWS = 2000
 
 _MAX_KERNELS = 1000  # rows of a kernel density: beyond, it would cost more than the flows
-_MAX_ROWS = 10_000  # for the mixtures; so few clusters need no more
-_MAX_PRODUCTS = 10**6  # of a mixture for each row: beyond, it would cost more than the flows
+_FEWEST_ROWS, _MOST_ROWS = 2000, 10_000  # for the mixtures, by what a step of EM costs
+_PRODUCTS_A_STEP = 10**7
+_MAX_PRODUCTS = 250_000  # of a mixture for each row: beyond, it would cost more than the flows
 _ROWS_PER_CLUSTER = 4  # at least, of the mixtures for small tables
 _WIDENING = 0.1  # added to the variances, which are about 1 in standardised units
-_RIDGE = 1e-3  # added to the variances of clusters, so that none collapses
+#: How clusters are regularised: the ridge, and rows for each column that draw to a common shape.
+_LITTLE, _MORE = (1e-3, 0.1), (1e-2, 1.0)
 
 
 class EllipticalMixture:
@@ -108,10 +110,7 @@ class EllipticalMixture:
 
 @saved_as("gaussian")
 class Gaussian(EllipticalMixture):
-    """The normal distribution with the shrunk covariance (Ledoit and Wolf 2004).
-
-    It is regular for any table.
-    """
+    """The normal distribution, shrunk by as much as rows that are left out ask for."""
 
     def _ellipses(self, statistics):
         return statistics.ellipses(1)
@@ -138,8 +137,9 @@ class TMixture(EllipticalMixture):
     widening = 0.0
 
     def _ellipses(self, statistics):
-        n_clusters = min(8, statistics.n_effective // (5 * statistics.U.shape[1]))
-        return statistics.ellipses(int(n_clusters), widening=self.widening)
+        n_features = statistics.U.shape[1]
+        most = statistics.n_effective // (5 * n_features), _MAX_PRODUCTS // n_features**2
+        return statistics.ellipses(int(min(8, *most)), widening=self.widening)
 
 
 @saved_as("wide t mixture")
@@ -156,21 +156,21 @@ class WideTMixture(TMixture):
 class GaussianMixture(EllipticalMixture):
     """For clusters with gaps between them, over which a flow leaves bridges.
 
-    ``ridge`` is added to the variances: the larger, the smoother. More than the least is for small
-    tables, and so are many clusters.
+    The larger the ridge and the pooling, the smoother (``fit_gaussian_mixture``). More than the
+    least is for small tables, and so are many clusters.
     """
 
-    def __init__(self, n_clusters, ridge=_RIDGE):
-        self.n_clusters, self.ridge = n_clusters, ridge
+    def __init__(self, n_clusters, ridge=_LITTLE[0], pooling=_LITTLE[1]):
+        self.n_clusters, self.ridge, self.pooling = n_clusters, ridge, pooling
 
     def suits(self, n_rows, n_features):
         if not is_dense(n_rows, n_features) or self.n_clusters * n_features**2 > _MAX_PRODUCTS:
             return False
-        for_few = self.n_clusters > 8 or self.ridge > _RIDGE
+        for_few = self.n_clusters > 8 or self.ridge > _LITTLE[0]
         return n_rows >= _ROWS_PER_CLUSTER * self.n_clusters and not (for_few and n_rows > FEW_ROWS)
 
     def _ellipses(self, statistics):
-        return statistics.ellipses(self.n_clusters, self.ridge)
+        return statistics.ellipses(self.n_clusters, (self.ridge, self.pooling))
 
 
 @saved_as("fine mixture")
@@ -185,7 +185,7 @@ class FineMixture(EllipticalMixture):
 
     def _ellipses(self, statistics):
         n_features = statistics.U.shape[1]
-        n_rows = min(statistics.n_effective, _MAX_ROWS)
+        n_rows = min(statistics.n_effective, _MOST_ROWS)
         n_clusters = min(200 // n_features, n_rows // (20 * n_features))
         return statistics.ellipses(int(n_clusters))
 
@@ -245,13 +245,15 @@ COMPONENTS = {
     "mixture_2": partial(GaussianMixture, 2),
     "mixture_8": partial(GaussianMixture, 8),
     "mixture_32": partial(GaussianMixture, 32),
-    "smooth_mixture_2": partial(GaussianMixture, 2, 1e-2),
-    "smooth_mixture_8": partial(GaussianMixture, 8, 1e-2),
-    "smooth_mixture_32": partial(GaussianMixture, 32, 1e-2),
+    "smooth_mixture_8": partial(GaussianMixture, 8, *_MORE),
+    "smooth_mixture_32": partial(GaussianMixture, 32, *_MORE),
     "fine_mixture": FineMixture,
     "kernel_0.2": partial(KernelDensity, 0.2),
     "kernel_0.4": partial(KernelDensity, 0.4),
 }
+
+#: Those that always keep some weight.
+HEAVY_TAILED = ("t_mixture", "t_wide", "t")
 
 
 def fit_components(U, weight=None, rng=None, noise=0.0, names=None):
@@ -292,7 +294,7 @@ class Statistics:
         self.U, self.rng, self.noise = U, rng, noise
         self.weight = weight / weight.sum()
         self.n_effective = effective_rows(weight)
-        self._labels, self._clusters, self._ellipses = {}, {}, {}
+        self._starts, self._clusters, self._ellipses = {}, {}, {}
 
     @cached_property
     def spread(self):
@@ -300,15 +302,15 @@ class Statistics:
         variance = self.weight @ (self.U - self.weight @ self.U) ** 2
         return np.sqrt(np.where(variance > 0, variance, 1.0))
 
-    def ellipses(self, n_clusters, ridge=_RIDGE, widening=0.0):
+    def ellipses(self, n_clusters, regularisation=_LITTLE, widening=0.0):
         """Weights, centres and factors of that many ellipses; ``widening`` adds to variances."""
-        key = n_clusters, ridge, widening
+        key = n_clusters, regularisation, widening
         if key not in self._ellipses and not is_dense(self.n_effective, self.U.shape[1]):
             centre, loadings, variances = self.factor_model
             factor = low_rank_factor(loadings, variances + widening + self.noise**2)
             self._ellipses[key] = np.ones(1), centre[None], factor[None]
         if key not in self._ellipses:
-            weights, centres, shapes = self.clusters(n_clusters, ridge)
+            weights, centres, shapes = self.clusters(n_clusters, regularisation)
             wider = (widening + self.noise**2) * np.eye(self.U.shape[1])
             self._ellipses[key] = weights, centres, precision_factors(shapes + wider)
         return self._ellipses[key]
@@ -318,28 +320,38 @@ class Statistics:
         """Centre, loadings and own variances of the single ellipse of very many columns."""
         return fit_factor_model(self.U, self.weight, self.n_effective, self.rng)
 
-    def clusters(self, n_clusters, ridge=_RIDGE):
+    @cached_property
+    def gaussian(self):
+        """Mean, covariance and how much it is shrunk."""
+        return likeliest_covariance(self.U, self.weight)
+
+    def clusters(self, n_clusters, regularisation=_LITTLE):
         """Weights, centres and shapes: mean and shrunk covariance, or a Gaussian mixture's."""
-        key = n_clusters, ridge
+        if n_clusters < 2:
+            centre, shape, _ = self.gaussian
+            return np.ones(1), centre[None], shape[None]
+        key = n_clusters, regularisation
         if key not in self._clusters:
-            if n_clusters < 2:
-                centre, shape = shrunk_covariance(self.U, self.weight)
-                found = np.ones(1), centre[None], shape[None]
-            else:
-                rows, weight = self._few_rows
-                found = fit_gaussian_mixture(self._start(n_clusters), rows, weight, ridge)
+            labels, rows, weight = self._start(n_clusters)
+            ridge, pooling = regularisation
+            pooling = pooling * (1 + self.U.shape[1])
+            shrinkage = self.gaussian[2]
+            found = fit_gaussian_mixture(labels, rows, weight, ridge, pooling, shrinkage)
             self._clusters[key] = found
         return self._clusters[key]
 
     def _start(self, n_clusters):
-        if n_clusters not in self._labels:
-            self._labels[n_clusters] = cluster_labels(n_clusters, *self._few_rows, self.rng)
-        return self._labels[n_clusters]
+        """Labels, rows and weights that EM starts from."""
+        if n_clusters not in self._starts:
+            some = self._few_rows(n_clusters)
+            self._starts[n_clusters] = cluster_labels(n_clusters, *some, self.rng), *some
+        return self._starts[n_clusters]
 
-    @cached_property
-    def _few_rows(self):
-        if len(self.U) <= _MAX_ROWS:
+    def _few_rows(self, n_clusters):
+        n_rows = _PRODUCTS_A_STEP // (n_clusters * self.U.shape[1] ** 2)
+        n_rows = min(max(n_rows, _FEWEST_ROWS), _MOST_ROWS)
+        if len(self.U) <= n_rows:
             return self.U, self.weight
-        drawn = self.rng.choice(len(self.U), _MAX_ROWS, replace=False)
+        drawn = self.rng.choice(len(self.U), n_rows, replace=False)
         weight = self.weight[drawn]
         return self.U[drawn], weight / weight.sum()

@@ -9,10 +9,19 @@ import math
 import warnings
 
 import numpy as np
-from scipy.special import gammaln, logsumexp
+from scipy.special import gammaln
 from sklearn.exceptions import ConvergenceWarning
 
+from .._core.weights import effective_rows
 from .factor_model import log_det, whiten
+
+#: Parts of a covariance that its diagonal may get, of which left out rows choose.
+SHRINKAGES = np.array([1e-10, 1e-8, 1e-6, 1e-5, 1e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.2, 0.4, 1.0])
+#: Rows that choose at most.
+_ROWS_TO_CHOOSE_BY = 2000
+_MOST_STEPS = 40  # of EM
+_NOTHING = 1e-18  # the mass of a cluster that has no row
+_BLOCK = 2**17  # numbers
 
 # ---- what is decomposed, once
 
@@ -23,7 +32,8 @@ def precision_factors(shapes):
     They do not depend on the units of the columns, and where columns are collinear to rounding a
     ridge keeps the density proper.
     """
-    size = np.sqrt(np.diagonal(shapes, axis1=1, axis2=2))
+    # that of a constant column may be below 0 by rounding
+    size = np.sqrt(np.maximum(np.diagonal(shapes, axis1=1, axis2=2), 0.0))
     size = np.where(size > 0, size, 1.0)
     roots = _cholesky(shapes / size[:, None, :] / size[:, :, None])
     return np.triu(np.linalg.inv(roots).transpose(0, 2, 1)) / size[:, :, None]
@@ -51,7 +61,10 @@ def _ridged_cholesky(correlation):
             return np.linalg.cholesky(correlation + ridge * np.eye(len(correlation)))
         except np.linalg.LinAlgError:
             continue
-    return np.linalg.cholesky(correlation + 1e-6 * np.eye(len(correlation)))
+    # rounding may have left variances below 0
+    lengths, directions = np.linalg.eigh(correlation)
+    lengths = np.maximum(lengths, 1e-6 * max(1.0, lengths[-1]))
+    return np.linalg.cholesky(directions * lengths @ directions.T)
 
 
 def shrunk_covariance(U, weight):
@@ -73,6 +86,38 @@ def shrunk_covariance(U, weight):
     return centre, (1 - shrinkage) * scatter + shrinkage * size * np.eye(n_features)
 
 
+def likeliest_covariance(U, weight):
+    """Weighted mean, the covariance shrunk towards its diagonal, and by how much it is shrunk.
+
+    As much as makes each row likeliest under the estimate without it (Hoffbeck and Landgrebe 1996).
+    Unlike a shrinkage by squared errors it leaves alone a direction in which the rows are narrow,
+    be it ever so narrow, unless they are too few to know it. ``weight`` adds up to 1.
+    """
+    centre = weight @ U
+    centred = U - centre
+    scatter = (centred * weight[:, None]).T @ centred
+    size = np.sqrt(np.diag(scatter))
+    size = np.where(size > 0, size, 1.0)
+    lengths, directions = np.linalg.eigh(scatter / size / size[:, None])
+    some = slice(None, None, -(-len(U) // _ROWS_TO_CHOOSE_BY))
+    squares = (centred[some] / size @ directions) ** 2
+    kept = 1 - SHRINKAGES
+    variances = kept * np.maximum(lengths, 0.0)[:, None] + SHRINKAGES  # (d, m)
+    own = weight[some, None]
+    distances = squares @ (1 / variances)  # (n, m)
+    # what is left of a variance along a row without the row, by the formula of rank one
+    left = np.maximum(1 - kept * own * distances, np.finfo(float).eps)
+    cost = np.log(left) + distances / left / (1 - own).clip(1e-3) ** 2
+    costs = np.log(variances).sum(axis=0) + own[:, 0] @ cost / own.sum()
+    shrinkage = SHRINKAGES[np.argmin(costs)]
+    return centre, shrunk(scatter, shrinkage), shrinkage
+
+
+def shrunk(covariance, shrinkage):
+    """A covariance with its correlations smaller by a part."""
+    return (1 - shrinkage) * covariance + shrinkage * np.diag(np.diag(covariance))
+
+
 def cluster_labels(n_clusters, U, weight, rng):
     """Labels ``(n,)`` of k-means, where EM starts."""
     from sklearn.cluster import KMeans  # takes a while
@@ -83,36 +128,88 @@ def cluster_labels(n_clusters, U, weight, rng):
         return kmeans.fit(U, sample_weight=weight * len(U)).labels_
 
 
-def fit_gaussian_mixture(labels, U, weight, ridge, n_iter=100, tol=1e-3):
+def fit_gaussian_mixture(labels, U, weight, ridge, pooling=0.0, shrinkage=0.0, tol=3e-4):
     """Weights, centres and covariances of a Gaussian mixture, by EM from labels of the rows.
 
-    As ``sklearn.mixture.GaussianMixture``, which takes no weights. ``ridge`` is added to all
-    variances, so that no cluster collapses.
+    Without the last three it is ``sklearn.mixture.GaussianMixture``, which takes no weights. How
+    little a cluster may be regularised goes with the rows that it has, and how narrow it may be
+    with how narrow all of them are: nothing depends on the units of the columns, or on how nearly
+    one of them is a function of others.
+
+    Parameters
+    ----------
+    labels : ndarray of int, shape (n,)
+    U : ndarray of shape (n, d)
+    weight : ndarray of shape (n,)
+    ridge : float
+        So many times the pooled covariance within clusters is added to each.
+    pooling : float
+        A shape is drawn towards the pooled one of the same size as if by so many rows.
+    shrinkage : float
+        That of the pooled covariance towards its diagonal.
+    tol : float
+        EM ends when it gains less than that, in nats a dimension.
     """
-    parts = np.eye(labels.max() + 1)[labels]
-    weights, centres, shapes = _maximisation(U, parts * weight[:, None], ridge)
+
+    def regularised(weights, scatters):
+        pooled = shrunk(np.tensordot(weights, scatters, 1), shrinkage)
+        inverse = precision_factors(pooled[None])[0]
+        sizes = ((inverse @ inverse.T) * scatters).sum(axis=(1, 2)) / len(pooled)
+        n_rows = weights * effective_rows(weight)
+        part = (pooling / (n_rows + pooling + np.finfo(float).tiny))[:, None, None]
+        return (1 - part) * scatters + (part * sizes[:, None, None] + ridge) * pooled
+
+    weights, centres, scatters = _start(labels, U, weight)
     previous = -np.inf
-    for _ in range(n_iter):
-        joint = np.log(weights)[:, None]
-        joint = joint + log_ellipses(U, centres, precision_factors(shapes), math.inf)
-        log_prob = logsumexp(joint, axis=0)
-        parts = np.exp(joint - log_prob).T
-        weights, centres, shapes = _maximisation(U, parts * weight[:, None], ridge)
-        score = weight @ log_prob
-        if abs(score - previous) < tol:
+    for _ in range(_MOST_STEPS):
+        shapes = regularised(weights, scatters)
+        score, weights, centres, scatters = _em_step(U, weight, weights, centres, shapes)
+        if abs(score - previous) < tol * U.shape[1]:
             break
         previous = score
-    return weights, centres, shapes
+    return weights, centres, regularised(weights, scatters)
 
 
-def _maximisation(U, parts, ridge):
-    mass = parts.sum(axis=0) + 10 * np.finfo(float).eps / len(U)
+def _start(labels, U, weight):
+    """Weights, centres and scatters of labelled rows."""
+    parts = np.eye(labels.max() + 1)[labels] * weight[:, None]
+    mass = parts.sum(axis=0) + _NOTHING
     centres = parts.T @ U / mass[:, None]
-    shapes = []
-    for part, centre, total in zip(parts.T, centres, mass):
-        centred = U - centre
-        shapes.append((part[:, None] * centred).T @ centred / total)
-    return mass / mass.sum(), centres, np.stack(shapes) + ridge * np.eye(U.shape[1])
+    scatters = np.stack(
+        [(part[:, None] * (U - centre)).T @ (U - centre) for part, centre in zip(parts.T, centres)]
+    )
+    return mass / mass.sum(), centres, scatters / mass[:, None, None]
+
+
+def _em_step(U, weight, weights, centres, shapes):
+    """One step of EM: the mean log-density before it, then weights, centres and scatters.
+
+    All clusters at once, in blocks of rows that fit into the processor's caches.
+    """
+    n_clusters, n_features = centres.shape
+    factors = precision_factors(shapes)
+    log_dets = np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(axis=1)
+    constants = np.log(weights) + log_dets - 0.5 * n_features * math.log(2 * math.pi)
+    score, mass = 0.0, np.full(n_clusters, _NOTHING)
+    shifts, scatters = np.zeros(centres.shape), np.zeros(shapes.shape)
+    size = max(16, _BLOCK // centres.size)
+    for start in range(0, len(U), size):
+        rows = slice(start, start + size)
+        centred = U[rows] - centres[:, None]  # (k, n, d)
+        white = centred @ factors
+        joint = constants[:, None] - 0.5 * np.einsum("knd,knd->kn", white, white)
+        peak = joint.max(axis=0)
+        parts = np.exp(joint - peak)
+        total = parts.sum(axis=0)
+        score += weight[rows] @ (np.log(total) + peak)
+        parts *= weight[rows] / total
+        mass += parts.sum(axis=1)
+        weighted = parts[:, :, None] * centred
+        shifts += weighted.sum(axis=1)
+        scatters += weighted.transpose(0, 2, 1) @ centred
+    shifts /= mass[:, None]
+    scatters = scatters / mass[:, None, None] - shifts[:, :, None] * shifts[:, None]
+    return score, mass / mass.sum(), centres + shifts, scatters
 
 
 # ---- what is evaluated

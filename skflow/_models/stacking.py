@@ -18,9 +18,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import logsumexp
 
-from .._core.weights import at
+from .._core.weights import at, effective_rows
 from .._nn.settings import training_of
-from .components import FEW_ROWS
+from .components import FEW_ROWS, HEAVY_TAILED
 from .context import Context
 from .factor_model import is_dense
 from .groups import component_fitter
@@ -31,6 +31,9 @@ N_FOLDS = 5
 #: Part of the rows that the members of a long table hold out.
 VALIDATION_FRACTION = 0.1
 
+#: Held-out rows that say which components are worth nothing.
+LOOKED_AT = 60
+_WORTH_FITTING = 0.03  # a weight
 _LEAST_WEIGHT = 0.01  # of a component without heavy tails
 
 
@@ -97,26 +100,28 @@ def fit_mixture(component_weight, flow, U, context, weight, data, streams, noise
     """
     if component_weight == 0:
         return Mixture({"flow": flow}, np.ones(1)), None
-    scores = None
+    rng, scores = streams("tails"), None
     fit = component_fitter(U, context, weight)
-    components = fit(U, context, weight, streams("tails"), noise)
-    models = {"flow": flow, **components}
-    least = floors(models, U.shape[1])
-    if component_weight != "auto":
-        weights = _with_rest(least * (component_weight / least.sum()))
-    elif data.validation_rows is None:
-        weights = _with_rest(least)
-    else:
-        names = list(components)
+    if component_weight == "auto" and data.validation_rows is not None:
         copies = [Copy(U, context, np.zeros(len(U)))] if copies is None else copies
-        log_probs = _held_out_log_probs(fit, flow, copies, weight, data, streams, noise, names)
+        components, log_probs = _held_out(fit, flow, copies, weight, data, streams, noise)
         held_out = np.isfinite(log_probs).any(axis=0)
-        row_weight = at(weight, held_out)
-        weights = estimate_weights(log_probs[:, held_out], least, row_weight)
-        scores = _held_out_scores(log_probs[:, held_out], weights, names, row_weight)
-    kept = np.append(True, weights[1:] > 0)
-    served = {name: model for (name, model), keep in zip(models.items(), kept) if keep}
-    return Mixture(served, weights[kept]), scores
+        row_weight, log_probs = at(weight, held_out), log_probs[:, held_out]
+        least = floors({"flow": flow, **components}, U.shape[1])
+        weights = estimate_weights(log_probs, least, row_weight)
+        names = list(components)
+        scores = _held_out_scores(log_probs, weights, names, row_weight)
+        kept = [name for name, each in zip(names, weights[1:]) if each > 0]
+        if flow.n_members > 1 or effective_rows(weight, len(U)) <= FEW_ROWS:
+            components = fit(U, context, weight, rng, noise, kept)
+    else:
+        components = fit(U, context, weight, rng, noise, HEAVY_TAILED)
+        weights, kept = floors({"flow": flow, **components}, U.shape[1]), HEAVY_TAILED
+        if component_weight != "auto":
+            weights *= component_weight / weights.sum()
+        weights[0] = 1 - weights.sum()
+    served = {"flow": flow} | {name: components[name] for name in kept}
+    return Mixture(served, weights[(weights > 0) | (np.arange(len(weights)) == 0)]), scores
 
 
 def _held_out_scores(log_probs, weights, names, row_weight):
@@ -136,27 +141,39 @@ def floors(models, n_features):
     return np.array(heavy) * min(0.03, 0.002 * n_features)
 
 
-def _with_rest(weights):
-    weights[0] = 1 - weights[1:].sum()
-    return weights
+def _held_out(fit, flow, copies, weight, data, streams, noise):
+    """What each row is worth under what was not fitted to it: components, and log-densities.
 
+    Most components are worth nothing on most tables. So all of them are fitted to the training
+    rows of a few members, and only the others to those of the rest.
 
-def _held_out_log_probs(fit, flow, copies, weight, data, streams, noise, names):
-    """Log-densities ``(1 + J, n)``, of flows first, from what was not fitted to a row.
-
-    Of rows that several members hold out, the log of the mean density; of those that none does,
-    minus infinity.
+    Returns
+    -------
+    components : dict
+        Those that were worth a weight, fitted for the last member.
+    log_probs : ndarray of shape (1 + J, n)
+        Of the flow first. Of rows that several members hold out, the log of the mean density; of
+        those that none does, minus infinity.
     """
     U, context = copies[0][:2]
-    total, times = np.full((1 + len(names), len(U)), -np.inf), np.zeros(len(U))
+    names, total, times = None, None, np.zeros(len(U))
     for e, (rows, held_out) in enumerate(zip(data.rows.numpy(), data.validation_rows.numpy())):
         rng = streams("tails", 1 + e)
         components = fit(U[rows], at(context, rows), at(weight, rows), rng, noise, names)
         models = [flow.take(e), *components.values()]
+        if total is None:
+            total = np.full((len(models), len(U)), -np.inf)
         log_probs = _log_probs_of_known(models, copies, held_out)
         total[:, held_out] = np.logaddexp(total[:, held_out], log_probs)
         times[held_out] += 1
-    return total - np.log(np.maximum(times, 1))
+        seen = times > 0
+        if names is None and seen.sum() >= LOOKED_AT:
+            parts = estimate_weights(total[:, seen] - np.log(times[seen]), 0.0, at(weight, seen))
+            kept = parts >= _WORTH_FITTING
+            kept |= [True, *(name in (*HEAVY_TAILED, "gaussian") for name in components)]
+            total, names = total[kept], [n for n, keep in zip(components, kept[1:]) if keep]
+            components = {name: components[name] for name in names}
+    return components, total - np.log(np.maximum(times, 1))
 
 
 def _log_probs_of_known(models, copies, rows):
