@@ -281,9 +281,19 @@ def test_far_rows_get_low_but_sane_scores(clusters):
     assert scores[2] > -100
 
 
+def test_members_get_fewer_towards_the_size_from_which_there_is_one():
+    """Each costs as much as the flow of a table that is a little larger."""
+    flow = CouplingFlowDensity()
+    rows = [fold_sizes(flow, n, 8, 1)[0] for n in (300, 1200, 1500, 2000, FEW_ROWS + 1)]
+    assert rows == [5, 5, 4, 3, 1]
+    columns = [fold_sizes(flow, 500, d, 1)[0] for d in (10, 60, 75, 100, 150, 300, 500)]
+    assert columns == [5, 5, 4, 3, 2, 1, 1]
+    assert fold_sizes(flow, 1797, 64, 1)[0] == 3  # as there are many rows for each column
+
+
 def test_very_many_columns_are_one_fold():
     flow = CouplingFlowDensity()
-    assert fold_sizes(flow, 500, 300, 1) == fold_sizes(flow, 20, 30, 1) == (5, 0.2)
+    assert fold_sizes(flow, 500, 60, 1) == fold_sizes(flow, 20, 30, 1) == (5, 0.2)
     assert fold_sizes(flow, 500, 600, 1) == (1, 0.2)
-    assert fold_sizes(flow, 500, 300, 3) == (2, 0.2)
+    assert fold_sizes(flow, 500, 60, 3) == (2, 0.2)
     assert fold_sizes(CouplingFlowDensity(early_stopping=False), 500, 600, 1) == (1, None)

@@ -19,7 +19,6 @@ from .factor_model import log_det, whiten
 SHRINKAGES = np.array([1e-10, 1e-8, 1e-6, 1e-5, 1e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.2, 0.4, 1.0])
 #: Rows that choose at most.
 _ROWS_TO_CHOOSE_BY = 2000
-_MOST_STEPS = 40  # of EM
 _NOTHING = 1e-18  # the mass of a cluster that has no row
 _BLOCK = 2**17  # numbers
 
@@ -128,10 +127,12 @@ def cluster_labels(n_clusters, U, weight, rng):
         return kmeans.fit(U, sample_weight=weight * len(U)).labels_
 
 
-def fit_gaussian_mixture(labels, U, weight, ridge, pooling=0.0, shrinkage=0.0, tol=3e-4):
+def fit_gaussian_mixture(
+    labels, U, weight, ridge, pooling=0.0, shrinkage=0.0, n_iter=40, tol=3e-4
+):
     """Weights, centres and covariances of a Gaussian mixture, by EM from labels of the rows.
 
-    Without the last three it is ``sklearn.mixture.GaussianMixture``, which takes no weights. How
+    With pooling and shrinkage of 0 it is ``sklearn.mixture.GaussianMixture``, which takes no weights. How
     little a cluster may be regularised goes with the rows that it has, and how narrow it may be
     with how narrow all of them are: nothing depends on the units of the columns, or on how nearly
     one of them is a function of others.
@@ -147,6 +148,8 @@ def fit_gaussian_mixture(labels, U, weight, ridge, pooling=0.0, shrinkage=0.0, t
         A shape is drawn towards the pooled one of the same size as if by so many rows.
     shrinkage : float
         That of the pooled covariance towards its diagonal.
+    n_iter : int
+        Steps of EM at most.
     tol : float
         EM ends when it gains less than that, in nats a dimension.
     """
@@ -161,7 +164,7 @@ def fit_gaussian_mixture(labels, U, weight, ridge, pooling=0.0, shrinkage=0.0, t
 
     weights, centres, scatters = _start(labels, U, weight)
     previous = -np.inf
-    for _ in range(_MOST_STEPS):
+    for _ in range(n_iter):
         shapes = regularised(weights, scatters)
         score, weights, centres, scatters = _em_step(U, weight, weights, centres, shapes)
         if abs(score - previous) < tol * U.shape[1]:

@@ -26,8 +26,11 @@ from .factor_model import is_dense
 from .groups import component_fitter
 from .mixture import Mixture
 
-#: Members of a small table, each of which holds out one part in as many.
+#: Members of a small table, each of which holds out one part in as many. They get fewer towards the
+#: size from which there is one, so that time does not fall where rows or columns are added: by rows
+#: in all, and by numbers in all unless there are so many rows for each column and member.
 N_FOLDS = 5
+_ROWS, _NUMBERS, _ROWS_A_COLUMN = 6000, 150_000, 4
 #: Part of the rows that the members of a long table hold out.
 VALIDATION_FRACTION = 0.1
 
@@ -42,9 +45,9 @@ def fold_sizes(params, n_effective, n_features, n_flows):
 
     ``params`` are the parameters of the estimator, which trains ``n_flows``, and ``n_effective`` is
     the (effective) number of rows.
-    Folds are for weights that are to be found, on tables of few rows; otherwise a flow is one
-    member. Where there are more columns than such rows, beyond 300, log-densities differ so much
-    that one fold finds the weights.
+    Folds are for weights that are to be found, on tables of few rows: five of them up to 1200 rows
+    and 30,000 numbers. Otherwise a flow is one member. Where there are more columns than such rows,
+    beyond 300, log-densities differ so much that one fold finds the weights.
     """
     if not params.early_stopping:
         return 1, None
@@ -53,7 +56,11 @@ def fold_sizes(params, n_effective, n_features, n_flows):
         return 1, fraction
     if params.component_weight != "auto" or n_effective > FEW_ROWS:
         return 1, VALIDATION_FRACTION
-    n_folds = N_FOLDS if is_dense(n_effective, n_features) else 1
+    n_folds = 1
+    if is_dense(n_effective, n_features):
+        by_numbers = _NUMBERS / (n_effective * n_features)
+        by_columns = max(by_numbers, n_effective / (n_features * _ROWS_A_COLUMN))
+        n_folds = max(1, int(min(N_FOLDS, _ROWS / n_effective, by_columns)))
     return math.ceil(n_folds / n_flows), 1 / N_FOLDS
 
 

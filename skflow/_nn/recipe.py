@@ -32,11 +32,11 @@ def max_iter(steps_per_epoch, n_folds=1, rows_per_column=1.0):
 
     Where the members of a cross-fit are averaged, it is half of these steps: what one lacks the
     others make up. That is for the time; fewer epochs than 120 cost likelihood on tables whose
-    columns nearly determine each other. Below 1, ``rows_per_column`` makes the most smaller, by its
-    square.
+    columns nearly determine each other. Below 3, ``rows_per_column`` makes the most smaller: what a
+    flow costs grows with the number of columns, and its weight beside the components falls.
     """
     n_steps = N_STEPS if n_folds == 1 else N_STEPS // 2
-    most = MAX_EPOCHS * min(1.0, rows_per_column) ** 2
+    most = MAX_EPOCHS * min(1.0, rows_per_column / 3)
     return max(MIN_EPOCHS, min(math.ceil(most), math.ceil(n_steps / steps_per_epoch)))
 
 
@@ -106,7 +106,6 @@ def training_options(params, n_rows, n_features, n_effective=None, n_folds=1, ea
     single_layer = params.coupling == "affine" and not flow_config(params)["hidden_layer_sizes"]
     n_batch = min(chosen(training.batch_size, batch_size(n_effective)), n_rows)
     steps_per_epoch = max(1, n_rows // n_batch)
-    # a flow of fewer rows than columns has little weight beside the components
     n_most = max_iter(steps_per_epoch, n_folds, n_effective / n_features)
     n_epochs = chosen(params.max_iter, n_most)
     patience = chosen(training.n_iter_no_change, n_iter_no_change(n_epochs))
