@@ -127,15 +127,13 @@ def cluster_labels(n_clusters, U, weight, rng):
         return kmeans.fit(U, sample_weight=weight * len(U)).labels_
 
 
-def fit_gaussian_mixture(
-    labels, U, weight, ridge, pooling=0.0, shrinkage=0.0, n_iter=40, tol=3e-4
-):
+def fit_gaussian_mixture(labels, U, weight, ridge, pooling=0.0, shrinkage=0.0, n_iter=40, tol=3e-4):
     """Weights, centres and covariances of a Gaussian mixture, by EM from labels of the rows.
 
-    With pooling and shrinkage of 0 it is ``sklearn.mixture.GaussianMixture``, which takes no weights. How
-    little a cluster may be regularised goes with the rows that it has, and how narrow it may be
-    with how narrow all of them are: nothing depends on the units of the columns, or on how nearly
-    one of them is a function of others.
+    With nothing to regularise it is ``sklearn.mixture.GaussianMixture``, which takes no weights.
+    How much a cluster is regularised goes with the rows that it has, and how narrow it may be with
+    how narrow all of them are: nothing depends on the units of the columns, or on how nearly one of
+    them is a function of others.
 
     Parameters
     ----------

@@ -27,7 +27,7 @@ def batch_size(n_rows):
     return int(2 ** min(10, max(least, round(math.log2(n_rows / 64)))))
 
 
-def max_iter(steps_per_epoch, n_folds=1, rows_per_column=1.0):
+def max_iter(steps_per_epoch, n_folds=1, rows_per_column=math.inf):
     """Epochs that make about 5000 steps: at least 10 for large tables, at most 120 for small.
 
     Where the members of a cross-fit are averaged, it is half of these steps: what one lacks the
