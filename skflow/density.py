@@ -99,6 +99,9 @@ default="derived"
         Hold out a fraction of the rows, keep the state that scores best on them, and stop when it
         has not improved for ``training.n_iter_no_change`` epochs. With False all rows train the
         flow to the end, and the state with the lowest training loss is kept.
+    max_time : float or None, default=None
+        Seconds that ``fit`` may take, about: flows train with a shorter schedule, which ends in
+        time, so that the result depends on the machine. None is no limit.
     warm_start : bool, default=False
         Continue from the last fit: its masks, parameters and standardisation. A search with
         iterations left continues, and its finalists are trained again.
@@ -198,6 +201,7 @@ default="derived"
         training: Training | None = None,
         max_iter: float | str = "auto",
         early_stopping: bool = True,
+        max_time: float | None = None,
         warm_start: bool = False,
         device: str = "cpu",
         verbose: int = 0,
@@ -219,6 +223,7 @@ default="derived"
         self.training = training
         self.max_iter = max_iter
         self.early_stopping = early_stopping
+        self.max_time = max_time
         self.warm_start = warm_start
         self.device = device
         self.verbose = verbose
@@ -230,8 +235,8 @@ default="derived"
 
 #: Parameters of the search that are also those of the estimator, beside its number of iterations.
 _OF_SEARCH = (
-    "n_candidate_steps move initial_layout candidate_score search_space n_finalists max_time "
-    "checkpoint n_jobs"
+    "n_candidate_steps move initial_layout candidate_score search_space n_finalists checkpoint "
+    "n_jobs"
 ).split()
 
 
@@ -258,13 +263,13 @@ class StructureSearchFlow(BaseFlowDensity):
     n_search_iter : int, default=200
         Number of iterations of the search, the paper's T.
     n_candidate_steps, move, initial_layout, candidate_score, search_space, n_finalists, \
-max_time, checkpoint, n_jobs
+checkpoint, n_jobs
         As in ``masks.EvolutionarySearch``, which has more of them.
     coupling, n_bins, hidden_layer_sizes, activation, dequantize, bounds, \
 categorical_features, handle_unknown, spikes, component_weight, n_estimators, training, max_iter, \
-early_stopping, device, verbose, random_state
+early_stopping, max_time, device, verbose, random_state
         As in ``CouplingFlowDensity``. Candidates are trained in the same way, with the schedule
-        compressed to ``n_candidate_steps``.
+        compressed to ``n_candidate_steps``. Half of ``max_time`` is for the search.
     warm_start : bool, default=False
         Continue from the last fit. If ``n_search_iter`` exceeds the iterations in
         ``search_history_`` (it was raised, or the search was interrupted), the search goes on as
@@ -324,7 +329,6 @@ n_iter_, loss_curve_, validation_scores_, n_parameters_, n_features_in_, feature
         candidate_score: str = "auto",
         search_space: str = "alternating",
         n_finalists: int | str = "auto",
-        max_time: float | None = None,
         checkpoint: str | PathLike | None = None,
         n_jobs: int | None = None,
         coupling: str = "spline",
@@ -341,6 +345,7 @@ n_iter_, loss_curve_, validation_scores_, n_parameters_, n_features_in_, feature
         training: Training | None = None,
         max_iter: float | str = "auto",
         early_stopping: bool = True,
+        max_time: float | None = None,
         warm_start: bool = False,
         device: str = "cpu",
         verbose: int = 0,
@@ -354,7 +359,6 @@ n_iter_, loss_curve_, validation_scores_, n_parameters_, n_features_in_, feature
         self.candidate_score = candidate_score
         self.search_space = search_space
         self.n_finalists = n_finalists
-        self.max_time = max_time
         self.checkpoint = checkpoint
         self.n_jobs = n_jobs
         self.coupling = coupling
@@ -371,6 +375,7 @@ n_iter_, loss_curve_, validation_scores_, n_parameters_, n_features_in_, feature
         self.training = training
         self.max_iter = max_iter
         self.early_stopping = early_stopping
+        self.max_time = max_time
         self.warm_start = warm_start
         self.device = device
         self.verbose = verbose

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from numbers import Integral
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -50,6 +50,11 @@ class FlowImputer(PlainState, TableMixin, TransformerMixin, BaseEstimator):
         Add a column for each one with missing values in ``fit``: 1 where a value was missing.
     keep_empty_features : bool, default=False
         Whether columns without any known value in ``fit`` are kept and filled with 0, or dropped.
+    max_time : float or None, default=None
+        Seconds that ``fit`` may take, about: flows are trained for a shorter time, so that the
+        result depends on the machine. None is no limit.
+    verbose : int, default=0
+        1 shows progress.
     random_state : int, RandomState instance or None, default=None
         For the density, if its own is None, and for all draws. An integer makes ``transform``
         reproducible.
@@ -104,6 +109,8 @@ class FlowImputer(PlainState, TableMixin, TransformerMixin, BaseEstimator):
         "n_draws": [Interval(Integral, 1, None, closed="left")],
         "add_indicator": ["boolean"],
         "keep_empty_features": ["boolean"],
+        "max_time": [Interval(Real, 0, None, closed="neither"), None],
+        "verbose": ["verbose"],
         "random_state": ["random_state"],
     }
 
@@ -115,6 +122,8 @@ class FlowImputer(PlainState, TableMixin, TransformerMixin, BaseEstimator):
         n_draws: int = 100,
         add_indicator: bool = False,
         keep_empty_features: bool = False,
+        max_time: float | None = None,
+        verbose: int = 0,
         random_state: RandomState = None,
     ) -> None:
         self.density = density
@@ -122,6 +131,8 @@ class FlowImputer(PlainState, TableMixin, TransformerMixin, BaseEstimator):
         self.n_draws = n_draws
         self.add_indicator = add_indicator
         self.keep_empty_features = keep_empty_features
+        self.max_time = max_time
+        self.verbose = verbose
         self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=False)

@@ -12,6 +12,7 @@ from sklearn.utils import check_random_state, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import _BaseComposition
 
+from ._core.deadline import share_of_time, time_limit
 from ._core.runtime import atomic, sheltered
 from ._core.saving import PlainState
 from ._core.streams import seeded
@@ -79,6 +80,11 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
         the densities, which are then fitted again. Rows set aside are never left out, so that
         p-values are as valid as without. Where you expect outliers in the table, 0.05 finds more of
         them; where there are none it costs about a point of AUC.
+    max_time : float or None, default=None
+        Seconds that ``fit`` may take, about: flows are trained for a shorter time, so that the
+        result depends on the machine. None is no limit.
+    verbose : int, default=0
+        1 shows progress.
     random_state : int, RandomState instance or None, default=None
         Which rows are set aside, folds, and the densities' own choices. An integer makes ``fit``
         reproducible.
@@ -144,6 +150,8 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
         "contamination": [StrOptions({"auto"}), Interval(Real, 0, 0.5, closed="right")],
         "calibration_fraction": [Interval(Real, 0, 1, closed="right")],
         "trim": [Interval(Real, 0, 0.5, closed="left")],
+        "max_time": [Interval(Real, 0, None, closed="neither"), None],
+        "verbose": ["verbose"],
         "random_state": ["random_state"],
     }
 
@@ -154,12 +162,16 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
         contamination: float | str = "auto",
         calibration_fraction: float = 0.2,
         trim: float = 0.0,
+        max_time: float | None = None,
+        verbose: int = 0,
         random_state: RandomState = None,
     ) -> None:
         self.density = density
         self.contamination = contamination
         self.calibration_fraction = calibration_fraction
         self.trim = trim
+        self.max_time = max_time
+        self.verbose = verbose
         self.random_state = random_state
 
     # ---- fitting
@@ -225,7 +237,8 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
             if self.density is None:
                 scores = trimming_scores(X, self._table.categories)
             else:
-                self._fit_densities(X, rng)
+                with time_limit(share_of_time(0.5)):
+                    self._fit_densities(X, rng)
                 scores = self._scores(X)
             X = X[np.sort(np.argsort(scores, kind="stable")[n_trimmed:])]
         self._fit_densities(X, rng)

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 _SHARED = (
     "n_layers coupling n_bins hidden_layer_sizes activation bounds dequantize "
-    "n_estimators training max_iter device verbose random_state"
+    "n_estimators training max_iter max_time device verbose random_state"
 ).split()
 #: Rows that "auto" sets aside at least: the fewest that can tell 90 %. More of them cost small
 #: tables more than intervals gain.
@@ -104,6 +104,9 @@ default="derived"
         each kind by EM; less than a tenth becomes 0. A number holds for all.
     max_iter : "auto" or float, default="auto"
         Number of epochs. "auto" makes about 5000 steps, but 10 to 120 epochs.
+    max_time : float or None, default=None
+        Seconds that ``fit`` may take, about: flows train with a shorter schedule, which ends in
+        time, so that the result depends on the machine. None is no limit.
     device : str, default="cpu"
         Where to compute, "cpu" or "cuda".
     verbose : int, default=0
@@ -191,6 +194,7 @@ default="derived"
         calibration_fraction: float | str | None = "auto",
         training: Training | None = None,
         max_iter: float | str = "auto",
+        max_time: float | None = None,
         device: str = "cpu",
         verbose: int = 0,
         random_state: RandomState = None,
@@ -208,6 +212,7 @@ default="derived"
         self.calibration_fraction = calibration_fraction
         self.training = training
         self.max_iter = max_iter
+        self.max_time = max_time
         self.device = device
         self.verbose = verbose
         self.random_state = random_state

@@ -7,6 +7,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skflow import CouplingFlowDensity, masks
 from skflow._core.callbacks import FitProgress, silent
+from skflow._core.progress import showing
 from skflow._core.streams import RandomStreams
 from skflow._models.flow import Variant, cross_fit
 from skflow._nn.flow import FlowStack
@@ -56,8 +57,9 @@ def diverging(monkeypatch):
 
 
 def test_a_training_is_shown_epoch_by_epoch(capsys):
-    shown = FitProgress(CouplingFlowDensity(verbose=1), lambda: None)
-    trained = cross_fit(plan(progress=shown), structures(), [Variant()])
+    shown = FitProgress(CouplingFlowDensity(), lambda: None)
+    with showing(1):
+        trained = cross_fit(plan(progress=shown), structures(), [Variant()])
     assert trained.loss_curve.shape == trained.validation_curve.shape == (4, 1)
     assert "fit" in capsys.readouterr().out
 

@@ -32,6 +32,7 @@ def task(history=(), n_steps=100, previous=None):
         random_state=np.random.RandomState(0),
         seed=0,
         n_steps=n_steps,
+        max_time=None,
         previous=previous,
         made=made,
         make_evaluator=make_evaluator,

@@ -22,12 +22,11 @@ SESSION = ("_skl_callbacks", "_skl_callbacks_to_teardown", "_callback_fit_ctx")
 
 
 class FitProgress:
-    """Tells of the long loops of a fit: the screen as ``verbose`` says, and the callbacks.
+    """Tells the callbacks of an estimator, and the screen, of the long loops of a fit.
 
     Parameters
     ----------
     estimator : estimator
-        With ``verbose`` and, perhaps, callbacks.
     X : callable
         Returns the rows of the fit, as the estimator's methods take them.
     y : ndarray of shape (n,) or (n, n_targets), optional
@@ -35,7 +34,6 @@ class FitProgress:
     """
 
     def __init__(self, estimator, X, y=None):
-        self.verbose = estimator.verbose
         self.context = self.told = None
         if getattr(estimator, "_skl_callbacks", None):
             X = X()
@@ -50,7 +48,7 @@ class FitProgress:
         if self.context is not None:
             context = self.context.subcontext(task_name=description, max_subtasks=total)
             context.call_on_fit_task_begin(**self.told)
-        return _LoopProgress(Progress(self.verbose, description, total), self.told, context)
+        return _LoopProgress(Progress(description, total), self.told, context)
 
     def close(self):
         """The fit has ended."""
@@ -82,5 +80,5 @@ class _LoopProgress:
 
 
 def silent(description, total):
-    """The progress of a loop that nobody watches."""
-    return _LoopProgress(Progress(0, description, total), None, None)
+    """The progress of a loop that no callback is told of."""
+    return _LoopProgress(Progress(description, total), None, None)

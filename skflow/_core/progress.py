@@ -1,57 +1,131 @@
-"""Progress of a long loop: a bar where tqdm is installed, lines where it is not."""
+"""Progress of a long call: a bar where tqdm is installed, lines where it is not.
+
+A call at the border of the package has one screen, and one bar stays of it: the loops of the call,
+also those of the estimators within, show on it in turn. Of loops within loops the outermost shows.
+"""
+
+from __future__ import annotations
 
 import sys
-import time
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from numbers import Integral
+from typing import Any, TypeVar
+
+from .deadline import clock
+
+_running = threading.local()
+_T = TypeVar("_T")
+#: Seconds before a loop over blocks of rows is shown.
+PATIENCE = 2.0
 
 
-class Progress:
-    """A bar or, without tqdm, a line about every second; silent with ``verbose=0``.
+@contextmanager
+def showing(verbose: int) -> Iterator[None]:
+    """A screen for the loops within the context, if ``verbose`` and if there is none yet."""
+    if not verbose or _screen() is not None:
+        yield
+        return
+    _running.screen = screen = _Screen()
+    try:
+        yield
+    finally:
+        del _running.screen
+        screen.close()
 
-    Parameters
-    ----------
-    verbose : int
-    description : str
-    total : int
-        Number of updates until the end.
-    """
 
-    def __init__(self, verbose, description, total):
-        self.description, self.total, self.count = description, total, 0
-        self.bar = None
-        self.silent = not verbose
-        if self.silent:
-            return
-        self.start = self.printed = time.monotonic()
+def _screen():
+    return getattr(_running, "screen", None)
+
+
+class _Screen:
+    """What the loops of a call are shown on, one after the other."""
+
+    def __init__(self):
+        self.loop = self.bar = self.on_bar = None
         try:
             # as text also in a notebook, whose exported copy has no room for widgets
             from tqdm import tqdm
         except ImportError:
-            return
-        self.bar = tqdm(total=total, desc=description, file=sys.stdout, leave=True)
+            self.tqdm = None
+        else:
+            self.tqdm = tqdm
 
-    def update(self, **figures):
-        """One step further, with figures to show."""
-        self.count += 1
-        if self.silent:
+    def show(self, loop, figures):
+        shown = {name: _short(value) for name, value in figures.items() if value is not None}
+        if self.tqdm is None:
+            self._print(loop, shown)
             return
-        figures = {name: _short(value) for name, value in figures.items() if value is not None}
-        if self.bar is not None:
-            self.bar.set_postfix(figures, refresh=False)
-            self.bar.update()
-            return
-        now = time.monotonic()
-        if now - self.printed >= 1 or self.count in (1, self.total):
-            left = (now - self.start) / self.count * (self.total - self.count)
-            shown = ", ".join(f"{name} {value}" for name, value in figures.items())
-            print(f"{self.description}: {self.count}/{self.total}, {shown}, {left:.0f} s left")
-            self.printed = now
+        if self.bar is None:
+            self.bar = self.tqdm(file=sys.stdout, leave=True)
+        if self.on_bar is not loop:
+            self.on_bar = loop
+            self.bar.reset(total=loop.total)
+            self.bar.set_description(loop.description, refresh=False)
+        self.bar.set_postfix(shown, refresh=False)
+        self.bar.update(loop.count - self.bar.n)
+
+    def _print(self, loop, shown):
+        """A line about every second."""
+        now = clock()
+        if now - loop.printed >= 1 or loop.count in (1, loop.total):
+            left = (now - loop.start) / loop.count * (loop.total - loop.count)
+            told = "".join(f"{name} {value}, " for name, value in shown.items())
+            print(f"{loop.description}: {loop.count}/{loop.total}, {told}{left:.0f} s left")
+            loop.printed = now
 
     def close(self):
-        """The loop has ended, perhaps before its last step."""
         if self.bar is not None:
             self.bar.total = self.bar.n  # what was left is not left any more
             self.bar.close()
+
+
+class Progress:
+    """Progress of a loop, on the screen of the call if it has one.
+
+    Parameters
+    ----------
+    description : str
+    total : int
+        Number of updates until the end.
+    patience : float
+        Seconds before it is shown.
+    """
+
+    def __init__(self, description: str, total: int, patience: float = 0.0) -> None:
+        self.description, self.total, self.count = description, total, 0
+        self.patience, self.start = patience, clock()
+        self.printed = self.start
+        screen = _screen()
+        self.screen: Any = screen if screen is not None and screen.loop is None else None
+        if self.screen is not None:
+            self.screen.loop = self
+
+    def update(self, **figures: Any) -> None:
+        """One step further, with figures to show."""
+        self.count += 1
+        if self.screen is not None and clock() - self.start >= self.patience:
+            self.screen.show(self, figures)
+
+    def close(self) -> None:
+        """The loop has ended, perhaps before its last step."""
+        if self.screen is not None:
+            self.screen.loop = self.screen = None
+
+
+def shown(steps: Iterable[_T], description: str, total: int) -> Iterator[_T]:
+    """The steps of a loop, which is shown when it takes more than two seconds."""
+    if total <= 1:  # it leaves the screen to what is within
+        yield from steps
+        return
+    progress = Progress(description, total, PATIENCE)
+    try:
+        for step in steps:
+            yield step
+            progress.update()
+    finally:
+        progress.close()
 
 
 def _short(value):

@@ -24,6 +24,8 @@ from sklearn import config_context
 from threadpoolctl import ThreadpoolController
 
 from .callbacks import SESSION
+from .deadline import time_limit
+from .progress import showing, shown
 
 #: Numbers in the widest tensor for each thread. On a machine with nothing else to do, a training
 #: step is as fast with one thread as with two below twice of this (``docs/benchmarks/speed.md``).
@@ -50,20 +52,24 @@ def sheltered(method):
 
     @wraps(method)
     def run(*args, **kwargs):
-        with shelter():
+        with shelter(), showing(getattr(args[0], "verbose", 0) if args else 0):
             return method(*args, **kwargs)
 
     return run
 
 
 def atomic(fit):
-    """Decorate a ``fit``: on any failure or interruption the estimator is as it was before."""
+    """Decorate a ``fit``: on any failure or interruption the estimator is as it was before.
+
+    The time of the estimator's ``max_time`` runs from here on.
+    """
 
     @wraps(fit)
     def run(self, *args, **kwargs):
         before = vars(self).copy()
         try:
-            return fit(self, *args, **kwargs)
+            with time_limit(getattr(self, "max_time", None)):
+                return fit(self, *args, **kwargs)
         except BaseException:
             # scikit-learn still has to close what callbacks have opened
             running = {name: vars(self)[name] for name in SESSION if name in vars(self)}
@@ -143,9 +149,10 @@ def map_blocks(function, blocks):
     blocks = list(blocks)
     n_threads = min(len(blocks), MOST_BLOCKS, allowed_threads())
     if n_threads <= 1:
-        return [function(block) for block in blocks]
+        return list(shown(map(function, blocks), "blocks of rows", len(blocks)))
     with ThreadPoolExecutor(n_threads) as pool:
-        return list(pool.map(sheltered(function), blocks))
+        answers = pool.map(sheltered(function), blocks)
+        return list(shown(answers, "blocks of rows", len(blocks)))
 
 
 @lru_cache(maxsize=1)

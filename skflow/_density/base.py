@@ -14,6 +14,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from .. import masks
 from .._core.callbacks import CallbackSupportMixin, FitProgress
+from .._core.deadline import share_of_time, time_limit
 from .._core.runtime import atomic, sheltered
 from .._core.streams import RandomStreams
 from .._core.typing import ArrayLike
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 
 #: Trains a quick flow, to draw missing cells from.
 QUICK = {"n_init": 1, "validation_fraction": 0.1}
+#: Part of the time that is left which such a flow may take.
+PART_OF_QUICK = 0.2
 
 
 class BaseFlowDensity(TakesTraining, Summarised, CallbackSupportMixin, FittedDensity):
@@ -67,6 +70,7 @@ class BaseFlowDensity(TakesTraining, Summarised, CallbackSupportMixin, FittedDen
         "training": [Training, None],
         "max_iter": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
         "early_stopping": ["boolean"],
+        "max_time": [Interval(Real, 0, None, closed="neither"), None],
         "warm_start": ["boolean"],
         "device": [str],
         "verbose": ["verbose"],
@@ -183,9 +187,10 @@ class BaseFlowDensity(TakesTraining, Summarised, CallbackSupportMixin, FittedDen
                 quick.random_state = random_state
                 own = int(check_random_state(random_state).randint(2**31 - 1))
                 columns = fit_real_columns(filled, schema, weight, **options)
-                return fit_density(
-                    quick, masks.Derived(), filled, weight, schema, columns, seed=own
-                ).density
+                with time_limit(share_of_time(PART_OF_QUICK)):
+                    return fit_density(
+                        quick, masks.Derived(), filled, weight, schema, columns, seed=own
+                    ).density
 
             rng = RandomStreams(seed)("gaps", 0)
             X, log_q = fill_gaps(X, schema, weight, rng, fit, options)
@@ -196,7 +201,8 @@ class BaseFlowDensity(TakesTraining, Summarised, CallbackSupportMixin, FittedDen
         """Fit to codes ``(n, d)`` of a table that was read elsewhere."""
         self._validate_params()
         self._use_table(table)
-        return self._fit_codes(*rows_with_values(*weighted_rows(X, sample_weight)))
+        with time_limit(self.max_time):
+            return self._fit_codes(*rows_with_values(*weighted_rows(X, sample_weight)))
 
     def _with_table(self, table):
         """Read tables as another estimator does."""

@@ -203,7 +203,7 @@ def _flow(estimator, account):
 
 def _training(estimator, account):
     done, planned = estimator.n_iter_, account["n_epochs"]
-    text = f"{done} epochs, all that max_iter allows"
+    text = f"{done} epochs, all that {account['limit']} allows"
     if done < planned:
         text = f"{done} of {planned} epochs, ended as nothing improved any more"
     if estimator.validation_scores_:

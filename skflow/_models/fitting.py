@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from .._core.callbacks import silent
+from .._core.deadline import share_of_time, time_limit
 from .._core.device import check_device
 from .._core.saving import saved_as
 from .._core.streams import RandomStreams
@@ -26,6 +27,9 @@ from .density import Density
 from .flow import CrossFit, Variant, cross_fit
 from .mixture import Mixture
 from .stacking import Copy, fit_mixture, fold_sizes
+
+#: Part of the time that is left for a flow and the components beside it which the flow trains for.
+PART_OF_FLOW = 0.6
 
 
 @saved_as("fit")
@@ -254,15 +258,16 @@ def fit_density(
         density = rows.density(Mixture({"flow": flow}, np.ones(1)))
         return served(Fit(density, choices, n_folds, seed, turn, {}, [], None, 0))
 
-    trained = cross_fit(
-        plan,
-        structures,
-        [Variant(plan.options.noise)],
-        n_folds,
-        training_of(params).n_init,
-        kept,
-        served and so_far,
-    )
+    with time_limit(share_of_time(1.0 if params.component_weight == 0 else PART_OF_FLOW)):
+        trained = cross_fit(
+            plan,
+            structures,
+            [Variant(plan.options.noise)],
+            n_folds,
+            training_of(params).n_init,
+            kept,
+            served and so_far,
+        )
     mixture, held_out = fit_mixture(
         params.component_weight,
         trained.flow,
@@ -318,13 +323,15 @@ def _told(
     """The ``Fit`` of trained members, with curves and scores in the units of the data."""
     data, log_det = trained.data, plan.log_det
     n_epochs = int(trained.n_epochs.max())
+    n_planned = -(-plan.options.n_steps // plan.options.steps_per_epoch)
     shift = data.mean(log_det, data.rows)
     losses = trained.loss_curve[:n_epochs].mean(axis=1) - shift
     validation_scores = None
     account = {
         "n_rows": n_rows,
         "n_training": data.rows.shape[1] * n_rows // len(data.table),
-        "n_epochs": -(-plan.options.n_steps // plan.options.steps_per_epoch),
+        "n_epochs": trained.n_planned,
+        "limit": "max_iter" if n_planned == trained.n_planned else "max_time",
         "log_det": plan.mean_log_det,
         "seconds": time.perf_counter() - started,
     }

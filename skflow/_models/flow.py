@@ -186,6 +186,8 @@ class CrossFit(NamedTuple):
         In nats a row, in standardised units.
     validation_curve : ndarray of shape (n_epochs, K) or None
     n_epochs : ndarray of int, shape (K,)
+    n_planned : int
+        Epochs of the whole schedule, as far as there was time for it.
     """
 
     flow: FlowModel
@@ -194,6 +196,7 @@ class CrossFit(NamedTuple):
     loss_curve: np.ndarray
     validation_curve: np.ndarray | None
     n_epochs: np.ndarray
+    n_planned: int
 
     def take(self, members):
         """Some of the members, an index array."""
@@ -205,6 +208,7 @@ class CrossFit(NamedTuple):
             self.loss_curve[:, members],
             None if validation is None else validation[:, members],
             self.n_epochs[members],
+            self.n_planned,
         )
 
 
@@ -273,6 +277,7 @@ def cross_fit(plan, structures, variants, n_folds=1, n_init=1, previous=None, se
         np.stack(result.loss_curve)[:, chosen],
         np.stack(validation)[:, chosen] if validation else None,
         result.n_epochs[chosen],
+        -(-result.n_steps // options.steps_per_epoch),
     )
 
 

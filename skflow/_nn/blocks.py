@@ -7,6 +7,8 @@ the next. A part holds whole blocks, so that answers do not depend on where part
 
 import numpy as np
 
+from .._core.progress import shown
+
 #: Numbers in the widest tensor at once. With more, a block no longer fits into the processor's
 #: caches; with fewer, calls cost more than the work.
 BLOCK_SIZE = 200_000
@@ -43,6 +45,6 @@ def answer_in_parts(function, parts, *tables, shape=()):
         That of the answer for a row.
     """
     answers = np.empty((len(tables[0]), *shape))
-    for part in parts:
+    for part in shown(parts, "parts of the table", len(parts)):
         answers[part] = function(*(np.asarray(table[part], np.float64) for table in tables))
     return answers

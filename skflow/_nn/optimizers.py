@@ -109,9 +109,9 @@ SCHEDULES = Registry(
 )
 
 
-def learning_rates(options):
+def learning_rates(options, n_steps=None):
     """The rate of every step of a training, ``(n_steps,)``, from its ``TrainingOptions``."""
-    schedule = SCHEDULES[options.learning_rate]
-    n_epochs = options.n_steps / options.steps_per_epoch
-    parts = [schedule(step / options.n_steps, n_epochs) for step in range(options.n_steps)]
+    schedule, n_steps = SCHEDULES[options.learning_rate], n_steps or options.n_steps
+    n_epochs = n_steps / options.steps_per_epoch
+    parts = [schedule(step / n_steps, n_epochs) for step in range(n_steps)]
     return options.learning_rate_init * np.array(parts)

@@ -11,10 +11,14 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from .._core.deadline import clock, time_left
 from .._core.runtime import threads_for
 from .blocks import blocks
 from .kernel_training import kernel_training
 from .optimizers import SOLVERS, learning_rates
+
+#: Steps after which a training with a deadline first looks at the clock.
+FIRST_STEPS = 5
 
 
 @dataclass(frozen=True)
@@ -58,13 +62,14 @@ class TrainingResult:
 
     ``score`` is the negative log-likelihood of the state that was kept, on the validation rows
     where there are any, otherwise the epoch's training loss; ``last_loss`` is the loss of the last
-    batch before its update.
+    batch before its update. ``n_steps`` is the length of the whole schedule.
     """
 
     loss_curve: list = field(default_factory=list)
     validation_curve: list = field(default_factory=list)
     score: np.ndarray | None = None
     last_loss: np.ndarray | None = None
+    n_steps: int = 0
     n_epochs: np.ndarray | None = None
     n_recoveries: np.ndarray | None = None
 
@@ -156,6 +161,33 @@ def validation_loss(flow, data, noise=NO_NOISE):
     return (total / mass).cpu().numpy()
 
 
+class _Pace:
+    """Shortens a training so that its whole schedule ends by the deadline."""
+
+    def __init__(self, options, rates):
+        self.options, self.rates = options, rates
+        self.n_done, self.now, self.step = 0, clock(), 0.0
+
+    def trained(self, n_done):
+        """The steps of an epoch are done; so many are done in all."""
+        before, self.now = self.now, clock()
+        step = (self.now - before) / (n_done - self.n_done)
+        # the first steps are slow ones
+        self.step = step if self.n_done <= FIRST_STEPS else 0.5 * (self.step + step)
+        self.n_done = n_done
+
+    def judged(self):
+        """The rates of all steps, past and future, as far as time allows for them."""
+        before, self.now = self.now, clock()
+        judgement = self.now - before
+        a_step = self.step + judgement / self.options.steps_per_epoch + 1e-9
+        n_more = (time_left() - judgement) / a_step  # the last epoch is judged, too
+        n_steps = min(self.options.n_steps, self.n_done + max(0, int(n_more)))
+        if n_steps != len(self.rates):
+            self.rates = learning_rates(self.options, n_steps)
+        return self.rates
+
+
 class Trainer:
     """Trains a ``FlowStack`` in place.
 
@@ -192,6 +224,7 @@ class Trainer:
         self.validation_noise = self._draw_validation_noise()
         self.n_stale = np.zeros(flow.n_models, dtype=int)
         self.stopped = np.zeros(flow.n_models, dtype=bool)
+        self.shortened = 1.0  # part of the steps that there is time for
         self.kernel_training = kernel_training(self)
         self.result = TrainingResult(
             n_epochs=np.zeros(flow.n_models, dtype=int),
@@ -204,20 +237,29 @@ class Trainer:
             return self._fit()
 
     def _fit(self):
-        options, start = self.options, 0
+        options, pace, done = self.options, None, 0
         rates = learning_rates(options)
-        n_epochs = math.ceil(options.n_steps / options.steps_per_epoch)
-        for _ in range(n_epochs):
-            stop = min(start + options.steps_per_epoch, options.n_steps)
-            loss = self._epoch(rates[start:stop])
-            start = stop
+        if math.isfinite(time_left()):
+            pace = _Pace(options, rates)
+        while done < len(rates):
+            stop = min(done + options.steps_per_epoch, len(rates))
+            if pace is not None and not done:
+                stop = min(stop, FIRST_STEPS)
+            loss = self._epoch(rates[done:stop])
+            done = stop
+            if pace is not None:
+                pace.trained(done)
             self._judge(loss)
+            if pace is not None:
+                rates = pace.judged()
+                self.shortened = len(rates) / options.n_steps
             if self.on_epoch is not None:
                 validation = self.result.validation_curve
                 if self.on_epoch(loss, validation[-1] if validation else None):
                     break
             if self.stopped.all():
                 break
+        self.result.n_steps = len(rates)
         self.flow.theta.copy_(self.best_theta)
         self.result.score = self.best_score
         return self.result
@@ -295,7 +337,7 @@ class Trainer:
         if not finite.all():
             self._recover(np.flatnonzero(~finite))
         if self.options.n_iter_no_change is not None:
-            self.stopped |= self.n_stale >= self.options.n_iter_no_change
+            self.stopped |= self.n_stale >= self.options.n_iter_no_change * self.shortened
 
     def _recover(self, diverged):
         models = torch.from_numpy(diverged).to(self.flow.device)

@@ -5,6 +5,7 @@ import torch
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 
+from .._core.deadline import in_turn
 from .._models.fitting import fit_flows
 from .._nn.settings import noise_of, training_of
 
@@ -32,7 +33,7 @@ def fit_side_by_side(flows, X, table, others, held_out):
     """
     members = {}
     splits = [torch.from_numpy(np.stack(rows)) for rows in (others, held_out)]
-    for names in _groups(flows):
+    for names in in_turn(_groups(flows)):
         first = clone(flows[names[0]])._with_table(table)
         seed = int(check_random_state(first.random_state).randint(2**31 - 1))
         schema, columns = first._columns_of(X, seed=seed)[1:3]

@@ -13,6 +13,7 @@ from scipy.special import logsumexp
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
+from .._core.deadline import in_turn, share_of_time, time_limit
 from .._core.warnings import warn
 from .._nn.recipe import batch_size
 from .._table.columns import (
@@ -142,15 +143,18 @@ def fit_scorers(densities, X, table, held_out, others, default):
         Names of the densities that are fitted to codes.
     """
     flows = {name: flow for name, density in densities if (flow := _bare_flow(density))}
-    members = fit_side_by_side(flows, X, table, others, held_out)
+    n_trained = sum(any("max_time" in key for key in one.get_params()) for _, one in densities)
+    # what has no limit of its own, such as the nearest rows, takes little
+    with time_limit(share_of_time(0.9 * len(flows) / max(1, n_trained))):
+        members = fit_side_by_side(flows, X, table, others, held_out)
     of_codes = [name for name, _ in densities if default or name in flows]
     fitted = {}
-    for name, density in densities:
+    for name, density in in_turn(densities):
         parts = [np.arange(len(X))] if hasattr(density, "scores_own_rows") else others
         own = members.get(name, [None] * len(parts))
         fitted[name] = [
             _fit(density, flow, X[rows], X[rows] if name in of_codes else table.frame(X[rows]))
-            for flow, rows in zip(own, parts)
+            for flow, rows in in_turn(list(zip(own, parts)))
         ]
     return fitted, of_codes
 

@@ -127,6 +127,7 @@ class Layout(BaseEstimator):
             - `seed`: an integer, for what is drawn besides the masks; `repeatable` is False if
               another `fit` would have another, as with `random_state=None`;
             - `n_steps`: optimizer steps of the estimator's own training;
+            - `max_time`: seconds that the choice may take, or None;
             - `previous`: with `warm_start` the choice of the last fit, otherwise None;
             - `make_evaluator(n_steps, score="auto", n_init=1, parameter_price=0.0,
               n_jobs=None)`: an object that trains candidates for that many steps, with the

@@ -5,6 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
+from .._core.deadline import share_of_time
 from .._core.warnings import warn
 from .._nn.mask_arrays import IDLE, equal_sizes, tidy
 from .candidates import CandidateEvaluator
@@ -24,14 +25,16 @@ class LayoutTask:
     number : int
         Of the member, which has random streams of its own.
     previous : Choice or None
+    max_time : float or None
+        Seconds.
     """
 
-    def __init__(self, plan, params, number=0, previous=None):
+    def __init__(self, plan, params, number=0, previous=None, max_time=None):
         self.n_layers, self.n_features = params.n_layers, plan.data.table.shape[1]
         self.random_state = plan.streams("masks", number)
         self.seed = int(plan.streams("search", number).randint(2**31 - 1))
         self.n_steps, self.progress = plan.options.n_steps, plan.progress
-        self.log_det = plan.mean_log_det
+        self.log_det, self.max_time = plan.mean_log_det, max_time
         self.previous, self.repeatable = previous, params.random_state is not None
         self._data, self._options, self._flow_config = plan.data, plan.options, plan.config
 
@@ -89,9 +92,13 @@ def choose_masks(plan, layout, params, previous=None, n_folds=1):
     choices : list of Choice
     """
     choices, log_det = [], plan.mean_log_det
+    n_flows = len(plan.data.rows) // n_folds
     for e, first in enumerate(range(0, len(plan.data.rows), n_folds)):
         before = None if previous is None else previous[e]
-        task = LayoutTask(replace(plan, data=plan.data.member(first)), params, e, before)
+        member = replace(plan, data=plan.data.member(first))
+        # half of the time is for choosing, evenly for all flows, half for training what is chosen
+        max_time = share_of_time(1 / (2 * n_flows - e))
+        task = LayoutTask(member, params, e, before, max_time)
         task.log_det = log_det
         choice = choose_for(layout, task)
         n_masks = n_masks_for(layout, task.n_layers, task.n_features)

@@ -285,6 +285,9 @@ class EvolutionarySearch(Layout):
             accepted[0] += record.accepted
             progress.update(best_cost=record.best_cost - task.log_det, accepted=accepted[0])
 
+        max_time = self.max_time
+        if task.max_time is not None:
+            max_time = task.max_time if max_time is None else min(max_time, task.max_time)
         fewest, most = evaluate.stack_bounds()
         result = evolutionary_search(
             start,
@@ -294,7 +297,7 @@ class EvolutionarySearch(Layout):
             move=self.move,
             search_space=self.search_space,
             n_iter_no_change=self.n_iter_no_change,
-            max_time=self.max_time,
+            max_time=max_time,
             history=history,
             min_stack=fewest,
             max_stack=most,

@@ -1,0 +1,51 @@
+"""How long a fit may still take: ``max_time``, shared out among what it is made of.
+
+A limit holds for all that runs within its context in the same thread, also for the fits of other
+estimators. Of several limits the earliest holds.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+_running = threading.local()
+_T = TypeVar("_T")
+
+
+def clock() -> float:
+    """Seconds from some moment on."""
+    return time.monotonic()
+
+
+def time_left() -> float:
+    """Seconds until the deadline: at least 0, infinite without a limit."""
+    return max(0.0, getattr(_running, "deadline", math.inf) - clock())
+
+
+@contextmanager
+def time_limit(seconds: float | None) -> Iterator[None]:
+    """Limit what runs within the context to so many seconds from now on; None adds no limit."""
+    before = getattr(_running, "deadline", math.inf)
+    _running.deadline = before if seconds is None else min(before, clock() + seconds)
+    try:
+        yield
+    finally:
+        _running.deadline = before
+
+
+def share_of_time(part: float) -> float | None:
+    """A part of the seconds that are left, for ``time_limit``; None without a limit."""
+    left = time_left()
+    return None if math.isinf(left) else part * left
+
+
+def in_turn(steps: list[_T]) -> Iterator[_T]:
+    """The steps of a loop, each limited to an even share of the time that is left."""
+    for k, step in enumerate(steps):
+        with time_limit(share_of_time(1 / (len(steps) - k))):
+            yield step
