@@ -214,7 +214,6 @@ def test_searches_share_a_folder(tmp_path):
     assert n_new_after_fit(X, n_estimators=2) == 1  # the first member has its journal
     for changed in (
         {"n_candidate_steps": 3},
-        {"n_candidate_init": 2},
         {"move": "swap"},
         {"initial_layout": "parity"},
         {"candidate_score": "train_batch"},

@@ -144,7 +144,6 @@ def test_resolve_class():
         ({"n_iter": 0}, r"'n_iter' .*an int in the range \[1, inf\)\. Got 0"),
         ({"n_iter": 10.0}, r"'n_iter' .*an int .*Got 10\.0"),
         ({"n_candidate_steps": -3}, r"'n_candidate_steps' .*Got -3"),
-        ({"n_candidate_init": 0}, r"'n_candidate_init' .*Got 0"),
         ({"move": "jump"}, r"'move' .*'shuffle'.*Got 'jump'"),
         ({"n_finalists": 0}, r"'n_finalists' .*'auto'.*Got 0"),
         ({"n_finalists": "all"}, r"'n_finalists' .*'auto'.*Got 'all'"),
@@ -201,7 +200,6 @@ def test_paper_search_is_algorithm_1():
     algorithm_1 = {
         "n_iter": 7,
         "n_candidate_steps": 50,
-        "n_candidate_init": 1,
         "move": "shuffle",
         "initial_layout": "random",
         "candidate_score": "train_batch",

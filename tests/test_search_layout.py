@@ -56,12 +56,10 @@ def test_the_evaluator_is_that_of_the_parameters():
     search(
         1,
         n_candidate_steps=7,
-        n_candidate_init=3,
         candidate_score="validation",
     ).choose(asked)
     assert asked.made == {
         "n_steps": 7,
-        "n_init": 3,
         "score": "validation",
         "parameter_price": 0.0,
         "n_jobs": None,

@@ -239,7 +239,7 @@ def summary(records, *clocks):
 
 def one_core(X, n_turns, n_iter):
     contestants = {"loop": (lambda seed, n: plain_search(X, n, seed), 1)}
-    chosen = stack_bounds(1, 1)
+    chosen = stack_bounds(1)
     for bounds in BOUNDS:
         name = "skflow, stacks of {} to {}{}".format(*bounds, " (in use)" * (bounds == chosen))
         contestants[name] = (lambda seed, n, b=bounds: stacked_search(X, n, seed, b)), 1
@@ -248,7 +248,7 @@ def one_core(X, n_turns, n_iter):
 
 
 def two_cores(X, n_turns, n_iter):
-    one, two = stack_bounds(1, 1), stack_bounds(1, 2)
+    one, two = stack_bounds(1), stack_bounds(2)
     contestants = {
         "loop": (lambda seed, n: plain_search(X, n, seed), 1),
         "skflow": (lambda seed, n: stacked_search(X, n, seed, one), 1),
@@ -263,7 +263,7 @@ def two_cores(X, n_turns, n_iter):
 
 def two_threads(X, n_iter):
     """One turn, a tenth of the iterations: on a busy machine threads wait long for each other."""
-    bounds = stack_bounds(1, 1)
+    bounds = stack_bounds(1)
     contestants = {}
     for n_threads, suffix in ((1, ""), (2, ", 2 threads")):
         contestants |= {

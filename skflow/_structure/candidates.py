@@ -13,23 +13,20 @@ from .._nn.training import Trainer, fill_absent, make_generators
 from .journal import fingerprint
 
 
-def train_candidates(data, flow_config, options, n_init, price, masks, streams):
+def train_candidates(data, flow_config, options, price, masks, streams):
     """Costs ``(K,)`` of briefly trained candidates, whose layers have equal sizes.
 
-    Each parameter adds its price to the cost, and the cost is the mean of `n_init` trainings. A
-    single candidate is trained beside a copy of itself: products of stacks of one
-    matrix round differently from those of more, and a cost should not depend on a candidate's
-    company. (What remains is rounding: the last elements of a vectorised operation may differ in
-    the last bit.)
+    Each parameter adds its price to the cost. A single candidate is trained beside a copy of
+    itself: products of stacks of one matrix round differently from those of more, and a cost should
+    not depend on a candidate's company. (What remains is rounding: the last elements of a
+    vectorised operation may differ in the last bit.)
     """
-    n_models = len(masks) * n_init
-    masks = np.repeat(masks, n_init, axis=0)
-    streams = [seed for stream in streams for seed in _restarts(stream, n_init)]
+    n_models = len(masks)
     if n_models == 1:
         masks, streams = np.repeat(masks, 2, axis=0), streams * 2
     flow, result = _trained(data, flow_config, options, masks, make_generators(streams))
     costs = result.last_loss if data.validation_rows is None else result.score
-    return costs[:n_models].reshape(-1, n_init).mean(axis=1) + price * flow.n_parameters
+    return costs[:n_models] + price * flow.n_parameters
 
 
 def _trained(data, flow_config, options, masks, generators):
@@ -48,19 +45,13 @@ def _log_probs(flow, data, generators):
     return flow.log_prob(x, context).double().cpu().numpy()
 
 
-def _restarts(stream, n_init):
-    """Seeds of the trainings of a candidate, from its own."""
-    further = np.random.SeedSequence(stream).generate_state(n_init - 1, np.uint64) >> np.uint64(1)
-    return [stream, *further.tolist()]
-
-
-def stack_bounds(n_init, n_jobs):
-    """Fewest and most candidates of a stack, for `n_init` trainings of each in `n_jobs` processes.
+def stack_bounds(n_jobs):
+    """Fewest and most candidates of a stack that `n_jobs` processes share.
 
     A process trains from 4 to 16 models at once: 4 take little longer than 1, and beyond 16 a
     model's share of the time hardly falls (``examples/benchmarks/search.py`` measures both).
     """
-    return tuple(max(1, n_models // n_init) * n_jobs for n_models in (4, 16))
+    return 4 * n_jobs, 16 * n_jobs
 
 
 class CandidateEvaluator:
@@ -76,8 +67,6 @@ class CandidateEvaluator:
         Of a single model; all candidates see the same rows.
     score : {"train_batch", "validation"}
         The cost: the loss on the last batch (Gonsior et al. 2021), or that on validation rows.
-    n_init : int
-        Trainings of each candidate, from different seeds; the cost is the mean.
     parameter_price : float
         Nats a row that each parameter of a candidate adds to its cost.
     n_jobs : int or None
@@ -92,17 +81,16 @@ class CandidateEvaluator:
         data,
         *,
         score,
-        n_init=1,
         parameter_price=0.0,
         n_jobs=None,
     ):
         self.flow_config, self.options = flow_config, options
-        self.n_init, self.parameter_price = n_init, parameter_price
+        self.parameter_price = parameter_price
         self.data = data if score == "validation" else replace(data, validation_rows=None)
         self.n_jobs = n_jobs
 
     def __call__(self, masks, streams):
-        task = (self.data, self.flow_config, self.options, self.n_init, self.parameter_price)
+        task = (self.data, self.flow_config, self.options, self.parameter_price)
         n_jobs = effective_n_jobs(self.n_jobs)
         parts = [
             part
@@ -133,12 +121,12 @@ class CandidateEvaluator:
 
     def stack_bounds(self):
         """Number of candidates which it pays to evaluate at once, at least and at most."""
-        return stack_bounds(self.n_init, effective_n_jobs(self.n_jobs))
+        return stack_bounds(effective_n_jobs(self.n_jobs))
 
     def fingerprint(self):
         """A name for what the costs depend on: rows, flow and training."""
         seen = [getattr(self.data, field.name) for field in fields(self.data)]
         arrays = [part.cpu().numpy() if torch.is_tensor(part) else part for part in seen]
         config = sorted(self.flow_config.items())
-        rules = (self.options, self.n_init, self.parameter_price)
+        rules = (self.options, self.parameter_price)
         return fingerprint(*arrays, config, *rules)

@@ -129,7 +129,7 @@ class Layout(BaseEstimator):
             - `n_steps`: optimizer steps of the estimator's own training;
             - `max_time`: seconds that the choice may take, or None;
             - `previous`: with `warm_start` the choice of the last fit, otherwise None;
-            - `make_evaluator(n_steps, score="auto", n_init=1, parameter_price=0.0,
+            - `make_evaluator(n_steps, score="auto", parameter_price=0.0,
               n_jobs=None)`: an object that trains candidates for that many steps, with the
               parameters of ``EvolutionarySearch``. Called with masks of shape (K, n_layers,
               n_features) and K integers, the candidates' seeds, it returns K costs: negative

@@ -45,8 +45,6 @@ class EvolutionarySearch(Layout):
         Number of iterations (the paper's T), each of which offers one structure for acceptance.
     n_candidate_steps : int, default=50
         Optimizer steps for each candidate.
-    n_candidate_init : int, default=1
-        Trainings of each candidate, from different seeds; its cost is their mean.
     move : {"shuffle", "swap"}, default="shuffle"
         What an offspring changes in a selected layer: all entries of its mask are shuffled (the
         paper), or one transformed feature and another are exchanged.
@@ -103,7 +101,6 @@ class EvolutionarySearch(Layout):
     _parameter_constraints = {
         "n_iter": [Interval(Integral, 1, None, closed="left")],
         "n_candidate_steps": [Interval(Integral, 1, None, closed="left")],
-        "n_candidate_init": [Interval(Integral, 1, None, closed="left")],
         "move": [StrOptions(set(MOVES))],
         "initial_layout": "no_validation",  # resolve says what is allowed
         "candidate_score": [StrOptions({"auto", "train_batch", "validation"})],
@@ -125,7 +122,6 @@ class EvolutionarySearch(Layout):
         n_iter: int = 200,
         *,
         n_candidate_steps: int = 50,
-        n_candidate_init: int = 1,
         move: str = "shuffle",
         initial_layout: MaskLayout = "derived",
         candidate_score: str = "auto",
@@ -139,7 +135,6 @@ class EvolutionarySearch(Layout):
     ) -> None:
         self.n_iter = n_iter
         self.n_candidate_steps = n_candidate_steps
-        self.n_candidate_init = n_candidate_init
         self.move = move
         self.initial_layout = initial_layout
         self.candidate_score = candidate_score
@@ -235,7 +230,6 @@ class EvolutionarySearch(Layout):
         evaluate = task.make_evaluator(
             self.n_candidate_steps,
             score=self.candidate_score,
-            n_init=self.n_candidate_init,
             parameter_price=self.parameter_price,
             n_jobs=self.n_jobs,
         )
@@ -310,7 +304,7 @@ class EvolutionarySearch(Layout):
         """The distinct structures of the lowest costs, the best first ``(n_finalists, L, d)``."""
         n_wanted = self.n_finalists
         if n_wanted == "auto":
-            spent = self.n_iter * self.n_candidate_steps * self.n_candidate_init
+            spent = self.n_iter * self.n_candidate_steps
             n_wanted = min(_MAX_FINALISTS, max(1, spent // n_steps))
         by_cost = sorted(result.history, key=lambda record: record.cost)
         # of equal costs the search accepted the last
