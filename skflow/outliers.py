@@ -42,19 +42,19 @@ N_SEEN = 1000
 
 
 class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
-    """Detection of outliers as rows that are unusual, with p-values and reasons.
+    """Outlier detection with p-values and reasons.
 
-    ``fit`` sets a part of the rows aside, fits densities to the others, and scores those set aside.
-    These calibrate the p-values (split conformal prediction [1]_): the p-value of a new row is its
-    rank among them. Whatever the densities are like, even bad ones, the p-value of a row that comes
-    from where the rows of ``fit`` come from is at most ``a`` with a probability of at most ``a``.
-    Better densities find more outliers.
+    ``fit`` sets a fraction of the rows aside, fits densities to the others, and scores these
+    calibration rows (split conformal prediction [1]_): the p-value of a new row is its rank among
+    them. However good or bad the densities are, the p-value of a row with the distribution of the
+    training rows is at most ``a`` with a probability of at most ``a``. Better densities find more
+    outliers.
 
-    A row can be unusual because its values do not go together, because no other row is near, or
+    A row can be unusual because its values are inconsistent, because no other row is near, or
     because its values lie far out, and no single scorer is right for all three. So the default has
     three: a flow; the distance to the nearest rows, of standardised columns; and how far out the
-    values lie in each column. A row is about as unusual as it is to the one that it is most unusual
-    to, by a weighted harmonic mean [2]_.
+    values lie in each column. The most extreme of the scores dominates, by a weighted harmonic mean
+    [2]_.
 
     Parameters
     ----------
@@ -67,26 +67,25 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
         (also at the beginning of pipelines) are trained in one program. In a
         ``sklearn.frozen.FrozenEstimator``, a density that is fitted already is not fitted again.
     contamination : "auto" or float, default="auto"
-        Sets the threshold of ``predict``. A number in (0, 0.5] is the part of the rows of ``fit``
-        that it calls outliers. "auto" calls a row an outlier if its p-value is at most 0.05 (or
-        the least one possible, where fewer than 19 rows are set aside), so that about one in 20
-        ordinary rows is a false alarm, however many outliers there are.
+        Sets the threshold of ``predict``. A number in (0, 0.5] is the fraction of the rows of
+        ``fit`` that it flags. "auto" flags a row if its p-value is at most 0.05 (or the smallest
+        possible one, with fewer than 19 calibration rows), so about one in 20 ordinary rows is a
+        false alarm, however many outliers there are.
     calibration_fraction : float, default=0.2
-        Part of the rows set aside, in (0, 1], rounded up. With ``n`` of them no p-value is below
-        ``1 / (n + 1)``. 1 is for a single frozen density only.
+        Fraction of the rows set aside, in (0, 1], rounded up. With ``n`` of them no p-value is
+        below ``1 / (n + 1)``. 1 is for a single frozen density only.
     trim : float, default=0.0
-        Part of the rows, in [0, 0.5), that is taken for outliers among those of ``fit`` and left
-        out: in the default the most unusual rows by the nearest rows and the tails, otherwise by
-        the densities, which are then fitted again. Rows set aside are never left out, so that
-        p-values are as valid as without. Where you expect outliers in the table, 0.05 finds more of
-        them; where there are none it costs about a point of AUC.
+        Fraction of the rows, in [0, 0.5), to leave out of ``fit`` as outliers: by default the most
+        unusual ones by the nearest rows and the tails, otherwise by the densities, which are then
+        fitted again. Calibration rows are never left out, so p-values stay valid. If you expect
+        outliers in the table, 0.05 finds more of them; without any it costs about a point of AUC.
     max_time : float or None, default=None
         Seconds that ``fit`` may take, about: flows are trained for a shorter time, so that the
         result depends on the machine. None is no limit.
     verbose : int, default=0
         1 shows progress.
     random_state : int, RandomState instance or None, default=None
-        Which rows are set aside, folds, and the densities' own choices. An integer makes ``fit``
+        For the calibration rows, the folds, and the densities. An integer makes ``fit``
         reproducible.
 
     Attributes
@@ -97,8 +96,8 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
     density_ : estimator
         The fitted density, if a single one was given.
     reference_scores_ : dict of str to ndarray
-        If there are several, for each the scores of the rows that it was fitted to, each by the
-        fold that left it out, ascending. They tell how rare a score is.
+        With several densities, for each the scores of the training rows by the fold that left them
+        out, ascending. They determine how rare a score is.
     offset_ : float
         The threshold: rows whose ``score_samples`` is lower are outliers.
     calibration_scores_ : ndarray of shape (n_calibration_samples,)
@@ -115,11 +114,11 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
 
     Notes
     -----
-    There are no sample weights: the p-values need rows that all count the same.
+    There are no sample weights: p-values need rows that all count the same.
 
-    The p-values of the rows of ``fit`` themselves are no such ranks among other rows. With a single
-    density they err on the safe side if it is higher at the rows that it was fitted to, as is
-    usual; with several each row counts as new to one fold in four.
+    The p-values of the rows of ``fit`` are not exact. With a single density they are usually too
+    large, as it is higher at the rows that it was fitted to; with several, each row is new to one
+    fold in four.
 
     References
     ----------
