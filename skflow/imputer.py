@@ -139,7 +139,7 @@ class FlowImputer(PlainState, TableMixin, TransformerMixin, BaseEstimator):
     @atomic
     @sheltered
     def fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
-        """Fit the density to rows with gaps.
+        """Fit the density to rows with missing cells.
 
         Parameters
         ----------
@@ -166,7 +166,7 @@ class FlowImputer(PlainState, TableMixin, TransformerMixin, BaseEstimator):
         self._empty = np.isnan(X).all(axis=0)
         if self._empty.all():
             raise ValueError(
-                f"X holds nothing but NaN in {len(X)} rows: there is nothing to fill gaps from."
+                f"X holds nothing but NaN in {len(X)} rows: there is nothing to fill them from."
             )
         self.indicator_ = None
         if self.add_indicator:
@@ -200,7 +200,7 @@ class FlowImputer(PlainState, TableMixin, TransformerMixin, BaseEstimator):
     @polars_if_asked
     @sheltered
     def transform(self, X: ArrayLike) -> np.ndarray:
-        """Fill the gaps.
+        """Fill in the missing cells.
 
         Parameters
         ----------
@@ -238,7 +238,7 @@ class FlowImputer(PlainState, TableMixin, TransformerMixin, BaseEstimator):
     def sample(
         self, X: ArrayLike, n_samples: int = 1, random_state: RandomState = None
     ) -> np.ndarray:
-        """Fill the gaps several times by draws: multiple imputations.
+        """Fill in the missing cells several times by draws: multiple imputations.
 
         Parameters
         ----------

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import ndtr, ndtri
 
-from skflow._regression.roots import find_root
+from skflow._regression.targets import find_root
 
 LEVELS = np.array([[1e-8, 0.3, 0.5], [0.9, 0.999, 1 - 1e-9]])
 FUNCTIONS = {

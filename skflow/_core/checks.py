@@ -52,7 +52,7 @@ def check_finite(rows, names=None, allow_nan=False):
         what, how = "infinity", "Leave these rows or columns out, or replace the values."
         if np.isnan(rows[bad]).any():
             what = "NaN"
-            how = "Leave these rows or columns out, or fill the gaps in before."
+            how = "Leave these rows or columns out, or fill in the missing cells before."
         raise ValueError(
             f"Input X contains {what} in {bad.any(axis=1).sum()} of {len(rows)} rows, in column "
             f"{name_columns(bad.any(axis=0), names)}. {how}"

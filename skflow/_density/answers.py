@@ -57,8 +57,8 @@ class FittedDensity(
     def score_samples(self, X: ArrayLike) -> np.ndarray:
         """Log-density of each row, in the data's own units.
 
-        Of a row with gaps it is that of the known columns, the marginal of the density of whole
-        rows.
+        Of a row with missing cells it is that of the known columns, the marginal of the density of
+        whole rows.
 
         Parameters
         ----------
@@ -69,8 +69,8 @@ class FittedDensity(
         -------
         log_density : ndarray of shape (n_samples,)
             In nats. May be positive: a density, unlike a probability, can exceed 1. It is 0 for a
-            row of which nothing is known. Those of rows with different gaps are densities of
-            different columns and do not compare.
+            row of which nothing is known. Rows with different missing cells have densities of
+            different columns, which do not compare.
 
         Raises
         ------
@@ -384,12 +384,12 @@ class FittedDensity(
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            A row with gaps, which are NaN, has no point of its own there.
+            A row with missing cells, which are NaN, has no point of its own there.
 
         Returns
         -------
         Z : ndarray of shape (n_samples, n_features)
-            NaN for rows with gaps; fill them before (``FlowImputer``).
+            NaN for rows with missing cells; fill these before (``FlowImputer``).
 
         Raises
         ------
@@ -403,9 +403,9 @@ class FittedDensity(
         self._check_single("transform")
 
         def latent(X):
-            gaps = np.isnan(X).any(axis=1)
-            Z = self._density.to_latent(np.where(gaps[:, None], 0.0, X))
-            Z[gaps] = np.nan
+            missing = np.isnan(X).any(axis=1)
+            Z = self._density.to_latent(np.where(missing[:, None], 0.0, X))
+            Z[missing] = np.nan
             return Z
 
         return answer_in_parts(latent, self._parts(X), X, shape=(self._n_features_out,))

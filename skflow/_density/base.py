@@ -86,9 +86,9 @@ class BaseFlowDensity(TakesTraining, Summarised, CallbackSupportMixin, FittedDen
         Parameters
         ----------
         X : array-like or data frame of shape (n_samples, n_features)
-            Training data; nothing needs to be scaled or encoded. NaN (or None) means unknown: gaps
-            are drawn from one density after another, each fitted to the rows that the last one has
-            filled (stochastic EM); rows of which nothing is known are left out.
+            Training data; nothing needs to be scaled or encoded. NaN (or None) means unknown:
+            missing cells are drawn from one density after another, each fitted to the rows that the
+            last one has filled (stochastic EM); rows of which nothing is known are left out.
         y : None
             Ignored.
         sample_weight : array-like of shape (n_samples,), default=None

@@ -42,10 +42,6 @@ class TrainingData:
         """The same for a stack that holds every model ``n_times`` side by side."""
         return self._with_rows(lambda rows: rows.repeat_interleave(n_times, dim=0))
 
-    def first_of_each(self, n_times):
-        """The first of every ``n_times`` models that stand side by side."""
-        return self._with_rows(lambda rows: rows[::n_times])
-
     def take(self, models):
         """What the given models see, an index array."""
         return self._with_rows(lambda rows: rows[models])
