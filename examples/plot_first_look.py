@@ -117,7 +117,7 @@ show(figure, "unusual_rows.png")
 #
 # A layer transforms some columns given the others. Which ones hardly matters for a deep flow of
 # splines, but it does for the two simple layers of Gonsior et al. (2021). One grid compares a rule,
-# random masks, masks derived from the data, and a search.
+# random masks, masks derived from the data, a race of parity and these, and a search.
 
 shallow = CouplingFlowDensity(
     n_layers=2,
@@ -132,6 +132,7 @@ layouts = {
     "parity": "parity",
     "random": "random",
     "derived": "derived",
+    "race": "race",
     "searched": masks.EvolutionarySearch(
         n_iter=100, search_space="free", initial_layout="random"
     ),

@@ -199,7 +199,8 @@ def test_the_default_detector_takes_a_frame_with_categories():
     frame = mixed_table(200)
     detector = FlowOutlierDetector(random_state=0).fit(frame)
     assert {"flow", "neighbours", "tails"} == set(detector.densities_)
-    strange = frame[:3].assign(kind="none of them", length=[9.0, 20.0, -9.0])
+    usual = frame["length"].median()
+    strange = frame[:3].assign(kind="none of them", length=[9.0, 20.0, usual])
     assert (detector.pvalue(strange) < 0.1).all()
     assert detector.report(strange, details=True).stack().isin(["(unknown)"]).any()
 

@@ -30,6 +30,12 @@ def test_a_structure_that_is_ahead_wins():
     np.testing.assert_array_equal(chosen(pairs(), (PAIRS_APART, "parity")), PAIRS_APART)
 
 
+def test_a_row_that_fits_nowhere_does_not_decide():
+    X = pairs()
+    X[::100] *= 30
+    np.testing.assert_array_equal(chosen(X), PAIRS_APART)
+
+
 def test_in_doubt_the_first_is_kept():
     independent = np.random.default_rng(0).standard_normal((600, 4))
     np.testing.assert_array_equal(chosen(independent), masks.parity(2, 4))

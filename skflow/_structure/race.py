@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .._core.deadline import time_limit
 from .._core.typing import ArrayLike, MaskLayout, RandomSource
 from .._nn.mask_arrays import layer_sizes
 from .layout import Choice, Layout, make_for
@@ -14,8 +15,12 @@ from .layouts import SHORTHANDS, resolve_maker
 
 #: Standard errors of the paired differences by which a structure has to be ahead.
 N_ERRORS = 2.0
+#: Part of the held-out rows, those of the lowest densities, that count as the best of them.
+FARTHEST = 0.02
+#: Part of the time for choosing that a race may take.
+PART_OF_TIME = 0.3
 #: Steps of a short training at least: in fewer none has learned enough to tell them apart.
-LEAST_STEPS = 50
+LEAST_STEPS = 200
 
 
 class Race(Layout):
@@ -33,7 +38,7 @@ class Race(Layout):
         See `resolve`. A search cannot take part.
     part_of_steps : float, default=0.06
         Part of the estimator's own steps that each is trained for, above 0 and at most 1; at least
-        50 steps.
+        200 steps, if it has so many.
 
     Examples
     --------
@@ -107,8 +112,11 @@ class Race(Layout):
             return Choice(made[0])
         n_steps = min(task.n_steps, max(LEAST_STEPS, round(self.part_of_steps * task.n_steps)))
         evaluate = task.make_evaluator(n_steps, score="validation")
-        # the same seed for all: the same batches and the same first parameters
-        log_probs = evaluate.held_out(np.stack(entrants), [task.seed] * len(entrants))
+        with time_limit(None if task.max_time is None else PART_OF_TIME * task.max_time):
+            # the same seed for all: the same batches and the same first parameters
+            log_probs = evaluate.held_out(np.stack(entrants), [task.seed] * len(entrants))
+        # the farthest rows, which the heavy-tailed components will take, shall not decide
+        log_probs = np.maximum(log_probs, np.quantile(log_probs, FARTHEST, axis=1, keepdims=True))
         ahead = log_probs - log_probs[0]
         mean = ahead.mean(axis=1)
         error = ahead.std(axis=1, ddof=1) / np.sqrt(ahead.shape[1])
