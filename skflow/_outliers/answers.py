@@ -148,19 +148,19 @@ class OutlierAnswers(GapsMixin, RowsMixin, OutlierMixin):
         report : pandas.DataFrame
             The most unusual row first, with
 
-            - ``pvalue``: the part of ordinary rows that are as unusual, or more;
-            - ``column``: the column that goes least with the rest of the row, or "no single
-              column": then it takes several to make the row unusual. ``value`` is its value there,
-              and ``usual_from`` to ``usual_to`` is what a part ``coverage`` of rows would have
-              there that are alike in all other columns (of a category the likeliest and, from there
+            - ``pvalue``: the fraction of ordinary rows that are at least as unusual;
+            - ``column``: the column that is least consistent with the rest of the row, or "no single
+              column" if it takes several to make the row unusual. ``value`` is its value, and
+              ``usual_from`` to ``usual_to`` contains a fraction ``coverage`` of the values in rows
+              that are alike in all other columns (of a category the likeliest and, from there
               down, the last that is needed). Numbers are rounded as the column is;
-            - ``reason``: the same as a sentence, with the column beside which the value sticks out
-              most in a picture of the two, and with the columns that are missing.
+            - ``reason``: the same as a sentence, with the column against which the value stands out
+              most in a plot, and with the columns that are missing.
 
             With ``details`` also
 
             - ``score``; of several densities, ``density``: to which the row is the most unusual;
-              and ``score_<name>``: what each of them says, the logarithm of a part;
+              and ``score_<name>``: the score of each, the logarithm of a fraction;
             - ``nats``: the contribution of the column as of ``explain``, at least 3 for a reason;
             - ``column_2``, ``value_2``, ``usual_from_2``, ``usual_to_2``, ``nats_2``, and the same
               with 3: the columns of the second and the third largest contribution.
