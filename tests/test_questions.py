@@ -10,6 +10,7 @@ from sklearn.base import clone
 from small_flows import ESTIMATORS
 
 from skflow import CouplingFlowDensity
+from skflow._models.flow import FlowModel
 
 
 def bent_rows(n_rows):
@@ -133,3 +134,15 @@ def test_draws_lie_on_grids_and_within_bounds():
     drawn = flow.sample_given(X[:50], 4, random_state=0)[:, 1]
     assert (drawn >= 0).all()
     assert (drawn * 2 == np.round(drawn * 2)).all()
+
+
+def test_a_flow_that_adds_nothing_is_not_asked(monkeypatch):
+    flow = clone(ESTIMATORS["tails"]).fit(bent_rows(200))
+    X = bent_rows(10)
+    X[:, 1] = np.nan
+    weights = flow._density.mixture.weights
+    weights[:] = np.append(1e-5, weights[1:] / weights[1:].sum() * (1 - 1e-5))
+    expected = flow.score_samples(X)
+    monkeypatch.setattr(FlowModel, "log_prob_of", None)
+    assert flow.score_samples(X) == pytest.approx(expected, abs=1e-3)
+    assert np.isfinite(flow.sample_given(X, 5, random_state=0)).all()

@@ -22,6 +22,9 @@ from .._core.quasi_random import sobol
 from .cases import Cases, find_cases
 from .proposal import proposal_of
 
+#: Of the flow, given what is known: below, its ellipses stand for it.
+LEAST_SHARE = 1e-3
+
 
 @dataclass
 class Weighted:
@@ -111,12 +114,15 @@ def weighted_draws(density, X, n_points, n_most_cases, rng=None, unseen=True):
         place = (np.cumsum(~settled) - 1)[number[own]]
         drawn.U[own] = guess.place(place, *_spread(numbers))
         if proposal.has_flow:
+            own = own[guess.first_share[place] > LEAST_SHARE]
             log_weight[own] += _log_ratio(density, proposal, drawn.take(own))
     return Weighted(drawn, log_weight, settled[number] | (not proposal.has_flow))
 
 
 def _log_ratio(density, proposal, cases):
     """Logarithms of density by proposal ``(m,)``: one member of the flow after the other."""
+    if not len(cases.row):
+        return np.zeros(0)
     turn = np.arange(len(cases.row)) - np.searchsorted(cases.row, cases.row)
     terms = [model.log_prob(cases.U, cases.context) for model in proposal.models]
     terms = np.stack(terms) + proposal.log_weights[:, None]

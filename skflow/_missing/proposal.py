@@ -79,11 +79,15 @@ class Proposal:
 
 
 class _Conditionals:
-    """As ``Conditionals``, of several models with weights."""
+    """As ``Conditionals``, of several models with weights.
+
+    ``first_share`` ``(n,)`` is the part of the first given what is known.
+    """
 
     def __init__(self, log_weights, parts):
         joint = np.stack([log + part.log_prob for log, part in zip(log_weights, parts)])
         self.parts, self.log_prob = parts, logsumexp(joint, axis=0)
+        self.first_share = np.exp(joint[0] - self.log_prob)
         self._reached = np.exp(joint - self.log_prob).cumsum(axis=0).T
 
     def place(self, rows, choice, normal, radius):
