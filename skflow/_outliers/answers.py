@@ -149,10 +149,10 @@ class OutlierAnswers(GapsMixin, RowsMixin, OutlierMixin):
             The most unusual row first, with
 
             - ``pvalue``: the fraction of ordinary rows that are at least as unusual;
-            - ``column``: the column that is least consistent with the rest of the row, or "no single
-              column" if it takes several to make the row unusual. ``value`` is its value, and
-              ``usual_from`` to ``usual_to`` contains a fraction ``coverage`` of the values in rows
-              that are alike in all other columns (of a category the likeliest and, from there
+            - ``column``: the column that is least consistent with the rest of the row, or "no
+              single column" if it takes several to make the row unusual. ``value`` is its value,
+              and ``usual_from`` to ``usual_to`` contains a fraction ``coverage`` of the values in
+              rows that are alike in all other columns (of a category the likeliest and, from there
               down, the last that is needed). Numbers are rounded as the column is;
             - ``reason``: the same as a sentence, with the column against which the value stands out
               most in a plot, and with the columns that are missing.
