@@ -60,6 +60,8 @@ def test_of_several_limits_the_earliest_holds(clock):
         assert time_left() == 9
         clock.now += 100
         assert time_left() == 0
+        with time_limit(None, anew=True):
+            assert math.isinf(time_left())
     assert math.isinf(time_left())
 
 
@@ -130,6 +132,17 @@ def test_all_trainings_of_a_fit_end_in_time(clock, monkeypatch, name):
     # a fit of several parts starts each of them
     assert 20 <= clock.now - begin <= 60
     assert math.isinf(time_left())
+
+
+def test_candidates_of_a_search_are_trained_in_full(clock, monkeypatch):
+    lengths = []
+    clock.slow_down(monkeypatch, "_epoch", lambda part: lengths.append(len(part)) or len(part))
+    search = masks.EvolutionarySearch(9, n_candidate_steps=8, initial_layout="parity")
+    flow = CouplingFlowDensity(2, mask_layout=search, max_time=40, component_weight=0, **SMALL)
+    flow.fit(np.random.default_rng(0).normal(size=(90, 3)))
+    n_stacks = next(k for k, length in enumerate(lengths) if length != 8)
+    assert n_stacks > 1 and flow.search_stop_reason_ == "max_time"
+    assert 16 <= 8 * n_stacks <= 28
 
 
 def test_what_ended_a_training_is_told(clock, monkeypatch):

@@ -28,10 +28,14 @@ def time_left() -> float:
 
 
 @contextmanager
-def time_limit(seconds: float | None) -> Iterator[None]:
-    """Limit what runs within the context to so many seconds from now on; None adds no limit."""
+def time_limit(seconds: float | None, anew: bool = False) -> Iterator[None]:
+    """Limit what runs within the context to so many seconds from now on; None adds no limit.
+
+    ``anew`` lifts the limits around it.
+    """
     before = getattr(_running, "deadline", math.inf)
-    _running.deadline = before if seconds is None else min(before, clock() + seconds)
+    others = math.inf if anew else before
+    _running.deadline = others if seconds is None else min(others, clock() + seconds)
     try:
         yield
     finally:

@@ -29,7 +29,7 @@ from .mixture import Mixture
 from .stacking import Copy, fit_mixture, fold_sizes
 
 #: Part of the time that is left for a flow and the components beside it which the flow trains for.
-PART_OF_FLOW = 0.6
+PART_OF_FLOW = 0.5
 
 
 @saved_as("fit")

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .._core.deadline import share_of_time, time_limit
 from .._core.weights import at
 from .._models.chain import Chain
 from .._models.flow import Variant, cross_fit
@@ -19,6 +20,8 @@ VARIANTS = ((0, 0, True), (0, 0.02, True), (0.05, 0.05, True))
 VARIANTS_OF_MEAN = ((0, 0, False), (0.05, 0.05, False), (0, 0, True), (0, 0.02, True))
 #: The least weight of a variant; what has less is left out.
 LEAST_WEIGHT = 0.1
+#: Part of the time that is left which the flows may train for; then they are weighed, calibrated.
+PART_OF_FLOWS = 0.7
 #: The least weight of the heavy-tailed component: a price of as many nats.
 LEAST_HEAVY_TAILED = 0.003
 
@@ -74,7 +77,8 @@ def fit_targets(params, layout, plan, U, context, weight, columns, n_mean=0):
     else:
         structures = stack_finalists(choose_masks(plan, layout, params))
     variants = variants_of(training.noise, training.context_noise, n_mean)
-    trained = cross_fit(plan, structures, variants, n_init=training.n_init)
+    with time_limit(share_of_time(PART_OF_FLOWS)):
+        trained = cross_fit(plan, structures, variants, n_init=training.n_init)
     rows, held_out = trained.data.rows[0].numpy(), trained.data.validation_rows[0].numpy()
     flows = [trained.flow.take(np.flatnonzero(trained.variant == v)) for v in range(len(variants))]
     heavy_tailed = fit_regressed_t(U[rows], context[rows], at(weight, rows))

@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from .._core.deadline import share_of_time
+from .._core.deadline import share_of_time, time_limit
 from .._core.warnings import warn
 from .._nn.mask_arrays import IDLE, equal_sizes, tidy
 from .candidates import CandidateEvaluator
@@ -99,7 +99,8 @@ def choose_masks(plan, layout, params, previous=None, n_folds=1):
         max_time = share_of_time(1 / (2 * n_flows - e))
         task = LayoutTask(member, params, e, before, max_time)
         task.log_det = log_det
-        choice = choose_for(layout, task)
+        with time_limit(max_time):
+            choice = choose_for(layout, task)
         n_masks = n_masks_for(layout, task.n_layers, task.n_features)
         for masks in _each(choice.finalists):
             check_masks(masks, n_masks, task.n_features, name=f"What {layout!r} chose")

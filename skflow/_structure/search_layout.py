@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from .._core.deadline import time_limit
 from .._core.typing import ArrayLike, MaskLayout, RandomSource
 from .._nn.mask_arrays import equal_sizes
 from .journal import SearchJournal, fingerprint
@@ -282,10 +283,15 @@ class EvolutionarySearch(Layout):
         max_time = self.max_time
         if task.max_time is not None:
             max_time = task.max_time if max_time is None else min(max_time, task.max_time)
+
+        def costs(masks, streams):
+            with time_limit(None, anew=True):  # costs of shorter trainings would not compare
+                return evaluate(masks, streams)
+
         fewest, most = evaluate.stack_bounds()
         result = evolutionary_search(
             start,
-            evaluate,
+            costs,
             n_iter=self.n_iter,
             seed=task.seed,
             move=self.move,
