@@ -187,6 +187,37 @@ def speed():
     return figure
 
 
+def large():
+    """Time of a default fit by rows and by columns."""
+    figure, axes = plt.subplots(
+        1, 2, figsize=(8.5, 3), layout="constrained", sharey=True
+    )
+    for axis, name, title in zip(
+        axes, ("rows", "columns"), ("ten columns", "500 rows")
+    ):
+        cells = tables("large", name)[0]["seconds"]
+        whole = ~cells.str.startswith("~").to_numpy()
+        sizes, seconds = (
+            cells.index.astype(int),
+            cells.str.strip("~").astype(float).to_numpy(),
+        )
+        axis.loglog(sizes, seconds, color=OURS)
+        axis.loglog(sizes[whole], seconds[whole], "o", color=OURS, label="measured")
+        axis.loglog(
+            sizes[~whole],
+            seconds[~whole],
+            "o",
+            color=OURS,
+            mfc="white",
+            label="from three epochs",
+        )
+        axis.set(xlabel=name, title=title)
+        axis.grid(color="#eeeeee")
+    axes[0].set_ylabel("processor seconds of a default fit")
+    axes[1].legend(frameon=False, fontsize=8)
+    return figure
+
+
 def search():
     """A structure search: how many times as fast as the loop."""
     one = tables("search", "one core")[0]["times as fast, processor"]
@@ -220,7 +251,7 @@ def mean_ranks(axis, ranks, title):
 
 
 def draw(directory=DOCS / "_static"):
-    for chart in (likelihood, outliers, regression, mixed, gaps, speed, search):
+    for chart in (likelihood, outliers, regression, mixed, gaps, speed, search, large):
         figure = chart()
         figure.savefig(directory / f"benchmark_{chart.__name__}.png", dpi=130)
         plt.close(figure)

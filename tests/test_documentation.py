@@ -74,7 +74,7 @@ def test_names_are_found_where_they_are_used():
 
 
 @pytest.mark.parametrize(
-    "chart", ["likelihood", "outliers", "regression", "mixed", "gaps", "speed", "search"]
+    "chart", ["likelihood", "outliers", "regression", "mixed", "gaps", "speed", "search", "large"]
 )
 def test_benchmarks_are_drawn_from_their_tables(chart):
     pytest.importorskip("matplotlib")
