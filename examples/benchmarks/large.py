@@ -2,7 +2,7 @@
 
     python examples/benchmarks/large.py --rows 10000 100000 1000000
     python examples/benchmarks/large.py --memory --rows 100000 400000
-    python examples/benchmarks/large.py --grid --markdown docs/benchmarks/large_results.md
+    python examples/benchmarks/large.py --grid --markdown examples/benchmarks/large_results.md
 
 Ten features, one of which depends on another. Every size runs in a process of its own, so that the
 peak of the memory is that of the size alone. Times are of the processor and not of the clock.
