@@ -85,3 +85,24 @@ for x, text in ((0.5, "held out"), (24.5, "after the years of training")):
     axis.text(x, 1.01, text, transform=axis.get_xaxis_transform(), va="bottom")
 axis.legend(frameon=False, loc="lower left")
 plt.show()
+
+# %%
+# When does it show?
+# ------------------
+#
+# Nobody knows the month in which the wear begins. The detector ranks each row, as it comes, among
+# rows that it has set aside and those before it. What a bet against ranks that are uniform has won
+# is evidence of a shift: while nothing changes, it reaches 100 in at most one stream of 100.
+
+from skflow import FlowOutlierDetector
+from skflow.inspection import ShiftDisplay
+
+flow = CouplingFlowDensity(**quick)
+detector = FlowOutlierDetector(flow, random_state=0).fit(X_train)
+stream = np.sort(rng.choice(np.flatnonzero(held_out | later), 4000, replace=False))
+display = ShiftDisplay.from_estimator(detector, X[stream], times=month[stream] + 1)
+display.ax_.set(xlabel="month")
+print(
+    f"An alarm in month {month[stream][display.alarm_] + 1}; wear begins in month 26."
+)
+plt.show()

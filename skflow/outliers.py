@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.base import _fit_context, clone
 from sklearn.frozen import FrozenEstimator
-from sklearn.utils import check_random_state, get_tags
+from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import _BaseComposition
 
@@ -19,10 +19,12 @@ from ._core.streams import seeded
 from ._core.typing import ArrayLike, RandomState
 from ._outliers.answers import OutlierAnswers
 from ._outliers.conformal import threshold
+from ._outliers.detectors import allows_nan, fit_scorer, is_detector, scores_of
 from ._outliers.reasons import values_to_try
 from ._outliers.resolutions import (
     check_pairs,
     default_densities,
+    default_flow,
     fit_scorers,
     folds,
     harmonic_mean,
@@ -66,6 +68,8 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
         folds of the rows each; flows with ``component_weight=0`` that differ in their noise only
         (also at the beginning of pipelines) are trained in one program. In a
         ``sklearn.frozen.FrozenEstimator``, a density that is fitted already is not fitted again.
+        Detectors of scikit-learn and PyOD are scorers, too, by their ``score_samples`` or
+        ``decision_function``; if one is the first, a flow is fitted beside it for the reasons.
     contamination : "auto" or float, default="auto"
         Sets the threshold of ``predict``. A number in (0, 0.5] is the fraction of the rows of
         ``fit`` that it flags. "auto" flags a row if its p-value is at most 0.05 (or the smallest
@@ -95,6 +99,8 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
         one); a single density is ``densities_["density"][0]``.
     density_ : estimator
         The fitted density, if a single one was given.
+    reasons_density_ : CouplingFlowDensity
+        The flow that gives the reasons, if the first scorer is a detector.
     reference_scores_ : dict of str to ndarray
         With several densities, for each the scores of the training rows by the fold that left them
         out, ascending. They determine how rare a score is.
@@ -145,7 +151,12 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
     __module__ = "skflow"  # the name that files keep, wherever the class lives
 
     _parameter_constraints = {
-        "density": [HasMethods(["fit", "score_samples"]), list, None],
+        "density": [
+            HasMethods(["fit", "score_samples"]),
+            HasMethods(["fit", "decision_function"]),
+            list,
+            None,
+        ],
         "contamination": [StrOptions({"auto"}), Interval(Real, 0, 0.5, closed="right")],
         "calibration_fraction": [Interval(Real, 0, 1, closed="right")],
         "trim": [Interval(Real, 0, 0.5, closed="left")],
@@ -204,6 +215,7 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
         rng = check_random_state(self.random_state)
         fitted, held_out = self._split(len(X), rng)
         self._fit_trimmed(X[fitted], rng)
+        self._fit_reasons(X, rng)
         if self.density is None:
             real, names = self._real_columns()
             warn_of_columns(X[:, real], names)
@@ -246,9 +258,10 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
         """Set ``densities_`` and ``reference_scores_``."""
         self.reference_scores_ = {}
         if self.density is not None and not isinstance(self.density, list):
+            check_pairs([("density", self.density)])
             density, self._of_codes = seeded(clone(self.density), rng), []
             with inner_tables():
-                self.densities_ = {"density": [density.fit(self._table.frame(X), None)]}
+                self.densities_ = {"density": [fit_scorer(density, self._table.frame(X))]}
             self.density_ = density
             return
         vars(self).pop("density_", None)
@@ -270,6 +283,14 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
             scores = [self._score(name, density, X[rows]) for density, rows in zip(fitted, parts)]
             self.reference_scores_[name] = np.sort(np.concatenate(scores))
 
+    def _fit_reasons(self, X, rng):
+        """Fit a flow for the reasons where the first scorer is a detector, which has none."""
+        vars(self).pop("reasons_density_", None)
+        if is_detector(next(iter(self.densities_.values()))[0]):
+            flow = seeded(default_flow(*X.shape), rng)
+            with inner_tables():
+                self.reasons_density_ = flow.fit(self._table.frame(X))
+
     # ---- inference
 
     def _score(self, name, density, X):
@@ -278,7 +299,7 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
             scores = score_codes(density, X)
         else:
             with inner_tables():
-                scores = np.asarray(density.score_samples(self._table.frame(X)), dtype=np.float64)
+                scores = np.asarray(scores_of(density, self._table.frame(X)), dtype=np.float64)
         n_unusable = np.sum(np.isnan(scores) | np.isposinf(scores))
         if scores.shape != (len(X),) or n_unusable:
             raise ValueError(
@@ -337,6 +358,6 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        allowed = [get_tags(density).input_tags.allow_nan for density in self._given()]
+        allowed = [allows_nan(density) for density in self._given()]
         tags.input_tags.allow_nan = not self._takes_gaps() or all(allowed)
         return tags

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import OutlierMixin
 from sklearn.utils._optional_dependencies import check_pandas_support
 
 from .._core.checks import FLOATS, check_count, check_part
-from .._core.runtime import sheltered
+from .._core.runtime import atomic, sheltered
 from .._core.typing import ArrayLike
-from .conformal import ranks, selected, tail_pvalues, warn_if_too_few
+from .conformal import ranks, selected, tail_pvalues, threshold, warn_if_too_few
 from .gaps import GapsMixin
+from .martingale import evidence, online_pvalues
 from .reasons import ends_of, explain_rows
 from .report import Reasons, make_report
 from .rows import RowsMixin
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class OutlierAnswers(GapsMixin, RowsMixin, OutlierMixin):
@@ -31,6 +36,9 @@ class OutlierAnswers(GapsMixin, RowsMixin, OutlierMixin):
     offset_: float
     densities_: dict[str, list[Any]]
     reference_scores_: dict[str, np.ndarray]
+    fit: Callable[..., Any]
+    contamination: Any
+    _rows_aside: np.ndarray
     _tried: np.ndarray
     _seen: np.ndarray
 
@@ -92,8 +100,10 @@ class OutlierAnswers(GapsMixin, RowsMixin, OutlierMixin):
         return self._explained(self._checked(X))[0]
 
     def _explained(self, X, coverage=None):
-        """Contributions and intervals of usual values, by the first density."""
+        """Contributions and intervals of usual values, by the first density or the flow beside."""
         score = partial(self._score_by, next(iter(self.densities_)))
+        if hasattr(self, "reasons_density_"):
+            score = partial(self._score, "reasons", self.reasons_density_)
         with warnings.catch_warnings():
             # values far away are tried on purpose, where conditionals of rows with gaps are rough
             warnings.filterwarnings("ignore", "The unknown cells")
@@ -302,3 +312,69 @@ class OutlierAnswers(GapsMixin, RowsMixin, OutlierMixin):
         """
         check_part("fdr", fdr)
         return self._selected(self.pvalue(X, tail=tail), fdr, tail)
+
+    # ---- life after the fit
+
+    @atomic
+    @sheltered
+    def partial_fit(self, X: ArrayLike, y: object = None) -> Self:
+        """Let new ordinary rows join those set aside; the densities stay as they are.
+
+        With more of them p-values are finer. They stay valid if the new rows come from where the
+        rows of ``fit`` came from and were not chosen by their scores: rows that passed as ordinary
+        because their p-values were large make those of others too small.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            New rows. Those with NaN are left out, as in ``fit``.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : object
+            The threshold ``offset_`` follows with ``contamination="auto"``, and stays otherwise.
+            Before ``fit`` this is ``fit``.
+        """
+        if not hasattr(self, "calibration_scores_"):
+            return self.fit(X)
+        X = self._without_gaps(self._checked(X), least=1)
+        scores = np.concatenate([self.calibration_scores_, self._scores(X)])
+        self.calibration_scores_ = np.sort(scores)
+        self._rows_aside = np.concatenate([self._rows_aside, X])
+        if self.contamination == "auto":
+            self.offset_ = threshold("auto", scores, self.calibration_scores_)
+        return self
+
+    @sheltered
+    def shift_evidence(self, X: ArrayLike) -> np.ndarray:
+        """Evidence, row after row, that rows come no longer from where those of ``fit`` came from.
+
+        Each row is ranked among those set aside and the rows before it. While nothing changes,
+        these p-values are independent and uniform. The evidence is what betting against that has
+        multiplied a stake by (a conformal test martingale [1]_).
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows in the order in which they came. For a batch without an order any will do.
+
+        Returns
+        -------
+        evidence : ndarray of shape (n_samples,)
+            In powers of ten. While nothing changes, the probability that any of it, however many
+            rows there are, reaches ``e`` is at most ``10 ** -e``: at 2, one stream in 100.
+
+        See Also
+        --------
+        skflow.inspection.ShiftDisplay : A picture of it over time.
+
+        References
+        ----------
+        .. [1] Vovk, V., Nouretdinov, I., Gammerman, A., "Testing exchangeability on-line", ICML
+           2003.
+        """
+        scores = self._scores(self._checked(X))
+        rng = np.random.default_rng(0)  # breaks ties, whatever the rows are
+        return evidence(online_pvalues(scores, self.calibration_scores_, rng))

@@ -35,16 +35,16 @@ class GapsMixin:
         flows = any(hasattr(density, "sample_given") for density in self._given())
         return self.density is not None and not flows
 
-    def _without_gaps(self, X):
+    def _without_gaps(self, X, least=2):
         """The rows of a fit: those without gaps, unless gaps are up to the densities."""
         if self._takes_gaps():
             return X
         self._finite(X, allow_nan=True)
         whole = ~np.isnan(X).any(axis=1)
-        if whole.sum() < 2:
+        if whole.sum() < least:
             raise ValueError(
                 f"X has {whole.sum()} rows without NaN, but a detector is fitted to such rows, at "
-                "least 2. Fill the gaps in before (FlowImputer), or leave columns out."
+                f"least {least}. Fill the gaps in before (FlowImputer), or leave columns out."
             )
         if not whole.all():
             warn(

@@ -24,6 +24,7 @@ from .._table.columns import (
     named,
 )
 from ..density import CouplingFlowDensity
+from .detectors import can_score, fit_scorer
 from .flow_stacks import fit_side_by_side
 from .scorers import Neighbours, Tails
 
@@ -42,14 +43,19 @@ TRIM_POWER = 4
 TAIL_FRACTION, MIN_TAIL = 0.1, 5
 
 
+def default_flow(n_rows, n_columns):
+    """The flow of the default for a table of such a shape, which gives the reasons."""
+    n_epochs = np.clip(N_STEPS * batch_size(n_rows) // n_rows, MIN_EPOCHS, MAX_EPOCHS)
+    return CouplingFlowDensity(4, dequantize=True, component_weight=0, max_iter=int(n_epochs))
+
+
 def default_densities(n_rows, n_columns, categories=()):
     """The detector's scorers for a table of such a shape, and their weights.
 
     The flow's likelihood, which sees values that do not go together; the nearest rows, which see
     what lies by itself; the tails of the columns, which see values far out.
     """
-    n_epochs = np.clip(N_STEPS * batch_size(n_rows) // n_rows, MIN_EPOCHS, MAX_EPOCHS)
-    flow = CouplingFlowDensity(4, dequantize=True, component_weight=0, max_iter=int(n_epochs))
+    flow = default_flow(n_rows, n_columns)
     coded = tuple(categories)
     scorers = [("flow", flow), ("neighbours", Neighbours(coded)), ("tails", Tails(coded))]
     return scorers, np.array(WEIGHTS) * [1, 1, min(1, FEW_COLUMNS / n_columns) ** 2]
@@ -96,10 +102,11 @@ def check_pairs(densities):
             '("name", density), each name once.'
         )
     for name, density in densities:
-        if not (hasattr(density, "fit") and hasattr(density, "score_samples")):
+        if not can_score(density):
             raise ValueError(
                 f"The density named {name!r} is {density!r}, but has to have the methods fit and "
-                "score_samples. Give a flow, a mixture, a pipeline that ends with one, ..."
+                "score_samples, or be a detector with decision_function. Give a flow, a mixture, a "
+                "pipeline that ends with one, ..."
             )
 
 
@@ -174,7 +181,7 @@ def _bare_flow(density):
 def _fit(density, flow, codes, rows):
     """A density fitted to ``rows``; ``flow``, if any, is its part that is fitted already."""
     if flow is None:
-        return clone(density).fit(rows, None)
+        return fit_scorer(clone(density), rows)
     if not isinstance(density, Pipeline):
         return flow
     rest = clone(density[1:]).fit(flow._density.to_latent(codes))

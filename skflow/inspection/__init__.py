@@ -17,6 +17,7 @@ from ._masks import MaskDisplay
 from ._outliers import OutlierReportDisplay
 from ._pairs import PairPlotDisplay
 from ._predictive import CoverageDisplay, PredictiveDensityDisplay, QuantileFanDisplay
+from ._shift import ShiftDisplay
 
 __all__ = [
     "ConditionalDisplay",
@@ -30,5 +31,6 @@ __all__ = [
     "PredictiveDensityDisplay",
     "QuantileFanDisplay",
     "SearchHistoryDisplay",
+    "ShiftDisplay",
     "TrainingCurveDisplay",
 ]
