@@ -62,7 +62,7 @@ FITTED = OfPyOD().fit(X[:100])
         Decides(),
         IsolationForest(n_estimators=10),
         LocalOutlierFactor(novelty=True),
-        make_pipeline(StandardScaler(), OfPyOD()),
+        make_pipeline(StandardScaler(), Decides()),
         FrozenEstimator(FITTED),
         [("theirs", OfPyOD()), ("forest", IsolationForest(n_estimators=10))],
     ],
