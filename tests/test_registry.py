@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skflow import CouplingFlowDensity
+from skflow import CouplingFlowDensity, Training
 from skflow._nn.conditioners import ACTIVATIONS
 from skflow._nn.couplings import COUPLINGS
 from skflow._nn.flow import FlowStack
@@ -25,7 +25,8 @@ def test_an_unknown_name_is_a_sentence_that_lists_the_known_ones(table):
 
 
 def test_estimators_offer_what_the_table_holds(table):
-    (options,) = CouplingFlowDensity._parameter_constraints[table.argument]
+    constraints = CouplingFlowDensity._parameter_constraints | Training._parameter_constraints
+    (options,) = constraints[table.argument]
     assert options.options == set(table)
 
 
