@@ -105,7 +105,7 @@ def test_the_users_limit_is_kept(two_threads):
 
 
 def test_counts_are_restored_after_errors_and_after_overlapping_contexts(two_threads):
-    before = counts()
+    before, of_new_threads = counts(), in_new_thread(counts)
 
     @sheltered
     def fail():
@@ -130,7 +130,7 @@ def test_counts_are_restored_after_errors_and_after_overlapping_contexts(two_thr
     left.set()
     thread.join()
     assert counts() == before
-    assert in_new_thread(counts) == before
+    assert in_new_thread(counts) == of_new_threads
 
 
 def test_blocks_are_shared_out_in_order_each_with_one_thread(two_threads):

@@ -32,6 +32,7 @@ from skflow import (
     FlowOutlierDetector,
     FlowRegressor,
     StructureSearchFlow,
+    Training,
     masks,
 )
 from skflow._core import saving as _saving
@@ -295,6 +296,10 @@ def test_the_documented_types_are_what_the_estimators_want():
         wanted |= set(skops.get_untrusted_types(data=data))
         loaded = skops.loads(data, trusted=sorted(documented_types()))
         np.testing.assert_array_equal(ask(loaded), ask(fitted))
+    # beyond 1000 rows the mean is of other trees
+    rows = np.random.RandomState(0).standard_normal((1300, 2))
+    long = FlowRegressor(1, n_estimators=2, max_iter=0.1, training=Training())
+    wanted |= set(skops.get_untrusted_types(data=skops.dumps(long.fit(rows[:, :1], rows[:, 1]))))
     assert wanted == documented_types()
 
 

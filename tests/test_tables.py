@@ -56,7 +56,6 @@ every_estimator = pytest.mark.parametrize("name", ESTIMATORS)
 def one_round(monkeypatch):
     """It does not matter here what cells are filled with."""
     monkeypatch.setattr("skflow._missing.fitting.N_MIXTURES", 1)
-    monkeypatch.setattr("skflow._missing.fitting.N_FLOWS", 1)
 
 
 # ---- dtypes

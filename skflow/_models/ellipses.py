@@ -19,6 +19,8 @@ from .factor_model import log_det, whiten
 SHRINKAGES = np.array([1e-10, 1e-8, 1e-6, 1e-5, 1e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.2, 0.4, 1.0])
 #: Rows that choose at most.
 _ROWS_TO_CHOOSE_BY = 2000
+#: Of a column within clusters at least, as a fraction of its variance: a column that repeats has none.
+_LEAST_VARIANCE = 1e-4
 _NOTHING = 1e-18  # the mass of a cluster that has no row
 _BLOCK = 2**17  # numbers
 
@@ -152,13 +154,18 @@ def fit_gaussian_mixture(labels, U, weight, ridge, pooling=0.0, shrinkage=0.0, n
         EM ends when it gains less than that, in nats a dimension.
     """
 
+    least = _LEAST_VARIANCE * (weight @ (U - weight @ U) ** 2)
+
     def regularised(weights, scatters):
         pooled = shrunk(np.tensordot(weights, scatters, 1), shrinkage)
         inverse = precision_factors(pooled[None])[0]
         sizes = ((inverse @ inverse.T) * scatters).sum(axis=(1, 2)) / len(pooled)
         n_rows = weights * effective_rows(weight)
         part = (pooling / (n_rows + pooling + np.finfo(float).tiny))[:, None, None]
-        return (1 - part) * scatters + (part * sizes[:, None, None] + ridge) * pooled
+        shapes = (1 - part) * scatters + (part * sizes[:, None, None] + ridge) * pooled
+        variances = np.einsum("kdd->kd", shapes)  # a view
+        variances[:] = np.maximum(variances, least)
+        return shapes
 
     weights, centres, scatters = _start(labels, U, weight)
     previous = -np.inf
