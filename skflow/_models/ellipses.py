@@ -19,7 +19,7 @@ from .factor_model import log_det, whiten
 SHRINKAGES = np.array([1e-10, 1e-8, 1e-6, 1e-5, 1e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.2, 0.4, 1.0])
 #: Rows that choose at most.
 _ROWS_TO_CHOOSE_BY = 2000
-#: Of a column within clusters at least, as a fraction of its variance: a column that repeats has none.
+#: The least variance of a column within a cluster, as a fraction of its variance in all rows.
 _LEAST_VARIANCE = 1e-4
 _NOTHING = 1e-18  # the mass of a cluster that has no row
 _BLOCK = 2**17  # numbers
