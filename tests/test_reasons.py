@@ -37,6 +37,14 @@ def test_where_the_density_is_zero_nothing_is_usual():
     assert (nats == 0).all() and np.isnan(usual).all()
 
 
+def test_usual_values_have_the_sign_of_the_column():
+    X = np.random.RandomState(0).exponential(size=(500, 2)) * [1, -1]
+    wide = lambda rows: -0.5 * (rows[:, 0] ** 2 + rows[:, 1] ** 2) / 100  # noqa: E731
+    _, usual = explain_rows(wide, X[:20], values_to_try(X), 0.9)
+    assert (usual[:, 0] >= 0).all() and (usual[:, 1] <= 0).all()
+    assert (usual[:, 0, 1] > X[:, 0].max()).all()  # beyond the rows, on the other side
+
+
 def test_all_columns_are_scored_in_a_few_calls(X):
     calls = []
     score = lambda rows: calls.append(len(rows)) or SCORE(rows)  # noqa: E731

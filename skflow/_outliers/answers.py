@@ -100,8 +100,12 @@ class OutlierAnswers(GapsMixin, RowsMixin, OutlierMixin):
         return self._explained(self._checked(X))[0]
 
     def _explained(self, X, coverage=None):
-        """Contributions and intervals of usual values, by the first density or the flow beside."""
-        score = partial(self._score_by, next(iter(self.densities_)))
+        """Contributions and intervals of usual values, by the first density or the flow beside.
+
+        Of a density for each fold, by that of the first: the others would say nearly the same.
+        """
+        name, fitted = next(iter(self.densities_.items()))
+        score = partial(self._score, name, fitted[0])
         if hasattr(self, "reasons_density_"):
             score = partial(self._score, "reasons", self.reasons_density_)
         with warnings.catch_warnings():

@@ -22,10 +22,16 @@ N_BETWEEN, LOWEST = 8, -700.0
 
 
 def values_to_try(X):
-    """Quantiles of the columns and values beyond, ascending ``(N_QUANTILES + 6, d)``."""
+    """Quantiles of the columns and values beyond, ascending ``(N_QUANTILES + 6, d)``.
+
+    Where no value is negative, none below 0 is tried, and where none is positive, none above.
+    """
     quantiles = np.nanquantile(X, np.linspace(0, 1, N_QUANTILES), axis=0)
     beyond = np.outer(BEYOND, quantiles[-1] - quantiles[0])
-    return np.vstack([quantiles[0] - beyond[::-1], quantiles, quantiles[-1] + beyond])
+    low, high = quantiles[0] - beyond[::-1], quantiles[-1] + beyond
+    low = np.where(quantiles[0] >= 0, np.maximum(low, 0), low)
+    high = np.where(quantiles[-1] <= 0, np.minimum(high, 0), high)
+    return np.vstack([low, quantiles, high])
 
 
 def ends_of(tried):
@@ -111,7 +117,8 @@ class Conditional:
         with np.errstate(invalid="ignore"):
             part = np.cumsum(weights, axis=1) - 0.5 * weights
             part /= weights.sum(axis=1, keepdims=True)
-        return np.array([np.interp(levels, p, v) for p, v in zip(part, values)])
+        found = np.array([np.interp(levels, p, v) for p, v in zip(part, values)])
+        return np.where(np.isnan(part).any(axis=1, keepdims=True), np.nan, found)
 
     def _weights(self):
         """The integrand ``(n, m)`` of the trapezoidal rule, not normalised."""
