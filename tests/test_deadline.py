@@ -129,8 +129,8 @@ def test_all_trainings_of_a_fit_end_in_time(clock, monkeypatch, name):
         X[::4, 1] = np.nan
     begin = clock.now
     ESTIMATORS[name].fit(X, X[:, 0] if name == "regressor" else None)
-    # a fit of several parts starts each of them
-    assert 20 <= clock.now - begin <= 60
+    # a fit of several parts starts each of them, and keeps time for what comes after the trainings
+    assert 15 <= clock.now - begin <= 60
     assert math.isinf(time_left())
 
 

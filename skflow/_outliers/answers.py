@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.base import OutlierMixin
+from sklearn.base import OutlierMixin, _fit_context
 from sklearn.utils._optional_dependencies import check_pandas_support
 
 from .._core.checks import FLOATS, check_count, check_part
@@ -319,6 +319,7 @@ class OutlierAnswers(GapsMixin, RowsMixin, OutlierMixin):
 
     # ---- life after the fit
 
+    @_fit_context(prefer_skip_nested_validation=False)
     @atomic
     @sheltered
     def partial_fit(self, X: ArrayLike, y: object = None) -> Self:
