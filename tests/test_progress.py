@@ -82,6 +82,8 @@ def test_one_bar_stays_of_all_loops(monkeypatch):
 def test_blocks_of_rows_show_when_they_take_long(capsys, without_tqdm, monkeypatch, seconds):
     now = [0.0]
     monkeypatch.setattr("skflow._core.deadline.time.monotonic", lambda: now[0])
+    # of several threads it would be open which block ends first
+    monkeypatch.setattr("skflow._core.runtime.allowed_threads", lambda: 1)
 
     def work(block):
         now[0] += seconds / 4
