@@ -125,7 +125,7 @@ def _between(a, b, uniform, n_before, dof):
     mass = _mass(a, b, n_before, dof)
     level = np.maximum(_cdf(a, n_before, dof) + uniform * mass, _TINY)
     place = ndtri(level) if dof == math.inf else stdtrit(dof + n_before, level)
-    place = np.clip(place, a, np.where(np.isfinite(b), b, np.inf))
+    place = np.clip(place, a, b)
     return np.where(turn, -place, place), mass
 
 

@@ -298,10 +298,8 @@ class _Box:
         self.lower[columns.bounds.lower >= low] = -np.inf
         self.upper[columns.bounds.upper <= high] = np.inf
         inside = (low <= columns.origin) & (columns.origin <= high)
-        self.lower[columns.constant & inside], self.upper[columns.constant & inside] = (
-            -np.inf,
-            np.inf,
-        )
+        self.lower[columns.constant & inside] = -np.inf
+        self.upper[columns.constant & inside] = np.inf
         # one value among real numbers has the width of its rounding
         with np.errstate(invalid="ignore"):  # of columns without ends
             narrow = self.upper - self.lower <= 1e-12 * np.abs(self.upper).clip(1, 1e100)
