@@ -31,6 +31,16 @@ def check_drawable(estimator, attribute, display, advice):
         raise TypeError(f"{display} draws {attribute!r}, which {name} does not have. {advice}.")
 
 
+def check_detector(estimator, method, display):
+    """Raise unless an estimator is a fitted detector, which has the method that is asked."""
+    check_is_fitted(estimator)
+    if not hasattr(estimator, method):
+        raise TypeError(
+            f"{display} needs a FlowOutlierDetector, but got {type(estimator).__name__}. Give it "
+            "to a detector, as density=, and fit that."
+        )
+
+
 def check_density(estimator, display):
     """Raise unless an estimator is fitted and has densities."""
     check_is_fitted(estimator)

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
 from .._core.typing import ArrayLike
-from ._common import BLACK, BLUE, GREY, LIGHT, VERMILLION, Display
+from ._common import BLACK, BLUE, GREY, LIGHT, VERMILLION, Display, check_detector
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -131,12 +130,7 @@ class OutlierReportDisplay(Display):
         ValueError
             If an argument cannot be used.
         """
-        check_is_fitted(estimator)
-        if not hasattr(estimator, "_reasons_of_lowest"):
-            raise TypeError(
-                f"{cls.__name__} draws the report of a FlowOutlierDetector, but got "
-                f"{type(estimator).__name__}. Give it to a detector, as density=, and fit that."
-            )
+        check_detector(estimator, "_reasons_of_lowest", cls.__name__)
         reasons = estimator._reasons_of_lowest(X, coverage)
         row, shown = reasons.X[0], reasons.order[0, :n_features]
         labels, reason = [str(label) for label in reasons.table.labels], set(reasons.columns(0))

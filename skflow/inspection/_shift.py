@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
 from .._core.typing import ArrayLike
-from ._common import BLUE, GREY, VERMILLION, Display
+from ._common import BLUE, GREY, VERMILLION, Display, check_detector
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -109,12 +108,7 @@ class ShiftDisplay(Display):
         ValueError
             If an argument cannot be used.
         """
-        check_is_fitted(estimator)
-        if not hasattr(estimator, "shift_evidence"):
-            raise TypeError(
-                f"{cls.__name__} needs a FlowOutlierDetector, but got {type(estimator).__name__}. "
-                "Give it to a detector, as density=, and fit that."
-            )
+        check_detector(estimator, "shift_evidence", cls.__name__)
         if not 0 < level < 1:
             raise ValueError(f"level={level!r} has to be a number between 0 and 1.")
         evidence = estimator.shift_evidence(X)
