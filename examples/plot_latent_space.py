@@ -20,12 +20,7 @@ import numpy as np
 from sklearn.model_selection import train_test_split
 
 from skflow import CouplingFlowDensity
-from skflow.inspection import (
-    DensityDisplay,
-    LatentQQDisplay,
-    PairPlotDisplay,
-    PITDisplay,
-)
+from skflow.inspection import DensityDisplay, PairPlotDisplay, PITDisplay
 
 rng = np.random.default_rng(0)
 angle = np.pi / 2 + 0.5 * rng.standard_normal(8000)
@@ -65,7 +60,7 @@ plt.show()
 # bulk; their band contains all curves of a calibrated model with 95 % probability.
 
 figure, axes = plt.subplots(1, 2, figsize=(9.5, 4), layout="constrained")
-LatentQQDisplay.from_estimator(flow, X_test, ax=axes[0])
+PITDisplay.from_estimator(flow, X_test, ax=axes[0], scale="normal")
 calibration = PITDisplay.from_estimator(flow, X_test, ax=axes[1])
 for name, p in zip(calibration.names, calibration.pvalue_):
     print(f"{name}: p = {p:.2g} (Kolmogorov-Smirnov)")
@@ -77,7 +72,7 @@ plt.show()
 
 hasty = CouplingFlowDensity(max_iter=1, component_weight=0, random_state=0).fit(X_train)
 figure, axes = plt.subplots(1, 2, figsize=(9.5, 4), layout="constrained")
-LatentQQDisplay.from_estimator(hasty, X_test, ax=axes[0])
+PITDisplay.from_estimator(hasty, X_test, ax=axes[0], scale="normal")
 PITDisplay.from_estimator(hasty, X_test, ax=axes[1])
 plt.show()
 

@@ -23,7 +23,6 @@ from skflow import CouplingFlowDensity, StructureSearchFlow, inspection, masks
 from skflow.inspection import (
     ConditionalDisplay,
     DensityDisplay,
-    LatentQQDisplay,
     MaskDisplay,
     PairPlotDisplay,
     PITDisplay,
@@ -82,7 +81,9 @@ FROM_ESTIMATOR = {
         estimator, X, 0, X[:2], grid_resolution=9, **kwargs
     ),
     "pairs": PairPlotDisplay.from_estimator,
-    "quantiles": LatentQQDisplay.from_estimator,
+    "quantiles": lambda estimator, X, **kwargs: PITDisplay.from_estimator(
+        estimator, X, scale="normal", **kwargs
+    ),
     "latent PIT": PITDisplay.from_estimator,
     "density PIT": lambda estimator, X, **kwargs: PITDisplay.from_estimator(
         estimator, X, values="density", n_samples=50, **kwargs
@@ -400,18 +401,24 @@ def test_pairs_of_many_categories_and_of_gaps(table):
 
 
 def test_quantiles_are_those_of_scipy(flow, table):
-    display = LatentQQDisplay.from_estimator(flow, table)
+    display = PITDisplay.from_estimator(flow, table, scale="normal")
     Z = flow.transform(table)
     (_, ordered), _ = stats.probplot(Z[:, 2])
-    assert np.array_equal(display.quantiles[:, 2], ordered)
-    assert display.theoretical_[0] == pytest.approx(stats.norm.ppf(0.5 / 400))
-    assert display.feature_names == NAMES
-    # the Wasserstein distance from a normal is what the mean of the differences approximates
     normal = stats.norm.ppf((np.arange(400) + 0.5) / 400)
-    expected = [stats.wasserstein_distance(column, normal) for column in Z.T]
-    assert display.distance_ == pytest.approx(expected)
-    named = set(texts(display.ax_.get_legend().get_texts())) - {"95 % of points"}
-    assert named == {NAMES[j] for j in np.argsort(expected)[1:]}
+    distance = [stats.kstest(column, "norm").statistic for column in Z.T]
+    assert display.distance_[:4] == pytest.approx(distance)
+    curves = {line.get_label(): line.get_xydata() for line in display.ax_.get_lines()}
+    named = [[*NAMES, "distance from the origin"][j] for j in np.argsort(-display.distance_)[:3]]
+    assert set(texts(display.ax_.get_legend().get_texts())) == {*named, "95 % of points"}
+    for j, name in enumerate(NAMES):
+        if name in named:
+            expected = np.column_stack([normal, np.sort(Z[:, j])])
+            assert curves[name] == pytest.approx(expected, abs=1e-9)
+    shown = [line.get_ydata() for line in display.ax_.get_lines()]
+    assert any(len(y) == 400 and np.allclose(y, ordered) for y in shown)
+    PITDisplay.from_values([0.0, 0.5, 1.0]).plot(scale="normal").figure_.canvas.draw()
+    with pytest.raises(ValueError, match="scale='log' is not known. Use one of 'uniform'"):
+        display.plot(scale="log")
 
 
 def test_transforms_of_the_models_own_rows_are_uniform(flow):

@@ -9,7 +9,7 @@ Colours are from the set of Okabe and Ito (2008), which people with any colour v
 apart.
 """
 
-from ._calibration import LatentQQDisplay, PITDisplay
+from ._calibration import PITDisplay
 from ._conditional import ConditionalDisplay
 from ._curves import SearchHistoryDisplay, TrainingCurveDisplay
 from ._density import DensityDisplay
@@ -23,7 +23,6 @@ __all__ = [
     "ConditionalDisplay",
     "CoverageDisplay",
     "DensityDisplay",
-    "LatentQQDisplay",
     "MaskDisplay",
     "OutlierReportDisplay",
     "PITDisplay",

@@ -1,4 +1,4 @@
-"""Is the model calibrated? Latent quantiles, and probability integral transforms of rows."""
+"""Is the model calibrated? Probability integral transforms of rows."""
 
 from __future__ import annotations
 
@@ -10,154 +10,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import stats
 
+from .._core.registry import Registry
 from .._core.typing import ArrayLike, RandomState
 from ._common import (
     BLACK,
+    BLUE,
+    GREEN,
     LIGHT,
+    ORANGE,
+    VERMILLION,
     Display,
     check_drawable,
-    latent_points,
+    estimator_names,
     like,
-    named_curves,
     numbered,
 )
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-
-@dataclass(kw_only=True, eq=False, repr=False)
-class LatentQQDisplay(Display):
-    """Quantiles of the latent features against those of the standard normal.
-
-    If the flow is right, each feature of ``transform(X)`` is standard normal, and its curve lies on
-    the diagonal. Give rows that were not fitted: on training rows a flow that overfits looks right.
-    The curves that stray farthest have colours and names, the others are grey; the band holds 95 %
-    of the points of a curve, each taken by itself. A coupling keeps the features' places, so that
-    latent feature ``j`` is what the flow made of feature ``j``, given others.
-
-    It is recommended to make a display by ``from_estimator``.
-
-    Parameters
-    ----------
-    quantiles : ndarray of shape (n_samples, n_features)
-        The latent features, each sorted.
-    feature_names : list of str
-        Their names.
-    name : str or None, default=None
-        Title.
-
-    Attributes
-    ----------
-    theoretical_ : ndarray of shape (n_samples,)
-        Quantiles of the standard normal at ``(i - 0.5) / n_samples``.
-    distance_ : ndarray of shape (n_features,)
-        Mean absolute difference of the quantiles from the theoretical ones.
-    ax_ : matplotlib Axes
-        The picture.
-    figure_ : matplotlib Figure
-        The figure that holds it.
-
-    See Also
-    --------
-    PITDisplay : The same question in probabilities, with a test; also for ensembles.
-    scipy.stats.probplot : For one feature.
-
-    References
-    ----------
-    .. [1] Wilk, M. B., Gnanadesikan, R., "Probability plotting methods for the analysis of data",
-       Biometrika 55 (1968).
-
-    Examples
-    --------
-    >>> import matplotlib.pyplot as plt
-    >>> from sklearn.datasets import load_iris
-    >>> from sklearn.model_selection import train_test_split
-    >>> from skflow import CouplingFlowDensity
-    >>> from skflow.inspection import LatentQQDisplay
-    >>> X_train, X_test = train_test_split(load_iris(as_frame=True).data, random_state=0)
-    >>> flow = CouplingFlowDensity(n_layers=4, max_iter=20, random_state=0).fit(X_train)
-    >>> display = LatentQQDisplay.from_estimator(flow, X_test)
-    >>> display.quantiles.shape
-    (38, 4)
-    >>> plt.show()
-    """
-
-    quantiles: np.ndarray
-    feature_names: Sequence[str]
-
-    @classmethod
-    def from_estimator(
-        cls, estimator: Any, X: ArrayLike, *, name: str | None = None, ax: Any = None, **kwargs: Any
-    ) -> Self:
-        """Map rows to the latent space and draw their quantiles.
-
-        Parameters
-        ----------
-        estimator : CouplingFlowDensity or StructureSearchFlow
-            A fitted one, with a single member.
-        X : array-like of shape (n_samples, n_features)
-            Rows that were not fitted.
-        name : str or None, default=None
-            Title.
-        ax : matplotlib Axes or None, default=None
-            Where to draw; None makes a figure.
-        **kwargs : dict
-            For ``plot``.
-
-        Returns
-        -------
-        display : LatentQQDisplay
-
-        Raises
-        ------
-        NotFittedError
-            If the estimator is not fitted.
-        TypeError
-            If it is not a flow.
-        ValueError
-            If it has several members, each with a latent space of its own.
-        """
-        Z, names = latent_points(estimator, X, cls.__name__)
-        return cls(quantiles=np.sort(Z, axis=0), feature_names=names, name=name).plot(ax, **kwargs)
-
-    def plot(self, ax: Any = None, *, n_named: int = 3) -> Self:
-        """Draw the quantiles.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes or None, default=None
-            Where to draw; None makes a figure.
-        n_named : int, default=3
-            How many features, those farthest from the diagonal, have a colour and a name; at
-            most 4.
-
-        Returns
-        -------
-        display : LatentQQDisplay
-            The object itself.
-        """
-        ax = self._new_axes(ax, (4.8, 4.4))
-        n = len(self.quantiles)
-        self.theoretical_ = stats.norm.ppf((np.arange(n) + 0.5) / n)
-        self.distance_ = np.abs(self.quantiles - self.theoretical_[:, None]).mean(axis=0)
-        order = np.arange(1, n + 1)  # the i-th smallest of n uniform numbers is Beta(i, n + 1 - i)
-        low, high = stats.norm.ppf(stats.beta.ppf([[0.025], [0.975]], order, n + 1 - order))
-        ax.fill_between(self.theoretical_, low, high, color=LIGHT, label="95 % of points", zorder=0)
-        named_curves(
-            ax, self.theoretical_, self.quantiles, self.feature_names, self.distance_, n_named
-        )
-        ax.axline((0, 0), slope=1, color=BLACK, linewidth=0.8, linestyle="--")
-        reach = 1.1 * max(4.0 if n > 30_000 else 3.0, self.theoretical_[-1])
-        ax.set(
-            xlabel="standard normal quantile",
-            ylabel="latent quantile",
-            title=self.name or "",
-            xlim=(-reach, reach),
-            ylim=(-1.4 * reach, 1.4 * reach),
-        )
-        ax.legend(frameon=False, loc="upper left", fontsize="small")
-        return self
+_DISTINCT = (VERMILLION, BLUE, ORANGE, GREEN)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -169,9 +41,9 @@ class PITDisplay(Display):
     that a calibrated model could give. A curve below the band at the left, above it at the right
     (or the other way round) means that the model is too wide (too narrow). The band contains all
     curves at once with 95 % probability (that of Kolmogorov and Smirnov, divided by the number of
-    curves).
+    curves). ``plot(scale="normal")`` draws quantiles instead, which show the tails [3]_.
 
-    Two kinds of values can be drawn:
+    Two sets of values can be drawn:
 
     - "latent": each latent feature, and the squared distance from the latent origin, which is
       chi-squared with as many degrees of freedom as there are features. It asks whether the flow
@@ -206,7 +78,6 @@ class PITDisplay(Display):
 
     See Also
     --------
-    LatentQQDisplay : The latent features' quantiles, which show tails better.
     scipy.stats.kstest : The test.
 
     References
@@ -215,6 +86,8 @@ class PITDisplay(Display):
        International Economic Review 39 (1998).
     .. [2] Hyndman, R. J., "Computing and Graphing Highest Density Regions", The American
        Statistician 50 (1996).
+    .. [3] Wilk, M. B., Gnanadesikan, R., "Probability plotting methods for the analysis of data",
+       Biometrika 55 (1968).
 
     Examples
     --------
@@ -228,6 +101,7 @@ class PITDisplay(Display):
     >>> display = PITDisplay.from_estimator(flow, X_test)
     >>> display.values.shape  # four features and the distance from the origin
     (38, 5)
+    >>> quantiles = display.plot(scale="normal")
     >>> whole = PITDisplay.from_estimator(flow, X_test, values="density", random_state=0)
     >>> whole.pvalue_.shape
     (1,)
@@ -287,7 +161,7 @@ class PITDisplay(Display):
             If ``values`` is neither, or if "latent" meets several members.
         """
         if values == "latent":
-            Z, names = latent_points(estimator, X, cls.__name__)
+            Z, names = _latent_points(estimator, X, cls.__name__)
             radius = stats.chi2.cdf((Z**2).sum(axis=1), Z.shape[1])
             display = cls(
                 values=np.column_stack([stats.norm.cdf(Z), radius]),
@@ -355,13 +229,17 @@ class PITDisplay(Display):
         names = [str(n) for n in names] if names is not None else numbered(None, values.shape[1])
         return cls(values=values, names=names, name=name).plot(ax, **kwargs)
 
-    def plot(self, ax: Any = None, *, n_named: int = 3) -> Self:
-        """Draw the differences from uniform.
+    def plot(self, ax: Any = None, *, scale: str = "uniform", n_named: int = 3) -> Self:
+        """Draw the values against what they should be.
 
         Parameters
         ----------
         ax : matplotlib Axes or None, default=None
             Where to draw; None makes a figure.
+        scale : {"uniform", "normal"}, default="uniform"
+            "uniform" draws differences of fractions, in which the bulk of the rows counts;
+            "normal" the values' normal quantiles against those of the standard normal, in which the
+            tails do. There the band holds 95 % of the points of a curve, each taken by itself.
         n_named : int, default=3
             How many curves, those that differ most, have a colour and a name; at most 4.
 
@@ -369,30 +247,81 @@ class PITDisplay(Display):
         -------
         display : PITDisplay
             The object itself.
+
+        Raises
+        ------
+        ValueError
+            If the scale is neither.
         """
-        ax = self._new_axes(ax, (5.4, 3.8))
-        n, n_curves = self.values.shape
-        effective = n if self.n_reference is None else n * self.n_reference / (n + self.n_reference)
+        draw = Registry("scale", {"uniform": self._draw_fractions, "normal": self._draw_quantiles})[
+            scale
+        ]
         tests = [stats.kstest(column, "uniform") for column in self.values.T]
         self.distance_ = np.array([test.statistic for test in tests])
-        self.pvalue_ = stats.kstwo.sf(self.distance_, max(1, round(effective)))
-        band = stats.kstwo.ppf(1 - 0.05 / n_curves, max(1, round(effective)))
+        self.pvalue_ = stats.kstwo.sf(self.distance_, self._n_effective)
+        draw(self._new_axes(ax, (5.4, 3.8)), n_named)
+        return self
+
+    @property
+    def _n_effective(self):
+        """Rows, fewer where the distribution is known from samples alone."""
+        n, m = len(self.values), self.n_reference
+        return max(1, round(n if m is None else n * m / (n + m)))
+
+    def _draw_fractions(self, ax, n_named):
+        n, n_curves = self.values.shape
+        band = stats.kstwo.ppf(1 - 0.05 / n_curves, self._n_effective)
         ax.axhspan(-band, band, color=LIGHT, label="95 % band", zorder=0)
         ax.axhline(0, color=BLACK, linewidth=0.8, linestyle="--")
         u = np.linspace(0, 1, 401)
         below = [np.searchsorted(np.sort(column), u, side="right") / n for column in self.values.T]
-        curves = np.transpose(below) - u[:, None]
-        named_curves(ax, u, curves, self.names, self.distance_, n_named)
+        self._draw_curves(ax, u, np.transpose(below) - u[:, None], n_named)
         reach = 1.15 * max(band, self.distance_.max())
         ax.set(
             xlabel="u",
-            ylabel="share of values below u, minus u",
+            ylabel="fraction of values below u, minus u",
             title=self.name or "",
             xlim=(0, 1),
             ylim=(-reach, 1.5 * reach),
         )
         ax.legend(frameon=False, loc="upper right", fontsize="small", ncols=2)
-        return self
+
+    def _draw_quantiles(self, ax, n_named):
+        n = len(self.values)
+        expected = stats.norm.ppf((np.arange(n) + 0.5) / n)
+        order = np.arange(1, n + 1)  # the i-th smallest of n uniform numbers is Beta(i, n + 1 - i)
+        low, high = stats.norm.ppf(stats.beta.ppf([[0.025], [0.975]], order, n + 1 - order))
+        ax.fill_between(expected, low, high, color=LIGHT, label="95 % of points", zorder=0)
+        # a value that rounds to 0 or 1 has no quantile
+        quantiles = stats.norm.ppf(np.clip(np.sort(self.values, axis=0), 1e-300, 1 - 1e-16))
+        self._draw_curves(ax, expected, quantiles, n_named)
+        ax.axline((0, 0), slope=1, color=BLACK, linewidth=0.8, linestyle="--")
+        reach = 1.1 * max(4.0 if n > 30_000 else 3.0, expected[-1])
+        ax.set(
+            xlabel="standard normal quantile",
+            ylabel="normal quantile of the values",
+            title=self.name or "",
+            xlim=(-reach, reach),
+            ylim=(-1.4 * reach, 1.4 * reach),
+        )
+        ax.legend(frameon=False, loc="upper left", fontsize="small")
+
+    def _draw_curves(self, ax, x, curves, n_named):
+        """Curves over x; those that differ most in colours, with names."""
+        named = np.argsort(-self.distance_, kind="stable")[: min(n_named, len(_DISTINCT))]
+        for j in np.setdiff1d(np.arange(curves.shape[1]), named):
+            ax.plot(x, curves[:, j], color="#888888", linewidth=0.8, alpha=0.7)
+        for rank, (j, color) in enumerate(zip(named, _DISTINCT)):
+            label = self.names[j]
+            ax.plot(x, curves[:, j], color=color, linewidth=1.6, label=label, zorder=5 - rank / 9)
+
+
+def _latent_points(estimator, X, display):
+    """Latent points of rows, and the names of their features."""
+    advice = "Give a fitted CouplingFlowDensity or StructureSearchFlow"
+    check_drawable(estimator, "masks_", display, advice)  # many estimators have a transform
+    Z = np.asarray(estimator.transform(X))
+    return Z, numbered(estimator_names(estimator), Z.shape[1])
 
 
 def _draw(estimator, n_samples, random_state):

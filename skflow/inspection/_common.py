@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 # Okabe and Ito (2008), "Color Universal Design"
 BLUE, ORANGE, VERMILLION, GREEN = "#0072b2", "#e69f00", "#d55e00", "#009e73"
 BLACK, GREY, LIGHT = "#222222", "#777777", "#dddddd"
-_DISTINCT = (VERMILLION, BLUE, ORANGE, GREEN)
 
 
 def check_drawable(estimator, attribute, display, advice):
@@ -179,20 +178,3 @@ def legend_above(ax, n_columns, *, name=None, **kwargs):
     )
     if name is not None:
         ax.set_title(name, loc="left", pad=24)
-
-
-def latent_points(estimator, X, display):
-    """Latent points of rows, and the names of their features."""
-    advice = "Give a fitted CouplingFlowDensity or StructureSearchFlow"
-    check_drawable(estimator, "masks_", display, advice)  # many estimators have a transform
-    Z = np.asarray(estimator.transform(X))
-    return Z, numbered(estimator_names(estimator), Z.shape[1])
-
-
-def named_curves(ax, x, curves, names, distance, n_named):
-    """Curves over x; those of the largest distance in colours, with names."""
-    named = np.argsort(-distance, kind="stable")[: min(n_named, len(_DISTINCT))]
-    for j in np.setdiff1d(np.arange(curves.shape[1]), named):
-        ax.plot(x, curves[:, j], color="#888888", linewidth=0.8, alpha=0.7)
-    for rank, (j, color) in enumerate(zip(named, _DISTINCT)):
-        ax.plot(x, curves[:, j], color=color, linewidth=1.6, label=names[j], zorder=5 - rank / 9)
