@@ -417,7 +417,7 @@ def test_quantiles_are_those_of_scipy(flow, table):
     shown = [line.get_ydata() for line in display.ax_.get_lines()]
     assert any(len(y) == 400 and np.allclose(y, ordered) for y in shown)
     PITDisplay.from_values([0.0, 0.5, 1.0]).plot(scale="normal").figure_.canvas.draw()
-    with pytest.raises(ValueError, match="scale='log' is not known. Use one of 'uniform'"):
+    with pytest.raises(ValueError, match="scale='log' is not known. Use 'uniform'"):
         display.plot(scale="log")
 
 

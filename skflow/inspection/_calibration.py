@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import stats
 
-from .._core.registry import Registry
 from .._core.typing import ArrayLike, RandomState
 from ._common import (
     BLACK,
@@ -253,9 +252,9 @@ class PITDisplay(Display):
         ValueError
             If the scale is neither.
         """
-        draw = Registry("scale", {"uniform": self._draw_fractions, "normal": self._draw_quantiles})[
-            scale
-        ]
+        draw = {"uniform": self._draw_fractions, "normal": self._draw_quantiles}.get(scale)
+        if draw is None:
+            raise ValueError(f"scale={scale!r} is not known. Use 'uniform' or 'normal'.")
         tests = [stats.kstest(column, "uniform") for column in self.values.T]
         self.distance_ = np.array([test.statistic for test in tests])
         self.pvalue_ = stats.kstwo.sf(self.distance_, self._n_effective)
