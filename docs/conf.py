@@ -59,6 +59,7 @@ exclude_patterns = [
     "_build",
     "README.md",
     "capabilities.md",
+    "estimator_checks.md",
     "auto_examples/**/*.ipynb",
     "auto_examples/**/*.py",
 ]

@@ -23,7 +23,7 @@ __all__ = [
     "show_versions",
 ]
 
-__version__ = "0.1.0.dev0"
+__version__ = "1.0.0rc1"
 
 #: Where public names live. PyTorch and scikit-learn take seconds to import, so a name is fetched
 #: when it is first asked for, with what it needs alone.
