@@ -15,6 +15,7 @@ from ._core.checks import FLOATS, check_count, checked_state
 from ._core.runtime import atomic, sheltered
 from ._core.saving import PlainState
 from ._core.streams import seeded
+from ._core.summary import ShowsSummary
 from ._core.typing import ArrayLike, RandomState
 from ._density.base import BaseFlowDensity
 from ._missing.questions import MOST_NUMBERS, sample_given
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class FlowImputer(PlainState, TableMixin, TransformerMixin, BaseEstimator):
+class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEstimator):
     """Imputation of missing values from the density of the rows.
 
     A flow is fitted to the table with its missing cells, and each of them is filled from its
@@ -163,7 +164,8 @@ class FlowImputer(PlainState, TableMixin, TransformerMixin, BaseEstimator):
         density = CouplingFlowDensity() if self.density is None else clone(self.density)
         chosen = getattr(density, "categorical_features", None)
         X = self._finite(self._fit_table(X, chosen, ensure_min_samples=2), allow_nan=True)
-        self._empty = np.isnan(X).all(axis=0)
+        self._n_rows, self._share_missing = len(X), np.isnan(X).mean(axis=0)
+        self._empty = self._share_missing == 1
         if self._empty.all():
             raise ValueError(
                 f"X holds nothing but NaN in {len(X)} rows: there is nothing to fill them from."
@@ -298,6 +300,19 @@ class FlowImputer(PlainState, TableMixin, TransformerMixin, BaseEstimator):
 
         with inner_tables():
             return answer_in_parts(answer, parts(*X.shape), X)
+
+    def _summary_lines(self):
+        share, how = self._share_missing, self.strategy
+        most = self._table.labels[share.argmax()]
+        by_draws = "one draw" if how == "draw" else f"the {how} of {self.n_draws} draws"
+        ours = isinstance(self.density_, ShowsSummary)
+        return {
+            "missing": f"{share.mean():.1%} of the cells, in {np.sum(share > 0)} columns: at most "
+            f"{share.max():.1%}, in {most}",
+            "filled by": by_draws,
+            "density": type(self.density_).__name__,
+            **(self.density_._summary_lines() if ours else {}),
+        }
 
     def _draw(self, X, n_samples, rng):
         """Draws ``(n, d, n_samples)`` of rows, with codes for categories."""

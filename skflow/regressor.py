@@ -252,6 +252,7 @@ default="derived"
         Y = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
         rows, weight = weighted_rows(np.hstack([X, Y]), sample_weight)
         X, Y = rows[:, : X.shape[1]], rows[:, X.shape[1] :]
+        self._n_rows = len(X)
         streams = RandomStreams(int(check_random_state(self.random_state).randint(2**31 - 1)))
         rows, held_out, aside = self._split(len(Y), streams)
         seen = np.sort(np.append(rows, held_out))

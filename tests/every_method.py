@@ -136,11 +136,11 @@ def answers_of(name, table):
         "detector": {"decision_function", "pvalue", "select", "explain", "report", "predict"},
         "imputer": {"transform", "transform, gaps", "sample, rows", "get_feature_names_out"},
     }
-    own["density"] |= {"bits_per_dim", "summary", "get_feature_names_out", *_OF_ROWS}
+    own["density"] |= {"bits_per_dim", "get_feature_names_out", *_OF_ROWS}
     own["density"] |= {"sample_given, range", "probability"}
     own["search"] = own["density"]
     own["regressor"] |= _OF_TARGETS
     own["detector"] |= {"score_samples", "score_samples, gaps", "shift_evidence"}
     own["imputer"] |= {"score_samples", "score_samples, gaps"}
-    found = own[estimator]
+    found = own[estimator] | {"summary"}
     return sorted(found - ({"inverse_transform"} if table == "mixed" else set()))

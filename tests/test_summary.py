@@ -3,12 +3,21 @@
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import multivariate_normal
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
 
-from skflow import CouplingFlowDensity, StructureSearchFlow, Training, masks
+from skflow import (
+    CouplingFlowDensity,
+    FlowImputer,
+    FlowOutlierDetector,
+    FlowRegressor,
+    StructureSearchFlow,
+    Training,
+    masks,
+)
 
 X = load_iris().data
 QUICK = dict(n_layers=2, max_iter=3, random_state=0)
@@ -16,8 +25,8 @@ ALONE = dict(**QUICK, component_weight=0)
 
 
 def line(flow, name):
-    (found,) = [row for row in flow.summary().splitlines() if row.startswith(f"{name:10}")]
-    return found[10:]
+    (found,) = [row for row in flow.summary().splitlines() if row.startswith(f"{name:12}")]
+    return found[12:]
 
 
 def test_needs_a_fit():
@@ -83,3 +92,48 @@ def test_held_out_scores_are_those_of_new_rows():
 @pytest.mark.parametrize("params", [dict(component_weight=0), dict(early_stopping=False)])
 def test_no_rows_were_held_out(params):
     assert line(CouplingFlowDensity(**params, **QUICK).fit(X), "held out") == "no rows"
+
+
+# ---- the other estimators, in the same form
+
+TABLE = pd.DataFrame(X, columns=list("abcd")).assign(kind=np.arange(150) % 3 > 0)
+
+
+def test_a_detector_says_how_fine_its_p_values_are():
+    scorers = [("flow", CouplingFlowDensity(**ALONE)), ("other", CouplingFlowDensity(**ALONE))]
+    detector = FlowOutlierDetector(scorers, contamination=0.1, random_state=0).fit(TABLE)
+    assert "fitted to 150 rows of 5 columns in " in detector.summary()
+    assert line(detector, "columns") == "4 real, 1 category"
+    assert line(detector, "scorers") == "flow 0.500, other 0.500"
+    assert line(detector, "calibration").startswith("30 rows set aside: p-values from 0.032")
+    assert line(detector, "threshold").startswith(f"{detector.offset_:.3f}: ")
+    assert "99 rows" in line(detector, "to try")
+
+
+def test_a_regressor_says_what_its_intervals_can_cover():
+    regressor = FlowRegressor(mean_estimator=None, n_estimators=1, max_iter=2, random_state=0)
+    regressor.fit(TABLE[["a", "b", "kind"]], TABLE["d"])
+    assert "fitted to 150 rows of 3 columns in " in regressor.summary()
+    assert line(regressor, "features") == "2 real, 1 category"
+    assert line(regressor, "targets") == "1 real"
+    assert line(regressor, "calibration") == "15 rows set aside: coverages up to 0.938"
+    regressor.set_params(calibration_fraction=None).fit(TABLE[["a"]], TABLE["d"])
+    assert line(regressor, "calibration") == "none: intervals are those of the density"
+
+
+def test_an_imputer_says_what_was_missing_and_what_fills_it():
+    table = TABLE.mask(np.arange(150)[:, None] % 10 == [0, 1, 1, 20, 20])
+    table.loc[table.index % 10 == 2, "c"] = None
+    imputer = FlowImputer(CouplingFlowDensity(**ALONE), strategy="median", random_state=0)
+    imputer.fit(table)
+    assert line(imputer, "missing") == "8.0% of the cells, in 3 columns: at most 20.0%, in c"
+    assert line(imputer, "filled by") == "the median of 100 draws"
+    assert line(imputer, "columns") == line(imputer.density_, "columns") == "4 real, 1 category"
+
+
+def test_a_notebook_shows_the_summary_below_the_diagram():
+    flow = CouplingFlowDensity(**ALONE)
+    assert "<pre>CouplingFlowDensity, fitted" not in flow._repr_html_()
+    flow.fit(TABLE[["a", "b"]])
+    for html in (flow._repr_html_(), flow._repr_mimebundle_()["text/html"]):
+        assert html.endswith(f"<pre>{flow.summary()}</pre>".replace("'", "&#x27;"))

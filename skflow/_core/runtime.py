@@ -24,7 +24,7 @@ from sklearn import config_context
 from threadpoolctl import ThreadpoolController
 
 from .callbacks import SESSION
-from .deadline import time_limit
+from .deadline import clock, time_limit
 from .progress import showing, shown
 
 #: Numbers in the widest tensor for each thread. On a machine with nothing else to do, a training
@@ -61,15 +61,18 @@ def sheltered(method):
 def atomic(fit):
     """Decorate a ``fit``: on any failure or interruption the estimator is as it was before.
 
-    The time of the estimator's ``max_time`` runs from here on.
+    The time of the estimator's ``max_time`` runs from here on. ``_seconds`` is what a ``fit`` took.
     """
 
     @wraps(fit)
     def run(self, *args, **kwargs):
-        before = vars(self).copy()
+        before, begun = vars(self).copy(), clock()
         try:
             with time_limit(getattr(self, "max_time", None)):
-                return fit(self, *args, **kwargs)
+                fitted = fit(self, *args, **kwargs)
+            if fit.__name__ == "fit":
+                self._seconds = clock() - begun
+            return fitted
         except BaseException:
             # scikit-learn still has to close what callbacks have opened
             running = {name: vars(self)[name] for name in SESSION if name in vars(self)}

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
+from .._core.summary import ShowsSummary, by_weight, counted, kinds_of_real
 from .._models.fitting import Fit
 
 _NARROW_LEAD = 0.05  # nats a row by which a Gaussian is as good
 
 
-class Summarised:
+class Summarised(ShowsSummary):
     """Base of estimators that can say what was fitted."""
 
     _fitted: Fit
@@ -61,7 +61,7 @@ class Summarised:
     @property
     def columns_(self) -> dict:
         density = self._fitted.density
-        found = density.schema.described(_words_for(density.columns))
+        found = density.schema.described(kinds_of_real(density.columns))
         return dict(zip(self._table.names or range(len(found)), found))
 
     @property
@@ -104,68 +104,23 @@ class Summarised:
             raise AttributeError("The masks of this estimator were not searched.")
         return first
 
-    def summary(self) -> str:
-        """What was fitted, how, and how good it is, in words.
+    # ---- in words
 
-        Rows and kinds of columns; the layout and where it comes from; the flow and its training,
-        and why that ended; the weights of flow and components; and, where rows were held out, the
-        mean log-density of these beside that of one Gaussian that was fitted to the same rows. At
-        the end, what to try next.
+    @property
+    def _n_rows(self):
+        return self._fitted.account["n_rows"]
 
-        Returns
-        -------
-        summary : str
-            To be printed.
-
-        Raises
-        ------
-        NotFittedError
-            If the estimator is not fitted.
-
-        Examples
-        --------
-        >>> from sklearn.datasets import load_iris
-        >>> from skflow import CouplingFlowDensity
-        >>> flow = CouplingFlowDensity(max_iter=10, random_state=0).fit(load_iris().data)
-        >>> print(flow.summary())
-        CouplingFlowDensity, fitted to 150 rows of 4 columns in ... seconds
-        columns   4 real
-        layout    derived from the data, without training
-        flow      6 spline layers, ...
-        """
-        check_is_fitted(self)
+    def _summary_lines(self):
         account = self._fitted.account
-        parts = {
-            "columns": _counted(self.columns_.values()),
+        return {
+            "columns": counted(self.columns_.values()),
             "layout": _layout(self),
             "flow": _flow(self, account),
             "training": _training(self, account),
-            "weights": _weights(self),
+            "weights": by_weight(self.component_names_, self.weights_),
             "held out": _held_out(account),
             "to try": _advice(self, account),
         }
-        lines = [f"{name:10}{text}" for name, text in parts.items() if text]
-        head = (
-            f"{type(self).__name__}, fitted to {account['n_rows']:,} rows of "
-            f"{self.n_features_in_} columns in {account['seconds']:.1f} seconds"
-        )
-        return "\n".join([head, *lines])
-
-
-def _words_for(columns):
-    """What each real column is, in a word."""
-    bounded = np.isfinite(columns.bounds.lower) | np.isfinite(columns.bounds.upper)
-    chosen = [columns.constant, columns.step > 0, bounded]
-    return np.select(chosen, ["constant", "on a grid", "bounded"], "real").astype(object)
-
-
-def _counted(kinds):
-    """How many columns are of each kind, in words."""
-    first_words = [kind.split(" (")[0] for kind in kinds]
-    order = ["real", "bounded", "on a grid", "constant"]
-    order += [kind for kind in dict.fromkeys(first_words) if kind not in order]
-    counts = {kind: first_words.count(kind) for kind in order}
-    return ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
 
 
 def _layout(estimator):
@@ -213,12 +168,6 @@ def _training(estimator, account):
 
 def _best_epoch(estimator):
     return 1 + int(np.argmax(estimator.validation_scores_))
-
-
-def _weights(estimator):
-    named = zip(estimator.component_names_, estimator.weights_)
-    ordered = sorted(named, key=lambda pair: -pair[1])
-    return ", ".join(f"{name} {weight:.3f}" for name, weight in ordered)
 
 
 def _held_out(account):

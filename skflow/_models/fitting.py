@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -232,7 +231,6 @@ def fit_density(
     log_q : ndarray of shape (n, n_copies) or None
         Of several copies the log-densities under that which the missing cells were drawn from.
     """
-    started = time.perf_counter()
     X, *copies = np.moveaxis(np.atleast_3d(X), 2, 0)
     rows = Rows(X, weight, schema, columns, seed)
     columns.warn(rows.real, rows.U)
@@ -279,9 +277,7 @@ def fit_density(
         plan.options.noise,
         None if log_q is None else [t.copy(q) for t, q in zip([rows, *copies], log_q.T)],
     )
-    return _told(
-        rows.density(mixture), choices, n_folds, seed, len(X), plan, trained, held_out, started
-    )
+    return _told(rows.density(mixture), choices, n_folds, seed, len(X), plan, trained, held_out)
 
 
 def fit_flows(params, layout, noises, X, schema, columns, splits, *, seed):
@@ -300,7 +296,6 @@ def fit_flows(params, layout, noises, X, schema, columns, splits, *, seed):
     fits : list of list of Fit
         For each level of noise one for each split.
     """
-    started = time.perf_counter()
     rows = Rows(X, None, schema, columns, seed)
     plan = rows.plan(params, splits, turn=1)
     n_splits, n_noises = len(splits[0]), len(noises)
@@ -312,14 +307,12 @@ def fit_flows(params, layout, noises, X, schema, columns, splits, *, seed):
     for k in range(n_splits * n_noises):
         own = trained.take(np.array([k]))
         density = rows.density(Mixture({"flow": own.flow}, np.ones(1)))
-        told = _told(density, choices, 1, seed, len(X), plan, own, None, started)
+        told = _told(density, choices, 1, seed, len(X), plan, own, None)
         fits[k % n_noises].append(told)
     return fits
 
 
-def _told(
-    density, choices, n_folds, seed, n_rows, plan, trained: CrossFit, held_out, started
-) -> Fit:
+def _told(density, choices, n_folds, seed, n_rows, plan, trained: CrossFit, held_out) -> Fit:
     """The ``Fit`` of trained members, with curves and scores in the units of the data."""
     data, log_det = trained.data, plan.log_det
     n_epochs = int(trained.n_epochs.max())
@@ -333,7 +326,6 @@ def _told(
         "n_epochs": trained.n_planned,
         "limit": "max_iter" if n_planned == trained.n_planned else "max_time",
         "log_det": plan.mean_log_det,
-        "seconds": time.perf_counter() - started,
     }
     if trained.validation_curve is not None:
         shift = data.mean(log_det, data.validation_rows)

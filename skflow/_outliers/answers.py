@@ -13,6 +13,7 @@ from sklearn.utils._optional_dependencies import check_pandas_support
 
 from .._core.checks import FLOATS, check_count, check_part
 from .._core.runtime import atomic, sheltered
+from .._core.summary import ShowsSummary, by_weight, counted
 from .._core.typing import ArrayLike
 from .conformal import ranks, selected, tail_pvalues, threshold, warn_if_too_few
 from .gaps import GapsMixin
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class OutlierAnswers(GapsMixin, RowsMixin, OutlierMixin):
+class OutlierAnswers(ShowsSummary, GapsMixin, RowsMixin, OutlierMixin):
     """The public answers of a detector, from its scores and those of the rows set aside.
 
     ``fit`` sets ``calibration_scores_``, scores of rows that nothing was fitted to, ascending, and
@@ -316,6 +317,28 @@ class OutlierAnswers(GapsMixin, RowsMixin, OutlierMixin):
         """
         check_part("fdr", fdr)
         return self._selected(self.pvalue(X, tail=tail), fdr, tail)
+
+    # ---- in words
+
+    def _summary_lines(self):
+        n_aside = len(self.calibration_scores_)
+        fraction = np.mean(self.calibration_scores_ < self.offset_)
+        kinds = self._schema.described(np.full(len(self._schema.real_columns), "real", object))
+        return {
+            "columns": counted(kinds),
+            "scorers": self._scorers(),
+            "calibration": f"{n_aside:,} rows set aside: p-values from {1 / (n_aside + 1):.2g}",
+            "threshold": f"{self.offset_:.3f}: {fraction:.1%} of the rows set aside lie below",
+            "to try": ""
+            if n_aside >= 99
+            else "a larger calibration_fraction, or more rows: "
+            "p-values of 0.01 take 99 rows set aside",
+        }
+
+    def _scorers(self):
+        if not self.reference_scores_:
+            return type(self.densities_["density"][0]).__name__
+        return by_weight(self.densities_, self._weights / self._weights.sum())
 
     # ---- life after the fit
 

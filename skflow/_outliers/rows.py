@@ -16,6 +16,7 @@ class RowsMixin(TableMixin):
     def _read(self, X):
         """The table of a fit as an array ``(n, d)``; sets ``_schema`` and ``_reach``."""
         X = self._fit_table(X, "from_dtype", ensure_min_samples=2)
+        self._n_rows = len(X)
         self._schema = fit_schema(X, self._table.categories)
         self._reach = _reach(X)
         return X

@@ -17,6 +17,7 @@ from .._core.checks import (
 )
 from .._core.runtime import sheltered
 from .._core.saving import PlainState
+from .._core.summary import ShowsSummary, by_weight, counted, kinds_of_real
 from .._core.typing import ArrayLike, RandomState
 from .._models.context import features_alone
 from .._nn.blocks import answer_in_parts, parts
@@ -24,7 +25,7 @@ from .._table.reading import TableMixin
 
 
 class DistributionRegressor(
-    PlainState, TableMixin, CallbackSupportMixin, RegressorMixin, BaseEstimator
+    PlainState, ShowsSummary, TableMixin, CallbackSupportMixin, RegressorMixin, BaseEstimator
 ):
     """Base of regressors with a density of the targets given the features.
 
@@ -241,6 +242,24 @@ class DistributionRegressor(
         """
         X, Y = self._checked_pair(X, y)
         return self._answer(self._density.log_prob, X, Y)
+
+    def _summary_lines(self):
+        density, mixture = self._density, self._density.mixture
+        n_categories, aside = len(self._table.categories), self._calibration
+        kinds = ["real"] * (self.n_features_in_ - n_categories) + ["category"] * n_categories
+        return {
+            "features": counted(kinds),
+            "targets": counted(kinds_of_real(density.columns)),
+            "flows": f"{density.n_members} of {self.n_layers} {self.coupling} layers, hidden "
+            f"layers {self.hidden_layer_sizes}, {self.n_parameters_:,} parameters",
+            "training": f"{self.n_iter_} epochs",
+            "mean": type(self.mean_estimator_).__name__ if self.mean_estimator is not None else "",
+            "weights": by_weight(mixture.models, mixture.weights),
+            "calibration": f"{len(aside.scores)} rows set aside: coverages up to "
+            f"{aside.reached[-1].min():.3f}"
+            if aside
+            else "none: intervals are those of the density",
+        }
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -1,0 +1,81 @@
+"""How a fitted estimator describes itself: in words, and in a notebook below its diagram."""
+
+from __future__ import annotations
+
+from html import escape
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+
+class ShowsSummary:
+    """Base of the estimators: their ``summary``.
+
+    A subclass has ``_summary_lines()``, a dictionary from words in the margin to text; empty texts
+    are left out.
+    """
+
+    n_features_in_: int
+
+    def summary(self) -> str:
+        """Description of the fit in words, to be printed.
+
+        The rows and columns of the fit and its time; then, line by line, what was fitted, and how
+        good it is where rows were held out. At the end, what to try next.
+
+        Returns
+        -------
+        summary : str
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        """
+        check_is_fitted(self)
+        lines = [f"{name:12}{text}" for name, text in self._summary_lines().items() if text]
+        return "\n".join([f"{type(self).__name__}, fitted to {self._fitted_to()}", *lines])
+
+    def _fitted_to(self):
+        seconds = vars(self).get("_seconds")  # none of a density that another estimator has fitted
+        text = f"{self._n_rows:,} rows of {self.n_features_in_} columns"
+        return text if seconds is None else f"{text} in {seconds:.1f} seconds"
+
+    def _summary_lines(self):
+        raise NotImplementedError
+
+    # ---- in a notebook; scikit-learn asks the one or the other, by its version and the program
+
+    def _repr_html_inner(self):
+        return super()._repr_html_inner() + self._summary_html()
+
+    def _repr_mimebundle_(self, **kwargs):
+        bundle = super()._repr_mimebundle_(**kwargs)
+        if "text/html" in bundle:
+            bundle["text/html"] += self._summary_html()
+        return bundle
+
+    def _summary_html(self):
+        return f"<pre>{escape(self.summary())}</pre>" if hasattr(self, "n_features_in_") else ""
+
+
+def counted(kinds):
+    """How many columns are of each kind, in words."""
+    first_words = [kind.split(" (")[0] for kind in kinds]
+    order = ["real", "bounded", "on a grid", "constant"]
+    order += [kind for kind in dict.fromkeys(first_words) if kind not in order]
+    counts = {kind: first_words.count(kind) for kind in order}
+    return ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
+
+
+def kinds_of_real(columns):
+    """What each real column of ``Columns`` is, in a word."""
+    bounded = np.isfinite(columns.bounds.lower) | np.isfinite(columns.bounds.upper)
+    chosen = [columns.constant, columns.step > 0, bounded]
+    return np.select(chosen, ["constant", "on a grid", "bounded"], "real").astype(object)
+
+
+def by_weight(names, weights):
+    """Names and weights, the largest first."""
+    ordered = sorted(zip(names, weights), key=lambda pair: -pair[1])
+    return ", ".join(f"{name} {weight:.3f}" for name, weight in ordered)
