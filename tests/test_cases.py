@@ -13,7 +13,7 @@ from small_flows import flow
 from test_mixed import FRAME
 
 from skflow._missing import cases
-from skflow._missing.questions import CAREFUL, RoughRows, log_prob_known
+from skflow._missing.questions import EXACT, RoughRows, log_prob_known
 
 NEW = "not seen in fit"
 ROWS = FRAME[:12]
@@ -96,12 +96,11 @@ def test_scores_are_the_same_each_time_and_do_not_depend_on_other_rows(fitted):
     assert np.array_equal(again.score_samples(frame), scores)
 
 
-def test_of_too_many_cases_some_are_drawn(fitted, monkeypatch):
+def test_of_too_many_cases_some_are_drawn(fitted):
     """With the probability of the others given what is known: the mean is nearly the sum."""
     frame = ROWS.assign(kind=None, member=None)
     expected = fitted.score_samples(frame)
-    monkeypatch.setattr("skflow._missing.questions.CAREFUL", CAREFUL._replace(n_cases=8))
-    few = fitted.score_samples(frame)
+    few = fitted._log_prob(fitted._encode(fitted._source(frame)), EXACT._replace(n_cases=8))
     assert not np.array_equal(few, expected)
     assert few == pytest.approx(expected, abs=0.3)
     # each draw counts as the probability of what is known, so that cases add up to it

@@ -21,7 +21,7 @@ from .._core.saving import PlainState
 from .._core.typing import ArrayLike, RandomState
 from .._core.weights import weighted_rows
 from .._missing.events import Probability, probability, sample_region
-from .._missing.questions import RoughRows, log_prob_known, sample_given
+from .._missing.questions import EXACT, ROUGH, RoughRows, log_prob_known, sample_given
 from .._missing.regions import region_of
 from .._models.fitting import Fit
 from .._models.typical import sample_typical
@@ -94,16 +94,13 @@ class FittedDensity(
         """Parts of a table, of whole blocks of the flow."""
         return parts(*X.shape, self._density.mixture.numbers_per_row)
 
-    def _log_prob(self, X):
+    def _log_prob(self, X, effort=EXACT):
         rough = RoughRows()
-
-        def answer(X):
-            if np.isnan(X).any():
-                return log_prob_known(self._density, X, rough)
-            return self._density.log_prob(X)
-
-        scores = answer_in_parts(answer, self._parts(X), X)
-        rough.warn()
+        scores = answer_in_parts(
+            lambda X: log_prob_known(self._density, X, rough, effort), self._parts(X), X
+        )
+        if effort is not ROUGH:
+            rough.warn()
         return scores
 
     @sheltered

@@ -19,7 +19,7 @@ from .._core.patterns import patterns
 from .._core.quasi_random import sobol
 from .._core.runtime import map_blocks
 from .._core.weights import at
-from .._models.mixture import normal_places
+from .._models.mixture import N_PLACES, normal_places
 from .._nn.blocks import blocks
 from .boxes import BoxedEllipses
 from .proposal import proposal_of
@@ -390,7 +390,7 @@ def _drawn(ellipses, n_points, n_columns, rng):
     level = (np.arange(n_points) + rng.uniform()) / n_points
     chosen = np.searchsorted(pi.cumsum()[:-1], level, side="right")
     # where a number is absent, one of the places of the noise, over which the mixture's is a mean
-    places = normal_places(n_columns)
+    places = normal_places(N_PLACES, n_columns)
     points, case = places[rng.randint(len(places), size=n_points)], np.empty(n_points, dtype=int)
     uniform = rng.permutation(_uniform(n_points, n_columns, rng))
     start = 0

@@ -70,7 +70,7 @@ class Weighted:
         return np.take_along_axis(chosen, order, axis=1)
 
 
-def weighted_draws(density, X, n_points, n_most_cases, rng=None, unseen=True):
+def weighted_draws(density, X, n_points, effort, rng=None, unseen=True):
     """Draws of the unknown cells of rows, and their weights.
 
     Parameters
@@ -81,7 +81,9 @@ def weighted_draws(density, X, n_points, n_most_cases, rng=None, unseen=True):
     n_points : int
         Draws of a row, a power of 2; some more where there are many cases, and one of each case of
         which all numbers are known.
-    n_most_cases, unseen
+    effort : Effort
+        Says how many cases and places of the noise there are.
+    unseen
         As of ``find_cases``.
     rng : RandomState or None
         None takes the same quasi-random points for all rows, so that answers are the same each
@@ -91,12 +93,12 @@ def weighted_draws(density, X, n_points, n_most_cases, rng=None, unseen=True):
     -------
     draws : Weighted
     """
-    cases, proposal = find_cases(density, X, n_most_cases, unseen), proposal_of(density)
+    cases, proposal = find_cases(density, X, effort.n_cases, unseen), proposal_of(density)
     settled, log_prob = cases.settled, np.zeros(len(cases.U))
     whole = settled & cases.known.any(axis=1)
     if whole.any():
         chosen = cases.take(whole)
-        log_prob[whole] = density.mixture.log_prob(chosen.U, chosen.context)
+        log_prob[whole] = density.mixture.log_prob(chosen.U, chosen.context, effort.n_places)
     if not settled.all():
         chosen = cases.take(~settled)
         guess = proposal.conditionals(chosen.U, chosen.known, chosen.context)

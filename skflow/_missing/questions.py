@@ -9,6 +9,7 @@ import numpy as np
 
 from .._core.patterns import patterns
 from .._core.warnings import warn
+from .._models.mixture import N_PLACES
 from .cases import count_cases
 from .importance import weighted_draws
 from .proposal import proposal_of
@@ -18,20 +19,25 @@ class Effort(NamedTuple):
     """How much work an answer is worth.
 
     Weighted draws of a row at first and at most, powers of 2; the effective number that is enough,
-    as a part of the first; and the most cases that a row is taken for.
+    as a part of the first; the most cases that a row is taken for; and the places of the noise
+    where a number is absent.
     """
 
     n_points: int
     most_points: int
     wanted: float
     n_cases: int
+    n_places: int = N_PLACES
 
 
-#: For answers to users; for draws that a density is fitted to, soon to be replaced by better ones.
+#: For draws and for densities that users get.
 CAREFUL = Effort(2**7, 2**14, 0.4, 2**10)
+EXACT = CAREFUL._replace(n_points=2**8)
+#: For draws that a density is fitted to, soon to be replaced by better ones; for densities that
+#: have to put rows in order: they are off by some hundredths of a nat, with cells missing by some
+#: tenths.
 QUICK = Effort(2**4, 2**8, 0.3, 2**7)
-#: Weighted draws that the density of what is known of a row is the mean of, at least.
-SCORE_POINTS = 2**8
+ROUGH = Effort(2**4, 2**4, 0.0, 2**5, 4)
 #: The least effective number that goes without a warning.
 LEAST = 30
 #: Numbers in the widest array of a block of rows.
@@ -59,8 +65,8 @@ class RoughRows:
             )
 
 
-def log_prob_known(density, X, rough):
-    """Log-densities ``(n,)`` of the known columns of rows with gaps, in the data's units.
+def log_prob_known(density, X, rough, effort=EXACT):
+    """Log-densities ``(n,)`` of the known columns of rows, in the data's units.
 
     ``rough`` is told of rows of which they are rough.
     """
@@ -68,13 +74,13 @@ def log_prob_known(density, X, rough):
     result, ess = np.zeros(len(X)), np.full(len(X), np.inf)  # of a row of which nothing is known
     whole = ~missing.any(axis=1)
     if whole.any():
-        result[whole] = density.log_prob(X[whole])
+        result[whole] = density.log_prob(X[whole], n_places=effort.n_places)
 
     def note(rows, draws, enough):
         result[rows[enough]] = draws.log_prob()[enough]
         ess[rows[enough]] = draws.effective()[enough]
 
-    _ask(density, X, np.flatnonzero(~whole & ~missing.all(axis=1)), CAREFUL, note, SCORE_POINTS)
+    _ask(density, X, np.flatnonzero(~whole & ~missing.all(axis=1)), effort, note)
     rough.add(ess)
     return result
 
@@ -126,7 +132,7 @@ def _to_data(density, cases, rng):
     return density.to_data(U, discrete)
 
 
-def _ask(density, X, rows, effort, note, n_points, rng=None):
+def _ask(density, X, rows, effort, note, n_points=1, rng=None):
     """Have ``note`` called with numbers of rows, their draws, and for which these are enough."""
     if proposal_of(density).has_flow:  # otherwise all draws count
         n_points = max(effort.n_points, n_points)
@@ -138,8 +144,7 @@ def _ask(density, X, rows, effort, note, n_points, rng=None):
         order = [own for _, own in patterns(np.isnan(X[rows]))]
         left = []
         for block in _blocks(density, X, rows[np.concatenate(order)], n_points, effort):
-            unseen = rng is None
-            draws = weighted_draws(density, X[block], n_points, effort.n_cases, rng, unseen)
+            draws = weighted_draws(density, X[block], n_points, effort, rng, unseen=rng is None)
             enough = np.full(len(block), True) if last else draws.effective() >= wanted
             note(block, draws, enough)
             left.append(block[~enough])

@@ -17,7 +17,7 @@ from .._table.columns import FARTHEST, Columns
 from .._table.schema import Schema
 from .chain import Chain
 from .context import Context
-from .mixture import Mixture
+from .mixture import N_PLACES, Mixture
 
 
 @saved_as("density")
@@ -60,17 +60,18 @@ class Density:
     def _blocks(self, n_rows):
         return blocks(n_rows, self.mixture.numbers_per_row)
 
-    def log_prob(self, X, features=None):
+    def log_prob(self, X, features=None, n_places=N_PLACES):
         """Log-density ``(n,)`` in nats; minus infinity beyond bounds.
 
-        ``features`` is the ``Context`` of targets that are conditional on one.
+        ``features`` is the ``Context`` of targets that are conditional on one. ``n_places`` are
+        those of the noise where a number is absent.
         """
 
         def call(block):
             discrete, real = self.schema.split(X[block])
             U, log_det = self.columns.forward(real)
             context = self.context(discrete) if features is None else features[block]
-            log_prob = self.mixture.log_prob(U, context) + log_det
+            log_prob = self.mixture.log_prob(U, context, n_places) + log_det
             return log_prob + self.discrete.log_prob(discrete)
 
         return np.concatenate(map_blocks(call, self._blocks(len(X))))

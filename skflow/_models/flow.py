@@ -151,8 +151,9 @@ class FlowModel:
 
 def average(log_probs):
     """Log-density ``(..., n)`` of members that are averaged, from their own ``(K, ..., n)``."""
-    # the log of a mean of densities, never the mean of logs
-    log_prob = logsumexp(log_probs, axis=0) - math.log(len(log_probs))
+    log_prob = log_probs[0]
+    if len(log_probs) > 1:  # the log of a mean of densities, never the mean of logs
+        log_prob = logsumexp(log_probs, axis=0) - math.log(len(log_probs))
     # far away a member's log-density may exceed the range of numbers: the lowest there is
     return np.nan_to_num(log_prob, nan=LOWEST, neginf=LOWEST)
 

@@ -19,7 +19,8 @@ the context says so. The density of the numbers that are there is the marginal o
     p(there | context) = E[p(there, noise | context) / N(noise)],    noise ~ N(0, I),
 
 whose integrand hardly varies, as the models have learned that the noise is independent: the mean
-over a few fixed quasi-random places is nearly exact.
+over a few fixed quasi-random places is nearly exact. On two tables (a spike in one column, and in
+three) 16 and 32 places are off by 0.02 nats a row, 8 by 0.02 and 0.07, 4 by 0.03 and 0.08.
 """
 
 import math
@@ -30,11 +31,13 @@ import numpy as np
 from scipy.special import logsumexp, ndtri
 
 from .._core.quasi_random import sobol
+from .._core.runtime import map_blocks
 from .._core.saving import saved_as
 from .._core.weights import at
+from .._nn.blocks import blocks
 
 #: Places of the noise where a number is absent, a power of 2.
-N_PLACES = 32
+N_PLACES = 16
 
 
 @saved_as("mixture")
@@ -58,15 +61,21 @@ class Mixture:
         """Numbers that a row needs in the widest tensors, by which rows are computed in blocks."""
         return sum(getattr(model, "numbers_per_row", 1) for model in self.models.values())
 
-    def log_prob(self, U, context=None):
+    def log_prob(self, U, context=None, n_places=N_PLACES):
         """Log-density ``(n,)`` of rows in standardised units; absent numbers may be anything."""
         if context is None or not context.absent.any():
             return self.log_prob_of_all(U, context)
         log_prob = np.empty(len(U))
-        whole = ~context.absent.any(axis=1)
-        for rows, evaluate in ((whole, self.log_prob_of_all), (~whole, self._marginal)):
-            if rows.any():
-                log_prob[rows] = evaluate(U[rows], context[rows])
+        some = context.absent.any(axis=1)
+        if not some.all():
+            log_prob[~some] = self.log_prob_of_all(U[~some], context[~some])
+        rows = np.flatnonzero(some)
+        log_prob[rows] = np.concatenate(
+            map_blocks(
+                lambda block: self._marginal(U[rows[block]], context[rows[block]], n_places),
+                blocks(len(rows), n_places * self.numbers_per_row),
+            )
+        )
         return log_prob
 
     def log_prob_of_all(self, U, context):
@@ -78,14 +87,13 @@ class Mixture:
         ]
         return logsumexp(terms, axis=0)
 
-    def _marginal(self, U, context):
-        places = normal_places(U.shape[1])
-        terms = np.empty((len(places), len(U)))
-        for k, place in enumerate(places):
-            filled = np.where(context.absent, place, U)
-            log_noise = -0.5 * (place**2 + math.log(2 * math.pi))
-            terms[k] = self.log_prob_of_all(filled, context) - context.absent @ log_noise
-        return logsumexp(terms, axis=0) - math.log(len(places))
+    def _marginal(self, U, context, n_places):
+        places, absent = normal_places(n_places, U.shape[1]), context.absent
+        filled = np.where(absent, places[:, None], U).reshape(-1, U.shape[1])
+        terms = self.log_prob_of_all(filled, context[np.tile(np.arange(len(U)), n_places)])
+        log_noise = -0.5 * (places**2 + math.log(2 * math.pi))
+        terms = terms.reshape(n_places, len(U)) - log_noise @ absent.T
+        return logsumexp(terms, axis=0) - math.log(n_places)
 
     def sample(self, n_samples, rng, context=None):
         """Draws ``(n_samples, d)`` in standardised units, one for each row of the context."""
@@ -102,6 +110,6 @@ class Mixture:
 
 
 @lru_cache
-def normal_places(n_columns):
-    """Fixed quasi-random standard normal places ``(N_PLACES, n_columns)``."""
-    return ndtri(sobol(N_PLACES, n_columns))
+def normal_places(n_places, n_columns):
+    """Fixed quasi-random standard normal places ``(n_places, n_columns)``."""
+    return ndtri(sobol(n_places, n_columns))

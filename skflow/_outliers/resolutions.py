@@ -15,6 +15,7 @@ from sklearn.pipeline import Pipeline
 
 from .._core.deadline import in_turn, share_of_time, time_limit
 from .._core.warnings import warn
+from .._missing.questions import ROUGH
 from .._nn.recipe import batch_size
 from .._table.columns import (
     FARTHEST,
@@ -191,7 +192,7 @@ def _fit(density, flow, codes, rows):
 def score_codes(density, X):
     """Scores ``(n,)`` of rows of codes by a density that was fitted to codes."""
     if isinstance(density, CouplingFlowDensity):
-        return density._log_prob(X)
+        return density._log_prob(X, ROUGH)  # ranks of them count
     if isinstance(density, Pipeline) and isinstance(density[0], CouplingFlowDensity):
         return density[1:].score_samples(density[0]._density.to_latent(X))
     return density.score_samples(X)
