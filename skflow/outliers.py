@@ -20,6 +20,7 @@ from ._core.typing import ArrayLike, RandomState
 from ._outliers.answers import OutlierAnswers
 from ._outliers.conformal import threshold
 from ._outliers.detectors import allows_nan, fit_scorer, is_detector, scores_of
+from ._outliers.gaps import whole
 from ._outliers.reasons import values_to_try
 from ._outliers.resolutions import (
     check_pairs,
@@ -38,8 +39,7 @@ from ._table.reading import inner_tables
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-#: So many rows of the fit, at most, are kept for reports to compare with, and so many tell, as they
-#: look with gaps, how rare a score is.
+#: So many rows of the fit, at most, are kept for reports to compare with.
 N_SEEN = 1000
 
 
@@ -122,6 +122,13 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
     -----
     There are no sample weights: p-values need rows that all count the same.
 
+    Rows with missing cells are scored by the columns that are known: in the default by the nearest
+    rows and the tails, otherwise by the first flow. They get the score that whole rows of the same
+    rank have, among some rows of the fit without the same cells. As rows set aside keep their
+    missing cells, p-values are valid over all rows, even if values decide which cells are missing.
+    They are valid for the rows that lack certain cells, too, up to that comparison, if cells are
+    missing by chance.
+
     The p-values of the rows of ``fit`` are not exact. With a single density they are usually too
     large, as it is higher at the rows that it was fitted to; with several, each row is new to one
     fold in four.
@@ -196,7 +203,9 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
         ----------
         X : array-like of shape (n_samples, n_features)
             Rows, of which most are ordinary. Outliers among them make p-values larger. Where a flow
-            is among the densities, as in the default, rows with NaN are left out, with a warning.
+            is among the densities, as in the default, cells may be missing (NaN). Such rows are
+            set aside like others. The nearest rows, the tails and a single flow are fitted to all
+            rows, several densities to those without a missing cell, of which it takes at least 8.
         y : None
             Ignored.
 
@@ -211,20 +220,20 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
             if the density has scores that are not numbers. A failed or interrupted ``fit`` leaves
             the detector as it was before.
         """
-        X = self._without_gaps(self._read(X))
+        X = self._read(X)
         rng = check_random_state(self.random_state)
         fitted, held_out = self._split(len(X), rng)
+        self._compare_with(X[fitted] if len(fitted) else X)
         self._fit_trimmed(X[fitted], rng)
         self._fit_reasons(X, rng)
         if self.density is None:
             real, names = self._real_columns()
-            warn_of_columns(X[:, real], names)
+            warn_of_columns(X[whole(X)][:, real], names)
         # the others' scores are for a threshold that is a part of all rows
         scores = self._scores(X[held_out] if self.contamination == "auto" else X)
         calibration_scores = np.sort(scores if len(scores) == len(held_out) else scores[held_out])
         self.offset_ = threshold(self.contamination, scores, calibration_scores)
         self.calibration_scores_ = calibration_scores
-        self._rows_aside, self._rows_seen = X[held_out], X[fitted[:N_SEEN]]
         self._tried = values_to_try(X)
         self._seen = X[np.concatenate([held_out, fitted])[:N_SEEN]]
         return self
@@ -265,22 +274,24 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
             self.density_ = density
             return
         vars(self).pop("density_", None)
-        given = self.density
+        given, whole_rows = self.density, X if self._takes_gaps() else X[whole(X)]
         if given is None:
             given, self._weights = default_densities(*X.shape, self._table.categories)
         else:
             check_pairs(given)
             self._weights = np.ones(len(given))
         densities = [(name, seeded(clone(density), rng)) for name, density in given]
-        held_out, others = folds(len(X), rng)
+        held_out, others = folds(len(whole_rows), rng)
         default = self.density is None
         with inner_tables():
             self.densities_, self._of_codes = fit_scorers(
-                densities, X, self._table, held_out, others, default
+                densities, whole_rows, X, self._table, held_out, others, default
             )
         for name, fitted in self.densities_.items():
-            parts = held_out if len(fitted) > 1 else [np.arange(len(X))]
-            scores = [self._score(name, density, X[rows]) for density, rows in zip(fitted, parts)]
+            parts = held_out if len(fitted) > 1 else [slice(None)]
+            scores = [
+                self._score(name, density, whole_rows[rows]) for density, rows in zip(fitted, parts)
+            ]
             self.reference_scores_[name] = np.sort(np.concatenate(scores))
 
     def _fit_reasons(self, X, rng):

@@ -4,12 +4,20 @@ import warnings
 from functools import lru_cache
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import binomtest
+from sklearn.compose import make_column_transformer
 from sklearn.mixture import GaussianMixture
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
 from test_outlier import Distance, table
 
-from skflow import FlowOutlierDetector
+from skflow import CouplingFlowDensity, FlowOutlierDetector
+from skflow._outliers import resolutions
+from skflow._outliers.scorers import Neighbours, Tails
+
+LEVELS = np.array([0.05, 0.1, 0.2, 0.5, 0.9])
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +58,75 @@ def test_pvalues_are_valid_with_ties(null_pvalues, level):
     assert pvalues.mean() > 0.55  # 0.525 without ties
     n_small = int(np.sum(pvalues <= level))
     assert binomtest(n_small, len(pvalues), level, alternative="greater").pvalue > 1e-3
+
+
+class Known(Distance):
+    """Scores known cells, like a flow, so that rows with missing cells are the detector's."""
+
+    sample_given = None
+
+    def fit(self, X, y=None):
+        self.mean_ = np.nanmean(X, axis=0)
+        return self
+
+    def score_samples(self, X):
+        return -np.nansum(np.abs(X - self.mean_), axis=1)
+
+
+QUICK = CouplingFlowDensity(
+    1, coupling="affine", hidden_layer_sizes=(), max_iter=1, component_weight=0
+)
+SCORERS = [("neighbours", Neighbours()), ("tails", Tails())]
+ENCODER = make_column_transformer(
+    (OneHotEncoder(sparse_output=False, handle_unknown="ignore"), ["x1"]), remainder="passthrough"
+)
+
+
+def gappy(X):
+    """Rows that lack their high values: what is missing depends on what it would be."""
+    X = np.where(X > 1.5, np.nan, X)
+    X[X[:, 0] < -1.5, 1] = np.nan
+    return X
+
+
+def frame(X):
+    X = pd.DataFrame(X, columns=["x0", "x1", "x2"])
+    return X.assign(x1=np.where(X.x1 > 0.5, "high", np.where(X.x1 > 0, "middle", "low")))
+
+
+CASES = {
+    "trimming": (80, Distance(), {"trim": 0.2}, np.asarray),
+    "trimming with the default's scorers": (60, SCORERS, {"trim": 0.1}, np.asarray),
+    "ties": (80, Distance(step=1.0), {}, np.asarray),
+    "categories": (80, make_pipeline(ENCODER, Distance()), {}, frame),
+    "missing cells": (120, Known(), {}, gappy),
+    "missing cells, trimming": (120, Known(), {"trim": 0.1}, gappy),
+    "20 rows": (20, SCORERS, {}, np.asarray),
+    "20 rows with missing cells": (20, Known(), {"calibration_fraction": 0.5}, gappy),
+    "missing cells, the default": (60, None, {}, gappy),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_pvalues_are_valid_at_five_levels(case, monkeypatch):
+    """The part of new rows below a level has, over many fits, a mean of at most the level.
+
+    Of one fit it is of a beta distribution, with a number of rows that is binomial given that.
+    """
+    monkeypatch.setattr(resolutions, "default_flow", lambda n_rows, n_columns: QUICK)
+    n_rows, density, params, make = CASES[case]
+    n_fits, n_new = 8 if density is None else 25, 100
+    rng, rates = np.random.default_rng(0), []
+    for seed in range(n_fits):
+        X = make(rng.standard_t(3, (n_rows + n_new, 3)))
+        detector = FlowOutlierDetector(density, random_state=seed, **params).fit(X[:n_rows])
+        n = len(detector.calibration_scores_)
+        assert n == np.ceil(n_rows * detector.calibration_fraction)
+        rates.append((detector.pvalue(X[n_rows:])[:, None] <= LEVELS + 1e-12).mean(axis=0))
+    due = np.floor(LEVELS * (n + 1) + 1e-9) / (n + 1)
+    error = np.sqrt(due * (1 - due) * (1 / (n + 2) + 1 / n_new) / n_fits)
+    assert (np.mean(rates, axis=0) <= due + 4 * error + 1e-12).all()
+    assert (np.mean(rates, axis=0) >= 0.7 * due - 3 * error).all()  # and can be small
 
 
 def test_pvalue_is_the_rank_among_the_rows_set_aside():

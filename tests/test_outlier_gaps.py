@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 from sklearn.mixture import GaussianMixture
+from test_conformal import Known
 
 from skflow import CouplingFlowDensity, FlowOutlierDetector
+from skflow._outliers import resolutions
 
 FLOW = CouplingFlowDensity(2, hidden_layer_sizes=(8,), max_iter=15, component_weight=0)
 
@@ -35,27 +37,6 @@ def test_a_broken_dependence_is_found_and_named_if_it_is_known(detector):
     assert report.score.iloc[0] == detector.score_samples(X).min()
 
 
-def test_pvalues_of_rows_with_gaps_are_valid():
-    """With one calibration the rate varies around the level; over many it is the level.
-
-    The ranks of new rows among those set aside are even, whatever the density: the rate of one
-    detector is of a beta distribution.
-    """
-    rates, levels, n_set_aside = [], np.array([0.1, 0.3, 0.5]), 60
-    quick = CouplingFlowDensity(
-        1, coupling="affine", hidden_layer_sizes=(), max_iter=2, component_weight=0
-    )
-    for seed in range(25):
-        detector = FlowOutlierDetector(quick, random_state=seed).fit(rows(300, seed=seed))
-        assert len(detector.calibration_scores_) == n_set_aside
-        X = rows(500, seed=1000 + seed)
-        X[:, 1] = np.nan
-        rates.append((detector.pvalue(X)[:, None] <= levels).mean(axis=0))
-    due = np.floor(levels * (n_set_aside + 1)) / (n_set_aside + 1)
-    error = np.sqrt(due * (1 - due) * (1 / (n_set_aside + 2) + 1 / 500) / 25)
-    assert (np.abs(np.mean(rates, axis=0) - due) < 3 * error).all()
-
-
 def test_whole_rows_are_scored_as_without_gaps_beside_them(detector):
     X = rows(20, seed=2)
     scores = detector.score_samples(X)
@@ -63,12 +44,31 @@ def test_whole_rows_are_scored_as_without_gaps_beside_them(detector):
     assert detector.score_samples(X)[1::2] == pytest.approx(scores[1::2])
 
 
-def test_rows_of_the_fit_with_gaps_are_left_out():
-    X = rows(40)
-    whole = FlowOutlierDetector(FLOW, random_state=0).fit(X)
-    gappy = np.vstack([X, [[np.nan] * X.shape[1]]])
-    with pytest.warns(UserWarning, match="1 of 41 rows have gaps and are left out"):
-        detector = FlowOutlierDetector(FLOW, random_state=0).fit(gappy)
-    np.testing.assert_array_equal(detector.calibration_scores_, whole.calibration_scores_)
-    with pytest.raises(ValueError, match="X has 1 rows without NaN"):
-        FlowOutlierDetector(FLOW).fit(gappy[-2:])
+def test_rows_with_gaps_take_part_where_they_can(monkeypatch):
+    monkeypatch.setattr(resolutions, "default_flow", lambda n_rows, n_columns: FLOW)
+    X, few = rows(50), rows(50)
+    X[:10, 1], few[:44, 1] = np.nan, np.nan
+    detector = FlowOutlierDetector(random_state=0).fit(X)
+    assert len(detector.calibration_scores_) == 10  # of all rows
+    assert len(detector.densities_["neighbours"][0].rows_) == 40
+    n_whole = len(detector.reference_scores_["flow"])
+    assert 30 <= n_whole < 40  # the flow's rows
+    assert len(detector.partial_fit(X).calibration_scores_) == 60
+    with pytest.raises(ValueError, match=r"at least 8 are needed.*\(first 1\)"):
+        FlowOutlierDetector(random_state=0).fit(few)
+    few[:30] = rows(30)
+    few[:22, 1] = np.nan
+    with pytest.warns(UserWarning, match=r"Of 40 rows that are not set aside \d+ have no missing"):
+        FlowOutlierDetector(random_state=0).fit(few)
+
+
+def test_scores_of_rows_with_gaps_are_those_of_whole_rows_as_rare():
+    """What is missing says nothing here, so that p-values are as even as those of whole rows."""
+    levels, pvalues = [0.1, 0.25, 0.5, 0.75], []
+    for seed in range(10):
+        detector = FlowOutlierDetector(Known(), random_state=seed).fit(rows(400, seed))
+        X = rows(500, seed + 100)
+        whole, X[:, seed % 3] = detector.pvalue(X), np.nan
+        pvalues.append([detector.pvalue(X), whole])
+    below = (np.array(pvalues)[..., None] <= levels).mean(axis=(0, 2))
+    np.testing.assert_allclose(*below, atol=0.03)

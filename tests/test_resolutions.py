@@ -7,7 +7,14 @@ from sklearn.neighbors import KernelDensity
 from sklearn.pipeline import make_pipeline
 
 from skflow import CouplingFlowDensity
-from skflow._outliers.resolutions import N_FOLDS, default_densities, fit_scorers, folds, log_rarity
+from skflow._outliers.resolutions import (
+    N_FOLDS,
+    default_densities,
+    fit_scorers,
+    folds,
+    log_rarity,
+    score_of_rarity,
+)
 
 QUICK = {"n_layers": 2, "hidden_layer_sizes": (8,), "max_iter": 2, "component_weight": 0}
 
@@ -67,7 +74,7 @@ def test_every_density_is_fitted_outside_each_fold():
         ("latent", make_pipeline(flow, KernelDensity())),
     ]
     table = CouplingFlowDensity(1, max_iter=1).fit(X)._table
-    fitted, of_codes = fit_scorers(densities, X, table, held_out, others, default=False)
+    fitted, of_codes = fit_scorers(densities, X, X, table, held_out, others, default=False)
     assert of_codes == ["flow", "latent"]
     for mixture, rows in zip(fitted["mixture"], others):
         np.testing.assert_allclose(mixture.means_[0], X[rows].mean(axis=0))
@@ -76,6 +83,15 @@ def test_every_density_is_fitted_outside_each_fold():
         latent = np.sort(flow.transform(X[others[f]]), axis=0)
         np.testing.assert_allclose(np.sort(kernel.tree_.data, axis=0), latent)
         assert type(fitted["flow"][f]) is CouplingFlowDensity
+
+
+@pytest.mark.parametrize("step", [0.0, 0.5])
+def test_scores_of_a_rarity_are_those_that_have_it(step):
+    reference = np.sort(np.random.default_rng(0).standard_normal(200))
+    reference = np.round(reference / step) * step if step else reference
+    scores = np.linspace(reference[0] - 10, reference[-1], 50)
+    rarity = log_rarity(scores, reference)
+    np.testing.assert_allclose(score_of_rarity(rarity, reference), scores)
 
 
 @pytest.mark.parametrize("n_rows", [8, 100, 3000, 100_000])

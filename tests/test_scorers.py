@@ -45,6 +45,28 @@ def test_a_row_is_not_its_own_neighbour():
     np.testing.assert_allclose(Neighbours((2,)).fit(X).score_samples(X), expected)
 
 
+def test_missing_cells_of_the_fit_are_at_the_mean_squared_distance():
+    X, rows = table(40), table(5, seed=1)
+    X[3, 0], X[4, 2], rows[0, 1] = np.nan, np.nan, np.nan
+    real, scale = X[:, :2], np.nanstd(X[:, :2], axis=0)
+    values = [column[~np.isnan(column)] for column in X.T]
+    expected = []
+    for row in rows:
+        total = 0.0
+        for other in X:
+            squares = ((row[:2] - other[:2]) / scale) ** 2
+            if np.isnan(other[0]):
+                squares[0] = np.mean(((row[0] - values[0]) / scale[0]) ** 2)
+            differs = np.mean(row[2] != (values[2] if np.isnan(other[2]) else other[2]))
+            total += (np.nansum(squares) + 2 * differs + 0.01**2) ** -4
+        expected.append(np.log(total))
+    fitted = Neighbours((2,)).fit(X)
+    np.testing.assert_allclose(fitted.score_samples(rows), expected)
+    tails = Tails((2,)).fit(X).score_samples(np.array([[np.nan, real[:, 1].max(), np.nan]]))
+    np.testing.assert_allclose(tails, np.log(2 / 41))
+    assert Tails().fit(X).score_samples(np.array([[99.0, np.nan, np.nan]])) == np.log(1 / 40)  # of 39
+
+
 @pytest.mark.parametrize("distance", [1e3, 1e6, 1e9, 1e80])
 def test_far_rows_are_right(distance):
     X = table(30)

@@ -5,16 +5,23 @@
 - Selection: 17,000 rows, of which 200 are planted ("global" outliers of Han et al. 2022: uniform
   in the range of each column), are given to ``fit`` as they are, and ``select`` looks for these 200
   at a rate of 0.1: by ranks, and with ``tail=True``. The realised rate is the part of ordinary rows
-  among those selected.
+  among those selected. Each seed draws the table, the planted rows and the rows set aside anew.
 - Streams: a detector is fitted to 500 rows and watches 500 others; how often does the evidence of a
   shift, where there is none, reach what it may reach by chance at a level?
+
+Results are kept in ``outlier_selection.csv``, a line for each draw or stream, and a run goes on
+where one has stopped.
 """
 
 import argparse
+import time
 import warnings
+from pathlib import Path
 
 import numpy as np
 from _outlier_data import _fetch
+from _results import ResultsFile
+from scipy.stats import binom
 from sklearn.mixture import GaussianMixture
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -27,6 +34,10 @@ DENSITIES = {
     "mixture": make_pipeline(StandardScaler(), GaussianMixture(4, tol=1e-2, reg_covar=1e-3)),
     "default": None,
 }
+KEY = ["part", "dataset", "density", "seed"]
+MEASURES = ["found_by_ranks", "rate_by_ranks", "found_by_tail", "rate_by_tail"]
+FIELDS = [*KEY, *MEASURES, "highest_evidence", "cpu_seconds", "error"]
+RESULTS = ResultsFile(Path(__file__).with_suffix(".csv"), KEY, FIELDS)
 
 
 def planted(X, rng):
@@ -39,45 +50,62 @@ def planted(X, rng):
 def selection(X, density, seed):
     """Part of the planted rows that is selected and the realised rate, by ranks and by the tail."""
     X = planted(X, np.random.default_rng(seed))
-    detector = FlowOutlierDetector(density, random_state=seed).fit(X)
+    detector = FlowOutlierDetector(DENSITIES[density], random_state=seed).fit(X)
     result = []
     for tail in (False, True):
         chosen = detector.select(X, fdr=FDR, tail=tail)
         n_false = chosen[N_PLANTED:].sum()
         result += [chosen[:N_PLANTED].mean(), n_false / max(1, chosen.sum())]
-    return result
+    return dict(zip(MEASURES, np.round(result, 4)))
 
 
-def highest_evidence(X, seed):
+def stream(X, density, seed):
     """The highest evidence of a shift in a stream without one."""
     X = np.random.default_rng(seed).permutation(X)[:1000]
     density = make_pipeline(StandardScaler(), GaussianMixture(2, reg_covar=1e-3))
     detector = FlowOutlierDetector(density, random_state=seed).fit(X[:500])
-    return detector.shift_evidence(X[500:]).max()
+    return {"highest_evidence": round(detector.shift_evidence(X[500:]).max(), 4)}
+
+
+def show(results):
+    """Print means over draws, and the streams that reach a level beside what may do so."""
+    for (name, density), lines in results[results.part == "selection"].groupby(KEY[1:3]):
+        means, errors = lines[MEASURES].mean(), lines[MEASURES].sem()
+        shown = (f"{means[m]:.3f} ({errors[m]:.3f})" for m in MEASURES)
+        print(f"{name}, {density}, {len(lines)} draws: {', '.join(shown)}")
+    for name, lines in results[results.part == "stream"].groupby("dataset"):
+        for level in LEVELS:
+            alarms, n = int((lines.highest_evidence >= -np.log10(level)).sum()), len(lines)
+            chance = binom.sf(alarms - 1, n, level)
+            print(f"{name}, {n} streams: {alarms} alarms at {level} (so many: p = {chance:.2f})")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--parts", nargs="+", default=["selection", "streams"])
+    parser.add_argument("--parts", nargs="+", default=["selection", "stream"])
     parser.add_argument("--tables", nargs="+", default=["magic", "turbine"])
     parser.add_argument("--densities", nargs="+", default=["mixture", "default"])
     parser.add_argument("--draws", type=int, default=50)
-    parser.add_argument("--first", type=int, default=0, help="seed of the first draw")
     parser.add_argument("--streams", type=int, default=300)
     parser.add_argument("--data-home")
     args = parser.parse_args()
     warnings.simplefilter("ignore")
-    seeds = range(args.first, args.first + args.draws)
-    for table in args.tables:
-        X = _fetch(table, args.data_home)[0]
-        for name in args.densities if "selection" in args.parts else ():
-            found = np.array([selection(X, DENSITIES[name], seed) for seed in seeds])
-            shown = " ".join(f"{value:.3f}" for value in found.mean(axis=0))
-            print(f"{table}, {name}: selected, realised rate; by ranks, by the tail: {shown}")
-        if "streams" in args.parts:
-            highest = np.array([highest_evidence(X, seed) for seed in range(args.streams)])
-            alarms = [f"{level}: {np.mean(highest >= -np.log10(level)):.3f}" for level in LEVELS]
-            print(f"{table}, false alarms in {args.streams} streams: {', '.join(alarms)}")
+    tables = {name: _fetch(name, args.data_home)[0] for name in args.tables}
+    jobs = [
+        (part, name, density, seed)
+        for part in args.parts
+        for name in args.tables
+        for density in (args.densities if part == "selection" else ["mixture"])
+        for seed in range(args.draws if part == "selection" else args.streams)
+    ]
+
+    def measure(part, name, density, seed):
+        begin = time.process_time()
+        found = (selection if part == "selection" else stream)(tables[name], density, seed)
+        return found | {"cpu_seconds": round(time.process_time() - begin, 2)}, ""
+
+    RESULTS.complete(jobs, measure)
+    show(RESULTS.read())
 
 
 if __name__ == "__main__":

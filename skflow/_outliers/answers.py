@@ -39,7 +39,7 @@ class OutlierAnswers(ShowsSummary, GapsMixin, RowsMixin, OutlierMixin):
     reference_scores_: dict[str, np.ndarray]
     fit: Callable[..., Any]
     contamination: Any
-    _rows_aside: np.ndarray
+    _compared: np.ndarray
     _tried: np.ndarray
     _seen: np.ndarray
 
@@ -51,7 +51,8 @@ class OutlierAnswers(ShowsSummary, GapsMixin, RowsMixin, OutlierMixin):
         ----------
         X : array-like of shape (n_samples, n_features)
             Where a flow is among the densities, as in the default, NaN means unknown: the row is
-            ranked by its known columns among the rows set aside, in which the same gaps are made.
+            ranked by its known columns among rows of the fit as they look without the others, and
+            gets the score that whole rows of this rank have.
 
         Returns
         -------
@@ -355,7 +356,7 @@ class OutlierAnswers(ShowsSummary, GapsMixin, RowsMixin, OutlierMixin):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            New rows. Those with NaN are left out, as in ``fit``.
+            New rows.
         y : None
             Ignored.
 
@@ -367,10 +368,9 @@ class OutlierAnswers(ShowsSummary, GapsMixin, RowsMixin, OutlierMixin):
         """
         if not hasattr(self, "calibration_scores_"):
             return self.fit(X)
-        X = self._without_gaps(self._checked(X), least=1)
-        scores = np.concatenate([self.calibration_scores_, self._scores(X)])
+        new = self._scores(self._checked(X))
+        scores = np.concatenate([self.calibration_scores_, new])
         self.calibration_scores_ = np.sort(scores)
-        self._rows_aside = np.concatenate([self._rows_aside, X])
         if self.contamination == "auto":
             self.offset_ = threshold("auto", scores, self.calibration_scores_)
         return self

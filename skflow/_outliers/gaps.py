@@ -1,24 +1,37 @@
-"""Rows with gaps in a detector: p-values from rows set aside in which the same gaps are made.
+"""Rows with missing cells in a detector, beside rows without: scores that compare with each other.
 
 Scorers that judge known columns by themselves do so. Where there are none, a flow among the given
-densities does, which knows the marginal of any columns. These scores compare with each other only
-where the same columns are known, so a row is ranked among the rows set aside as they look with its
-gaps, and gets the score that has this rank among whole rows. Thresholds, p-values and selections
-then hold for it as they do for others.
+densities does, which knows the marginal of any columns. Scores of such rows compare with each other
+only where the same columns are known. So a row is ranked among rows of the fit of which these
+columns are known, as they look without their other cells, and gets the score that has this rank
+among those that are whole.
+
+What a row is compared with is fixed before the rows set aside are looked at, and these keep their
+own missing cells: rows and missing cells together are exchangeable. So p-values are valid over all
+rows, whatever decides which cells are missing. Over the rows that lack one set of cells, they are
+as good as the comparison is.
 """
 
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from .._core.checks import name_columns
 from .._core.patterns import patterns
 from .._core.warnings import warn
 from .._nn.blocks import answer_in_parts, parts
-from .conformal import just_below
-from .resolutions import harmonic_mean, log_rarity
+from .resolutions import N_FOLDS, harmonic_mean, log_rarity, score_of_rarity
 
-#: What detectors know of patterns of gaps: kept apart from them, as a prediction changes nothing.
+#: Rows of the fit that rows with missing cells are compared with: so many, and at least so many.
+N_COMPARED, LEAST_COMPARED = 200, 20
+#: What detectors know of patterns of missing cells: kept apart from them, as a prediction changes
+#: nothing.
 _KNOWN: WeakKeyDictionary = WeakKeyDictionary()
+
+
+def whole(X):
+    """Which rows have no missing cell."""
+    return ~np.isnan(X).any(axis=1)
 
 
 class GapsMixin:
@@ -35,27 +48,34 @@ class GapsMixin:
         flows = any(hasattr(density, "sample_given") for density in self._given())
         return self.density is not None and not flows
 
-    def _without_gaps(self, X, least=2):
-        """The rows of a fit: those without gaps, unless gaps are up to the densities."""
-        if self._takes_gaps():
-            return X
-        self._finite(X, allow_nan=True)
-        whole = ~np.isnan(X).any(axis=1)
-        if whole.sum() < least:
+    def _compare_with(self, X):
+        """Keep rows of the fit for rows with gaps to be compared with: whole ones come first."""
+        if not self._takes_gaps():
+            self._finite(X, allow_nan=True)
+            self._check_whole(X)
+        self._compared = X[np.argsort(~whole(X), kind="stable")[:N_COMPARED]]
+
+    def _check_whole(self, X):
+        """Refuse tables with too few rows without gaps, and warn if these are the fewer."""
+        several = self.density is None or isinstance(self.density, list)
+        n_whole, least = whole(X).sum(), 2 * N_FOLDS if several else 2
+        often = np.isnan(X).mean(axis=0)
+        if n_whole < min(least, len(X)):
+            named = name_columns(often == often.max(), self._table.feature_names)
             raise ValueError(
-                f"X has {whole.sum()} rows without NaN, but a detector is fitted to such rows, at "
-                f"least {least}. Fill the gaps in before (FlowImputer), or leave columns out."
+                f"Of {len(X)} rows that are not set aside {n_whole} have no missing cell, but "
+                f"at least {least} are needed. Leave out columns that are often missing (first "
+                f"{named}), or fill the cells in before (FlowImputer)."
             )
-        if not whole.all():
+        if several and n_whole < len(X) / 2:
             warn(
-                f"{(~whole).sum()} of {len(X)} rows have gaps and are left out of the fit. If gaps "
-                "are more frequent in unusual rows, fill them in before (FlowImputer)."
+                f"Of {len(X)} rows that are not set aside {n_whole} have no missing cell. Flows "
+                "are fitted to these, and the nearest rows and the tails to all."
             )
-        return X[whole]
 
     def _missing(self, X):
         """Which rows have gaps that are ours to deal with."""
-        return np.isnan(X).any(axis=1) & (not self._takes_gaps())
+        return ~whole(X) & (not self._takes_gaps())
 
     def _flow_name(self):
         fitted = self.densities_.items()
@@ -74,29 +94,40 @@ class GapsMixin:
                 scores[~gaps] = self._whole_scores(X[~gaps])
             for known, rows in patterns(~np.isnan(X[gaps])):
                 rows = np.flatnonzero(gaps)[rows]
-                references, calibration = self._with_gaps(known)
-                parts = self._parts_with_gaps(X[rows], references)
-                scores[rows] = self._as_whole(self._combined(parts), calibration)
+                references, compared = self._with_gaps(known)
+                combined = self._combined(self._parts_with_gaps(X[rows], references))
+                scores[rows] = self._as_whole(combined, compared)
             return scores
 
         return answer_in_parts(answer, parts(*X.shape), X)
 
+    def _as_whole(self, scores, compared):
+        """The scores of whole rows with the ranks that scores have among those compared with."""
+        every = np.ones(self._compared.shape[1], dtype=bool)
+        return score_of_rarity(log_rarity(scores, compared), self._with_gaps(every)[1])
+
     def _with_gaps(self, known):
-        """Scores of rows of the fit by name, and of those set aside, as they look with gaps."""
+        """Scores of rows of the fit, by name and combined, as they look with gaps."""
         fitted, kept = _KNOWN.get(self, (None, None))
         if fitted is not self.densities_:
             fitted, kept = _KNOWN[self] = self.densities_, {}
-        key = known.tobytes(), len(self._rows_aside)
-        if key not in kept:
-            seen, aside = (np.where(known, X, np.nan) for X in (self._rows_seen, self._rows_aside))
-            names = self._names_for_gaps()
-            if len(names) == 1:
-                references = dict.fromkeys(names)
-            else:
-                references = {name: np.sort(self._score_by(name, seen)) for name in names}
-            calibration = np.sort(self._combined(self._parts_with_gaps(aside, references)))
-            kept[key] = references, calibration
-        return kept[key]
+        if known.tobytes() not in kept:
+            kept[known.tobytes()] = self._scores_with_gaps(known)
+        return kept[known.tobytes()]
+
+    def _scores_with_gaps(self, known):
+        if known.all():
+            rows = self._compared[whole(self._compared)]
+            return {}, np.sort(self._whole_scores(rows))
+        # those of which all of these columns are known, or else nearly all
+        lacking = (np.isnan(self._compared) & known).sum(axis=1)
+        n_rows = max(LEAST_COMPARED, np.sum(lacking == 0))
+        rows = self._compared[np.argsort(lacking, kind="stable")[:n_rows]]
+        rows, names = np.where(known, rows, np.nan), self._names_for_gaps()
+        references = dict.fromkeys(names)
+        if len(names) > 1:
+            references = {name: np.sort(self._score_by(name, rows)) for name in names}
+        return references, np.sort(self._combined(self._parts_with_gaps(rows, references)))
 
     def _parts_with_gaps(self, X, references):
         """Logarithms ``(k, n)`` of how rare rows of a pattern are; a single scorer's own scores."""
@@ -114,13 +145,6 @@ class GapsMixin:
             return parts[0]
         names = list(self.densities_)
         return harmonic_mean(parts, self._weights[[names.index(n) for n in self._names_for_gaps()]])
-
-    def _as_whole(self, scores, reference):
-        """Scores of whole rows with the ranks that scores have among those of ``reference``."""
-        calibration, lower = self.calibration_scores_, just_below(reference)
-        n_not_higher = np.searchsorted(lower, scores, side="right")
-        beyond = just_below(just_below(calibration[0])) + np.minimum(scores - lower[0], 0.0)
-        return np.where(n_not_higher > 0, calibration[n_not_higher - 1], beyond)
 
     def _scores_by_density(self, X, scores):
         """For each density the logarithms ``(n,)`` of how rare rows of these scores are.

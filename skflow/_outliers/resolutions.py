@@ -129,14 +129,16 @@ def folds(n_rows, rng):
     return held_out, [np.setdiff1d(order, rows) for rows in held_out]
 
 
-def fit_scorers(densities, X, table, held_out, others, default):
+def fit_scorers(densities, X, every_row, table, held_out, others, default):
     """Fit every density to the rows outside each fold.
 
     Parameters
     ----------
     densities : list of (str, estimator)
     X : ndarray of shape (n, d)
-        Codes.
+        Codes, of the rows that all scorers take.
+    every_row : ndarray of shape (m, d)
+        With those that only scorers which judge known columns take.
     table : Table
     held_out, others : list of ndarray
         Of ``folds``.
@@ -158,10 +160,11 @@ def fit_scorers(densities, X, table, held_out, others, default):
     of_codes = [name for name, _ in densities if default or name in flows]
     fitted = {}
     for name, density in in_turn(densities):
-        parts = [np.arange(len(X))] if hasattr(density, "scores_own_rows") else others
+        own_rows = hasattr(density, "scores_own_rows")
+        parts = [every_row] if own_rows else [X[rows] for rows in others]
         own = members.get(name, [None] * len(parts))
         fitted[name] = [
-            _fit(density, flow, X[rows], X[rows] if name in of_codes else table.frame(X[rows]))
+            _fit(density, flow, rows, rows if name in of_codes else table.frame(rows))
             for flow, rows in in_turn(list(zip(own, parts)))
         ]
     return fitted, of_codes
@@ -215,15 +218,27 @@ def log_rarity(scores, reference):
     log_rarity : ndarray of shape (n,)
         At most 0. The lower, the more unusual.
     """
+    values, ranks, start, at_start, slope = _ranked(reference)
+    with np.errstate(over="ignore"):
+        below = np.minimum((start - np.minimum(scores, start)) / slope, FARTHEST)
+    return np.where(scores < start, at_start - below, np.interp(scores, values, ranks))
+
+
+def score_of_rarity(log_rarity, reference):
+    """Scores ``(n,)`` that are so rare: the inverse of ``log_rarity``, up to the highest score."""
+    values, ranks, start, at_start, slope = _ranked(reference)
+    below = start - slope * (at_start - np.minimum(log_rarity, at_start))
+    return np.where(log_rarity < at_start, below, np.interp(log_rarity, ranks, values))
+
+
+def _ranked(reference):
+    """Values, ascending, and their ranks; where the tail starts, the rank there, and its slope."""
     values, counts = np.unique(reference, return_counts=True)
     ranks = np.log(np.cumsum(counts)) - np.log(len(reference) + 1)
     n_tail = min(len(reference), max(MIN_TAIL, int(TAIL_FRACTION * len(reference))))
     start = reference[n_tail - 1]
     slope = np.median(start - reference[:n_tail]) / np.log(2) + 1e-9 * (1 + abs(start))
-    with np.errstate(over="ignore"):
-        below = np.minimum((start - np.minimum(scores, start)) / slope, FARTHEST)
-    at_start = np.interp(start, values, ranks)
-    return np.where(scores < start, at_start - below, np.interp(scores, values, ranks))
+    return values, ranks, start, np.interp(start, values, ranks), slope
 
 
 def harmonic_mean(log_parts, weights):

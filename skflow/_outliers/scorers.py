@@ -1,7 +1,8 @@
 """Scorers beside the flow: how near other rows are, and how far out the values of a row lie.
 
 Both take codes of categories and rows with missing cells, which they judge by the known columns,
-and both judge a row of their own fit as they judge any other row: not by its own place.
+and both judge a row of their own fit as they judge any other row: not by its own place. Rows with
+missing cells are among those that they are fitted to.
 """
 
 import numpy as np
@@ -31,6 +32,8 @@ class Neighbours(BaseEstimator):
 
     Columns are standardised; a category that differs counts like a distance of ``sqrt(2)``. Of the
     rows of the fit that are equal to a row, one does not count: so a row is not its own neighbour.
+    Where a row of the fit has a missing cell, its squared distance there is the mean over the
+    values of the column.
 
     Parameters
     ----------
@@ -53,12 +56,24 @@ class Neighbours(BaseEstimator):
         if len(X) > MOST_ROWS:
             rng = check_random_state(self.random_state)
             X = X[rng.choice(len(X), MOST_ROWS, replace=False)]
+        known = ~np.isnan(X)
         self.real_ = np.setdiff1d(np.arange(X.shape[1]), self.categories)
-        real = X[:, self.real_]
-        self.location_, self.scale_ = location_and_scale(real, None, constant_columns(real))
-        self.codes_ = [np.unique(X[:, j]) for j in self.categories]
-        self.rows_ = self._encoded(X)
+        weight = None if known.all() else known[:, self.real_].astype(float)
+        real = np.where(known, X, np.nanmedian(X, axis=0))[:, self.real_]
+        self.location_, self.scale_ = location_and_scale(real, weight, constant_columns(real))
+        self.codes_ = [np.unique(X[known[:, j], j]) for j in self.categories]
+        rows, known = np.ma.array(self._encoded(X)), self._of_codes(known)
+        rows[~known] = np.ma.masked
+        self.rows_ = rows.filled(rows.mean(axis=0))
+        # of a mean over values, what a squared distance to their mean leaves out
+        self.left_out_ = np.where(known, 0.0, rows.var(axis=0).filled(0.0))
         return self
+
+    def _of_codes(self, columns):
+        """What is said of columns ``(..., d)``, of each column of the encoded rows."""
+        sizes = [len(codes) for codes in self.codes_]
+        of_codes = np.repeat(columns[..., list(self.categories)], sizes, axis=-1)
+        return np.concatenate([columns[..., self.real_], of_codes], axis=-1)
 
     def _encoded(self, X):
         """Standardised columns, and a column for each category."""
@@ -71,13 +86,13 @@ class Neighbours(BaseEstimator):
 
     def score_samples(self, X):
         scores, rows = np.zeros(len(X)), self._encoded(X)
-        sizes = [len(codes) for codes in self.codes_]
         for known, members in patterns(~np.isnan(X)):
-            columns = np.append(known[self.real_], np.repeat(known[list(self.categories)], sizes))
+            columns = self._of_codes(known)
             if columns.any():
                 ours = np.ascontiguousarray(self.rows_[:, columns])
+                left_out = self.left_out_[:, columns].sum(axis=1)
                 power = self.power or _power(known.sum())
-                scores[members] = _nearness(rows[np.ix_(members, columns)], ours, power)
+                scores[members] = _nearness(rows[np.ix_(members, columns)], ours, left_out, power)
         return scores
 
 
@@ -86,8 +101,8 @@ def _power(n_columns):
     return max(LEAST_POWER, 2 ** int(np.ceil(np.log2(n_columns / 2))))
 
 
-def _nearness(X, rows, power):
-    squares = (rows**2).sum(axis=1)
+def _nearness(X, rows, left_out, power):
+    squares = (rows**2).sum(axis=1) + left_out
 
     def call(block):
         x = X[block]
@@ -97,10 +112,10 @@ def _nearness(X, rows, power):
         distance += squares
         distance += square[:, None]
         for i in np.flatnonzero(square > FAR):
-            distance[i] = ((rows - x[i]) ** 2).sum(axis=1)
+            distance[i] = ((rows - x[i]) ** 2).sum(axis=1) + left_out
         nearest = distance.argmin(axis=1)
         each = np.arange(len(x))
-        exact = ((x - rows[nearest]) ** 2).sum(axis=1)
+        exact = ((x - rows[nearest]) ** 2).sum(axis=1) + left_out[nearest]
         distance[each, nearest] = np.where(exact <= 1e-20 * (1 + square), np.inf, exact)
         np.maximum(distance, 0, out=distance)
         distance += RESOLUTION**2
@@ -124,7 +139,7 @@ class Tails(BaseEstimator):
     """Sum over the columns of the logarithm of the part of rows that are at least as far out.
 
     On the side of a value where fewer rows are; of a category, the part of rows whose categories
-    are as rare.
+    are as rare. Rows count where their cell is known.
 
     Parameters
     ----------
@@ -138,25 +153,25 @@ class Tails(BaseEstimator):
         self.categories = categories
 
     def fit(self, X, y=None):
-        self.columns_ = np.sort(X, axis=0)
+        self.columns_ = [np.sort(column[~np.isnan(column)]) for column in X.T]
         self.codes_, self.parts_ = [], []
         for j in self.categories:
-            codes, counts = np.unique(X[:, j], return_counts=True)
+            codes, counts = np.unique(self.columns_[j], return_counts=True)
             rarer = [counts[counts <= count].sum() for count in counts]
             self.codes_.append(codes)
             self.parts_.append(np.array(rarer))
         return self
 
     def score_samples(self, X):
-        n_rows, scores = len(self.columns_), np.zeros(len(X))
+        scores = np.zeros(len(X))
         places = {j: k for k, j in enumerate(self.categories)}
-        for j, column in enumerate(X.T):
+        for j, (column, values) in enumerate(zip(X.T, self.columns_)):
+            n_rows = len(values)
             if j in places:
                 codes, parts = self.codes_[places[j]], self.parts_[places[j]]
                 place = np.searchsorted(codes, column).clip(max=len(codes) - 1)
                 n_beyond = np.where(codes[place] == column, parts[place], 0)
             else:
-                values = self.columns_[:, j]
                 n_below = np.searchsorted(values, column, side="right")
                 n_above = n_rows - np.searchsorted(values, column, side="left")
                 n_beyond = np.minimum(n_below, n_above)
