@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context, clone
 from sklearn.utils import check_random_state
+from sklearn.utils._optional_dependencies import check_pandas_support
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
@@ -26,6 +27,9 @@ from .density import CouplingFlowDensity
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+#: Draws of a cell that a report is made of, at least.
+LEAST_DRAWS = 20
 
 
 class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEstimator):
@@ -276,6 +280,78 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
         )
         tables = self._tables(drawn, source, codes, codes[:, :0])
         return tables if self._framed else np.moveaxis(tables, 0, 2)
+
+    @sheltered
+    def report(self, X: ArrayLike) -> Any:
+        """Table of what ``transform`` fills in, and how surely.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+            NaN (or None) means missing.
+
+        Returns
+        -------
+        report : pandas.DataFrame
+            A line for each column with missing cells, with
+
+            - ``missing``: how many;
+            - ``spread``: the standard deviation of the unknown value given what is known of its
+              row, in the column's units: the root of the mean square over the cells;
+            - ``explained``: 1 less the square of that by the variance of the column's known
+              values. About 1 where the known cells determine the missing ones, about 0 where they
+              say no more of them than the column by itself;
+            - ``probability``: of a column with categories, the mean probability of the category
+              that is filled in, the likeliest.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        NotFittedError
+            If the imputer is not fitted.
+        ValueError
+            As ``transform``.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn.datasets import load_iris
+        >>> from skflow import CouplingFlowDensity, FlowImputer
+        >>> X = load_iris(as_frame=True).data
+        >>> X.loc[::3, "petal length (cm)"] = np.nan
+        >>> quick = CouplingFlowDensity(n_layers=2, max_iter=20)
+        >>> report = FlowImputer(quick, random_state=0).fit(X).report(X)
+        >>> report["explained"].round(1)
+        petal length (cm)    0.9
+        Name: explained, dtype: float64
+        """
+        pandas = check_pandas_support("report")
+        codes = self._checked(X)[1][:, ~self._empty]
+        missing, categories = np.isnan(codes), self._filled.categories
+        variance, share = np.empty((2, *codes.shape))
+        rng = np.random.RandomState(self._seed)
+        n_draws = max(self.n_draws, LEAST_DRAWS)
+        for rows in _blocks_with_gaps(codes, n_draws):
+            drawn = self._draw(codes[rows], n_draws, rng)
+            variance[rows] = drawn.var(axis=2, ddof=1)
+            for j, values in categories.items():
+                counts = [(drawn[:, j] == code).mean(axis=1) for code in range(len(values))]
+                share[rows, j] = np.max(counts, axis=0)
+        lines = {}
+        for j in np.flatnonzero(missing.any(axis=0)):
+            cells = missing[:, j]
+            line = {"missing": int(cells.sum())}
+            if j in categories:
+                line["probability"] = share[cells, j].mean()
+            else:
+                unknown = variance[cells, j].mean()
+                known = 0.0 if cells.all() else codes[~cells, j].var()
+                line["spread"] = np.sqrt(unknown)
+                line["explained"] = 1 - unknown / known if known > 0 else np.nan
+            lines[self._filled.labels[j]] = line
+        names = ["missing", "spread", "explained", "probability"]
+        return pandas.DataFrame.from_dict(lines, orient="index").reindex(columns=names)
 
     @sheltered
     def score_samples(self, X: ArrayLike) -> np.ndarray:

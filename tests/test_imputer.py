@@ -194,3 +194,27 @@ def test_names_of_any_kind(whole, names, kept):
     assert list(filled.columns) == [*shown, f"missingindicator_{names[1]}"]
     assert not filled.isna().any(axis=None)
     assert [list(one.columns) for one in imputer.sample(table, 2)] == [shown, shown]
+
+
+def test_a_report_says_how_surely_cells_are_filled(fitted, whole, X):
+    """A column that others determine up to noise of 0.2."""
+    report = fitted.report(X[:100])
+    assert list(report.index) == ["x0", "x1", "x2"]
+    assert report.missing.tolist() == np.isnan(X[:100]).sum(axis=0).tolist()
+    third = np.where(np.arange(3) == 2, np.nan, whole[:100])
+    line = fitted.report(third).loc["x2"]
+    assert line.spread == pytest.approx(0.2, abs=0.12)
+    assert np.isnan(line.explained)  # no value of it is known
+    assert fitted.report(np.vstack([third, whole])).explained["x2"] > 0.9
+    assert fitted.report(whole).empty
+
+
+def test_a_report_gives_the_probability_of_a_category():
+    rng = np.random.RandomState(0)
+    kind = rng.choice(["x", "y"], 300)
+    values = rng.standard_normal(300) + 20 * (kind == "x")
+    frame = pd.DataFrame({"kind": pd.Categorical(kind), "value": values})
+    gappy = frame.assign(kind=frame.kind.where(np.arange(300) % 3 > 0, None))
+    report = clone(QUICK).fit(gappy).report(gappy)
+    assert report.probability["kind"] > 0.95
+    assert report.loc["kind", ["spread", "explained"]].isna().all()
