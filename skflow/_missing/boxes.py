@@ -12,7 +12,7 @@ import math
 import numpy as np
 from scipy.special import gammaln, ndtr, ndtri, stdtr, stdtrit
 
-from .._models.ellipses import reordered
+from .._models.ellipses import log_radial, reordered
 from .._models.factor_model import square_factor
 
 _TINY = np.finfo(float).tiny
@@ -72,23 +72,24 @@ class BoxedEllipses:
     def log_density(self, rows, lower, upper):
         """Log-densities ``(k, n)`` of draws ``(n, m)``: of the columns in the box, given the known
         ones and the box, each as it was drawn given those before it."""
-        found = np.zeros((len(self.centres), len(rows)))
+        n_known, (n_ellipses, n_columns) = self.n_known, self.centres.shape
+        found = np.zeros((n_ellipses, len(rows)))
+        bounded = (np.isfinite(lower) | np.isfinite(upper)).any(axis=0)
         for k, centre in enumerate(self.centres):
             factor = self.factors[k % len(self.factors)]
             whites = (rows - centre) @ factor
-            squares = np.cumsum(whites**2, axis=1) - whites**2
-            for j in range(self.n_known, len(centre)):
-                own, slope = j - self.n_known, factor[j, j]
+            squares = np.cumsum(np.insert(whites**2, 0, 0.0, axis=1), axis=1)
+            found[k] = log_radial(squares[:, -1], n_columns, self.dof)
+            found[k] -= log_radial(squares[:, n_known], n_known, self.dof)
+            found[k] += np.log(np.diag(factor)[n_known:]).sum()
+            for own in np.flatnonzero(bounded):
+                j = n_known + own
                 spread = _spread(squares[:, j], j, self.dof)
-                found[k] += _log_density(whites[:, j] / spread, j, self.dof)
-                found[k] += np.log(slope) - np.log(spread)
-                bounded = np.isfinite(lower[:, own]) | np.isfinite(upper[:, own])
-                if bounded.any():
-                    ends = [
-                        (whites[:, j] + (end[:, own] - rows[:, j]) * slope) / spread
-                        for end in (lower, upper)
-                    ]
-                    found[k] -= _log(_mass(*_turned(*ends)[:2], j, self.dof))
+                ends = [
+                    (whites[:, j] + (end[:, own] - rows[:, j]) * factor[j, j]) / spread
+                    for end in (lower, upper)
+                ]
+                found[k] -= _log(_mass(*_turned(*ends)[:2], j, self.dof))
         return found
 
 

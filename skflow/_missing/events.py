@@ -17,10 +17,8 @@ from scipy.special import logsumexp
 
 from .._core.patterns import patterns
 from .._core.quasi_random import sobol
-from .._core.runtime import map_blocks
 from .._core.weights import at
 from .._models.mixture import N_PLACES, normal_places
-from .._nn.blocks import blocks
 from .boxes import BoxedEllipses
 from .proposal import proposal_of
 
@@ -28,7 +26,7 @@ from .proposal import proposal_of
 #: so many independent sets, whose spread is the error.
 N_POINTS, N_SETS = (2**12, 2**14, 2**16), 8
 #: Of a probability, relative and absolute: the error that is small enough.
-SMALL_RELATIVE, SMALL_ABSOLUTE = 0.01, 0.0025
+SMALL_RELATIVE, SMALL_ABSOLUTE = 0.01, 0.004
 #: Ways to fill in the discrete part that are all taken; of more, as many are drawn.
 MOST_CASES = 256
 #: Draws of each ellipse that tell how much of it lies in the region.
@@ -79,15 +77,14 @@ def probability(density, event, given, rng):
     if both is None and not callable(event):
         return Probability(0.0, 0.0)
     inside = event if callable(event) else event.contains
-    of_given = _Within(density, given, rng)
-    of_both = _Within(density, both, rng) if both else None
-    if of_both and of_given.ellipses and not of_both.ellipses:
-        return Probability(0.0, 0.0)
+    of_given, of_both = _Within(density, given), both and _Within(density, both)
     for n_points in N_POINTS:
         points = of_given.points(n_points, rng)
         found = _share(inside, of_given.rows(points), points.log_weight)
         if of_both and not _is_small(found):
             # rows of both alone: as good where they are rare
+            if not of_both.looked(rng).ellipses:
+                return Probability(0.0, 0.0)
             log_both = of_both.points(n_points, rng).log_weight
             quotient = _quotient(log_both, points.log_weight)
             if found.probability == 0 or 0 < quotient.error < found.error:
@@ -99,7 +96,7 @@ def probability(density, event, given, rng):
 
 def sample_region(density, region, n_samples, rng):
     """Rows ``(n_samples, d)`` of a region in the data's units, and their effective number."""
-    within = _Within(density, region, rng)
+    within = _Within(density, region)
     for n_points in N_POINTS:
         if n_points < min(4 * n_samples, N_POINTS[-1]):
             continue
@@ -194,14 +191,16 @@ class _Ellipses:
 class _Within:
     """Weighted draws of rows that lie within a region."""
 
-    def __init__(self, density, region, rng):
+    def __init__(self, density, region):
         self.density, self.region = density, region
-        self.box = _Box(density, region)
-        self._look(rng)
+        self.ellipses = None
 
-    def _look(self, rng):
-        """Find the cases and, by a few draws of each ellipse, how much of it lies within."""
-        density, box = self.density, self.box
+    def looked(self, rng, again=False):
+        """This, with its cases and, by a few draws of each ellipse, how much of it lies within."""
+        if self.ellipses is not None and not again:
+            return self
+        density = self.density
+        self.box = box = _Box(density, self.region)
         self.discrete, self.log_case, self.complete = _cases(density, self.region, rng)
         context = density.context(self.discrete)
         absent = np.zeros((len(self.discrete), len(box.lower)), dtype=bool)
@@ -213,6 +212,7 @@ class _Within:
             total = logsumexp(np.concatenate([own.log_pi.ravel() for own in self.ellipses]))
             for own in self.ellipses:
                 own.log_pi -= total
+        return self
 
     def points(self, n_points, rng):
         """``Points``, set by set of independent ones."""
@@ -220,8 +220,7 @@ class _Within:
             return self._draws(n_points, rng)
         sets = []
         for k in range(N_SETS):
-            if k > 0 and not self.complete:
-                self._look(rng)
+            self.looked(rng, again=k > 0 and not self.complete)
             sets.append(self._one_set(n_points // N_SETS, rng))
         return Points(*map(np.concatenate, zip(*sets)))
 
@@ -245,12 +244,9 @@ class _Within:
             discrete = np.zeros((n_points, self.discrete.shape[1]), dtype=int)
             return Points(np.zeros((n_points, n_columns)), discrete, np.full(n_points, -np.inf))
         U, case = _drawn(self.ellipses, n_points, n_columns, rng)
-        mixture, context = self.density.mixture, self.density.context(self.discrete[case])
-        found = map_blocks(
-            lambda block: mixture.log_prob_of_all(U[block], at(context, block)),
-            blocks(n_points, mixture.numbers_per_row),
-        )
-        log_weight = self.log_case[case] + np.concatenate(found) - _log_q(self.ellipses, U, case)
+        context = self.density.context(self.discrete[case])
+        log_prob = self.density.mixture.log_prob_of_all(U, context, in_turn=True)
+        log_weight = self.log_case[case] + log_prob - _log_q(self.ellipses, U, case)
         if context is not None:  # where numbers are absent, the draws are noise
             log_noise = -0.5 * (U**2 + np.log(2 * np.pi))
             log_weight -= (context.absent * log_noise).sum(axis=1)

@@ -78,13 +78,21 @@ class Mixture:
         )
         return log_prob
 
-    def log_prob_of_all(self, U, context):
-        """As ``log_prob``, of the numbers and of the noise where they are absent."""
-        terms = [
-            model.log_prob(U, context) + math.log(weight)
-            for model, weight in zip(self.models.values(), self.weights)
-            if weight > 0  # the others need not be evaluated
-        ]
+    def log_prob_of_all(self, U, context, in_turn=False):
+        """As ``log_prob``, of the numbers and of the noise where they are absent.
+
+        ``in_turn`` asks one member of the flow about each row, the next about the next row: for
+        means over many rows, in a fraction of the time.
+        """
+        terms = []
+        for (name, model), weight in zip(self.models.items(), self.weights):
+            if weight > 0:  # the others need not be evaluated
+                if name == "flow" and in_turn:
+                    member = np.arange(len(U)) % model.n_members
+                    term = model.log_prob_of(member, U, context)
+                else:
+                    term = model.log_prob(U, context)
+                terms.append(term + math.log(weight))
         return logsumexp(terms, axis=0)
 
     def _marginal(self, U, context, n_places):
