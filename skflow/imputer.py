@@ -341,7 +341,7 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
         lines = {}
         for j in np.flatnonzero(missing.any(axis=0)):
             cells = missing[:, j]
-            line = {"missing": int(cells.sum())}
+            line: dict[str, Any] = {"missing": int(cells.sum())}
             if j in categories:
                 line["probability"] = share[cells, j].mean()
             else:

@@ -108,6 +108,7 @@ ANSWERS = {
     "select": lambda e, X: e.select(X, fdr=0.2),
     "explain": lambda e, X: e.explain(X[:2]),
     "report": lambda e, X: e.report(X, 2),
+    "report, gaps": lambda e, X: e.report(with_gaps(X)),
     "shift_evidence": lambda e, X: e.shift_evidence(X),
     "predict": lambda e, X: e.predict(X),
     "predict_quantiles": lambda e, X: e.predict_quantiles(X, [0.1, 0.5]),
@@ -141,6 +142,6 @@ def answers_of(name, table):
     own["search"] = own["density"]
     own["regressor"] |= _OF_TARGETS
     own["detector"] |= {"score_samples", "score_samples, gaps", "shift_evidence"}
-    own["imputer"] |= {"score_samples", "score_samples, gaps"}
+    own["imputer"] |= {"score_samples", "score_samples, gaps", "report, gaps"}
     found = own[estimator] | {"summary"}
     return sorted(found - ({"inverse_transform"} if table == "mixed" else set()))
