@@ -13,6 +13,7 @@ os.environ.setdefault("MPLBACKEND", "agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from sklearn.datasets import load_wine
 
 from skflow import CouplingFlowDensity, FlowOutlierDetector, FlowRegressor
@@ -49,7 +50,7 @@ def answers():
     asked = table.iloc[[0] * len(at)].assign(**{X_NAME: at})[[X_NAME]]
     band = regressor.predict_quantiles(asked, [0.05, 0.5, 0.95])
     gap = table.iloc[[0]].assign(**{X_NAME: np.nan, Y_NAME: KNOWN_COLOUR})
-    draws = np.asarray(flow.sample_given(gap, 4000, random_state=0))[0, 0]
+    draws = pd.concat(flow.sample_given(gap, 4000, random_state=0))[X_NAME].to_numpy()
     return table, (x, y, density), report, (at, band), draws
 
 

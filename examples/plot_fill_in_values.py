@@ -54,8 +54,9 @@ display = DensityDisplay.from_estimator(
     grid_resolution=24,
     name="given hue 0.95",
 )
-drawn, ess = flow.sample_given(rows[1:2], 200, random_state=0, return_ess=True)
-display.ax_.scatter(drawn[0, 1], drawn[0, 3], s=6, color="black")
+draws, ess = flow.sample_given(rows[1:2], 200, random_state=0, return_ess=True)
+drawn = pd.concat(draws)  # 200 frames like these rows
+display.ax_.scatter(drawn["color_intensity"], drawn["flavanoids"], s=6, color="black")
 print(f"chosen from weighted draws of which {ess[0]:.0f} count")
 plt.show()
 
@@ -73,7 +74,7 @@ gappy.loc[rng.uniform(size=len(X)) < 0.66 * rank, ["flavanoids", "hue"]] = np.na
 print(gappy.isna().sum().to_string())
 
 imputer = FlowImputer(flow, random_state=0).fit(gappy)
-several = imputer.sample(gappy, 20)
+filled = imputer.sample(gappy, 20)  # a list of 20 frames
 
 # %%
 # A result with its uncertainty
@@ -100,8 +101,7 @@ def rubin(tables):
     return slopes.mean(), np.sqrt(total)
 
 
-filled = [pd.DataFrame(several[:, :, k], columns=X.columns) for k in range(20)]
-means = pd.DataFrame(imputer.transform(gappy), columns=X.columns)
+means = imputer.transform(gappy)
 results = {
     "all values": slope(X),
     "rows without gaps": slope(gappy.dropna()),

@@ -48,13 +48,12 @@ X_train, X_test = train_test_split(X, test_size=0.3, random_state=0)
 # ---
 #
 # The defaults need no tuning. ``bounds`` states the possible values: all patients are adults.
-# ``set_output`` asks for samples as data frames, and ``summary`` describes the fit.
+# ``summary`` describes the fit.
 
 from skflow import CouplingFlowDensity
 
 bounds = dict.fromkeys(X.columns, (0, None)) | {"age": (18, None)}
-flow = CouplingFlowDensity(bounds=bounds, dequantize=True, random_state=0)
-flow = flow.set_output(transform="pandas").fit(X_train)
+flow = CouplingFlowDensity(bounds=bounds, dequantize=True, random_state=0).fit(X_train)
 print(flow.summary())
 
 # %%
@@ -140,9 +139,9 @@ from skflow.inspection import ConditionalDisplay
 
 patients = pd.DataFrame(np.nan, index=["young", "old"], columns=X.columns)
 patients["age"], patients["blood pressure"] = [25, 70], [75, 110]
-drawn = flow.sample_given(patients, 500, random_state=0)
-glucose = drawn[:, list(X.columns).index("glucose")]
-print(pd.DataFrame(np.quantile(glucose, [0.05, 0.5, 0.95], axis=1).T, patients.index))
+drawn = pd.concat(flow.sample_given(patients, 500, random_state=0))
+glucose = drawn["glucose"].groupby(level=0).quantile([0.05, 0.5, 0.95])
+print(glucose.unstack())
 display = ConditionalDisplay.from_estimator(
     flow, X_train, "glucose", patients, labels=["young", "old"], grid_resolution=30
 )

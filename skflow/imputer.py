@@ -22,7 +22,7 @@ from ._density.base import BaseFlowDensity
 from ._missing.questions import MOST_NUMBERS, sample_given
 from ._nn.blocks import answer_in_parts, parts
 from ._table.frames import read
-from ._table.reading import TableMixin, inner_tables, polars_if_asked
+from ._table.reading import TableMixin, in_asked_container, inner_tables
 from .density import CouplingFlowDensity
 
 if TYPE_CHECKING:
@@ -203,7 +203,7 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
         source = self._source(X)
         return source, self._finite(self._encode(source, dtype=FLOATS), allow_nan=True)
 
-    @polars_if_asked
+    @in_asked_container
     @sheltered
     def transform(self, X: ArrayLike) -> np.ndarray:
         """Fill in the missing cells.
@@ -218,7 +218,8 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
         X_filled : ndarray or DataFrame of shape (n_samples, n_features_out)
             Known values as they are. Columns that were empty in ``fit`` are dropped, or 0 where
             nothing is known, with ``keep_empty_features``; indicators stand at the end. Of a data
-            frame with categories one with the same dtypes.
+            frame, where ``fit`` was given one, a frame with the same dtypes; ``set_output`` may ask
+            for another kind.
 
         Raises
         ------
@@ -240,6 +241,7 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
         indicator = codes[:, :0] if self.indicator_ is None else self.indicator_.transform(codes)
         return self._tables(filled[:, :, None], source, codes, indicator)[0]
 
+    @in_asked_container
     @sheltered
     def sample(
         self, X: ArrayLike, n_samples: int = 1, random_state: RandomState = None
@@ -259,7 +261,7 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
         -------
         X_filled : ndarray of shape (n_samples, n_features, n_imputations), or list of data frames
             ``X_filled[:, :, k]`` is the table as filled for the k-th time; without indicators. Of
-            a data frame with categories, ``X_filled[k]`` is.
+            a data frame, where ``fit`` was given one, ``X_filled[k]`` is.
 
         Raises
         ------
@@ -279,7 +281,7 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
             shape=(kept.sum(), n_samples),
         )
         tables = self._tables(drawn, source, codes, codes[:, :0])
-        return tables if self._framed else np.moveaxis(tables, 0, 2)
+        return tables if self._filled.is_framed(source) else np.moveaxis(tables, 0, 2)
 
     @sheltered
     def report(self, X: ArrayLike) -> Any:
@@ -396,7 +398,7 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
             return sample_given(self.density_._density, X, n_samples, rng)[0]
         with inner_tables():
             drawn = self.density_.sample_given(self._filled.frame(X), n_samples, rng)
-        if not self._filled.categories:
+        if not self._filled.categories and not isinstance(drawn, list):
             return drawn
         tables = drawn if isinstance(drawn, list) else np.moveaxis(drawn, 2, 0)
         codes = [self._filled.encode(read(table, self), quiet=True) for table in tables]
@@ -417,18 +419,13 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
             point[:, real] = columns.to_grid(point[:, real])
         return point
 
-    @property
-    def _framed(self):
-        return bool(self._filled.categories) and self._filled.container is not None
-
     def _tables(self, filled, source, codes, indicator):
         """Filled rows ``(n, d, m)`` as m tables like it, with empty columns and indicators."""
         n_rows, _, n_tables = filled.shape
         kept = ~self._empty
-        if self._filled.categories:
-            filled = self._filled.decode_draws(filled, source.take(kept))
+        filled = self._filled.decode_draws(filled, source.take(kept))
         empty = self._empty_columns(source, codes)
-        if self._framed:
+        if self._filled.is_framed(source):
             names = self._table.names
             others = {names[j]: column for j, column in empty.items()}
             if indicator.shape[1]:

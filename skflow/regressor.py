@@ -16,6 +16,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from . import masks
 from ._core.callbacks import FitProgress
+from ._core.checks import name_columns
 from ._core.device import check_device
 from ._core.runtime import atomic, sheltered
 from ._core.streams import RandomStreams
@@ -351,10 +352,10 @@ default="derived"
 def check_targets(Y):
     """Raise for targets that have no density; ``Y`` are the rows that are not set aside."""
     n_rows, n_targets = Y.shape
-    constant = np.flatnonzero(constant_columns(Y))
-    if len(constant):
+    constant = constant_columns(Y)
+    if constant.any():
         raise ValueError(
-            f"y is constant in column {', '.join(map(str, constant))}, beside the rows set aside: "
+            f"y is constant in column {name_columns(constant, None)}, beside the rows set aside: "
             "there is no distribution to learn. Leave such targets out."
         )
     if n_targets > n_rows:

@@ -10,6 +10,11 @@ from skflow import (
     FlowRegressor,
     StructureSearchFlow,
 )
+from skflow._missing.regions import region_of
+from skflow._table.bounds import check_bounds
+from skflow._table.frames import PandasSource
+from skflow._table.table import Table, categorical_columns
+from skflow.inspection._common import resolve_features
 
 X = np.random.RandomState(0).standard_normal((40, 3))
 
@@ -102,3 +107,28 @@ def test_weights_of_any_size(size):
     weight = size * np.linspace(0.5, 1, 40)
     expected = flow().fit(X, sample_weight=np.linspace(0.5, 1, 40)).score_samples(X)
     np.testing.assert_allclose(flow().fit(X, sample_weight=weight).score_samples(X), expected)
+
+
+@pytest.mark.parametrize(
+    "wanted, told",
+    [
+        ("pixel_0421", "Did you mean 'pixel_421' or 'pixel_42'"),
+        ("weight", "There are 500 columns, from 'pixel_0' to 'pixel_499'."),
+        (500, "There are 500 columns, from 'pixel_0' to 'pixel_499'."),
+    ],
+)
+@pytest.mark.parametrize("ask", ["question", "bounds", "categories", "picture"])
+def test_a_wrong_name_in_a_wide_table_gets_near_ones_and_the_count(ask, wanted, told):
+    names = [f"pixel_{j}" for j in range(500)]
+    table = Table(500, {}, "pandas", names, [])
+    with pytest.raises(ValueError, match="is no|is not possible") as caught:
+        if ask == "question":
+            region_of(table, {wanted: 1.0}, "given")
+        elif ask == "bounds":
+            check_bounds(dict.fromkeys([*names, wanted], (0, 1)), 500, names)
+        elif ask == "categories":
+            source = PandasSource(pd.DataFrame(np.zeros((2, 500)), columns=names))
+            categorical_columns(source, [*names, wanted])
+        else:
+            resolve_features([wanted], names, 500)
+    assert told in str(caught.value) and len(str(caught.value)) < 400

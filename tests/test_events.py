@@ -148,7 +148,7 @@ def test_arrays_are_asked_by_numbers_of_columns():
     "event, given, message",
     [
         ({"pay": 1}, {}, "event names 'pay', which is no column"),
-        ({"sector": "war"}, {}, "event asks for 'war' in column 'sector', whose categories are"),
+        ({"sector": "war"}, {}, "event asks for 'war' in column 'sector'. The categories are"),
         ({"skill": (2, 1)}, {}, r"event says \(2, 1\) of column 'skill'"),
         ({"skill": "high"}, {}, "event says 'high' of column 'skill'"),
         ([1], {}, r"event=\[1\] is not possible"),

@@ -15,6 +15,7 @@ from scipy.integrate import trapezoid
 from sklearn.covariance import EmpiricalCovariance
 from sklearn.exceptions import NotFittedError
 from sklearn.mixture import GaussianMixture
+from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KernelDensity
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -117,7 +118,7 @@ def test_refuses_what_is_not_fitted_or_no_flow(label, table):
         FROM_ESTIMATOR[label](np.zeros((3, 4)), table)
 
 
-@pytest.mark.parametrize("label", ["masks", "training", "quantiles", "latent PIT"])
+@pytest.mark.parametrize("label", ["training", "quantiles", "latent PIT"])
 def test_a_pipeline_is_told_to_give_its_last_step(label, flow, table):
     pipeline = make_pipeline(StandardScaler(), CouplingFlowDensity(2, **FAST)).fit(table)
     with pytest.raises(TypeError, match=r"last step, pipeline\[-1\]"):
@@ -154,6 +155,26 @@ def test_masks_are_the_cells(flow):
     assert display.ax_.yaxis_inverted()  # data enter at the top
     assert texts(display.ax_.get_yticklabels()) == ["1", "2"]
     assert texts(display.ax_.get_xticklabels()) == NAMES
+
+
+def test_masks_of_a_pipeline_and_of_a_grid(table):
+    pipeline = make_pipeline(StandardScaler(), CouplingFlowDensity(2, **FAST))
+    grid = GridSearchCV(pipeline, {"couplingflowdensity__n_bins": [4]}, cv=2)
+    with pytest.raises(NotFittedError):
+        MaskDisplay.from_estimator(grid)
+    grid.fit(table)
+    for estimator in (grid, grid.best_estimator_):
+        display = MaskDisplay.from_estimator(estimator, feature_names=NAMES)
+        assert np.array_equal(display.masks, grid.best_estimator_[-1].masks_)
+        assert display.feature_names == NAMES
+    with pytest.raises(ValueError, match="has 1 names, but masks 4"):
+        MaskDisplay.from_estimator(grid, feature_names=["a"])
+
+
+def test_masks_have_the_names_of_columns_that_are_no_categories(table):
+    mixed = table.assign(**{NAMES[1]: np.arange(len(table)) % 2 > 0})
+    flow = CouplingFlowDensity(2, **FAST).fit(mixed)
+    assert MaskDisplay.from_estimator(flow).feature_names == [NAMES[0], *NAMES[2:]]
 
 
 def test_idle_features_are_white():

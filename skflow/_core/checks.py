@@ -1,5 +1,6 @@
 """Checks of rows and arguments, with messages that say what is meant and what to do."""
 
+from difflib import get_close_matches
 from numbers import Integral, Real
 
 import numpy as np
@@ -8,6 +9,8 @@ from sklearn.utils.validation import check_array
 
 #: Numbers of a table that are checked at once.
 _CHECKED_AT_ONCE = 2**20
+#: Names that a message lists at most.
+MOST_LISTED = 10
 #: Dtypes of tables that are cast part by part; all others are cast to the first as a whole.
 FLOATS = [np.float64, np.float32, np.float16]
 
@@ -63,5 +66,21 @@ def check_finite(rows, names=None, allow_nan=False):
 def name_columns(selected, names):
     """The selected columns in words, by their names or numbers; of many the first ten."""
     numbers = np.flatnonzero(selected)
-    shown = [str(j) if names is None else repr(str(names[j])) for j in numbers[:10]]
-    return ", ".join(shown) + (", ..." if len(numbers) > 10 else "")
+    shown = [str(j) if names is None else repr(str(names[j])) for j in numbers[:MOST_LISTED]]
+    return ", ".join(shown) + (", ..." if len(numbers) > MOST_LISTED else "")
+
+
+def what_there_is(known, wanted, what="columns"):
+    """A sentence on what there is, where something was named that there is not.
+
+    All of it, if that is not much; otherwise the nearest names, or the first and the last, and how
+    many there are.
+    """
+    known = list(known)
+    if len(known) <= MOST_LISTED:
+        return f"The {what} are {', '.join(map(repr, known))}."
+    names = {str(name): name for name in known}
+    near = [repr(names[name]) for name in get_close_matches(str(wanted), names)]
+    if near and isinstance(wanted, str):
+        return f"Did you mean {' or '.join(near)}? There are {len(known)} {what}."
+    return f"There are {len(known)} {what}, from {known[0]!r} to {known[-1]!r}."

@@ -26,8 +26,7 @@ from .._missing.regions import region_of
 from .._models.fitting import Fit
 from .._models.typical import sample_typical
 from .._nn.blocks import answer_in_parts, parts
-from .._table.reading import TableMixin
-from .output import in_configured_container
+from .._table.reading import TableMixin, in_asked_container
 
 
 class FittedDensity(
@@ -163,6 +162,7 @@ class FittedDensity(
         score = self.score(X, sample_weight=sample_weight)
         return -score / (self.n_features_in_ * math.log(2))
 
+    @in_asked_container
     def sample(
         self, n_samples: int = 1, random_state: RandomState = None, *, tails: bool = False
     ) -> np.ndarray:
@@ -186,9 +186,9 @@ class FittedDensity(
 
         Returns
         -------
-        X : ndarray or DataFrame of shape (n_samples, n_features)
-            In the data's own units; a data frame where ``fit`` was given one and ``set_output`` or
-            ``set_config(transform_output=...)`` asks for it.
+        X : ndarray or data frame of shape (n_samples, n_features)
+            In the data's own units. A frame like that of ``fit``, of pandas or polars, if it was
+            one; ``set_output`` or ``set_config(transform_output=...)`` may ask for the other kind.
 
         Raises
         ------
@@ -199,13 +199,7 @@ class FittedDensity(
         """
         check_is_fitted(self)
         check_count("n_samples", n_samples)
-        return self._written(self._sampled(n_samples, checked_state(random_state), tails))
-
-    def _written(self, rows):
-        """Rows of codes as a table that a user gets."""
-        if self._table.categories:
-            return self._table.decode(rows)
-        return in_configured_container(self, rows)
+        return self._table.decode(self._sampled(n_samples, checked_state(random_state), tails))
 
     @sheltered
     def _sampled(self, n_samples, rng, tails):
@@ -288,6 +282,7 @@ class FittedDensity(
         event = region_of(self._table, event, "event", exact=False)
         return probability(self._density, event, given, rng)
 
+    @in_asked_container
     @sheltered
     def sample_given(
         self,
@@ -320,9 +315,9 @@ class FittedDensity(
         -------
         drawn : ndarray of shape (n_samples, n_features, n_draws), or list of data frames
             The rows, draw by draw, as they were where they are known; in the data's units, within
-            ``bounds``, and on the grid of columns that have one. Of a data frame with categories
-            a list of ``n_draws`` such frames. Categories are drawn among those of ``fit``. Of a
-            dict, a table of ``n_samples`` rows, as ``sample`` returns.
+            ``bounds``, and on the grid of columns that have one. Of a data frame, where ``fit`` was
+            given one, a list of ``n_draws`` such frames. Categories are drawn among those of
+            ``fit``. Of a dict, a table of ``n_samples`` rows like that of ``fit``.
         ess : ndarray of shape (n_samples,), float for a dict
             Only with ``return_ess``. Draws of the flow are chosen from many, by weights that make
             them draws from its conditional distribution; this is the effective number of those
@@ -361,14 +356,13 @@ class FittedDensity(
             check_count("n_samples", n_samples)
             region, rng = region_of(self._table, X, "X"), checked_state(random_state)
             rows, ess = sample_region(self._density, region, n_samples, rng)
-            rows = self._written(rows)
+            rows = self._table.decode(rows)
             return (rows, ess) if return_ess else rows
         source = self._source(X)
         rows = self._finite(self._encode(source), allow_nan=True)
         check_count("n_samples", n_samples)
         drawn, ess = sample_given(self._density, rows, n_samples, checked_state(random_state))
-        if self._table.categories:
-            drawn = self._table.decode_draws(drawn, source)
+        drawn = self._table.decode_draws(drawn, source)
         return (drawn, ess) if return_ess else drawn
 
     @sheltered

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .._core.checks import name_columns
+from .._core.checks import name_columns, what_there_is
 
 #: What a condition may be, for messages.
 ALLOWED = (
@@ -86,8 +86,7 @@ def region_of(table, conditions, argument, exact=True):
     for name, condition in conditions.items():
         if name not in names:
             raise ValueError(
-                f"{argument} names {name!r}, which is no column. The columns are {names[:10]}"
-                f"{' and others' if len(names) > 10 else ''}."
+                f"{argument} names {name!r}, which is no column. {what_there_is(names, name)}"
             )
         j = names.index(name)
         if j in table.categories:
@@ -107,8 +106,9 @@ def _codes(table, j, condition, argument):
     if strange or not wanted:
         raise ValueError(
             f"{argument} asks for {condition!r} in column "
-            f"{name_columns(np.arange(table.n_columns) == j, table.names)}, whose categories are "
-            f"{known[:10]}{' and others' if len(known) > 10 else ''}. Give one or several of them."
+            f"{name_columns(np.arange(table.n_columns) == j, table.names)}. "
+            f"{what_there_is(known, strange[0] if strange else '', 'categories')} "
+            "Give one or several of them."
         )
     return np.unique([known.index(value) for value in wanted])
 

@@ -12,10 +12,12 @@ map makes the density integrate to 1 within the bounds; and all that is drawn of
 the bound. The cell of a value on a grid is a step wide, and reaches beyond the bound by half of it.
 """
 
+from reprlib import repr as short
+
 import numpy as np
 from scipy.special import expit, ndtr, ndtri
 
-from .._core.checks import name_columns
+from .._core.checks import name_columns, what_there_is
 from .._core.saving import saved_as
 
 TINY = np.finfo(float).tiny
@@ -38,7 +40,7 @@ def check_bounds(bounds, n_features, names=None):
     """
     if not (bounds is None or isinstance(bounds, (dict, list, tuple, np.ndarray))):
         raise ValueError(
-            f"bounds={bounds!r} is not possible. Give None, a pair, a list of pairs or a dict."
+            f"bounds={short(bounds)} is not possible. Give None, a pair, a list of pairs or a dict."
         )
     pairs = [None] * n_features
     if isinstance(bounds, dict):
@@ -46,8 +48,8 @@ def check_bounds(bounds, n_features, names=None):
         for name, pair in bounds.items():
             if name not in places:
                 raise ValueError(
-                    f"bounds={bounds!r} names {name!r}, which is no column. The columns are "
-                    f"{list(places)[:10]}."
+                    f"bounds={short(bounds)} names {name!r}, which is no column. "
+                    f"{what_there_is(places, name)}"
                 )
             pairs[list(places).index(name)] = pair
     elif bounds is not None and len(bounds) == 2 and all(map(_is_end, bounds)):
@@ -63,15 +65,16 @@ def check_bounds(bounds, n_features, names=None):
     for pair in ends:
         if np.ndim(pair) != 1 or len(pair) != 2 or not all(map(_is_end, pair)):
             raise ValueError(
-                f"bounds={bounds!r} is not possible: {pair!r} is no pair of numbers (None for an "
-                "open end)."
+                f"bounds={short(bounds)} is not possible: {pair!r} is no pair of numbers "
+                "(None for an open end)."
             )
     lower = np.array([-np.inf if low is None else low for low, _ in ends], dtype=float)
     upper = np.array([np.inf if high is None else high for _, high in ends], dtype=float)
     if not (lower < upper).all():
         j = np.flatnonzero(~(lower < upper))[0]
         raise ValueError(
-            f"bounds={bounds!r} is not possible: {ends[j]!r} is empty. Give the lower bound first."
+            f"bounds={short(bounds)} is not possible: {ends[j]!r} is empty. "
+            "Give the lower bound first."
         )
     return lower, upper
 

@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_array, check_X_y, validate_data
 
 from .._core.checks import check_finite
 from .frames import read, read_targets
-from .table import MANY_CATEGORIES, Table, as_polars, fit_table
+from .table import MANY_CATEGORIES, Table, as_pandas, as_polars, fit_table
 
 _inside = ContextVar("inside", default=False)
 
@@ -28,20 +28,30 @@ def inner_tables():
         _inside.reset(token)
 
 
-def polars_if_asked(transform):
-    """Decorate a ``transform`` that may return a pandas frame where ``set_output`` asks for polars.
+def in_asked_container(method):
+    """Decorate a method that returns a table, or several, where ``set_output`` may ask for frames.
 
-    scikit-learn hands such a frame to polars, which needs pyarrow for text, and reads no sparse
-    columns even then.
+    scikit-learn does that for ``transform`` alone. And it would leave it to pandas or polars, which
+    need pyarrow for text, and read no sparse columns even then.
     """
 
-    @wraps(transform)
-    def run(self, X):
-        table = transform(self, X)
-        asked = _get_output_config("transform", self)["dense"]
-        return as_polars(table) if asked == "polars" and hasattr(table, "iloc") else table
+    @wraps(method)
+    def run(self, *args, **kwargs):
+        answer = method(self, *args, **kwargs)
+        return _translated(answer, _get_output_config("transform", self)["dense"])
 
     return run
+
+
+def _translated(answer, asked):
+    """The frames of an answer as frames of the kind that is asked for."""
+    if isinstance(answer, list | tuple):
+        return type(answer)(_translated(part, asked) for part in answer)
+    if asked == "polars" and hasattr(answer, "iloc"):
+        return as_polars(answer)
+    if asked == "pandas" and hasattr(answer, "get_columns"):
+        return as_pandas(answer)
+    return answer
 
 
 class TableMixin:

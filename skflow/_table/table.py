@@ -5,10 +5,11 @@ order of the categories, -1 for one that ``fit`` has not seen, NaN where it is m
 """
 
 from dataclasses import dataclass
+from reprlib import repr as short
 
 import numpy as np
 
-from .._core.checks import name_columns
+from .._core.checks import name_columns, what_there_is
 from .._core.saving import saved_as
 from .._core.warnings import warn
 from . import dtypes
@@ -110,7 +111,7 @@ class Table:
         """A table like that of ``fit``, with its names and dtypes, of rows of codes.
 
         ``original`` is the ``Source`` that the rows are copies of, one after another: it says what
-        categories that ``fit`` has not seen are called.
+        categories that ``fit`` has not seen are called. Rows of an array are an array.
         """
         return self._written(rows, dtypes.pandas_numbers, dtypes.polars_numbers, original)
 
@@ -119,7 +120,7 @@ class Table:
         return self._written(rows, _plain, _plain)
 
     def _written(self, rows, pandas_numbers, polars_numbers, original=None):
-        if self.container is None:
+        if not self.is_framed(original):
             return self._array(rows, original) if self.categories else rows
         numbers, labels, frame = {
             "pandas": (pandas_numbers, dtypes.pandas_labels, _pandas_frame),
@@ -133,6 +134,11 @@ class Table:
         ]
         return frame(columns, self.names)
 
+    def is_framed(self, original=None):
+        """Whether what goes out is a frame: ``fit`` and what is asked about have to be frames."""
+        asked = self if original is None else original
+        return self.container is not None and asked.container is not None
+
     def _array(self, rows, original):
         """Rows as an array of objects, or of numbers if there is nothing else."""
         table = rows.astype(object)
@@ -145,9 +151,11 @@ class Table:
 
     def decode_draws(self, drawn, original):
         """Draws ``(n, d, m)`` of a table: a list of frames, or an array of the same shape."""
+        if not self.is_framed(original) and not self.categories:
+            return drawn
         n_rows, n_columns, n_draws = drawn.shape
         table = self.decode(drawn.transpose(2, 0, 1).reshape(-1, n_columns), original)
-        if self.container is None:
+        if not self.is_framed(original):
             return table.reshape(n_draws, n_rows, n_columns).transpose(1, 2, 0)
         tables = [table[start : start + n_rows] for start in range(0, len(table), n_rows)]
         if self.container == "pandas" and original.container == "pandas":
@@ -243,6 +251,11 @@ def _polars_frame(columns, names):
     return polars.DataFrame(dict(zip(names, columns)))
 
 
+def as_pandas(frame):
+    """A frame of polars as one of pandas; of its own methods, some need pyarrow."""
+    return _pandas_frame([frame[name].to_list() for name in frame.columns], frame.columns)
+
+
 def as_polars(frame):
     """A frame of pandas as one of polars, cell by cell."""
 
@@ -312,9 +325,9 @@ def categorical_columns(source, categorical_features):
     wrong = [value for value in given.ravel().tolist() if value not in places]
     if given.ndim != 1 or wrong:
         raise ValueError(
-            f"categorical_features={categorical_features!r} is not possible. Give 'from_dtype', "
-            "None, or a list of names of columns, of their numbers, or of True and False for each; "
-            f"the columns are {list(places)[:10]}."
+            f"categorical_features={short(categorical_features)} is not possible. Give "
+            "'from_dtype', None, or a list of names of columns, of their numbers, or of True and "
+            f"False for each. {what_there_is(places, wrong[0] if wrong else '')}"
         )
     return np.array(sorted({list(places).index(value) for value in given.tolist()}), dtype=int)
 

@@ -6,8 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn.model_selection._search import BaseSearchCV
+from sklearn.pipeline import Pipeline
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils.validation import check_is_fitted
+
+from .._core.checks import what_there_is
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -28,6 +32,15 @@ def check_drawable(estimator, attribute, display, advice):
         if name == "Pipeline":
             advice = "Give the pipeline's last step, pipeline[-1], with what its other steps return"
         raise TypeError(f"{display} draws {attribute!r}, which {name} does not have. {advice}.")
+
+
+def chosen_step(estimator):
+    """What a grid has chosen, and of a pipeline the last step."""
+    while isinstance(estimator, (Pipeline, BaseSearchCV)):
+        check_is_fitted(estimator)
+        is_grid = isinstance(estimator, BaseSearchCV)
+        estimator = estimator.best_estimator_ if is_grid else estimator[-1]
+    return estimator
 
 
 def check_detector(estimator, method, display):
@@ -145,10 +158,10 @@ def resolve_features(features, names, n_features):
     for feature in features:
         column = known.get(feature, feature)
         if not isinstance(column, (int, np.integer)) or not -n_features <= column < n_features:
-            listed = f", or one of {', '.join(map(repr, known))}" if known else ""
+            listed = f", or a name. {what_there_is(known, feature)}" if known else "."
             raise ValueError(
                 f"features has {feature!r}, which is no column. "
-                f"Give a number from 0 to {n_features - 1}{listed}."
+                f"Give a number from 0 to {n_features - 1}{listed}"
             )
         columns.append(int(column) % n_features)
     return columns

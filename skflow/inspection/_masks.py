@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._core.typing import ArrayLike
-from ._common import BLUE, LIGHT, Display, check_drawable, estimator_names
+from ._common import BLUE, LIGHT, Display, check_drawable, chosen_step, estimator_names
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -65,16 +65,26 @@ class MaskDisplay(Display):
 
     @classmethod
     def from_estimator(
-        cls, estimator: Any, *, member: int = 0, name: str | None = None, ax: Any = None
+        cls,
+        estimator: Any,
+        *,
+        member: int = 0,
+        feature_names: Sequence[str] | None = None,
+        name: str | None = None,
+        ax: Any = None,
     ) -> Self:
         """Draw the masks in use.
 
         Parameters
         ----------
-        estimator : CouplingFlowDensity or StructureSearchFlow
-            A fitted one.
+        estimator : estimator
+            A fitted CouplingFlowDensity or StructureSearchFlow, a pipeline that ends with one, or a
+            grid that has chosen one.
         member : int, default=0
             Which member, with ``n_estimators`` greater than 1.
+        feature_names : sequence of str or None, default=None
+            Names of the features; None takes those of ``fit``, or numbers them from 0. Columns of
+            categories have no mask.
         name : str or None, default=None
             Title. None is the number of the member where there are several, and nothing where
             there is one.
@@ -92,9 +102,10 @@ class MaskDisplay(Display):
         TypeError
             If it has no masks.
         ValueError
-            If there is no such member.
+            If there is no such member, or if the names are not as many as the features.
         """
         advice = "Give a fitted CouplingFlowDensity or StructureSearchFlow"
+        estimator = chosen_step(estimator)
         check_drawable(estimator, "masks_", cls.__name__, advice)
         masks = estimator.masks_
         if masks.ndim == 2:
@@ -105,7 +116,10 @@ class MaskDisplay(Display):
             )
         if name is None and len(masks) > 1:
             name = f"member {member} of {len(masks)}"
-        names = estimator_names(estimator)
+        if feature_names is None and estimator_names(estimator) is not None:
+            kinds = estimator.columns_.items()
+            feature_names = [label for label, kind in kinds if not kind.startswith("category")]
+        names = _as_many(feature_names, masks.shape[2])
         return cls(masks=masks[member], feature_names=names, name=name).plot(ax)
 
     @classmethod
@@ -148,12 +162,7 @@ class MaskDisplay(Display):
                 "shape (n_layers, n_features), or one of the roles 1, 0 and -1, is needed. For "
                 "masks of several members give one at a time."
             )
-        if feature_names is not None and len(feature_names) != masks.shape[1]:
-            raise ValueError(
-                f"feature_names has {len(feature_names)} names, but masks {masks.shape[1]} "
-                "features. Give one for each, or None."
-            )
-        names = None if feature_names is None else [str(name) for name in feature_names]
+        names = _as_many(feature_names, masks.shape[1])
         return cls(masks=masks, feature_names=names, name=name).plot(ax)
 
     def plot(self, ax: Any = None, *, legend: bool = True) -> Self:
@@ -235,6 +244,16 @@ class MaskDisplay(Display):
         else:
             style = {"rotation": 90}
         ax.set_xticks(columns + 0.5, names, fontsize=font, **style)
+
+
+def _as_many(names, n_features):
+    """The names as text, one for each feature, or None."""
+    if names is not None and len(names) != n_features:
+        raise ValueError(
+            f"feature_names has {len(names)} names, but masks {n_features} features. Give one for "
+            "each, or None."
+        )
+    return None if names is None else [str(name) for name in names]
 
 
 def _spacing(room):
