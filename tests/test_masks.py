@@ -92,12 +92,12 @@ class Holder(BaseEstimator):
 
 def test_parameters_can_be_searched_in_a_grid():
     holder = Holder(M.EvolutionarySearch(initial_layout=M.Derived()))
-    grid = {"mask_layout__n_iter": [3, 7], "mask_layout__initial_layout__max_evaluations": [2]}
+    grid = {"mask_layout__n_iter": [3, 7], "mask_layout__initial_layout__conditioning_share": [0.5]}
     found = []
     for parameters in ParameterGrid(grid):
         layout = clone(holder).set_params(**parameters).mask_layout
-        found.append((layout.n_iter, layout.initial_layout.max_evaluations))
-    assert found == [(3, 2), (7, 2)]
+        found.append((layout.n_iter, layout.initial_layout.conditioning_share))
+    assert found == [(3, 0.5), (7, 0.5)]
     assert holder.mask_layout.n_iter == 200
 
 

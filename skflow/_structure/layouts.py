@@ -91,10 +91,9 @@ class Derived(Layout):
     residuals of these two, and so on: features on the same side of one pair, where neither
     conditions the other, are separated by another.
 
-    With at most `max_evaluations` masks (100 suffice for up to eight features) all are scored.
-    Otherwise a search takes the best swaps under the linear part of the code, which needs the
-    covariance alone, then random swaps under the whole code. With more than 400 features it is the
-    best of three masks.
+    Of up to eight features all masks are scored. Otherwise a search takes the best swaps under the
+    linear part of the code, which needs the covariance alone, then random swaps under the whole
+    code. With more than 100 features it is the best of three masks.
 
     The paper [1]_ leaves open whether a good structure can be found from the data alone. The
     documentation measures how the score correlates with the likelihood of trained flows. It takes a
@@ -102,9 +101,6 @@ class Derived(Layout):
 
     Parameters
     ----------
-    max_evaluations : int, default=100
-        Largest number of masks scored for each pair. A score of 2000 rows takes about 1 ms with 10
-        features, of 1000 rows 10 ms with 200.
     conditioning_share : float, default=1.0
         Fraction of the conditioning features, above 0, that a layer keeps: those that shorten the
         code most. The others are idle, for smaller flows of many features.
@@ -135,11 +131,9 @@ class Derived(Layout):
 
     def __init__(
         self,
-        max_evaluations: int = 100,
         conditioning_share: float = 1.0,
         n_conditioning: int | float | None = None,
     ) -> None:
-        self.max_evaluations = max_evaluations
         self.conditioning_share = conditioning_share
         self.n_conditioning = n_conditioning
 
@@ -152,7 +146,6 @@ class Derived(Layout):
         X: ArrayLike | None = None,
     ) -> np.ndarray:
         check_integer(n_layers, "n_layers")
-        check_integer(self.max_evaluations, "max_evaluations")
         if not 0 < self.conditioning_share <= 1:
             raise ValueError(
                 f"conditioning_share={self.conditioning_share!r} is not possible. Give a number "
@@ -163,8 +156,7 @@ class Derived(Layout):
         if n_features == 1:
             return alternating([True], n_layers)
         rng = check_rng(random_state)
-        share = self.conditioning_share
-        return derive(X, n_conditioning, n_layers, rng, self.max_evaluations, share)
+        return derive(X, n_conditioning, n_layers, rng, self.conditioning_share)
 
 
 class Repeat(Layout):
