@@ -49,6 +49,7 @@ def test_rows_and_kinds_of_columns():
         ("parity", "a rule"),
         ("random", "at random"),
         ("derived", "from the data"),
+        ("race", "parity, without a race"),
         (masks.parity(2, 4), "as given"),
         (masks.Repeat(), "Repeat"),
     ],

@@ -133,6 +133,8 @@ def _layout(estimator):
         )
     layout = estimator._layout()
     name = type(layout).__name__
+    if name == "Race":
+        return " or ".join(sorted({choice.state for choice in estimator._fitted.choices}))
     if name == "Rule":
         name = layout.rule if isinstance(layout.rule, str) else "given"
     known = {

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from scipy.special import stdtrit
 
 from .._core.deadline import time_limit
 from .._core.typing import ArrayLike, MaskLayout, RandomSource
@@ -13,32 +14,35 @@ from .._nn.mask_arrays import layer_sizes
 from .layout import Choice, Layout, make_for
 from .layouts import SHORTHANDS, resolve_maker
 
-#: Standard errors of the paired differences by which a structure has to be ahead.
-N_ERRORS = 2.0
+#: A structure has to be ahead by so many standard errors of the paired differences: the quantile
+#: of Student's t at this level, about two.
+LEVEL = 0.98
 #: Part of the held-out rows, those of the lowest densities, that count as the best of them.
 FARTHEST = 0.02
+#: Part of the estimator's own steps that each structure is trained for.
+PART_OF_STEPS = 0.06
 #: Part of the time for choosing that a race may take.
 PART_OF_TIME = 0.3
-#: Steps of a short training at least: in fewer none has learned enough to tell them apart.
-LEAST_STEPS = 200
+#: Steps of a short training at least: in fewer none has learned enough to tell them apart. They
+#: are at most this part of the estimator's own.
+LEAST_STEPS, MOST_PART = 200, 0.45
 
 
 class Race(Layout):
     """Layout: the first of some layouts, unless another is better on held-out rows.
 
-    The structures are trained side by side for a part of the estimator's steps. Another one than
-    the first is taken if the mean of the paired differences of held-out log-densities is above two
-    of its standard errors; of several that are, the one of the highest mean. Where no rows are held
-    out (``early_stopping=False``) it is the first. Layouts whose layers have other sizes than the
-    first's are left out, as members of an ensemble are trained as one stack.
+    The structures are trained side by side for a small part of the estimator's steps. Another one
+    than the first is taken if its mean held-out log-density is higher by about two standard errors
+    of the paired differences (the 98 % quantile of Student's t); of several, the one of the highest
+    mean. The first is taken without a race where no rows are held out (``early_stopping=False``),
+    where trainings have fewer than 445 steps, and by a warm start, which keeps its masks. Layouts
+    whose layers have other sizes than the first's are left out, as members of an ensemble are
+    trained as one stack.
 
     Parameters
     ----------
     layouts : sequence of layouts or what stands for them, default=("parity", "derived")
         See `resolve`. A search cannot take part.
-    part_of_steps : float, default=0.06
-        Part of the estimator's own steps that each is trained for, above 0 and at most 1; at least
-        200 steps, if it has so many.
 
     Examples
     --------
@@ -49,30 +53,20 @@ class Race(Layout):
     >>> rng = np.random.default_rng(0)
     >>> X = rng.standard_normal((600, 4))
     >>> X[:, 2:] = X[:, :2] + 0.1 * X[:, 2:]
-    >>> flow = CouplingFlowDensity(2, mask_layout=masks.Race(), max_iter=30, random_state=0)
-    >>> made = flow.fit(X).masks_
+    >>> simple = dict(coupling="affine", hidden_layer_sizes=(), random_state=0)
+    >>> made = CouplingFlowDensity(2, mask_layout=masks.Race(), **simple).fit(X).masks_
     >>> bool((made[0, :2] != made[0, 2:]).all())
     True
     """
 
-    def __init__(
-        self,
-        layouts: Sequence[MaskLayout] = ("parity", "derived"),
-        part_of_steps: float = 0.06,
-    ) -> None:
+    def __init__(self, layouts: Sequence[MaskLayout] = ("parity", "derived")) -> None:
         self.layouts = layouts
-        self.part_of_steps = part_of_steps
 
     def _resolved(self):
         if isinstance(self.layouts, str) or not len(self.layouts):
             raise ValueError(
                 f"layouts={self.layouts!r} is not possible. Give a sequence of layouts, such as "
                 "('parity', 'derived')."
-            )
-        if not 0 < self.part_of_steps <= 1:
-            raise ValueError(
-                f"part_of_steps={self.part_of_steps!r} is not possible. Give a number above 0 and "
-                "at most 1."
             )
         return [resolve_maker(layout, "layouts") for layout in self.layouts]
 
@@ -104,24 +98,44 @@ class Race(Layout):
         """
         if task.previous is not None:
             return task.previous
-        made = [make_for(layout, task) for layout in self._resolved()]
-        distinct = {masks.tobytes(): masks for masks in made}.values()
-        sizes = layer_sizes(made[0])
-        entrants = [masks for masks in distinct if np.array_equal(layer_sizes(masks), sizes)]
-        if len(entrants) == 1 or not task.has_held_out:
-            return Choice(made[0])
-        n_steps = min(task.n_steps, max(LEAST_STEPS, round(self.part_of_steps * task.n_steps)))
+        layouts = self._resolved()
+        names = [layout if isinstance(layout, str) else "one given" for layout in self.layouts]
+        first = make_for(layouts[0], task)
+        n_steps = max(LEAST_STEPS, round(PART_OF_STEPS * task.n_steps))
+        made = [(first, names[0])]
+        if task.has_held_out and n_steps <= MOST_PART * task.n_steps:
+            made += [(make_for(layout, task), name) for layout, name in zip(layouts[1:], names[1:])]
+        distinct = {}
+        for masks, name in made:
+            if np.array_equal(layer_sizes(masks), layer_sizes(first)):
+                distinct.setdefault(masks.tobytes(), (masks, name))
+        if len(distinct) == 1:
+            return Choice(first, state=f"{names[0]}, without a race")
+        entrants, names = zip(*distinct.values())
         evaluate = task.make_evaluator(n_steps, score="validation")
         with time_limit(None if task.max_time is None else PART_OF_TIME * task.max_time):
             # the same seed for all: the same batches and the same first parameters
             log_probs = evaluate.held_out(np.stack(entrants), [task.seed] * len(entrants))
-        # the farthest rows, which the heavy-tailed components will take, shall not decide
-        log_probs = np.maximum(log_probs, np.quantile(log_probs, FARTHEST, axis=1, keepdims=True))
-        ahead = log_probs - log_probs[0]
-        mean = ahead.mean(axis=1)
-        error = ahead.std(axis=1, ddof=1) / np.sqrt(ahead.shape[1])
-        proven = np.where(mean > N_ERRORS * error, mean, 0.0)
-        return Choice(entrants[int(proven.argmax())])
+        best = proven_best(log_probs)
+        return Choice(entrants[best], state=f"{names[best]}, the winner of a race on held-out rows")
+
+
+def proven_best(log_probs):
+    """The number of the model that is ahead of the first beyond noise, or 0.
+
+    Parameters
+    ----------
+    log_probs : ndarray of shape (K, n)
+        Of held-out rows.
+    """
+    # the farthest rows, which the heavy-tailed components will take, shall not decide
+    log_probs = np.maximum(log_probs, np.quantile(log_probs, FARTHEST, axis=1, keepdims=True))
+    ahead = log_probs - log_probs[0]
+    n, mean = ahead.shape[1], ahead.mean(axis=1)
+    if n == 1:  # which tells nothing
+        return 0
+    noise = stdtrit(n - 1, LEVEL) * ahead.std(axis=1, ddof=1) / np.sqrt(n)
+    return int(np.where(mean > noise, mean, 0.0).argmax())
 
 
 SHORTHANDS["race"] = Race
