@@ -250,7 +250,9 @@ class StructureSearchFlow(BaseFlowDensity):
     layout is ``masks.EvolutionarySearch``, with the main parameters of that on the estimator.
 
     The defaults search where more is found at the same effort: among alternating masks, from the
-    structure that is derived from the data, by the likelihood of validation rows.
+    winner of a race of parity and derived masks, by the likelihood of validation rows. Where these
+    are too few to tell that a structure is better than the start, the start is kept and a warning
+    says so.
     ``StructureSearchFlow.paper()`` has the paper's search.
 
     Iterations are evaluated several at a time as one stack, on the assumption that none of them is
@@ -325,7 +327,7 @@ n_iter_, loss_curve_, validation_scores_, n_parameters_, n_features_in_, feature
         n_search_iter: int = 200,
         n_candidate_steps: int = 50,
         move: str = "shuffle",
-        initial_layout: MaskLayout = "derived",
+        initial_layout: MaskLayout = "race",
         candidate_score: str = "auto",
         search_space: str = "alternating",
         n_finalists: int | str = "auto",

@@ -18,7 +18,9 @@ ESTIMATORS = {
     "ensemble": CouplingFlowDensity(
         n_estimators=2, training=Training(n_init=2), mask_layout="random", **SMALL
     ),
-    "search": StructureSearchFlow(n_search_iter=4, n_candidate_steps=3, **SMALL),
+    "search": StructureSearchFlow(
+        n_search_iter=4, n_candidate_steps=3, candidate_score="validation", **SMALL
+    ),
 }
 FLOW = ESTIMATORS["spline"]
 

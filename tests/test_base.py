@@ -28,7 +28,9 @@ def test_n_init_keeps_the_best():
     X = np.random.RandomState(0).standard_normal((400, 3)) ** 3
     derived = {"mask_layout": "derived"}
     # the first start of many is the only one of few
-    best = [max(flow(**derived, training__n_init=n).fit(X).validation_scores_) for n in (1, 2, 4, 8)]
+    best = [
+        max(flow(**derived, training__n_init=n).fit(X).validation_scores_) for n in (1, 2, 4, 8)
+    ]
     assert best == sorted(best) and best[-1] > best[0]
 
 

@@ -215,7 +215,7 @@ def test_searches_share_a_folder(tmp_path):
     for changed in (
         {"n_candidate_steps": 3},
         {"move": "swap"},
-        {"initial_layout": "parity"},
+        {"initial_layout": "random"},
         {"candidate_score": "train_batch"},
         {"search_space": "free"},
     ):

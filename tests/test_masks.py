@@ -204,7 +204,6 @@ def test_paper_search_is_algorithm_1():
         "initial_layout": "random",
         "candidate_score": "train_batch",
         "search_space": "free",
-        "parameter_price": 0.0,
         "n_finalists": 1,
         "n_iter_no_change": None,
         "max_time": None,

@@ -116,7 +116,7 @@ def test_every_member_is_searched_for_from_its_own_start():
 
 def test_a_search_that_goes_on_is_that_of_one_go():
     def search(n_iter):
-        return masks.EvolutionarySearch(n_iter, n_candidate_steps=20)
+        return masks.EvolutionarySearch(n_iter, n_candidate_steps=20, candidate_score="validation")
 
     whole = chosen(search(10))
     continued = chosen(search(10), previous=chosen(search(4)))

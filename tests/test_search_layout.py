@@ -33,6 +33,7 @@ def task(history=(), n_steps=100, previous=None):
         seed=0,
         n_steps=n_steps,
         max_time=None,
+        has_held_out=False,
         previous=previous,
         made=made,
         make_evaluator=make_evaluator,
@@ -61,7 +62,6 @@ def test_the_evaluator_is_that_of_the_parameters():
     assert asked.made == {
         "n_steps": 7,
         "score": "validation",
-        "parameter_price": 0.0,
         "n_jobs": None,
     }
 

@@ -24,8 +24,11 @@ def X():
 
 
 def search(**params):
+    # the lowest cost wins, where there are validation rows, too
+    score = "auto" if params.get("early_stopping") is False else "validation"
     return StructureSearchFlow(
         **{
+            "candidate_score": score,
             "n_layers": 3,
             "n_search_iter": 12,
             "n_candidate_steps": 4,
@@ -161,7 +164,7 @@ def test_initial_layout(X):
 
 
 def test_stop_without_improvement(X):
-    layout = masks.EvolutionarySearch(200, n_candidate_steps=4, n_finalists=1, n_iter_no_change=5)
+    layout = search()._layout().set_params(n_iter=200, n_iter_no_change=5)
     flow = CouplingFlowDensity(3, mask_layout=layout, coupling="affine", hidden_layer_sizes=())
     model = flow.set_params(max_iter=2, component_weight=0, random_state=0).fit(X)
     history = model.search_history_
@@ -282,7 +285,8 @@ def test_warm_start_continues_the_search_where_it_ended(X):
 
 
 def test_the_finalist_that_trains_best_is_kept(X):
-    models = [search(n_finalists=n, max_iter=20).fit(X) for n in (1, 2, 4, 8)]
+    params = {"initial_layout": "derived", "max_iter": 20}
+    models = [search(n_finalists=n, **params).fit(X) for n in (1, 2, 4, 8)]
     # the first finalists train alike in all of them, so that more can only be better
     scores = [max(model.validation_scores_) for model in models]
     assert (np.diff(scores) > -1e-5).all() and scores[-1] > scores[0] + 0.01
@@ -320,26 +324,32 @@ def test_cost_is_that_of_validation_rows_where_there_are_any(X):
     def costs(**params):
         return [record.cost for record in search(**params).fit(X).search_history_]
 
-    assert costs() == costs(candidate_score="validation")
+    assert costs(candidate_score="auto") == costs(candidate_score="validation")
     assert costs() != costs(candidate_score="train_batch")
     assert costs(early_stopping=False) == costs(early_stopping=False, candidate_score="train_batch")
 
 
-def test_a_price_makes_smaller_flows():
-    X = np.random.default_rng(0).normal(size=(400, 12))
-    X[:, 6:] += X[:, :6]
-    small = {"hidden_layer_sizes": (), "coupling": "affine", "max_iter": 5, "component_weight": 0}
-    n_parameters = [
-        CouplingFlowDensity(
-            2,
-            mask_layout=masks.EvolutionarySearch(
-                30, n_candidate_steps=20, search_space="sparse", parameter_price=price
-            ),
-            random_state=0,
-            **small,
-        )
-        .fit(X)
-        .n_parameters_
-        for price in (0.0, 0.01)
-    ]
-    assert n_parameters[1] < 0.8 * n_parameters[0]
+def pairs(n, noise=0.2):
+    """Columns 0 and 2 depend on each other, 1 and 3, too; parity has a pair on the same side."""
+    X = np.random.default_rng(0).standard_normal((n, 4))
+    X[:, 2:] = X[:, :2] + noise * X[:, 2:]
+    return X
+
+
+def test_few_validation_rows_keep_the_start_and_say_so():
+    independent = np.random.default_rng(0).standard_normal((130, 6))
+    params = {"candidate_score": "auto", "search_space": "free", "n_search_iter": 30}
+    with pytest.warns(UserWarning, match=r"keeps its start: 13 validation rows .* noise alone"):
+        model = search(initial_layout="parity", n_finalists=4, **params).fit(independent)
+    np.testing.assert_array_equal(model.masks_, masks.parity(3, 6))
+    assert model.search_history_[-1].best_cost < model.search_history_[0].cost
+
+
+def test_what_is_ahead_of_the_start_is_taken():
+    params = {"n_layers": 2, "candidate_score": "auto", "n_candidate_steps": 30, "max_iter": 40}
+    model = search(initial_layout="parity", n_search_iter=20, **params).fit(pairs(600))
+    first = model.masks_[0]
+    assert (first[:2] != first[2:]).all()
+    # where the race has found it, the search starts from it
+    started = search(n_search_iter=1, **{**params, "max_iter": 60}).fit(pairs(600))
+    assert (started.initial_masks_[0, :2] != started.initial_masks_[0, 2:]).all()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from skflow import CouplingFlowDensity, StructureSearchFlow
+from skflow import CouplingFlowDensity
 from skflow import masks as M
 from skflow._structure.derived_order import code, derive_order, derive_parents, entropy
 from skflow._structure.triangular import parents_of
@@ -102,14 +102,3 @@ def test_estimators_take_it():
     dense = CouplingFlowDensity(2, mask_layout=M.Triangular(), **small).fit(X)
     assert flow.n_parameters_ < dense.n_parameters_
     assert "triangular" in flow.summary()
-    searched = StructureSearchFlow(
-        1,
-        initial_layout=M.Triangular(order="given"),
-        search_space="columns",
-        move="swap",
-        n_search_iter=5,
-        n_candidate_steps=3,
-        **small,
-    ).fit(X)
-    assert sorted(searched.masks_.argmax(axis=1)) == list(range(5))
-    assert np.isfinite(searched.score(X))

@@ -13,10 +13,10 @@ from .._nn.training import Trainer, fill_absent, make_generators
 from .journal import fingerprint
 
 
-def train_candidates(data, flow_config, options, price, masks, streams):
+def train_candidates(data, flow_config, options, masks, streams):
     """Costs ``(K,)`` of briefly trained candidates, whose layers have equal sizes.
 
-    Each parameter adds its price to the cost. A single candidate is trained beside a copy of
+    A single candidate is trained beside a copy of
     itself: products of stacks of one matrix round differently from those of more, and a cost should
     not depend on a candidate's company. (What remains is rounding: the last elements of a
     vectorised operation may differ in the last bit.)
@@ -24,9 +24,9 @@ def train_candidates(data, flow_config, options, price, masks, streams):
     n_models = len(masks)
     if n_models == 1:
         masks, streams = np.repeat(masks, 2, axis=0), streams * 2
-    flow, result = _trained(data, flow_config, options, masks, make_generators(streams))
+    _, result = _trained(data, flow_config, options, masks, make_generators(streams))
     costs = result.last_loss if data.validation_rows is None else result.score
-    return costs[:n_models] + price * flow.n_parameters
+    return costs[:n_models]
 
 
 def _trained(data, flow_config, options, masks, generators):
@@ -67,8 +67,6 @@ class CandidateEvaluator:
         Of a single model; all candidates see the same rows.
     score : {"train_batch", "validation"}
         The cost: the loss on the last batch (Gonsior et al. 2021), or that on validation rows.
-    parameter_price : float
-        Nats a row that each parameter of a candidate adds to its cost.
     n_jobs : int or None
         Processes that a stack is spread over, by the joblib backend in use. The costs are the
         same for any number, up to rounding.
@@ -81,16 +79,14 @@ class CandidateEvaluator:
         data,
         *,
         score,
-        parameter_price=0.0,
         n_jobs=None,
     ):
         self.flow_config, self.options = flow_config, options
-        self.parameter_price = parameter_price
         self.data = data if score == "validation" else replace(data, validation_rows=None)
         self.n_jobs = n_jobs
 
     def __call__(self, masks, streams):
-        task = (self.data, self.flow_config, self.options, self.parameter_price)
+        task = (self.data, self.flow_config, self.options)
         n_jobs = effective_n_jobs(self.n_jobs)
         parts = [
             part
@@ -128,5 +124,4 @@ class CandidateEvaluator:
         seen = [getattr(self.data, field.name) for field in fields(self.data)]
         arrays = [part.cpu().numpy() if torch.is_tensor(part) else part for part in seen]
         config = sorted(self.flow_config.items())
-        rules = (self.options, self.parameter_price)
-        return fingerprint(*arrays, config, *rules)
+        return fingerprint(*arrays, config, self.options)

@@ -129,12 +129,11 @@ class Layout(BaseEstimator):
             - `n_steps`: optimizer steps of the estimator's own training;
             - `max_time`: seconds that the choice may take, or None;
             - `previous`: with `warm_start` the choice of the last fit, otherwise None;
-            - `make_evaluator(n_steps, score="auto", parameter_price=0.0,
-              n_jobs=None)`: an object that trains candidates for that many steps, with the
-              parameters of ``EvolutionarySearch``. Called with masks of shape (K, n_layers,
-              n_features) and K integers, the candidates' seeds, it returns K costs: negative
-              log-likelihoods in nats a row of the standardised data, and the price of the
-              parameters. Its method `held_out`, called alike, returns the log-densities
+            - `make_evaluator(n_steps, score="auto", n_jobs=None)`: an object that trains
+              candidates for that many steps, with the parameters of ``EvolutionarySearch``. Called
+              with masks of shape (K, n_layers, n_features) and K integers, the candidates' seeds,
+              it returns K costs: negative log-likelihoods in nats a row of the standardised data.
+              Its method `held_out`, called alike, returns the log-densities
               (K, n_held_out) of the rows that candidates were not trained on;
             - `has_held_out`: whether there are such rows;
             - `log_det`: what to take off such a cost to have it in the units of the data;

@@ -51,13 +51,12 @@ class LayoutTask:
         """Whether candidates can be scored by rows that they are not trained on."""
         return self._data.validation_rows is not None
 
-    def make_evaluator(self, n_steps, score="auto", parameter_price=0.0, n_jobs=None):
+    def make_evaluator(self, n_steps, score="auto", n_jobs=None):
         return CandidateEvaluator(
             self._flow_config,
             self._options.shortened(n_steps),
             self._data,
             score=self._resolved_score(score),
-            parameter_price=parameter_price,
             n_jobs=n_jobs,
         )
 

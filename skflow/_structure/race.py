@@ -101,11 +101,11 @@ class Race(Layout):
         layouts = self._resolved()
         names = [layout if isinstance(layout, str) else "one given" for layout in self.layouts]
         first = make_for(layouts[0], task)
-        n_steps = max(LEAST_STEPS, round(PART_OF_STEPS * task.n_steps))
+        n_steps = steps_of_race(task)
         made = [(first, names[0])]
         if task.has_held_out and n_steps <= MOST_PART * task.n_steps:
             made += [(make_for(layout, task), name) for layout, name in zip(layouts[1:], names[1:])]
-        distinct = {}
+        distinct: dict[bytes, tuple] = {}
         for masks, name in made:
             if np.array_equal(layer_sizes(masks), layer_sizes(first)):
                 distinct.setdefault(masks.tobytes(), (masks, name))
@@ -116,26 +116,38 @@ class Race(Layout):
         with time_limit(None if task.max_time is None else PART_OF_TIME * task.max_time):
             # the same seed for all: the same batches and the same first parameters
             log_probs = evaluate.held_out(np.stack(entrants), [task.seed] * len(entrants))
-        best = proven_best(log_probs)
+        ahead, noise = lead(log_probs)
+        best = int(np.where(ahead > noise, ahead, 0.0).argmax())
         return Choice(entrants[best], state=f"{names[best]}, the winner of a race on held-out rows")
 
 
-def proven_best(log_probs):
-    """The number of the model that is ahead of the first beyond noise, or 0.
+def steps_of_race(task):
+    """Steps of the trainings that are compared."""
+    return max(LEAST_STEPS, round(PART_OF_STEPS * task.n_steps))
+
+
+def lead(log_probs, n_tried=1):
+    """By how many nats a row models are ahead of the first, and what noise may make of no lead.
 
     Parameters
     ----------
     log_probs : ndarray of shape (K, n)
         Of held-out rows.
+    n_tried : int
+        Number of models that each is the best of.
+
+    Returns
+    -------
+    ahead, noise : ndarray of shape (K,)
     """
     # the farthest rows, which the heavy-tailed components will take, shall not decide
     log_probs = np.maximum(log_probs, np.quantile(log_probs, FARTHEST, axis=1, keepdims=True))
     ahead = log_probs - log_probs[0]
-    n, mean = ahead.shape[1], ahead.mean(axis=1)
+    n = ahead.shape[1]
     if n == 1:  # which tells nothing
-        return 0
-    noise = stdtrit(n - 1, LEVEL) * ahead.std(axis=1, ddof=1) / np.sqrt(n)
-    return int(np.where(mean > noise, mean, 0.0).argmax())
+        return ahead[:, 0], np.full(len(ahead), np.inf)
+    errors = stdtrit(n - 1, 1 - (1 - LEVEL) / n_tried)
+    return ahead.mean(axis=1), errors * ahead.std(axis=1, ddof=1) / np.sqrt(n)
 
 
 SHORTHANDS["race"] = Race

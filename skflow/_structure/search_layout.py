@@ -11,11 +11,13 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from .._core.deadline import time_limit
 from .._core.typing import ArrayLike, MaskLayout, RandomSource
+from .._core.warnings import warn
 from .._nn.mask_arrays import equal_sizes
 from .journal import SearchJournal, fingerprint
-from .layout import Choice, Layout, make_for, n_masks_for
-from .layouts import SHORTHANDS, Derived, Rule, resolve_maker
+from .layout import Choice, Layout, choose_for, n_masks_for
+from .layouts import SHORTHANDS, Derived, resolve, resolve_maker
 from .moves import MOVES, SEARCH_SPACES
+from .race import Race, lead, steps_of_race
 from .search import evolutionary_search, iterations_left
 from .structures import alternating, check_masks, is_alternating
 
@@ -49,23 +51,21 @@ class EvolutionarySearch(Layout):
     move : {"shuffle", "swap"}, default="shuffle"
         What an offspring changes in a selected layer: all entries of its mask are shuffled (the
         paper), or one transformed feature and another are exchanged.
-    initial_layout : layout or what stands for one, default="derived"
+    initial_layout : layout or what stands for one, default="race"
         Makes the structure from which the search starts, see `resolve`; the paper starts at
         random. In the alternating space "random" gives a random mask and its complement and
-        "derived" the first of its pairs, again and again; any other must itself be alternating.
+        derived masks the first of their pairs, again and again; any other must itself be
+        alternating.
     candidate_score : {"auto", "train_batch", "validation"}, default="auto"
         Whether the cost of a candidate is its loss on the last training batch (the paper) or on
-        validation rows, which is less noisy. "auto" takes validation rows where there are any.
+        validation rows, which is less noisy. "auto" takes validation rows where there are any. With
+        it the search has to beat its start: after trainings as long as those of ``masks.Race``,
+        the structure of the lowest cost is ahead on validation rows by more than noise can make of
+        the best of as many structures as were tried. Otherwise the start is kept, with a warning
+        that says how many rows there were.
     search_space : {"free", "alternating", "sparse", "columns"}, default="alternating"
         "free": the layers' masks change independently (the paper). "alternating": one mask and its
-        complement take turns, a far smaller space. "sparse": as free, and half of the offspring
-        have a quarter fewer (or more) transformed or conditioning features in every layer, the
-        others being idle; set a `parameter_price`, as otherwise nothing favours smaller models.
-        "columns": features exchange their roles in all layers at once, which keeps the pattern of
-        the start and, from ``masks.Triangular()`` with ``move="swap"``, searches for an order.
-    parameter_price : float, default=0.0
-        Nats a row that each parameter of a flow adds to its cost, as ``log(n) / (2 * n)`` does in
-        the Bayesian information criterion and ``1 / n`` in Akaike's, for n rows.
+        complement take turns, a far smaller space.
     n_finalists : int or "auto", default="auto"
         Number of structures with the lowest costs that are trained in full, side by side; the best
         of them (on validation rows, if there are any) is kept, as the lowest cost after few steps
@@ -106,7 +106,6 @@ class EvolutionarySearch(Layout):
         "initial_layout": "no_validation",  # resolve says what is allowed
         "candidate_score": [StrOptions({"auto", "train_batch", "validation"})],
         "search_space": [StrOptions(set(SEARCH_SPACES))],
-        "parameter_price": [Interval(Real, 0, None, closed="left")],
         "n_finalists": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), None],
         "max_time": [Interval(Real, 0, None, closed="neither"), None],
@@ -124,10 +123,9 @@ class EvolutionarySearch(Layout):
         *,
         n_candidate_steps: int = 50,
         move: str = "shuffle",
-        initial_layout: MaskLayout = "derived",
+        initial_layout: MaskLayout = "race",
         candidate_score: str = "auto",
         search_space: str = "alternating",
-        parameter_price: float = 0.0,
         n_finalists: int | str = "auto",
         n_iter_no_change: int | None = None,
         max_time: float | None = None,
@@ -140,7 +138,6 @@ class EvolutionarySearch(Layout):
         self.initial_layout = initial_layout
         self.candidate_score = candidate_score
         self.search_space = search_space
-        self.parameter_price = parameter_price
         self.n_finalists = n_finalists
         self.n_iter_no_change = n_iter_no_change
         self.max_time = max_time
@@ -170,7 +167,13 @@ class EvolutionarySearch(Layout):
 
     @property
     def needs_data(self):
-        return resolve_maker(self.initial_layout, "initial_layout").needs_data
+        return self._initial().needs_data
+
+    def _initial(self):
+        layout = resolve(self.initial_layout, name="initial_layout")
+        if isinstance(layout, Race):
+            return layout
+        return resolve_maker(self.initial_layout, "initial_layout")
 
     def validate(self) -> None:
         """Check every parameter.
@@ -181,12 +184,11 @@ class EvolutionarySearch(Layout):
             With a sentence that names the parameter, its value and what is allowed.
         """
         self._validate_params()
-        resolve_maker(self.initial_layout, "initial_layout")
+        self._initial()
 
     def n_masks(self, n_layers: int, n_features: int) -> int:
         """Number of layers of the structures, as the initial layout has it."""
-        start = resolve_maker(self.initial_layout, "initial_layout")
-        return n_masks_for(start, n_layers, n_features)
+        return n_masks_for(self._initial(), n_layers, n_features)
 
     def make(
         self,
@@ -197,16 +199,23 @@ class EvolutionarySearch(Layout):
         X: ArrayLike | None = None,
     ) -> np.ndarray:
         self.validate()
-        layout = resolve_maker(self.initial_layout, "initial_layout")
-        rule = layout.rule if isinstance(layout, Rule) else None
+        self._check_array(n_layers, n_features)
+        made = self._initial().make(n_layers, n_features, random_state=random_state, X=X)
+        return self._in_space(made)
+
+    def _check_array(self, n_layers, n_features):
+        rule = getattr(self._initial(), "rule", None)
         if not (rule is None or isinstance(rule, str) or callable(rule)):
             check_masks(rule, n_layers, n_features, name="initial_layout")
-        masks = layout.make(n_layers, n_features, random_state=random_state, X=X)
+
+    def _in_space(self, masks):
+        """The masks, or such as the search can start from in their place."""
         if self.search_space != "alternating" or is_alternating(masks):
             return masks
+        layout = self._initial()
         # Only a structure that nobody chose may be replaced silently.
-        if isinstance(layout, Derived) or (isinstance(rule, str) and rule == "random"):
-            return alternating(masks[0], n_layers)
+        if isinstance(layout, Derived | Race) or str(getattr(layout, "rule", None)) == "random":
+            return alternating(masks[0], len(masks))
         raise ValueError(
             f"initial_layout={self.initial_layout!r} gives masks that are not alternating, but "
             "search_space='alternating' needs the even layers to be the complement of the odd "
@@ -231,7 +240,6 @@ class EvolutionarySearch(Layout):
         evaluate = task.make_evaluator(
             self.n_candidate_steps,
             score=self.candidate_score,
-            parameter_price=self.parameter_price,
             n_jobs=self.n_jobs,
         )
         history = []
@@ -239,15 +247,39 @@ class EvolutionarySearch(Layout):
             history = list(task.previous.history)
             if iterations_left(history, self.n_iter, self.n_iter_no_change) <= 0:
                 return task.previous
-        start = history[0].masks if history else make_for(self, task)
+            to_beat = task.previous.state
+            start = history[0].masks
+        else:
+            self._check_array(task.n_layers, task.n_features)
+            to_beat = choose_for(self._initial(), task).masks
+            start = self._in_space(to_beat)
         journal = self._read_journal(start, history, evaluate, task)
         result = self._search(start, history, evaluate, journal, task)
+        found, finalists = result.best.masks.copy(), self._finalists(result, task.n_steps)
+        has_to_lead = self.candidate_score == "auto" and task.has_held_out
+        if has_to_lead and not self._is_ahead(found, to_beat, result, task):
+            found, finalists = to_beat, None
         return Choice(
-            result.best.masks.copy(),
-            self._finalists(result, task.n_steps),
-            history=result.history,
-            stop_reason=result.stop_reason,
+            found, finalists, history=result.history, stop_reason=result.stop_reason, state=to_beat
         )
+
+    def _is_ahead(self, found, to_beat, result, task):
+        """Whether the structure of the lowest cost is ahead of the start beyond noise."""
+        if np.array_equal(found, to_beat):
+            return False
+        evaluate = task.make_evaluator(min(steps_of_race(task), task.n_steps), score="validation")
+        log_probs = evaluate.held_out(np.stack([to_beat, found]), [task.seed] * 2)
+        n_tried = len({record.masks.tobytes() for record in result.history})
+        (_, ahead), (_, noise) = lead(log_probs, n_tried)
+        if ahead > noise:
+            return True
+        warn(
+            f"The structure search keeps its start: {log_probs.shape[1]} validation rows cannot "
+            f"tell whether the best of {n_tried} structures is better. It is ahead by {ahead:.3f} "
+            f"nats a row, and noise alone makes the best of so many ahead by {noise:.3f}. Give "
+            "more rows, or accept the lowest cost by candidate_score='validation'."
+        )
+        return False
 
     def _read_journal(self, start, history, evaluate, task):
         """The journal of this search, or None; what it holds is added to the history."""
