@@ -1,5 +1,6 @@
 """The tools that build and check the documentation."""
 
+import ast
 import doctest
 import importlib.util
 import sys
@@ -71,6 +72,17 @@ def test_names_are_found_where_they_are_used():
         "numpy.linspace",
         "pandas.Series",
     }
+
+
+def test_scripts_import_what_their_neighbours_have():
+    for path in DOCS.parent.glob("examples/*/*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.ImportFrom) or not node.module.startswith("_"):
+                continue
+            folders = path.parent, path.parents[1] / "benchmarks"
+            sources = [folder / f"{node.module}.py" for folder in folders]
+            found = [source.read_text("utf-8") for source in sources if source.exists()]
+            assert found and all(alias.name in found[0] for alias in node.names), path
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from _nn import SINGLE_LAYER, Given, Results, bits, fit, interval, recipe, rows_of
+from _flows import SINGLE_LAYER, Given, Results, bits, fit, interval, recipe, rows_of
 
 from skflow import masks
 from skflow._nn import recipe as _recipe

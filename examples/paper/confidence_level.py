@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from _nn import SINGLE_LAYER, Given, Results, fit, recipe, rows_of
+from _flows import SINGLE_LAYER, Given, Results, fit, recipe, rows_of
 
 from skflow import masks
 from skflow._structure.confidence_set import confidence_p_values

@@ -31,7 +31,7 @@ from pathlib import Path
 
 import numpy as np
 import sklearn.datasets
-from _nn import Results, bits, fit
+from _flows import Results, bits, fit
 
 from skflow import datasets, masks
 

@@ -26,7 +26,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from _nn import SINGLE_LAYER, Given, Results, bits, fit, layout_table
+from _flows import SINGLE_LAYER, Given, Results, bits, fit, layout_table
 from scipy import stats
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split

@@ -13,9 +13,7 @@ random, derived, oracle order
     ``masks.Triangular``: one pass, each feature given all before it; two random orders, averaged.
 derived, oracle parents
     The same with the derived order and the parents that are derived for it, or the true ones.
-searched order
-    ``search_space="columns"``, ``move="swap"``: 60 candidates of 30 steps from a random order.
-default; derived, oracle order, with components
+derived; derived, oracle order, with components
     With the simple densities beside the flow that the default has.
 zuko
     Its autoregressive spline flow in a random order (``NSF(d, randperm=True)``, three transforms,
@@ -30,10 +28,10 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
+from _flows import Given, Results
 from _graphs import GRAPHS, Graph
-from _nn import Given, Results
 
-from skflow import CouplingFlowDensity, StructureSearchFlow, masks
+from skflow import CouplingFlowDensity, masks
 from skflow._structure.triangular import parents_of, triangle
 
 N_TEST = 4000
@@ -41,8 +39,12 @@ MAX_ITER = {200: 60, 1000: 30, 5000: 10}
 COUPLED = ("parity", "random", "derived")
 ORDERED = ("random order", "random order 2", "derived order", "oracle order")
 SPARSE = ("derived parents", "oracle parents")
-COMPONENTS = ("default", "derived order, with components", "oracle order, with components")
-ARMS = (*COUPLED, *ORDERED, *SPARSE, "searched order", *COMPONENTS, "zuko")
+COMPONENTS = (
+    "derived, with components",
+    "derived order, with components",
+    "oracle order, with components",
+)
+ARMS = (*COUPLED, *ORDERED, *SPARSE, *COMPONENTS, "zuko")
 
 
 class Table:
@@ -118,21 +120,6 @@ def measure_sparse(table):
     return dict(zip(SPARSE, gaps)) | told
 
 
-def measure_searched(table):
-    model = StructureSearchFlow(
-        1,
-        initial_layout=masks.Triangular(order="random"),
-        search_space="columns",
-        move="swap",
-        n_search_iter=60,
-        n_candidate_steps=30,
-        n_finalists=1,
-        component_weight=0,
-        **table.params,
-    ).fit(table.X)
-    return {"searched order": table.gap(model.score_samples(table.X_test))}
-
-
 def measure_components(table):
     gaps = {}
     layouts = [(6, "derived"), (1, masks.Triangular()), (table.n_columns, oracle(table))]
@@ -156,7 +143,6 @@ MEASURES = {
     "coupled": measure_coupled,
     "ordered": measure_ordered,
     "sparse": measure_sparse,
-    "searched": measure_searched,
     "components": measure_components,
     "zuko": measure_zuko,
 }
@@ -201,7 +187,6 @@ def page(results):
     lines += ["| | closed, median | at least half | tables |", "|---|---:|---:|---:|"]
     for ours, best in (
         ("derived order", "oracle order"),
-        ("searched order", "oracle order"),
         ("derived parents", "oracle parents"),
     ):
         shares = np.array([s for cell in found.values() for s in _closed(cell, ours, best)])

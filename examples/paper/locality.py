@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from _nn import SINGLE_LAYER, Results, bits, fit, layout_table
+from _flows import SINGLE_LAYER, Results, bits, fit, layout_table
 from digits import layout_of
 from sparse_flows import split
 

@@ -27,7 +27,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from _nn import SINGLE_LAYER, Results, bits, epochs, fit, load, recipe
+from _flows import SINGLE_LAYER, Results, bits, epochs, fit, load, recipe
 
 from skflow import Training, masks
 

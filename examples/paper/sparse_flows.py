@@ -13,9 +13,6 @@ dense
 derived, sparse
     ``masks.Derived(conditioning_share=...)`` at 4 and 8 layers: of the conditioning features of a
     layer a half, a quarter, an eighth or a sixteenth condition it, the others are idle.
-searched, sparse
-    ``search_space="sparse"`` from a half of them, 4 layers, 100 candidates, one finalist, the
-    parameters priced at a twentieth or the whole of what the Bayesian information criterion takes.
 """
 
 import argparse
@@ -26,21 +23,19 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from _nn import SINGLE_LAYER, Results, bits, fit
+from _flows import SINGLE_LAYER, Results, bits, fit
 from deep_flows import rows
 
-from skflow import CouplingFlowDensity, masks
+from skflow import masks
 
 N_MODELS, N_ROWS, SPREAD = 3, 3000, 0.1
 TABLES = ("turbine", "magic", "digits", "optdigits", "sonar", "ionosphere", "musk")
 SHARES = (0.5, 0.25, 0.125, 0.0625)
-PRICES = (0.05, 1.0)
 PLAN = [
     *[("dense", depth, 1.0) for depth in (1, 2, 4, 6, 8)],
     *[("derived, sparse", depth, share) for depth in (4, 8) for share in SHARES],
-    *[("searched, sparse", 4, price) for price in PRICES],
 ]
-COLOURS = {"dense": "#6b6b6b", "derived, sparse": "#1f5fa8", "searched, sparse": "#d98032"}
+COLOURS = {"dense": "#6b6b6b", "derived, sparse": "#1f5fa8"}
 
 
 def table_rows(name, data_home):
@@ -62,35 +57,20 @@ def split(name, data_home):
     return Z[len(Z) // 3 :], Z[: len(Z) // 3]
 
 
-def measure(name, arm, depth, value, data_home):
+def measure(name, depth, value, data_home):
     """Nats a dimension on the held-out rows, and parameters, of every flow."""
     X, held_out = split(name, data_home)
     params = {**SINGLE_LAYER, "max_iter": 40, "component_weight": 0}
-    if arm == "searched, sparse":
-        models = [searched(X, depth, value, seed, params) for seed in range(N_MODELS)]
-    else:
-        layout = masks.Derived(conditioning_share=value)
-        models = [fit(layout, depth, X, N_MODELS, **params)[0]]
-    nats = math.log(2) * np.concatenate([bits(model, held_out) for model in models])
-    parameters = np.mean([model.n_parameters_ / model._density.flow.n_members for model in models])
+    layout = masks.Derived(conditioning_share=value)
+    model = fit(layout, depth, X, N_MODELS, **params)[0]
+    nats = math.log(2) * bits(model, held_out)
+    parameters = model.n_parameters_ / model._density.flow.n_members
     return {
         "rows": len(X),
         "columns": X.shape[1],
         "nats": nats.round(4).tolist(),
         "parameters": round(float(parameters)),
     }
-
-
-def searched(X, depth, price, seed, params):
-    layout = masks.EvolutionarySearch(
-        100,
-        n_candidate_steps=50,
-        initial_layout=masks.Derived(conditioning_share=0.5),
-        search_space="sparse",
-        parameter_price=price * math.log(len(X)) / (2 * len(X)),
-        n_finalists=1,
-    )
-    return CouplingFlowDensity(depth, mask_layout=layout, random_state=seed, **params).fit(X)
 
 
 def gathered(results):
@@ -174,7 +154,7 @@ def main():
     results = Results(arguments.output)
     for arm, depth, value in PLAN:
         for name in arguments.tables if arm in arguments.arms else ():
-            chosen = (name, arm, depth, value, arguments.data_home)
+            chosen = (name, depth, value, arguments.data_home)
             record = results.get(f"{name} | {arm} | {depth} | {value}", partial(measure, *chosen))
             told = f"{np.mean(record['nats']):.4f}, {record['parameters']:,} parameters"
             print(f"{name}, {arm}, {depth} layers, {value}: {told}", flush=True)

@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from _nn import Given, Results, bits, fit, recipe, rows_of
+from _flows import Given, Results, bits, fit, recipe, rows_of
 from ablation import CONDITIONERS
 from scipy.stats import spearmanr
 from sklearn.covariance import ledoit_wolf
