@@ -107,8 +107,11 @@ ANSWERS = {
     "pvalue": lambda e, X: e.pvalue(X),
     "select": lambda e, X: e.select(X, fdr=0.2),
     "explain": lambda e, X: e.explain(X[:2]),
+    "explain, gaps": lambda e, X: e.explain(with_gaps(X)[1:3]),
     "report": lambda e, X: e.report(X, 2),
     "report, gaps": lambda e, X: e.report(with_gaps(X)),
+    "report, all": lambda e, X: e.report(with_gaps(X)[:9], None, coverage=0.5, details=True),
+    "report, fdr": lambda e, X: e.report(X[:3], fdr=0.9),
     "shift_evidence": lambda e, X: e.shift_evidence(X),
     "predict": lambda e, X: e.predict(X),
     "predict_quantiles": lambda e, X: e.predict_quantiles(X, [0.1, 0.5]),
@@ -134,14 +137,15 @@ def answers_of(name, table):
     own = {
         "density": {"transform", "transform, gaps", "inverse_transform", "sample", "sample_given"},
         "regressor": {"predict", "predict_quantiles", "predict_interval", "cdf", "sample_y"},
-        "detector": {"decision_function", "pvalue", "select", "explain", "report", "predict"},
+        "detector": {"decision_function", "pvalue", "select", "predict", "shift_evidence"},
         "imputer": {"transform", "transform, gaps", "sample, rows", "get_feature_names_out"},
     }
     own["density"] |= {"bits_per_dim", "get_feature_names_out", *_OF_ROWS}
     own["density"] |= {"sample_given, range", "probability"}
     own["search"] = own["density"]
     own["regressor"] |= _OF_TARGETS
-    own["detector"] |= {"score_samples", "score_samples, gaps", "shift_evidence"}
+    own["detector"] |= {"explain", "explain, gaps", "report", "report, all", "report, fdr"}
+    own["detector"] |= {"score_samples", "score_samples, gaps"}
     own["imputer"] |= {"score_samples", "score_samples, gaps", "report, gaps"}
     found = own[estimator] | {"summary"}
     return sorted(found - ({"inverse_transform"} if table == "mixed" else set()))

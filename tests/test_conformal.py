@@ -189,11 +189,19 @@ def test_too_few_calibration_rows_select_nothing():
     assert detector.pvalue(new).min() == 1 / 11
     # ten of 100 rows may have 0.1 * 10 / 100 = 1 / 100
     assert np.sum(detector.pvalue(new) == 1 / 11) == 10
-    with pytest.warns(UserWarning, match=r"below 1/11.* That takes at least 99 rows set aside"):
+    text = r"no p-value is below 1/11\..* 91 rows would .* and 10 of 100 are\. To select 10 .* 99 "
+    with pytest.warns(UserWarning, match=text):
         assert not detector.select(new, fdr=0.1).any()
+    # what it says is so: with 99 rows set aside, in place of 10, it selects these ten
+    finer = FlowOutlierDetector(Distance(), random_state=0).fit(table(50)).partial_fit(table(89))
+    assert len(finer.calibration_scores_) == 99
+    far = np.vstack([np.zeros((90, 3)), np.full((10, 3), 100.0)])
+    assert finer.select(far, fdr=0.1).sum() == 10
+    with pytest.warns(UserWarning, match=r"and 0 of 2 are\. To select 1 takes at least 19 rows"):
+        assert not detector.select(np.zeros((2, 3)), fdr=0.1).any()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert not detector.select(np.zeros((10, 3)), fdr=0.1).any()  # none is more unusual
+        assert not finer.select(np.zeros((10, 3)), fdr=0.1).any()  # a single one could be
 
 
 @pytest.mark.parametrize("fdr", [0, 1, -0.1, "a", None])

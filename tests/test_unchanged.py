@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from every_method import ANSWERS, CASES, FITS, TABLES, answers_of, with_gaps
 from sklearn.neighbors import KDTree
+from test_outlier import Distance, table
 
-from skflow import CouplingFlowDensity
+from skflow import CouplingFlowDensity, FlowOutlierDetector
 from skflow._core.saving import _COUNTS
 from skflow._missing.proposal import proposal_of
+from skflow.inspection import OutlierReportDisplay, ShiftDisplay
 
 
 def test_a_tree_counts_where_saving_takes_it_to():
@@ -37,6 +39,21 @@ def test_no_method_changes_the_estimator(name, table):
         ANSWERS[call](fitted, X)
         assert saved(fitted) == before, call
         assert set(vars(fitted)) == attributes, call
+
+
+def test_no_tail_and_no_picture_changes_a_detector():
+    X = table(1200)
+    fitted = FlowOutlierDetector(Distance(), calibration_fraction=0.5, random_state=0).fit(X)
+    before = saved(fitted)
+    for call in (
+        lambda: fitted.pvalue(X, tail=True),
+        lambda: fitted.select(X, fdr=0.3, tail=True),
+        lambda: fitted.report(X, 2, tail=True),
+        lambda: ShiftDisplay.from_estimator(fitted, X),
+        lambda: OutlierReportDisplay.from_estimator(fitted, X[:5]),
+    ):
+        call()
+        assert saved(fitted) == before
 
 
 def test_what_is_kept_for_gaps_lives_as_long_as_the_density():

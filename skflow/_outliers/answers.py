@@ -189,7 +189,8 @@ class OutlierAnswers(ShowsSummary, GapsMixin, RowsMixin, OutlierMixin):
             If an argument cannot be used.
         """
         pandas = check_pandas_support("report")
-        check_count("n", n)
+        if n is not None:
+            check_count("n", n)
         check_part("coverage", coverage)
         if fdr is not None:
             check_part("fdr", fdr)
@@ -302,9 +303,10 @@ class OutlierAnswers(ShowsSummary, GapsMixin, RowsMixin, OutlierMixin):
         Returns
         -------
         selected : ndarray of bool, shape (n_samples,)
-            True for outliers. All are False, with a warning, if the least possible p-value,
-            ``1 / (n + 1)``, is too large for the number of rows: to select one row of ``m``,
-            ``n + 1`` has to be at least ``m / fdr``; for ``k`` rows, ``m / (k * fdr)``.
+            True for outliers. If none is selected and the least possible p-value, ``1 / (n + 1)``,
+            is too large to select a single one, a warning says how many rows set aside it takes: to
+            select one row of ``m``, ``n + 1`` has to be at least ``m / fdr``; for ``k`` rows,
+            ``m / (k * fdr)``.
 
         Raises
         ------

@@ -36,14 +36,18 @@ def selected(pvalues, fdr):
 def warn_if_too_few(pvalues, fdr, n_aside):
     """Say that nothing is selected because ranks cannot be small enough, and what would do."""
     n_rows, n_least = len(pvalues), int(np.sum(pvalues <= 1 / (n_aside + 1)))
-    if n_least == 0 or n_least / n_rows * fdr >= 1 / (n_aside + 1):
+    # so many rows have to have the least possible p-value for all of them to be selected
+    n_least_needed = int(np.ceil(n_rows / (fdr * (n_aside + 1)) - 1e-9))
+    if n_least_needed <= max(1, n_least):
         return
-    needed = int(np.ceil(n_rows / (fdr * n_least))) - 1
+    needed = int(np.ceil(n_rows / (fdr * max(1, n_least)) - 1e-9)) - 1
     warn(
-        f"Nothing is selected: {n_least} of {n_rows} rows are more unusual than all {n_aside} rows "
-        f"set aside, but then no p-value is below 1/{n_aside + 1}, which is too large for "
-        f"fdr={fdr}. That takes at least {needed} rows set aside (calibration_fraction), or "
-        "tail=True, a model of p-values below that."
+        f"Nothing is selected. With {n_aside} rows set aside no p-value is below "
+        f"1/{n_aside + 1}. At fdr={fdr}, {n_least_needed} rows would have to be more unusual than "
+        f"all rows set aside, and {n_least} of {n_rows} are. To select "
+        f"{max(1, n_least)} takes at least {needed} rows set aside (fit to more rows, raise "
+        "calibration_fraction, or let ordinary rows join by partial_fit). Or set tail=True, which "
+        "continues p-values by a model; or select from fewer rows."
     )
 
 
