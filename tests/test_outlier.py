@@ -19,6 +19,7 @@ from sklearn.preprocessing import PowerTransformer, StandardScaler
 
 from skflow import CouplingFlowDensity, FlowOutlierDetector
 from skflow._nn import blocks as _blocks
+from skflow._outliers import resolutions
 from skflow._outliers.resolutions import trimming_scores
 from skflow._outliers.scorers import Neighbours
 
@@ -513,3 +514,30 @@ def test_a_report_of_no_rows_is_an_empty_table(flow_detector):
     assert len(empty) == 0 and len(flow_detector.report(rows, n=None)) == 5
     assert list(empty.columns) == list(whole.columns)
     assert list(empty.dtypes) == list(whole.dtypes)
+
+
+# ---- tables as they come
+
+
+def test_a_list_of_rows_has_a_report_and_infinity_is_refused():
+    detector = FlowOutlierDetector(CouplingFlowDensity(**QUICK), random_state=0).fit(table(60, 1))
+    report = detector.report([[0.0], [9.0]], n=1)
+    assert report.index[0] == 1 and report.value[1] == 9
+    for answer in (detector.pvalue, detector.explain, detector.partial_fit):
+        with pytest.raises(ValueError, match="infinity in 1 of 2 rows"):
+            answer([[0.0], [np.inf]])
+
+
+@pytest.mark.filterwarnings("ignore:Column 3 is constant")
+def test_another_value_in_a_constant_column_is_an_outlier(monkeypatch):
+    monkeypatch.setattr(
+        resolutions, "default_flow", lambda n_rows, n_columns: CouplingFlowDensity(**QUICK)
+    )
+    X = np.column_stack([table(100), np.full(100, 0.3)])
+    detector = FlowOutlierDetector(random_state=0).fit(X)
+    X[:, 3] = 0.1 + 0.2  # rounding is no other value
+    assert detector.pvalue(X).mean() > 0.4
+    X[:, 3] = 0.31
+    assert (detector.pvalue(X) == 1 / 21).all()
+    X[0, 0] = 20
+    assert "with x3" not in detector.report(X[:1]).reason[0]

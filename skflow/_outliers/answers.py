@@ -194,7 +194,7 @@ class OutlierAnswers(ShowsSummary, GapsMixin, RowsMixin, OutlierMixin):
         check_part("coverage", coverage)
         if fdr is not None:
             check_part("fdr", fdr)
-        index = getattr(X, "index", None)
+        index = X.index if hasattr(X, "iloc") else None  # a list has an index, too
         X = self._checked(X)
         scores = self._scores(X)
         pvalues = self._pvalues(scores, tail)

@@ -56,6 +56,7 @@ class Reasons:
     table: Table
 
     def __post_init__(self):
+        self.varies = np.nanmin(self.seen, axis=0) < np.nanmax(self.seen, axis=0)
         self.order = np.argsort(-self.nats, axis=1, kind="stable")
         self.decimals = [
             0 if j in self.table.categories else decimals(self.seen[:, j])
@@ -78,8 +79,12 @@ class Reasons:
         """The same as text."""
         value, n = self.shown(value, j), self.decimals[j]
         # what the column's own rounding would hide has digits of its own
-        if isinstance(value, float) and abs(value) < 1e15 and value == round(value, n):
-            return f"{value:.{n}f}"
+        if isinstance(value, float):
+            return (
+                f"{value:.{n}f}"
+                if abs(value) < 1e15 and value == round(value, n)
+                else f"{value:.3g}"
+            )
         return str(value)
 
     def sentence(self, i):
@@ -132,7 +137,7 @@ class Reasons:
         not stick out, unless ``always``.
         """
         categories, found = self.table.categories, {}
-        for k in np.flatnonzero(~np.isnan(self.X[i])):
+        for k in np.flatnonzero(~np.isnan(self.X[i]) & self.varies):
             pair = self.seen[:, [k, j]]
             pair = pair[~np.isnan(pair).any(axis=1)]
             if k != j and (near := _near(pair, self.X[i, k], k in categories)) is not None:

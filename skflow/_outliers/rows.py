@@ -24,13 +24,14 @@ class RowsMixin(TableMixin):
     def _within_reach(self, X):
         """The rows without values so far away that not every density can compute with them.
 
-        What is infinite stays, for densities to refuse.
+        What is infinite stays, for densities of others to refuse.
         """
         return np.where(np.isinf(X), X, np.clip(X, *self._reach))
 
     def _checked(self, X, dtype=np.float64):
         check_is_fitted(self)
-        return self._encode(self._source(X), dtype=dtype)
+        X = self._encode(self._source(X), dtype=dtype)
+        return X if self._takes_gaps() else self._finite(X, allow_nan=True)
 
     def _real_columns(self):
         """Those that are real, as an index, and their names or None."""

@@ -20,6 +20,8 @@ from .._table.columns import FARTHEST, constant_columns, location_and_scale
 #: dense, and far rows have an order, too. The power grows with the columns, as all distances become
 #: alike. Rows nearer than the resolution, in standard deviations, are as good as equal.
 LEAST_POWER, RESOLUTION = 8, 0.01
+#: The scale of a column that is constant, relative to its value.
+CONSTANT = 1e-6
 #: Neighbours are looked for among at most so many rows, drawn at random.
 MOST_ROWS = 5000
 #: Beyond this squared length the products of rows lose the digits of small distances.
@@ -60,7 +62,10 @@ class Neighbours(BaseEstimator):
         self.real_ = np.setdiff1d(np.arange(X.shape[1]), self.categories)
         weight = None if known.all() else known[:, self.real_].astype(float)
         real = np.where(known, X, np.nanmedian(X, axis=0))[:, self.real_]
-        self.location_, self.scale_ = location_and_scale(real, weight, constant_columns(real))
+        constant = constant_columns(real)
+        self.location_, self.scale_ = location_and_scale(real, weight, constant)
+        # there any value but the one is far, up to rounding
+        self.scale_[constant] = CONSTANT * np.maximum(1, np.abs(self.location_[constant]))
         self.codes_ = [np.unique(X[known[:, j], j]) for j in self.categories]
         rows, known = np.ma.array(self._encoded(X)), self._of_codes(known)
         rows[~known] = np.ma.masked
@@ -172,8 +177,9 @@ class Tails(BaseEstimator):
                 place = np.searchsorted(codes, column).clip(max=len(codes) - 1)
                 n_beyond = np.where(codes[place] == column, parts[place], 0)
             else:
-                n_below = np.searchsorted(values, column, side="right")
-                n_above = n_rows - np.searchsorted(values, column, side="left")
+                rounding = 10 * np.finfo(float).eps * np.abs(column)
+                n_below = np.searchsorted(values, column + rounding, side="right")
+                n_above = n_rows - np.searchsorted(values, column - rounding, side="left")
                 n_beyond = np.minimum(n_below, n_above)
             scores += np.where(np.isnan(column), 0.0, np.log((n_beyond + 1) / (n_rows + 1)))
         return scores
