@@ -194,7 +194,7 @@ class OutlierAnswers(ShowsSummary, GapsMixin, RowsMixin, OutlierMixin):
         check_part("coverage", coverage)
         if fdr is not None:
             check_part("fdr", fdr)
-        index = X.index if hasattr(X, "iloc") else None  # a list has an index, too
+        index: Any = getattr(X, "index", None) if hasattr(X, "iloc") else None  # not a list's
         X = self._checked(X)
         scores = self._scores(X)
         pvalues = self._pvalues(scores, tail)
