@@ -21,9 +21,9 @@ from .._nn.training_data import check_single_precision
 from .._table.bounds import Bounds
 from .questions import QUICK, sample_given
 
-#: Rounds with mixtures; part of the epochs of the flow before the last one; times that its draws
-#: fill a row.
-N_MIXTURES = 6
+#: Rounds with mixtures, and rows that these are fitted to at most; part of the epochs of the flow
+#: before the last one; times that its draws fill a row.
+N_MIXTURES, MOST_ROWS = 6, 2000
 PART_OF_EPOCHS, LEAST_EPOCHS = 0.25, 3
 N_COPIES = 8
 _ROWS_A_COLUMN = 20  # that 8 clusters need
@@ -105,19 +105,25 @@ def fill_with_mixtures(X, schema, weight, rng, column_options):
     """The rows with their gaps drawn from each column alone, and from mixtures in turn.
 
     They are the density of a table without a flow: the chain of the discrete part, and a mixture
-    for each group of rows.
+    for each group of rows. Of a long table they are fitted to some of the rows, and the last one
+    fills the others.
     """
     filled = fill_by_columns(X, weight, rng)
-    for _ in range(N_MIXTURES):
-        columns = fit_real_columns(filled, schema, weight, **column_options)
-        rows = Rows(filled, weight, schema, columns, rng.randint(2**31 - 1))
+    some = np.arange(len(X))
+    if len(X) > MOST_ROWS:
+        some = np.sort(rng.choice(len(X), MOST_ROWS, replace=False))
+    parts = at(weight, some)
+    for k in range(N_MIXTURES):
+        columns = fit_real_columns(filled[some], schema, parts, **column_options)
+        rows = Rows(filled[some], parts, schema, columns, rng.randint(2**31 - 1))
         U = rows.complete()
         check_single_precision(U)
-        fit = component_fitter(U, rows.context, weight)
-        components = fit(U, rows.context, weight, rng, 0.0, [_mixture_for(*U.shape)])
+        fit = component_fitter(U, rows.context, parts)
+        components = fit(U, rows.context, parts, rng, 0.0, [_mixture_for(*U.shape)])
         density = rows.density(Mixture({"flow": None, **components}, np.array([0.0, 1.0])))
-        drawn = sample_given(density, X, 1, rng, QUICK)[0][:, :, 0]
-        filled = _but_constants(X, filled, drawn)
+        asked = some if k < N_MIXTURES - 1 else slice(None)
+        drawn = sample_given(density, X[asked], 1, rng, QUICK)[0][:, :, 0]
+        filled[asked] = _but_constants(X, filled[asked], drawn)
     return filled
 
 
