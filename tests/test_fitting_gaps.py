@@ -31,7 +31,9 @@ def dependent_rows(n_rows):
     return X
 
 
-def test_mixtures_fill_in_what_depends_on_each_other():
+@pytest.mark.parametrize("most_rows", [2000, 700])
+def test_mixtures_fill_in_what_depends_on_each_other(most_rows, monkeypatch):
+    monkeypatch.setattr("skflow._missing.fitting.MOST_ROWS", most_rows)
     X = dependent_rows(2000)
     gappy = with_gaps(X, 0.3)
     with shelter():
