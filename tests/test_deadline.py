@@ -151,4 +151,5 @@ def test_what_ended_a_training_is_told(clock, monkeypatch):
     patient = {"component_weight": 0, "training": Training(n_iter_no_change=None)}
     flow = CouplingFlowDensity(2, max_time=40, **patient, **SMALL).fit(X)
     assert "all that max_time allows" in flow.summary()
+    assert "a larger max_time" in flow.summary()
     assert flow.n_iter_ == len(flow.loss_curve_) < 40

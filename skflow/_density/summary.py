@@ -160,7 +160,7 @@ def _flow(estimator, account):
 
 def _training(estimator, account):
     done, planned = estimator.n_iter_, account["n_epochs"]
-    text = f"{done} epochs, all that {account['limit']} allows"
+    text = f"{done} epoch{'s' * (done > 1)}, all that {account['limit']} allows"
     if done < planned:
         text = f"{done} of {planned} epochs, ended as nothing improved any more"
     if estimator.validation_scores_:
@@ -183,6 +183,8 @@ def _held_out(account):
 
 
 def _advice(estimator, account):
+    if account["limit"] == "max_time":
+        return "a larger max_time: it cut the training short"
     if "density" in account and account["density"] < account["gaussian"] + _NARROW_LEAD:
         return "one Gaussian is as good here, simpler and faster: sklearn.covariance.LedoitWolf"
     if estimator.weights_[0] < 0.5:

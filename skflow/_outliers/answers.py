@@ -58,9 +58,9 @@ class OutlierAnswers(ShowsSummary, GapsMixin, RowsMixin, OutlierMixin):
         -------
         scores : ndarray of shape (n_samples,)
             In nats. Of a single density its log-densities, in the data's units (or what its
-            ``score_samples`` says). Of several, each gives the part of
-            ordinary rows that are as unusual to it, and the score is the logarithm of the harmonic
-            mean of these parts (Wilson 2019). It is near the lowest of the logarithms: at most that
+            ``score_samples`` returns). Of several, each gives the fraction of ordinary rows that
+            are as unusual to it, and the score is the logarithm of the harmonic mean of these
+            fractions (Wilson 2019). It is near the lowest of the logarithms: at most that
             of their number above it. Below the lowest tenth of the rows they go on in the slope of
             the tail, so that outliers have an order, too.
         """
@@ -80,7 +80,7 @@ class OutlierAnswers(ShowsSummary, GapsMixin, RowsMixin, OutlierMixin):
         mean, the entropy of the conditional distribution. Over rows drawn from the model its mean
         is 0. It does not depend on the units of the features. In a Gaussian it is
         ``(z**2 - 1) / 2``, with the standardised residual ``z`` of a regression of the feature on
-        all others. A value that is usual by itself contributes much if it does not go with the
+        all others. A value that is usual by itself contributes much if it is inconsistent with the
         others.
 
         Values ``v`` are the row's own, quantiles of those of the rows of ``fit`` and some beyond
@@ -95,9 +95,9 @@ class OutlierAnswers(ShowsSummary, GapsMixin, RowsMixin, OutlierMixin):
         Returns
         -------
         contributions : ndarray of shape (n_samples, n_features)
-            In nats. Large where the feature does not go with the others, about 0 or below where it
-            does. They do not add up to the score: features that depend on each other may all gain
-            from the same error or, if it takes two to mend a row, none of them much.
+            In nats. Large where the feature is inconsistent with the others, about 0 or below where
+            it is consistent. They do not add up to the score: features that depend on each other
+            may all gain from the same error or, if it takes two to mend a row, none of them much.
         """
         return self._explained(self._checked(X))[0]
 

@@ -78,8 +78,8 @@ def warn_of_columns(X, names):
         (
             few_valued_columns(X) & ~constant,
             "of few values, at most one in 20 rows. A row can be an outlier by a rare one alone, "
-            "or by one that does not go with the rest of the row; leave out codes, years and the "
-            "like if that is not what you look for.",
+            "or by one that is inconsistent with the rest of the row; leave out codes, years and "
+            "the like if that is not what you look for.",
         ),
         (
             constant,
