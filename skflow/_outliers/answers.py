@@ -264,7 +264,8 @@ class OutlierAnswers(ShowsSummary, GapsMixin, RowsMixin, OutlierMixin):
             aside by a generalised Pareto distribution of how far they lie below it, of a shape of
             at least 0.1. It is fitted without scores that look like outliers. That is a model, not
             a guarantee: where scores have a smooth tail, p-values of 0.001 are on average as small
-            as they should be or larger. It takes 500 rows set aside.
+            as they should be or larger, and where some ordinary rows are as far out as outliers,
+            about half as large. It takes 500 rows set aside.
 
         Returns
         -------
