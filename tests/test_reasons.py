@@ -1,9 +1,12 @@
 """Conditional distributions of columns, and what is unusual and usual by them."""
 
+import warnings
+
 import numpy as np
 import pytest
 from scipy.stats import multivariate_normal, norm
 
+from skflow import CouplingFlowDensity, FlowOutlierDetector
 from skflow._outliers.reasons import conditionals, explain_rows, values_to_try
 
 COVARIANCE = np.array([[1.0, 0.8], [0.8, 1.0]])
@@ -54,3 +57,18 @@ def test_all_columns_are_scored_in_a_few_calls(X):
     assert len(calls) == 5
     np.testing.assert_allclose(nats, np.concatenate([nats for nats, _ in expected]))
     np.testing.assert_allclose(usual, np.concatenate([usual for _, usual in expected]))
+
+
+@pytest.mark.filterwarnings("ignore:Column 1 is exactly on a bound")
+def test_rows_beyond_a_bound_have_reasons_beside_spikes():
+    rng = np.random.default_rng(0)
+    spike = np.where(rng.random(80) < 0.4, 0, rng.normal(size=80))
+    X = np.column_stack([rng.normal(size=80), rng.exponential(size=80), spike])
+    flow = CouplingFlowDensity(
+        1, hidden_layer_sizes=(8,), max_iter=2, bounds=[(None, None), (0, None), (None, None)]
+    )
+    detector = FlowOutlierDetector(flow, random_state=0).fit(X)
+    X[:3, 1] = -1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert (detector.explain(X[:3]) == [0, np.inf, 0]).all()

@@ -78,6 +78,10 @@ class Conditional:
         """
         if not self.atoms.any():
             return self.mean_score() - own
+        with np.errstate(divide="ignore", invalid="ignore"):  # where the density is 0 everywhere
+            return self._beside_atoms(own, at_atom)
+
+    def _beside_atoms(self, own, at_atom):
         weights = self._weights()
         total = weights.sum(axis=1)
         alone = weights[:, self.atoms] / total[:, None]
