@@ -5,6 +5,8 @@
     python examples/benchmarks/gaps.py --parts time --seeds 0
 
 Truth: a flow is fitted to 20,000 rows of a density whose marginals and conditionals are known.
+Events: the same is asked for probabilities of ranges and for draws, given ranges of other columns,
+a tenth of which have a probability of 1 in 2000; the truth are four million rows.
 Real: cells of whole tables are removed, imputers are fitted to the training rows with their gaps,
 and fill those of test rows; all columns are measured in standard deviations. Draws are compared
 with draws and points with points: of methods without draws there is only the latter. Model: the
@@ -29,6 +31,7 @@ from _gap_truths import TRUTHS
 from _imputers import IMPUTERS, whole_rows
 from _results import ResultsFile
 from likelihood import processor
+from scipy.stats import ks_2samp
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
 from sklearn.ensemble import ExtraTreesRegressor
 
@@ -39,6 +42,8 @@ MEASURES = {
     "full_error": "mean absolute error of the log-density of whole rows, nats",
     "marginal_error": "the same of the known columns, 50 questions",
     "distance": "median Kolmogorov distance of 1000 conditional draws from the truth",
+    "event_error": "mean absolute error of the probability of a range given ranges",
+    "event_within": "part of these probabilities that are within 0.01",
     "rmse": "root mean squared error of the points",
     "crps": "continuous ranked probability score of draws, mean over cells",
     "energy": "energy score of draws, mean over rows with gaps",
@@ -52,7 +57,7 @@ MEASURES = {
 FIELDS = [*KEY, *MEASURES, "error"]
 LOWER_IS_BETTER = ("crps", "energy", "rmse")
 N_QUESTIONS, MOST_ROWS = 50, 3000
-PARTS = ("truth", "real", "model", "density", "time")
+PARTS = ("truth", "events", "real", "model", "density", "time")
 NOT_FILLED = "not filled"  # the trees of the model take gaps as they are
 WHOLE, WITHOUT = "skflow, before there were gaps", "skflow, rows without gaps"
 MECHANISMS = ("random", "dependent", "blocks")
@@ -84,6 +89,35 @@ def measure_truth(name, component_weight, seed):
     return {
         "full_error": full,
         "marginal_error": np.mean(errors),
+        "distance": np.median(distances),
+        "seconds": time.process_time() - start,
+    }
+
+
+def measure_events(name, seed):
+    """Ranges as conditions, one in ten of them with a probability of 1 in 2000, and as events."""
+    truth, rng = TRUTHS[name], np.random.default_rng(seed)
+    X = truth.sample(20_000, rng)
+    many = np.concatenate([truth.sample(400_000, rng) for _ in range(10)])
+    flow = CouplingFlowDensity(random_state=seed).fit(X)
+    start, errors, distances = time.process_time(), [], []
+    for k in range(N_QUESTIONS):
+        i, other, j = (int(column) for column in rng.permutation(truth.d)[:3])
+        given = {i: (np.quantile(many[:, i], 0.9995), np.inf)}
+        if k % 10:
+            low = np.quantile(many[:, i], rng.uniform(0.0, 0.6))
+            high = np.quantile(many[:, other], rng.uniform(0.4, 1.0))
+            given = {i: (low, np.inf), other: (-np.inf, high)}
+        kept = [(low <= many[:, c]) & (many[:, c] <= high) for c, (low, high) in given.items()]
+        inside = many[np.all(kept, axis=0), j]
+        end = np.quantile(inside, rng.uniform(0.1, 0.9))
+        exact = (inside <= end).mean()
+        errors.append(abs(flow.probability({j: (None, end)}, given).probability - exact))
+        drawn = flow.sample_given(given, 1000, random_state=seed)[:, j]
+        distances.append(ks_2samp(drawn, inside).statistic)
+    return {
+        "event_error": np.mean(errors),
+        "event_within": np.mean(np.array(errors) < 0.01),
         "distance": np.median(distances),
         "seconds": time.process_time() - start,
     }
@@ -195,6 +229,8 @@ def measure(part, dataset, mechanism, missing, method, seed):
         if part == "truth":
             component_weight = 0 if method == "skflow, flow alone" else "auto"
             found = measure_truth(dataset, component_weight, seed)
+        elif part == "events":
+            found = measure_events(dataset, seed)
         elif part == "time":
             found = measure_time(dataset, missing, seed)
         else:
@@ -214,8 +250,11 @@ def page(results):
         "- Means over seeds, the best of a line in bold",
         "",
     ]
-    for part, keys in (("truth", ["dataset", "method"]), ("time", ["dataset", "missing"])):
+    tables = {"truth": ["dataset", "method"], "events": ["dataset"], "time": ["dataset", "missing"]}
+    for part, keys in tables.items():
         rows = results[results.part == part]
+        if rows.empty:
+            continue
         names = [name for name in MEASURES if rows[name].notna().any()]
         table = rows.groupby(keys)[names].mean().round(3).reset_index()
         table["seeds"] = rows.groupby(keys).size().to_numpy()
@@ -283,6 +322,8 @@ def jobs(args):
             for key in product([part], *cells, methods[part], args.seeds)
             if key[2] == "blocks" or key[4] != "vine"  # few patterns of gaps, and whole rows
         ]
+    if "events" in args.parts:
+        found += product(["events"], args.truths, ["ranges"], [0.0], ["skflow"], args.seeds)
     if "time" in args.parts:
         found += product(["time"], ["bent"], ["random"], [0.3], ["skflow"], args.seeds)
     return found
