@@ -21,6 +21,7 @@ from ._outliers.answers import OutlierAnswers
 from ._outliers.conformal import threshold
 from ._outliers.detectors import allows_nan, fit_scorer, is_detector, scores_of
 from ._outliers.gaps import whole
+from ._outliers.rarity import harmonic_mean, log_rarity
 from ._outliers.reasons import values_to_try
 from ._outliers.resolutions import (
     check_pairs,
@@ -28,8 +29,6 @@ from ._outliers.resolutions import (
     default_flow,
     fit_scorers,
     folds,
-    harmonic_mean,
-    log_rarity,
     score_codes,
     trimming_scores,
     warn_of_columns,

@@ -7,14 +7,8 @@ from sklearn.neighbors import KernelDensity
 from sklearn.pipeline import make_pipeline
 
 from skflow import CouplingFlowDensity
-from skflow._outliers.resolutions import (
-    N_FOLDS,
-    default_densities,
-    fit_scorers,
-    folds,
-    log_rarity,
-    score_of_rarity,
-)
+from skflow._outliers.rarity import log_rarity, score_of_rarity
+from skflow._outliers.resolutions import N_FOLDS, default_densities, fit_scorers, folds
 
 QUICK = {"n_layers": 2, "hidden_layer_sizes": (8,), "max_iter": 2, "component_weight": 0}
 

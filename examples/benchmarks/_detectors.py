@@ -10,6 +10,7 @@ from importlib import import_module
 
 import _peers
 from scipy.special import logsumexp
+from sklearn.covariance import MinCovDet
 from sklearn.ensemble import IsolationForest
 from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import LocalOutlierFactor, NearestNeighbors
@@ -38,6 +39,11 @@ def _density(method, X, X_new, seed, budget):
 def _isolation_forest(Z, Z_new, seed):
     forest = IsolationForest(random_state=seed).fit(Z)
     return -forest.score_samples(Z), -forest.score_samples(Z_new)
+
+
+def _robust_covariance(Z, Z_new, seed):
+    covariance = MinCovDet(random_state=seed).fit(Z)
+    return covariance.mahalanobis(Z), covariance.mahalanobis(Z_new)
 
 
 def _local_outlier_factor(Z, Z_new, seed):
@@ -102,6 +108,8 @@ METHODS = {
     "ecod": partial(_standardised, partial(_pyod, "ecod", "ECOD")),
     "copod": partial(_standardised, partial(_pyod, "copod", "COPOD")),
     "inne": partial(_standardised, partial(_seeded_pyod, "inne", "INNE")),
+    "robust-covariance": partial(_standardised, _robust_covariance),
+    "cblof": partial(_standardised, partial(_seeded_pyod, "cblof", "CBLOF")),
     "autoencoder": partial(
         _standardised, partial(_seeded_pyod, "auto_encoder", "AutoEncoder", verbose=0)
     ),
@@ -119,5 +127,7 @@ LABELS = {
     "ecod": "ECOD",
     "copod": "COPOD",
     "inne": "INNE",
+    "robust-covariance": "robust covariance",
+    "cblof": "CBLOF",
     "autoencoder": "auto-encoder",
 }

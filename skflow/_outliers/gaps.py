@@ -20,7 +20,8 @@ from .._core.checks import name_columns
 from .._core.patterns import patterns
 from .._core.warnings import warn
 from .._nn.blocks import answer_in_parts, parts
-from .resolutions import N_FOLDS, harmonic_mean, log_rarity, score_of_rarity
+from .rarity import harmonic_mean, log_rarity, score_of_rarity
+from .resolutions import N_FOLDS
 
 #: Rows of the fit that rows with missing cells are compared with: so many, and at least so many.
 N_COMPARED, LEAST_COMPARED = 200, 20

@@ -1,15 +1,11 @@
-"""Scorers of one table that see different things, made comparable and combined.
+"""Scorers of one table that see different things.
 
 A row can be unusual because its values do not go together, because no other row is near, or because
 its values lie far out, and no single scorer is right for all three. So each has a say, in a common
-unit: the logarithm of the part of ordinary rows that are as unusual to it, or more. Where nothing
-is left to count, that goes on in the slope of the tail. The score of a row is the logarithm of the
-weighted harmonic mean of these parts, the rule of Wilson (2019) for p-values that depend on each
-other: it is near the lowest of them, where the row is most unusual, and lower if several agree.
+unit (``rarity``).
 """
 
 import numpy as np
-from scipy.special import logsumexp
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
@@ -18,7 +14,6 @@ from .._core.warnings import warn
 from .._missing.questions import ROUGH
 from .._nn.recipe import batch_size
 from .._table.columns import (
-    FARTHEST,
     constant_columns,
     copied_columns,
     few_valued_columns,
@@ -27,7 +22,7 @@ from .._table.columns import (
 from ..density import CouplingFlowDensity
 from .detectors import can_score, fit_scorer
 from .flow_stacks import fit_side_by_side
-from .scorers import Neighbours, Tails
+from .scorers import Neighbours, Tails, log_rarity_afar
 
 #: Each density is fitted to all folds of the rows but one, which it scores, fold by fold.
 N_FOLDS = 4
@@ -36,12 +31,7 @@ N_FOLDS = 4
 N_STEPS, MIN_EPOCHS, MAX_EPOCHS = 640, 10, 60
 #: What the flow, the nearest rows and the tails weigh. The more columns there are than so many, the
 #: more of a row's tails is chance: with twice as many they weigh a quarter.
-WEIGHTS, FEW_COLUMNS = (1.0, 3.0, 1.0), 6
-#: In the search for rows to trim a neighbour counts by the inverse of this power of its distance:
-#: the lower, the less a few outliers that lie together hide each other.
-TRIM_POWER = 4
-#: The tail of a score that is continued: so many of the lowest, and at least so many rows.
-TAIL_FRACTION, MIN_TAIL = 0.1, 5
+WEIGHTS, FEW_COLUMNS = (1.0, 2.0, 2.0), 6
 
 
 def default_flow(n_rows, n_columns):
@@ -63,12 +53,9 @@ def default_densities(n_rows, n_columns, categories=()):
 
 
 def trimming_scores(X, categories=()):
-    """Scores ``(n,)`` of rows by nearest rows and tails alone, which say what to trim."""
-    coded = tuple(categories)
-    scorers = Neighbours(coded, TRIM_POWER, random_state=0), Tails(coded)
-    scores = [scorer.fit(X).score_samples(X) for scorer in scorers]
-    parts = np.array([log_rarity(own, np.sort(own)) for own in scores])
-    return harmonic_mean(parts, np.ones(2))
+    """Scores ``(n,)`` that say which rows to trim: those far from most rows, or far out."""
+    nearest = Neighbours(tuple(categories), random_state=0).fit(X)
+    return log_rarity_afar(nearest._encoded(X), X, tuple(categories))
 
 
 def warn_of_columns(X, names):
@@ -199,49 +186,3 @@ def score_codes(density, X):
     if isinstance(density, Pipeline) and isinstance(density[0], CouplingFlowDensity):
         return density[1:].score_samples(density[0]._density.to_latent(X))
     return density.score_samples(X)
-
-
-def log_rarity(scores, reference):
-    """Logarithm of the part of reference scores that are as low, continued below them.
-
-    The lowest tenth of the reference gives the slope, that of an exponential tail (which extreme
-    value theory has for light tails) with the same median; outliers among them hardly move it.
-
-    Parameters
-    ----------
-    scores : ndarray of shape (n,)
-    reference : ndarray of shape (m,)
-        Ascending, of rows like those that are ordinary.
-
-    Returns
-    -------
-    log_rarity : ndarray of shape (n,)
-        At most 0. The lower, the more unusual.
-    """
-    values, ranks, start, at_start, slope = _ranked(reference)
-    with np.errstate(over="ignore"):
-        below = np.minimum((start - np.minimum(scores, start)) / slope, FARTHEST)
-    return np.where(scores < start, at_start - below, np.interp(scores, values, ranks))
-
-
-def score_of_rarity(log_rarity, reference):
-    """Scores ``(n,)`` that are so rare: the inverse of ``log_rarity``, up to the highest score."""
-    values, ranks, start, at_start, slope = _ranked(reference)
-    below = start - slope * (at_start - np.minimum(log_rarity, at_start))
-    return np.where(log_rarity < at_start, below, np.interp(log_rarity, ranks, values))
-
-
-def _ranked(reference):
-    """Values, ascending, and their ranks; where the tail starts, the rank there, and its slope."""
-    values, counts = np.unique(reference, return_counts=True)
-    ranks = np.log(np.cumsum(counts)) - np.log(len(reference) + 1)
-    n_tail = min(len(reference), max(MIN_TAIL, int(TAIL_FRACTION * len(reference))))
-    start = reference[n_tail - 1]
-    slope = np.median(start - reference[:n_tail]) / np.log(2) + 1e-9 * (1 + abs(start))
-    return values, ranks, start, np.interp(start, values, ranks), slope
-
-
-def harmonic_mean(log_parts, weights):
-    """Logarithms ``(n,)`` of the harmonic mean of parts, from their logarithms ``(k, n)``."""
-    log_weights = np.log(weights / weights.sum())
-    return -logsumexp(log_weights[:, None] - log_parts, axis=0)

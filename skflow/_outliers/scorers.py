@@ -6,6 +6,7 @@ missing cells are among those that they are fitted to.
 """
 
 import numpy as np
+from scipy.spatial.distance import cdist
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
@@ -14,6 +15,7 @@ from .._core.runtime import map_blocks
 from .._core.saving import saved_as
 from .._nn.blocks import blocks
 from .._table.columns import FARTHEST, constant_columns, location_and_scale
+from .rarity import harmonic_mean, log_rarity
 
 #: A neighbour counts by the inverse of a power of its distance, at least the eighth: this is the
 #: distance of the nearest ones, smoothed. So there is no bandwidth: detail is seen where rows are
@@ -24,6 +26,12 @@ LEAST_POWER, RESOLUTION = 8, 0.01
 CONSTANT = 1e-6
 #: Neighbours are looked for among at most so many rows, drawn at random.
 MOST_ROWS = 5000
+#: The distance to this part of the rows says how far a row is from most. So many rows, drawn at
+#: random, stand for all in that.
+NEAREST_PART, SOME_ROWS = 0.1, 1000
+#: A row belongs to a group of outliers if at most this part of the rows is as far from most or as
+#: far out, and so many times that part as near to others.
+RARE, TIMES = 0.03, 3.0
 #: Beyond this squared length the products of rows lose the digits of small distances.
 FAR = 1e8
 
@@ -37,21 +45,21 @@ class Neighbours(BaseEstimator):
     Where a row of the fit has a missing cell, its squared distance there is the mean over the
     values of the column.
 
+    Outliers that lie together would hide each other, as each is near to others. But they lie far
+    from most rows, or far out in some column. Such rows are nobody's neighbours.
+
     Parameters
     ----------
     categories : sequence of int
         Columns that hold codes.
-    power : int or None
-        A power of two; None is one that grows with the columns. The lower, the more rows count.
     random_state : int or None
         Draws the rows that are looked at.
     """
 
     scores_own_rows = True
 
-    def __init__(self, categories=(), power=None, random_state=None):
+    def __init__(self, categories=(), random_state=None):
         self.categories = categories
-        self.power = power
         self.random_state = random_state
 
     def fit(self, X, y=None):
@@ -72,6 +80,8 @@ class Neighbours(BaseEstimator):
         self.rows_ = rows.filled(rows.mean(axis=0))
         # of a mean over values, what a squared distance to their mean leaves out
         self.left_out_ = np.where(known, 0.0, rows.var(axis=0).filled(0.0))
+        grouped = self._in_groups(X)
+        self.rows_, self.left_out_ = self.rows_[~grouped], self.left_out_[~grouped]
         return self
 
     def _of_codes(self, columns):
@@ -79,6 +89,15 @@ class Neighbours(BaseEstimator):
         sizes = [len(codes) for codes in self.codes_]
         of_codes = np.repeat(columns[..., list(self.categories)], sizes, axis=-1)
         return np.concatenate([columns[..., self.real_], of_codes], axis=-1)
+
+    def _in_groups(self, X):
+        """Which rows ``(n,)`` of the fit are outliers that would hide each other."""
+        far = log_rarity_afar(self.rows_, X, self.categories)
+        found = np.flatnonzero(far < np.log(RARE))
+        near = log_rarity(self.score_samples(X[found]), np.sort(self.score_samples(_some(X))))
+        grouped = np.zeros(len(X), dtype=bool)
+        grouped[found[near - far[found] > np.log(TIMES)]] = True
+        return grouped
 
     def _encoded(self, X):
         """Standardised columns, and a column for each category."""
@@ -96,7 +115,7 @@ class Neighbours(BaseEstimator):
             if columns.any():
                 ours = np.ascontiguousarray(self.rows_[:, columns])
                 left_out = self.left_out_[:, columns].sum(axis=1)
-                power = self.power or _power(known.sum())
+                power = _power(known.sum())
                 scores[members] = _nearness(rows[np.ix_(members, columns)], ours, left_out, power)
         return scores
 
@@ -137,6 +156,30 @@ def _log_sum_of_powers(squares, half):
     for _ in range(half.bit_length() - 1):
         np.multiply(squares, squares, out=squares)
     return np.log(squares.sum(axis=1) + np.finfo(float).tiny) - half * np.log(least)
+
+
+def _some(X):
+    """Rows that stand for all."""
+    rng = np.random.default_rng(0)
+    return X[rng.choice(len(X), min(SOME_ROWS, len(X)), replace=False)]
+
+
+def log_rarity_afar(rows, X, categories):
+    """Logarithms ``(n,)`` of how rare rows are: far from most, or far out in their columns.
+
+    Where a few rows in a hundred are outliers, that moves little, even if they lie together.
+    ``rows`` are those of ``X`` as ``Neighbours`` encodes them.
+    """
+    rows = np.nan_to_num(rows)  # a missing cell counts as the mean of its column
+    some = _some(rows)
+    place = int(NEAREST_PART * len(some))
+
+    def distances(block):
+        return np.partition(cdist(rows[block], some), place, axis=1)[:, place]
+
+    distance = np.concatenate(map_blocks(distances, blocks(len(rows), len(some))))
+    scores = -np.log(distance + RESOLUTION), Tails(categories).fit(X).score_samples(X)
+    return harmonic_mean(np.array([log_rarity(own, np.sort(own)) for own in scores]), np.ones(2))
 
 
 @saved_as("tails")
