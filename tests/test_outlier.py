@@ -286,7 +286,7 @@ def test_default_is_three_scorers(several):
     rows = correlated(200, seed=1)
     scores = several.score_samples(rows)
     rarities = several._rarities(rows)
-    weights = np.tile([[1.0], [3.0], [1.0]], 200)
+    weights = np.tile([[1.0], [2.0], [2.0]], 200)
     expected = stats.hmean(np.exp(rarities), axis=0, weights=weights)
     np.testing.assert_allclose(np.exp(scores), expected)
     # in nats: about one ordinary row in e is as unusual to one density as one of score -1

@@ -50,7 +50,7 @@ def test_rows_with_gaps_take_part_where_they_can(monkeypatch):
     X[:10, 1], few[:44, 1] = np.nan, np.nan
     detector = FlowOutlierDetector(random_state=0).fit(X)
     assert len(detector.calibration_scores_) == 10  # of all rows
-    assert len(detector.densities_["neighbours"][0].rows_) == 40
+    assert len(detector.densities_["tails"][0].columns_[0]) == 40
     n_whole = len(detector.reference_scores_["flow"])
     assert 30 <= n_whole < 40  # the flow's rows
     assert len(detector.partial_fit(X).calibration_scores_) == 60
