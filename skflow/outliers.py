@@ -78,10 +78,10 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
         Fraction of the rows set aside, in (0, 1], rounded up. With ``n`` of them no p-value is
         below ``1 / (n + 1)``. 1 is for a single frozen density only.
     trim : float, default=0.0
-        Fraction of the rows, in [0, 0.5), to leave out of ``fit`` as outliers: by default the most
-        unusual ones by the nearest rows and the tails, otherwise by the densities, which are then
-        fitted again. Calibration rows are never left out, so p-values stay valid. If you expect
-        outliers in the table, 0.05 finds more of them; without any it costs about a point of AUC.
+        Fraction of the rows, in [0, 0.5), to leave out of ``fit`` as outliers: by default those far
+        from most rows or far out in their columns, otherwise the most unusual by the densities,
+        which are then fitted again. Calibration rows are never left out, so p-values stay valid.
+        The default needs it little: its nearest rows leave out outliers that lie together anyway.
     max_time : float or None, default=None
         Seconds that ``fit`` may take, about: flows are trained for a shorter time, so that the
         result depends on the machine. None is no limit.
