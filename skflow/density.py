@@ -93,8 +93,8 @@ default="race"
     max_iter : "auto" or float, default="auto"
         Number of epochs (as in ``MLPRegressor``). May be a fraction: training takes
         ``round(max_iter * (n_train // batch_size))`` steps, at least one. "auto" makes about
-        5000 steps, or 2500 where several members are averaged, but at least 10 epochs and at most
-        120, fewer where rows are fewer than columns.
+        5000 steps, or 2500 where several members are averaged, but 10 to 120 epochs, half of
+        these where members are averaged, fewer where rows are fewer than columns.
     early_stopping : bool, default=True
         Hold out a fraction of the rows, keep the state that scores best on them, and stop when it
         has not improved for ``training.n_iter_no_change`` epochs. With False all rows train the

@@ -31,6 +31,16 @@ def test_few_rows_for_each_column_take_fewer_epochs():
     assert _recipe.training_options(CouplingFlowDensity(), 100, 200).n_steps == 20 * 3
 
 
+def test_averaged_members_take_as_many_steps_with_half_as_many_rows():
+    one, five = (_recipe.training_options(CouplingFlowDensity(), 400, 10, None, n) for n in (1, 5))
+    assert (one.batch_size, one.n_steps) == (64, 120 * 6)
+    assert (five.batch_size, five.n_steps) == (32, 60 * 12)
+    for own in ({"max_iter": 20}, {"training": Training(batch_size=64)}):  # chosen as a pair
+        assert (
+            _recipe.training_options(CouplingFlowDensity(**own), 400, 10, None, 5).batch_size == 64
+        )
+
+
 def test_decay_is_stronger_where_rows_are_few():
     decays = [_recipe.alpha(n, 10, "adam", single_layer=False) for n in SIZES]
     assert decays == sorted(decays, reverse=True)

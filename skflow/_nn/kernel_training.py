@@ -96,11 +96,11 @@ class KernelTraining:
     def epoch(self, batches, rates):
         """Steps on batches ``(n_steps, K, B)`` at the given rates; losses ``(n_steps, K)``."""
         n_steps, n_models, _ = batches.shape
-        losses = self._table.new_empty(n_models, n_steps)
+        losses = self._table.new_zeros(n_models, n_steps)
         own_rates = np.ascontiguousarray(
             rates * self._trainer.rate_scale.double().numpy(), dtype=np.float64
         )
-        waiting = deque((k, 0) for k in range(n_models))
+        waiting = deque((k, 0) for k in np.flatnonzero(~self._trainer.stopped).tolist())
 
         def work(_):
             memory = self._memories.pop()

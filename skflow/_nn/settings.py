@@ -41,7 +41,8 @@ class Training(BaseEstimator):
         most 3.
     batch_size : "auto" or int, default="auto"
         Rows of a batch; at most the number of training rows. "auto" is a power of two near
-        ``n_train / 64``, from 64 to 1024; 32 for fewer than 256 rows.
+        ``n_train / 64``, from 64 to 1024; 32 for fewer than 256 rows. It is half of
+        that where several members are averaged and ``max_iter`` is "auto", too.
     validation_fraction : "auto" or float, default="auto"
         Part of the rows held out with ``early_stopping``. "auto" is 0.1. On a table of at most 2000
         rows whose weights of components are to be found, with ``component_weight="auto"``, that is

@@ -297,8 +297,12 @@ class Trainer:
         else:
             losses = self._steps(batches, rates)
         losses = losses.double().cpu().numpy()  # the only transfer of an epoch
-        self.result.last_loss = losses[-1]
-        return losses.mean(axis=0)
+        last, loss = losses[-1], losses.mean(axis=0)
+        if self.stopped.any():  # their curves end, as the kernels no longer train them
+            last = np.where(self.stopped, self.result.last_loss, last)
+            loss = np.where(self.stopped, self.result.loss_curve[-1], loss)
+        self.result.last_loss = last
+        return loss
 
     def _steps(self, batches, rates):
         """Steps on batches ``(n_steps, K, B)`` at the given rates; losses ``(n_steps, K)``."""
@@ -324,6 +328,8 @@ class Trainer:
         score = loss
         if self.data.validation_rows is not None:
             score = validation_loss(self.flow, self.data, self.validation_noise)
+            if self.stopped.any():
+                score = np.where(self.stopped, self.result.validation_curve[-1], score)
             self.result.validation_curve.append(score)
             finite &= np.isfinite(score)
         improved = finite & ~self.stopped & (score < self.best_score)
