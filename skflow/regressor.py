@@ -57,7 +57,7 @@ class FlowRegressor(TakesTraining, DistributionRegressor):
     flows are averaged as densities, as a mixture with a Student-t around a linear regression that
     gives targets far from all others a low but sane density. Means, quantiles, probabilities and
     draws come from the density; intervals are calibrated, so that their coverage holds however good
-    the density is.
+    the density is. So are regions of several targets. Features may be missing.
 
     Parameters
     ----------
@@ -231,9 +231,10 @@ default="derived"
         X : array-like or data frame of shape (n_samples, n_features)
             Features; nothing needs to be scaled. Columns of a data frame with a dtype of
             categories, text or truth values are categories; one that is not among those of
-            ``fit`` says nothing.
+            ``fit`` says nothing. Missing cells are NaN or None: a number counts as the mean of its
+            column, and that it is missing is a feature of its own, if ``fit`` saw it missing.
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
-            Targets, real numbers.
+            Targets, real numbers, none of them missing.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, at least 0; only their ratios matter. Rows of weight 0 are left
             out.
@@ -249,7 +250,7 @@ default="derived"
             what is allowed. A failed or interrupted ``fit`` leaves the estimator as it was before.
         """
         X, y = self._fit_table(X, "from_dtype", y, ensure_min_samples=2)
-        X = self._finite(X)
+        X = self._finite(X, allow_nan=True)
         Y = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
         rows, weight = weighted_rows(np.hstack([X, Y]), sample_weight)
         X, Y = rows[:, : X.shape[1]], rows[:, X.shape[1] :]
@@ -270,8 +271,8 @@ default="derived"
         progress.close()
         self._calibration = None
         if len(aside):
-            cdf = self._density.marginal_cdf(U[aside], context[aside])
-            self._calibration = Calibration.of(np.abs(cdf - 0.5), at(weight, aside))
+            scores = self._density.scores(Y[aside], U[aside], context[aside])
+            self._calibration = Calibration.of(scores, at(weight, aside))
         return self
 
     def _target_columns(self, Y, weight, seen):
@@ -287,9 +288,8 @@ default="derived"
 
     def _fit_context(self, X, U, weight, seen, rows, streams):
         """The ``Context`` of all rows, and how many columns of it a mean estimator predicts."""
-        X = self._table.indicators(X)
-        self._features = fit_features(X[seen], at(weight, seen))
-        C, n_mean = self._features.forward(X), 0
+        self._features = fit_features(X[seen], self._table, at(weight, seen))
+        C, n_mean = self._features.forward(X, self._table), 0
         if self.mean_estimator is not None:
             self.mean_estimator_, predicted = fit_out_of_fold(
                 self.mean_estimator, C, U, weight, streams("mean"), rows

@@ -227,7 +227,7 @@ def coverages(name, seed):
     scores = np.abs(density.marginal_cdf(places, regressor._context(X)) - 0.5)
     intervals = [regressor.predict_interval(X, level) for level in LEVELS]
     whole = [np.mean((low <= y) & (y <= high)) for low, high in (ends.T for ends in intervals)]
-    halves = [regressor._calibration.half_widths(level) for level in LEVELS]
+    halves = [regressor._calibration.bounds(level) for level in LEVELS]
     return whole, [np.mean(scores <= half) for half in halves]
 
 

@@ -19,7 +19,7 @@ from .._nn.recipe import flow_config, training_options
 from .._nn.settings import training_of
 from .._nn.training_data import split_rows, training_data
 from .._structure.member_masks import choose_masks, stack_finalists
-from .._table.columns import Columns, fit_columns
+from .._table.columns import Columns, filled, fit_columns
 from .._table.schema import Schema
 from .chain import Chain, fit_chain
 from .density import Density
@@ -177,20 +177,11 @@ def fit_real_columns(X, schema, weight, *, bounds, names, **options) -> Columns:
         )
     real = schema.split(X)[1]
     if len(schema.spike_columns):
-        real = _filled(real)
+        real = filled(real)
     bounds = tuple(ends[schema.real_columns] for ends in bounds)
     names = None if names is None else names[schema.real_columns]
     spikes = schema.spikes[schema.real_columns]
     return fit_columns(real, weight, bounds=bounds, names=names, spikes=spikes, **options)
-
-
-def _filled(real):
-    """The real part ``(n, r)``, where it is absent with the column's other values in turn."""
-    real = real.copy()
-    for column in real.T:
-        absent = np.isnan(column)
-        column[absent] = np.resize(column[~absent], absent.sum())
-    return real
 
 
 def fit_density(

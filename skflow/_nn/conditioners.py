@@ -90,8 +90,12 @@ class Conditioner:
             start = end
         return linears
 
-    def initialize(self, parameters, k, generator):
-        """Draw model k: hidden layers as He et al. (2015), the last layer near zero."""
+    def initialize(self, parameters, k, generator, spread=False):
+        """Draw model k: hidden layers as He et al. (2015), the last layer near zero.
+
+        ``spread`` draws the first biases, too. Where they are 0, every unit bends at the inputs'
+        origin: all answers have a kink at the mean of a context.
+        """
         for linear in parameters:
             weight = linear.weight[k]
             # A near-zero last layer makes the flow start near the identity.
@@ -100,6 +104,9 @@ class Conditioner:
             draw = torch.randn(weight.shape, generator=generator, dtype=torch.float32) * scale
             weight.copy_(draw)
             linear.bias[k].zero_()
+        if spread and len(parameters) > 1:
+            bias = parameters[0].bias[k]
+            bias.copy_(torch.randn(bias.shape, generator=generator, dtype=torch.float32))
 
     def forward(self, parameters, x):
         """``(K, n_inputs, B)`` -> ``(K, n_outputs, B)`` and the input of every linear map."""

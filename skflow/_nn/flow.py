@@ -183,7 +183,9 @@ class FlowStack:
         self.theta.zero_()
         for layer, parameters in zip(self.layers, self.parameters.layers):
             for k, generator in enumerate(generators):
-                layer.conditioner.initialize(parameters.conditioner, k, generator)
+                layer.conditioner.initialize(
+                    parameters.conditioner, k, generator, spread=self.n_context > 0
+                )
             if self.seen is not None:
                 # weights of what is not seen get no gradient: decay would make them subnormal
                 # numbers, which are slow

@@ -35,14 +35,14 @@ class DistributionRegressor(
 
     def _context(self, X):
         """What targets are conditional on, from codes of the features."""
-        C = self._features.forward(self._table.indicators(X))
+        C = self._features.forward(X, self._table)
         if self.mean_estimator is not None:
             C = np.hstack([C, np.reshape(self.mean_estimator_.predict(C), (len(C), -1))])
         return features_alone(C, self._density.n_targets)
 
     def _checked(self, X):
         check_is_fitted(self)
-        return self._finite(self._encode(self._source(X), dtype=FLOATS))
+        return self._finite(self._encode(self._source(X), dtype=FLOATS), allow_nan=True)
 
     def _checked_pair(self, X, y):
         check_is_fitted(self)
@@ -52,7 +52,7 @@ class DistributionRegressor(
             raise ValueError(
                 f"y has {Y.shape[1]} targets, but fit had {self._density.n_targets}. Give the same."
             )
-        return self._finite(X), Y
+        return self._finite(X, allow_nan=True), Y
 
     def _answer(self, function, X, *Y, shape=(), n_values=1):
         """What a function says of contexts (and targets), part by part, ``(n, *shape)``.
@@ -164,9 +164,8 @@ class DistributionRegressor(
            PNAS 118 (48), 2021.
         """
         X, density = self._checked(X), self._density
-        check_part("coverage", coverage)
-        half = self._calibration.half_widths(coverage) if self._calibration else coverage / 2
-        half = np.broadcast_to(half, density.n_targets)
+        half = np.full(density.n_targets, self._up_to(coverage, coverage / 2)[: density.n_targets])
+        half = np.clip(half, 1e-12, 0.5 - 1e-12)  # the median's own, or no end at all
         levels = 0.5 + np.outer(half, [-1, 1])
         intervals = self._answer(
             lambda context: density.marginal_quantiles(levels, context),
@@ -175,6 +174,72 @@ class DistributionRegressor(
             n_values=2 if density.n_targets == 1 else density.n_nodes,
         )
         return self._shaped(intervals)
+
+    def _up_to(self, coverage, not_calibrated):
+        """Scores that rows have at most with some probability, one of each kind."""
+        check_part("coverage", coverage)
+        if self._calibration is None:
+            return np.array([not_calibrated])
+        return self._calibration.bounds(coverage)
+
+    @sheltered
+    def in_region(self, X: ArrayLike, y: ArrayLike, coverage: float = 0.9) -> np.ndarray:
+        """Whether several targets lie within the region that holds them with a given probability.
+
+        The region of a row is that of the highest density: all targets together whose density
+        exceeds a threshold. Calibrated, the regions of as many of the rows that ``fit`` set aside
+        hold their targets: split conformal prediction with the probability of all that have a
+        higher density as the score [1]_. A new row that is exchangeable with these lies in its
+        region with at least the given probability. With ``calibration_fraction=None`` regions are
+        those of the density.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            For a picture of a region, the same row as often as there are targets to try.
+        y : array-like of shape (n_samples, n_targets)
+        coverage : float, default=0.9
+            Between 0 and 1.
+
+        Returns
+        -------
+        inside : ndarray of bool, shape (n_samples,)
+
+        Raises
+        ------
+        ValueError
+            If there is a single target, or ``coverage`` is not between 0 and 1, or more than the
+            rows set aside can tell.
+
+        References
+        ----------
+        .. [1] Izbicki, R., Shimizu, G., Stern, R. B., "CD-split and HPD-split: Efficient Conformal
+           Regions in High Dimensions", JMLR 23 (87), 2022.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skflow import FlowRegressor
+        >>> rng = np.random.default_rng(0)
+        >>> X = rng.normal(size=(200, 1))
+        >>> Y = np.hstack([X, -X]) + rng.normal(size=(200, 2))
+        >>> regressor = FlowRegressor(n_estimators=2, max_iter=20, random_state=0).fit(X, Y)
+        >>> regressor.in_region([[0.0], [0.0]], [[0, 0], [5, 5]]).tolist()
+        [True, False]
+        """
+        X, Y = self._checked_pair(X, y)
+        if self._density.n_targets == 1:
+            raise ValueError(
+                "in_region is for several targets, but y had one in fit. Take predict_interval."
+            )
+        level = self._up_to(coverage, coverage)[-1]
+        rows, place = np.unique(X, axis=0, return_inverse=True)
+        thresholds = self._answer(
+            lambda context: self._density.thresholds(level, context),
+            rows,
+            n_values=self._density.n_nodes,
+        )
+        return self._answer(self._density.log_prob, X, Y) >= thresholds[place.ravel()]
 
     @sheltered
     def cdf(self, X: ArrayLike, y: ArrayLike) -> np.ndarray:
@@ -264,4 +329,5 @@ class DistributionRegressor(
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
+        tags.input_tags.allow_nan = True
         return tags

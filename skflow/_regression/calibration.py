@@ -13,12 +13,14 @@ class Calibration:
     """Conformity scores of rows that a density was not fitted to.
 
     The score of a target is its distance from the median, in probability: ``|F(y | x) - 1/2|``.
+    That of several targets together, the last one, is the probability of all that have a higher
+    density (Izbicki, Shimizu, Stern, "CD-split and HPD-split", JMLR 23, 2022).
 
     Attributes
     ----------
-    scores : ndarray of shape (n, d)
-        Of each target, ascending.
-    reached : ndarray of shape (n, d)
+    scores : ndarray of shape (n, d) or (n, d + 1)
+        Of each kind, ascending.
+    reached : ndarray of the same shape
         Weight of the rows up to each, as a part of all with a new row among them.
     """
 
@@ -27,20 +29,19 @@ class Calibration:
 
     @classmethod
     def of(cls, scores, weight=None):
-        """From scores ``(n, d)`` of rows with weights ``(n,)`` or None."""
+        """From scores of rows with weights ``(n,)`` or None."""
         weight = np.ones(len(scores)) if weight is None else weight / weight.mean()
         order = scores.argsort(axis=0)
         ordered = np.take_along_axis(scores, order, axis=0)
         return cls(ordered, weight[order].cumsum(axis=0) / (weight.sum() + 1))
 
-    def half_widths(self, coverage):
-        """How far from the median an interval of that coverage goes, in probability ``(d,)``."""
+    def bounds(self, coverage):
+        """The scores up to which a new row's are with that probability, one of each kind."""
         place = (self.reached < coverage - 1e-12).sum(axis=0)
         if (place == len(self.scores)).any():
             raise ValueError(
                 f"coverage={coverage} is more than the {len(self.scores)} rows can tell that fit "
                 f"set aside: at most {self.reached[-1].min():.3f}. Lower coverage, raise "
-                "calibration_fraction, or set it to None for intervals that are not calibrated."
+                "calibration_fraction, or set it to None for what is not calibrated."
             )
-        widths = np.take_along_axis(self.scores, place[None], axis=0)[0]
-        return np.clip(widths, 1e-12, 0.5 - 1e-12)  # the median's own, or no end at all
+        return np.take_along_axis(self.scores, place[None], axis=0)[0]

@@ -6,6 +6,7 @@ exact, and means are integrals over a fixed grid. With several, means and margin
 those of fixed quasi-random draws.
 """
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -28,6 +29,8 @@ _GRID = np.linspace(-8, 8, 41)
 _LARGEST = np.finfo(float).max / 4
 #: Quasi-random draws of each member for several targets, a power of 2.
 _N_DRAWS = 256
+#: Draws of all members, about, that say how high densities are.
+_N_HEIGHTS = 64
 
 
 @saved_as("target density")
@@ -93,12 +96,12 @@ class TargetDensity(Density):
 
     # ---- any number of targets
 
-    def nodes(self, context):
+    def nodes(self, context, n_draws=_N_DRAWS):
         """Places ``(n, m, d)`` of the targets that stand for their distribution, and weights.
 
-        In standardised units.
+        In standardised units. Of several targets they are so many draws of each member.
         """
-        Z, radius, weight = latent_nodes(self.n_targets, RegressedT.dof)
+        Z, radius, weight = latent_nodes(self.n_targets, RegressedT.dof, n_draws)
         n_rows, n_nodes, parts, weights = len(context), len(Z), [], []
         for flow, member_weight in self._nn():
             if self.n_targets == 1:
@@ -150,6 +153,35 @@ class TargetDensity(Density):
         U = self.over_nodes(lambda U, w: _marginal_quantiles(U, w, levels), context)
         return self._values(U.swapaxes(1, 2), self.columns.draws).swapaxes(1, 2)
 
+    def scores(self, Y, U, context):
+        """Conformity scores of rows in both units, as of ``Calibration``."""
+        scores = np.abs(self.marginal_cdf(U, context) - 0.5)
+        return scores if self.n_targets == 1 else np.c_[scores, self.levels(Y, context)]
+
+    # ---- several targets together
+
+    def _heights(self, context):
+        """Log-densities ``(n, m)`` of draws of several targets, descending, and their weights."""
+        n_draws = 2 ** math.ceil(math.log2(max(4, _N_HEIGHTS / (self.n_members + 1))))
+        U, weight = self.nodes(context, n_draws)
+        each = context[np.repeat(np.arange(len(context)), len(weight))]
+        Y = self._values(U, self.columns.draws).reshape(-1, self.n_targets)
+        log_prob = self.log_prob(Y, each).reshape(len(context), -1)
+        order = np.argsort(-log_prob, axis=1)
+        return np.take_along_axis(log_prob, order, axis=1), weight[order]
+
+    def levels(self, Y, context):
+        """Probability ``(n,)`` that several targets have a higher density than at ``Y`` (n, d)."""
+        heights, weight = self._heights(context)
+        return weight.sum(axis=1, where=heights > self.log_prob(Y, context)[:, None])
+
+    def thresholds(self, level, context):
+        """The log-density ``(n,)`` above which ``levels`` are at most a number."""
+        heights, weight = self._heights(context)
+        place = (weight.cumsum(axis=1) <= level + 1e-12).sum(axis=1, keepdims=True)
+        heights = np.pad(heights, ((0, 0), (0, 1)), constant_values=-np.inf)
+        return np.take_along_axis(heights, place, axis=1)[:, 0]
+
     def draws(self, n_samples, rng, context):
         """Draws ``(n, d, n_samples)`` for each row of a context."""
         n_rows = len(context)
@@ -184,7 +216,7 @@ class _OneTarget:
 
 
 @lru_cache
-def latent_nodes(n_targets, dof):
+def latent_nodes(n_targets, dof, n_draws=_N_DRAWS):
     """Standard normal places ``(m, d)``, chi-square radii ``(m,)`` and weights ``(m,)``.
 
     Radii make normal places those of a Student-t. On the grid of one target they are such that
@@ -196,10 +228,10 @@ def latent_nodes(n_targets, dof):
         middle = np.sqrt(dof) / 2.6  # any: the place is 0
         ratio = np.divide(tails, np.abs(_GRID), out=np.full(len(_GRID), middle), where=_GRID != 0)
         return _GRID[:, None], dof / ratio**2, weight / weight.sum()
-    points = sobol(_N_DRAWS // 2, n_targets + 1)
+    points = sobol(n_draws // 2, n_targets + 1)
     Z, radius = ndtri(points[:, :-1]), chdtri(dof, points[:, -1])
     # with their mirror images, so that what is linear is exact
-    return np.vstack([Z, -Z]), np.tile(radius, 2), np.full(_N_DRAWS, 1 / _N_DRAWS)
+    return np.vstack([Z, -Z]), np.tile(radius, 2), np.full(n_draws, 1 / n_draws)
 
 
 def _moments(Y, weight):

@@ -246,6 +246,15 @@ def constant_columns(X):
     return half_range <= rounding / 2
 
 
+def filled(X):
+    """Rows ``(n, d)`` in which a column's other values, in turn, stand where it is NaN."""
+    X = X.copy()
+    for column in X.T:
+        absent = np.isnan(column)
+        column[absent] = np.resize(column[~absent], absent.sum())
+    return X
+
+
 def few_valued_columns(X):
     """Which columns have at most one distinct value in 20 rows."""
     return np.array([len(np.unique(column)) for column in X.T]) <= len(X) / 20

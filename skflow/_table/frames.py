@@ -23,7 +23,8 @@ _UNEQUAL = (float, np.floating, Decimal, np.datetime64, np.timedelta64)
 _ADVICE = {
     "X": "A density needs numbers or categories: leave such columns out, name those with "
     "categories in categorical_features (in a data frame, text is one by itself), or give",
-    "y": "Targets are numbers. Give",
+    "y": "Targets are numbers; for classes take a classifier, such as "
+    "HistGradientBoostingClassifier. Otherwise give",
 }
 
 
@@ -256,12 +257,24 @@ def read_targets(y):
     if source is None:
         y = as_array(y)
         array = np.asarray(y) if isinstance(y, list | tuple | np.ndarray) else np.empty(0)
-        if array.dtype.kind not in "OmM" or array.ndim not in (1, 2):
-            return y
-        source = ArraySource(array.reshape(len(array), -1))
+        if array.dtype.kind not in "OmMUS" or array.ndim not in (1, 2):
+            return _known(array) if array.dtype.kind == "f" else y
+        text = array.dtype.kind in "US"
+        source = ArraySource(array.astype(object if text else array.dtype).reshape(len(array), -1))
         series = array.ndim == 1
     source.name = "y"
-    return source.numbers().ravel() if series else source.numbers()
+    return _known(source.numbers().ravel() if series else source.numbers())
+
+
+def _known(y):
+    """Targets, unless some of them are missing."""
+    missing = np.isnan(y).reshape(len(y), -1).any(axis=1).sum() if y.ndim else 0
+    if missing:
+        raise ValueError(
+            f"Input y contains NaN in {missing} of {len(y)} rows. Targets have to be known: leave "
+            "these rows out of X and y. To fill in what is missing, take FlowImputer."
+        )
+    return y
 
 
 def _frame(X):
