@@ -85,9 +85,9 @@ default="derived"
         Number of flows (of each kind) whose densities are averaged. They differ in their start and
         their batches.
     mean_estimator : "auto", regressor or None, default="auto"
-        A regressor of scikit-learn whose prediction becomes a further feature of half of the
+        A regressor of scikit-learn whose prediction becomes a further feature of two thirds of the
         flows, for targets whose mean trees, say, predict better than networks. "auto" is
-        gradient boosting: 300 trees of depth 4, or 200 on histograms beyond 1000 rows. In ``fit``
+        gradient boosting: 300 trees of depth 4, or 100 on histograms beyond 1000 rows. In ``fit``
         every row gets a prediction of a regressor that has not seen it (five folds). A regressor is
         cloned, and sees features and targets in standardised units.
     calibration_fraction : "auto", float or None, default="auto"
@@ -98,16 +98,17 @@ default="derived"
         Solver, learning rate, weight decay, batch size, validation rows and other options that are
         rarely changed. None is ``Training()``. With its ``noise="auto"`` and
         ``context_noise="auto"``, flows of several kinds are trained side by side: without noise,
-        with (0.05, 0.05) on targets and features, and with (0, 0.02) [2]_. Where there is a
-        ``mean_estimator``, those with (0, 0.02) see its prediction, those with (0.05, 0.05) do not,
-        and there are flows of both kinds without noise. Held-out rows,
+        with (0.05, 0.05) on targets and features, and with (0, 0.02) [2]_. Those with (0.05, 0.05)
+        do not see the prediction of a ``mean_estimator``, the others do. Held-out rows,
         ``training.validation_fraction`` of those that are not set aside, determine the weight of
         each kind by EM; less than a tenth becomes 0. A number holds for all.
     max_iter : "auto" or float, default="auto"
-        Number of epochs. "auto" makes about 5000 steps, but 10 to 120 epochs.
+        Number of epochs. "auto" makes about 2500 steps, with a single estimator 5000, but 10 to
+        120 epochs.
     max_time : float or None, default=None
-        Seconds that ``fit`` may take, about: flows train with a shorter schedule, which ends in
-        time, so that the result depends on the machine. None is no limit.
+        Seconds that ``fit`` may take, about: there are fewer trees, and flows train with a shorter
+        schedule, so that the result depends on the machine. A ``mean_estimator`` of your own takes
+        the time that it takes. None is no limit.
     device : str, default="cpu"
         Where to compute, "cpu" or "cuda".
     verbose : int, default=0
@@ -304,7 +305,9 @@ default="derived"
         data = training_data(U, weight, device, splits, context=context.numbers)
         n_columns, n_context = data.table.shape[1] + data.context.shape[1], data.context.shape[1]
         n_effective = effective_rows(weight, len(U)) * len(rows) / len(U)
-        options = training_options(self, len(rows), n_columns, n_effective)
+        options = training_options(
+            self, len(rows), n_columns, n_effective, n_folds=self.n_estimators
+        )
         if training_of(self).alpha == "auto":
             options = replace(options, alpha=conditional_alpha(n_effective, n_columns))
         return Plan(

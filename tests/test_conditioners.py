@@ -120,3 +120,6 @@ def test_initialize_draws_each_model_from_its_generator():
     assert last.weight.abs().max() < 0.1  # near zero: the flow starts near the identity
     assert not first.bias.any() and not last.bias.any()
     assert 0.6 < first.weight.std() / math.sqrt(2 / 3) < 1.4
+    conditioner.initialize(stack, 0, torch.Generator().manual_seed(0), spread=True)
+    assert 0.6 < first.bias[0].std() / math.sqrt(2 / 4) < 1.4
+    assert not first.bias[1].any() and not last.bias.any()

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from sklearn.ensemble import GradientBoostingRegressor
 from small_trainings import options
 
 from skflow import (
@@ -132,6 +133,20 @@ def test_all_trainings_of_a_fit_end_in_time(clock, monkeypatch, name):
     # a fit of several parts starts each of them, and keeps time for what comes after the trainings
     assert 15 <= clock.now - begin <= 60
     assert math.isinf(time_left())
+
+
+def test_trees_of_a_regressor_have_a_share_of_the_time(clock, monkeypatch):
+    """A tree takes a tenth of a second here, and all 1800 would take three minutes."""
+    fit = GradientBoostingRegressor.fit
+
+    def slow(trees, *args, **options):
+        clock.now += trees.n_estimators / 10
+        return fit(trees, *args, **options)
+
+    monkeypatch.setattr(GradientBoostingRegressor, "fit", slow)
+    X, begin = np.random.default_rng(0).normal(size=(90, 3)), clock.now
+    FlowRegressor(max_time=40, max_iter=1, n_estimators=1, **SMALL).fit(X, X[:, 0])
+    assert 6 <= clock.now - begin <= 13
 
 
 def test_candidates_of_a_search_are_trained_in_full(clock, monkeypatch):

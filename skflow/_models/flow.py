@@ -250,7 +250,10 @@ def cross_fit(plan, structures, variants, n_folds=1, n_init=1, previous=None, se
     if previous is None:
         seen = np.arange(plan.n_context) < plan.n_context - n_hidden[:, None]
         stack = FlowStack(masks, **plan.config, context_masks=seen, device=device)
-        stack.initialize(generators)
+        context = plan.data.context
+        # between 0 and 1 of a discrete part there is no place for a kink
+        real = context is not None and bool(((context != 0) & (context != 1)).any())
+        stack.initialize(generators, spread=real)
         start_linear(stack, plan.data.repeated(n_starts * n_variants), noise)
     else:
         stack = previous.stack.to(dtype=torch.float32, device=device)

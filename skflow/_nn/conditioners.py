@@ -93,8 +93,9 @@ class Conditioner:
     def initialize(self, parameters, k, generator, spread=False):
         """Draw model k: hidden layers as He et al. (2015), the last layer near zero.
 
-        ``spread`` draws the first biases, too. Where they are 0, every unit bends at the inputs'
-        origin: all answers have a kink at the mean of a context.
+        ``spread`` draws the first biases, too, as weights of one more input that is 1. Where they
+        are 0, every unit bends at the inputs' origin, and answers have a kink at the mean of a
+        context.
         """
         for linear in parameters:
             weight = linear.weight[k]
@@ -105,8 +106,9 @@ class Conditioner:
             weight.copy_(draw)
             linear.bias[k].zero_()
         if spread and len(parameters) > 1:
-            bias = parameters[0].bias[k]
-            bias.copy_(torch.randn(bias.shape, generator=generator, dtype=torch.float32))
+            bias, scale = parameters[0].bias[k], math.sqrt(2 / (self.sizes[0] + 1))
+            draw = torch.randn(bias.shape, generator=generator, dtype=torch.float32)
+            bias.copy_(draw * scale)
 
     def forward(self, parameters, x):
         """``(K, n_inputs, B)`` -> ``(K, n_outputs, B)`` and the input of every linear map."""

@@ -178,14 +178,15 @@ class FlowStack:
                 layer.linear.weight.copy_(now.linear.weight == 0)
         return mask
 
-    def initialize(self, generators):
-        """Draw the parameters of model k from ``generators[k]``; constants are the identity."""
+    def initialize(self, generators, spread=False):
+        """Draw the parameters of model k from ``generators[k]``; constants are the identity.
+
+        ``spread`` is that of ``Conditioner.initialize``, for a context of real numbers.
+        """
         self.theta.zero_()
         for layer, parameters in zip(self.layers, self.parameters.layers):
             for k, generator in enumerate(generators):
-                layer.conditioner.initialize(
-                    parameters.conditioner, k, generator, spread=self.n_context > 0
-                )
+                layer.conditioner.initialize(parameters.conditioner, k, generator, spread)
             if self.seen is not None:
                 # weights of what is not seen get no gradient: decay would make them subnormal
                 # numbers, which are slow
