@@ -87,7 +87,7 @@ default="derived"
     mean_estimator : "auto", regressor or None, default="auto"
         A regressor of scikit-learn whose prediction becomes a further feature of two thirds of the
         flows, for targets whose mean trees, say, predict better than networks. "auto" is
-        gradient boosting: 300 trees of depth 4, or 100 on histograms beyond 1000 rows. In ``fit``
+        gradient boosting: 300 trees of depth 4, or 200 on histograms beyond 1000 rows. In ``fit``
         every row gets a prediction of a regressor that has not seen it (five folds). A regressor is
         cloned, and sees features and targets in standardised units.
     calibration_fraction : "auto", float or None, default="auto"

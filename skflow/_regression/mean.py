@@ -33,8 +33,8 @@ def boosted_trees(n_rows, n_columns, n_targets, part=1.0):
 
     if n_rows > FEW_ROWS and n_columns <= MANY_COLUMNS:
         boosting = HistGradientBoostingRegressor(
-            max_iter=math.ceil(part * 100),
-            learning_rate=min(0.3, 0.15 / part),
+            max_iter=math.ceil(part * 200),
+            learning_rate=min(0.3, 0.08 / part),
             early_stopping=False,
         )
     else:
