@@ -212,7 +212,7 @@ def take_layout(layout, kept):
     Arrays of masks lose the others, wherever a layout holds them, and of the columns that are left
     one at least is transformed. Rules and functions need no change.
     """
-    if isinstance(layout, Layout):
+    if hasattr(layout, "get_params") and not isinstance(layout, type):
         taken = {k: take_layout(v, kept) for k, v in layout.get_params(deep=False).items()}
         if isinstance(taken.get("n_conditioning"), Integral):
             taken["n_conditioning"] = min(taken["n_conditioning"], kept.sum() - 1) or None

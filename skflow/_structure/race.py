@@ -126,15 +126,13 @@ def steps_of_race(task):
     return max(LEAST_STEPS, round(PART_OF_STEPS * task.n_steps))
 
 
-def lead(log_probs, n_tried=1):
+def lead(log_probs):
     """By how many nats a row models are ahead of the first, and what noise may make of no lead.
 
     Parameters
     ----------
     log_probs : ndarray of shape (K, n)
         Of held-out rows.
-    n_tried : int
-        Number of models that each is the best of.
 
     Returns
     -------
@@ -146,8 +144,7 @@ def lead(log_probs, n_tried=1):
     n = ahead.shape[1]
     if n == 1:  # which tells nothing
         return ahead[:, 0], np.full(len(ahead), np.inf)
-    errors = stdtrit(n - 1, 1 - (1 - LEVEL) / n_tried)
-    return ahead.mean(axis=1), errors * ahead.std(axis=1, ddof=1) / np.sqrt(n)
+    return ahead.mean(axis=1), stdtrit(n - 1, LEVEL) * ahead.std(axis=1, ddof=1) / np.sqrt(n)
 
 
 SHORTHANDS["race"] = Race

@@ -59,10 +59,9 @@ class EvolutionarySearch(Layout):
     candidate_score : {"auto", "train_batch", "validation"}, default="auto"
         Whether the cost of a candidate is its loss on the last training batch (the paper) or on
         validation rows, which is less noisy. "auto" takes validation rows where there are any. With
-        it the search has to beat its start: after trainings as long as those of ``masks.Race``,
-        the structure of the lowest cost is ahead on validation rows by more than noise can make of
-        the best of as many structures as were tried. Otherwise the start is kept, with a warning
-        that says how many rows there were.
+        it the search has to beat its start: trained as long as in ``masks.Race``, the structure of
+        the lowest cost has to be ahead beyond noise on the other rows, cross-validated. Otherwise
+        the start is kept, with a warning that says how many rows there were.
     search_space : {"free", "alternating", "sparse", "columns"}, default="alternating"
         "free": the layers' masks change independently (the paper). "alternating": one mask and its
         complement take turns, a far smaller space.
@@ -257,27 +256,27 @@ class EvolutionarySearch(Layout):
         result = self._search(start, history, evaluate, journal, task)
         found, finalists = result.best.masks.copy(), self._finalists(result, task.n_steps)
         has_to_lead = self.candidate_score == "auto" and task.has_held_out
-        if has_to_lead and not self._is_ahead(found, to_beat, result, task):
+        if has_to_lead and not self._is_ahead(found, to_beat, task):
             found, finalists = to_beat, None
         return Choice(
             found, finalists, history=result.history, stop_reason=result.stop_reason, state=to_beat
         )
 
-    def _is_ahead(self, found, to_beat, result, task):
+    def _is_ahead(self, found, to_beat, task):
         """Whether the structure of the lowest cost is ahead of the start beyond noise."""
         if np.array_equal(found, to_beat):
             return False
         evaluate = task.make_evaluator(min(steps_of_race(task), task.n_steps), score="validation")
-        log_probs = evaluate.held_out(np.stack([to_beat, found]), [task.seed] * 2)
-        n_tried = len({record.masks.tobytes() for record in result.history})
-        (_, ahead), (_, noise) = lead(log_probs, n_tried)
+        entrants, n_judges = np.stack([to_beat, found]), evaluate.data.validation_rows.shape[1]
+        log_probs = evaluate.cross_validated(entrants, [task.seed] * 2)
+        (_, ahead), (_, noise) = lead(log_probs)
         if ahead > noise:
             return True
         warn(
-            f"The structure search keeps its start: {log_probs.shape[1]} validation rows cannot "
-            f"tell whether the best of {n_tried} structures is better. It is ahead by {ahead:.3f} "
-            f"nats a row, and noise alone makes the best of so many ahead by {noise:.3f}. Give "
-            "more rows, or accept the lowest cost by candidate_score='validation'."
+            f"The structure search keeps its start. What it found by {n_judges} validation rows is "
+            f"ahead by {ahead:.3f} nats a row on the other {log_probs.shape[1]} rows, "
+            f"cross-validated, where differences up to {noise:.3f} are noise. Give more rows, or "
+            "accept the lowest cost by candidate_score='validation'."
         )
         return False
 
