@@ -184,6 +184,24 @@ def test_every_pair_is_chosen_for_what_the_previous_ones_leave(rng):
     assert code_length(last, third, n_layers=1) == pytest.approx(shortest, abs=1e-6)
 
 
+def test_least_squares_needs_different_masks_to_be_a_gaussian(gaussian):
+    """Six layers of derived masks leave nothing of it; parity stays where its first pair ends."""
+    X, covariance = gaussian
+    truth, X = 0.5 * np.linalg.slogdet(covariance)[1], X[:2000]
+
+    def lengths(structure):
+        rows, found = X, []
+        for mask in structure[::2]:
+            length, rows = linear_flow(rows, mask)
+            found.append(length)
+        return np.cumsum(found) - truth
+
+    derived = lengths(derive(X, 3, 6, np.random.default_rng(0)))
+    parity = lengths(masks.parity(6, 6))
+    assert derived[0] > 0.1 and abs(derived[2]) < 0.05
+    assert parity[2] == pytest.approx(parity[0], abs=0.02) and parity[2] > derived[2] + 0.1
+
+
 @pytest.mark.slow
 def test_score_ranks_structures_as_training_does(rng):
     """Two pairs of dependent columns and a lone one."""

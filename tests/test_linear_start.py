@@ -84,3 +84,39 @@ def test_weights_are_as_repeated_rows_and_absent_numbers_are_noise():
     torch.testing.assert_close(weighted.theta, repeated.theta, rtol=1e-5, atol=1e-5)
     X[::2, 3] = np.nan  # half of the totals are noise: no longer determined
     assert (started(TOTAL_LAST, X).theta == 0).all()
+
+
+def test_two_linear_layers_of_any_mask_and_its_complement_are_any_gaussian():
+    """As docs/theory.md proves: scales give both parts the eigenvalues that one V needs."""
+    rng = np.random.default_rng(0)
+    A = rng.standard_normal((5, 5))
+    covariance = A @ A.T + 0.1 * np.eye(5)
+    mask = np.array([True, False, False, True, True])
+    a, b = np.flatnonzero(mask), np.flatnonzero(~mask)
+    of_b = covariance[np.ix_(b, b)]
+    slopes = covariance[np.ix_(a, b)] @ np.linalg.inv(of_b)
+    given_b = covariance[np.ix_(a, a)] - slopes @ covariance[np.ix_(b, a)]
+    spectrum = np.array([1.0, 1e2, 1e4])  # of the larger part; the other has all but the first
+    scale_b, (values_b, Q) = with_spectrum(of_b, spectrum[1:])
+    scale_a, (_, R) = with_spectrum(np.linalg.inv(given_b), spectrum)
+    V = Q * np.sqrt(values_b - 1) @ R[:, 1:].T / scale_b[:, None]  # x_B = z_B / scale_b + V z_A
+    # z_A = scale_a^-1 (x_A - W x_B), where W is what is left for it beside V
+    W = slopes - scale_a[:, None] * V.T @ np.linalg.inv(of_b)
+    flow = FlowStack(masks.alternating(mask, 2)[None], hidden_layer_sizes=(4,), linear=True)
+    steps = [(W, -np.log(scale_a)), (V, np.log(scale_b))]
+    for parameters, (weight, log_scale) in zip(flow.parameters.layers, steps):
+        for start, value in zip(parameters.linear, (weight, log_scale, 0 * log_scale)):
+            start.copy_(torch.as_tensor(value).view(start.shape))
+    X = rng.multivariate_normal(np.zeros(5), covariance, 50)
+    found = flow.to(dtype=torch.float64).log_prob(torch.as_tensor(X))[0]
+    truth = multivariate_normal(np.zeros(5), covariance).logpdf(X)
+    np.testing.assert_allclose(found, truth, rtol=1e-3)
+
+
+def with_spectrum(matrix, spectrum):
+    """Scales s for which ``s matrix s`` has a spectrum, and its eigenvalues and vectors."""
+    scale = np.sqrt(spectrum / np.diag(matrix))
+    for _ in range(200):
+        values, vectors = np.linalg.eigh(scale[:, None] * matrix * scale)
+        scale *= np.sqrt(spectrum / values)
+    return scale, (values, vectors)

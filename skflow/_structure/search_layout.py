@@ -60,8 +60,9 @@ class EvolutionarySearch(Layout):
         Whether the cost of a candidate is its loss on the last training batch (the paper) or on
         validation rows, which is less noisy. "auto" takes validation rows where there are any. With
         it the search has to beat its start: trained as long as in ``masks.Race``, the structure of
-        the lowest cost has to be ahead beyond noise on the other rows, cross-validated. Otherwise
-        the start is kept, with a warning that says how many rows there were.
+        the lowest cost has to be ahead beyond noise on the other rows, cross-validated, and the
+        start is one of the finalists. Otherwise the start is kept, with a warning that says how
+        many rows there were.
     search_space : {"free", "alternating", "sparse", "columns"}, default="alternating"
         "free": the layers' masks change independently (the paper). "alternating": one mask and its
         complement take turns, a far smaller space.
@@ -255,9 +256,13 @@ class EvolutionarySearch(Layout):
         journal = self._read_journal(start, history, evaluate, task)
         result = self._search(start, history, evaluate, journal, task)
         found, finalists = result.best.masks.copy(), self._finalists(result, task.n_steps)
-        has_to_lead = self.candidate_score == "auto" and task.has_held_out
-        if has_to_lead and not self._is_ahead(found, to_beat, task):
-            found, finalists = to_beat, None
+        if self.candidate_score == "auto" and task.has_held_out:
+            if not self._is_ahead(found, to_beat, task):
+                found, finalists = to_beat, None
+            elif len(equal_sizes(np.stack([found, to_beat]))) == 1:
+                # short trainings may be wrong about it, so the start has a full one, too
+                others = [each for each in finalists[1:] if not np.array_equal(each, to_beat)]
+                finalists = np.stack([found, to_beat, *others])[: max(2, len(finalists))]
         return Choice(
             found, finalists, history=result.history, stop_reason=result.stop_reason, state=to_beat
         )
