@@ -54,7 +54,7 @@ def draw(results, path):
         ax.set_xlabel("nats a dimension ahead of parity")
         ax.set_title(f"{depth} simple layers", loc="left", fontsize=10)
         ax.spines[["top", "right"]].set_visible(False)
-    axes[0].legend(frameon=False, loc="lower left")
+    axes[0].legend(frameon=False, loc="upper left")
     figure.tight_layout()
     figure.savefig(path)
 
