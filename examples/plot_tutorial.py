@@ -8,8 +8,8 @@ the page as a notebook at its end.
 """
 
 # %%
-# Clean
-# -----
+# Clean the table
+# ---------------
 #
 # Ten measurements of 442 patients. A density is for real numbers, so look at the columns first.
 
@@ -44,8 +44,8 @@ X = table.drop(columns=["sex", "cholesterol / hdl"])
 X_train, X_test = train_test_split(X, test_size=0.3, random_state=0)
 
 # %%
-# Fit
-# ---
+# Fit a density
+# -------------
 #
 # The defaults need no tuning. ``bounds`` states the possible values: all patients are adults.
 # ``summary`` describes the fit.
@@ -57,8 +57,8 @@ flow = CouplingFlowDensity(bounds=bounds, dequantize=True, random_state=0).fit(X
 print(flow.summary())
 
 # %%
-# Look
-# ----
+# Look at the fit
+# ---------------
 #
 # Data below the diagonal, samples above it: a good model draws mirror images.
 
@@ -76,8 +76,8 @@ PITDisplay.from_estimator(flow, X_test, values="density", random_state=0)
 plt.show()
 
 # %%
-# Score
-# -----
+# Score new rows
+# --------------
 #
 # The mean log-density of the held-out rows, in nats a row; higher is better. Use it to compare
 # models of the same columns.
@@ -93,8 +93,8 @@ for name, model in {"skflow": flow, **peers}.items():
     print(f"{name:14} {model.score(X_test):7.2f} nats a row")
 
 # %%
-# Explain
-# -------
+# Explain unusual rows
+# --------------------
 #
 # Which rows are unusual, and why? The detector sets rows aside for its p-values; the report names
 # the column that is least consistent with the rest of its row and the range that would have been
@@ -107,8 +107,8 @@ report = detector.report(X_test, n=5)
 print(report[["pvalue", "reason"]].round(3).to_string())
 
 # %%
-# Sample
-# ------
+# Draw samples
+# ------------
 #
 # Samples respect bounds and grids and can stand in for data. Here, the fraction of patients with
 # high blood pressure among those with a high body mass index, by age.
@@ -127,8 +127,8 @@ both = pd.concat({"data": share(X), "samples": share(drawn)}, axis=1)
 print(both.loc[20:70].round(2).to_string())
 
 # %%
-# Ask
-# ---
+# Ask for unknown values
+# ----------------------
 #
 # NaN means unknown. What glucose do we expect if only age and blood pressure are known? All unknown
 # values are drawn jointly, given the known ones.
@@ -151,8 +151,8 @@ plt.show()
 # ``FlowImputer`` fills the missing values of a table in this way.
 
 # %%
-# Predict
-# -------
+# Predict a column
+# ----------------
 #
 # If you always ask for the same column, a regressor learns just that: the distribution of ``y``
 # given ``X``. Here, the blood pressure: its median, an interval that covers nine of ten patients,
@@ -176,8 +176,8 @@ answers = {
 print(pd.DataFrame(answers).round(2).to_string())
 
 # %%
-# Categories
-# ----------
+# Add a category
+# --------------
 #
 # A column of text, truth values or a categorical dtype is a category: it gets probabilities, and
 # the other columns a density given it. So ``sex`` becomes text. ``columns_`` shows how each column
@@ -201,8 +201,8 @@ means = {name: rows.groupby("sex")[shown].mean() for name, rows in both.items()}
 print(pd.concat(means).unstack(0).round(1).T.to_string())
 
 # %%
-# Save
-# ----
+# Save the flow
+# -------------
 #
 # A loaded flow returns the same scores, to the last bit.
 
