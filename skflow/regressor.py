@@ -103,8 +103,7 @@ default="derived"
         ``training.validation_fraction`` of those that are not set aside, determine the weight of
         each kind by EM; less than a tenth becomes 0. A number holds for all.
     max_iter : "auto" or float, default="auto"
-        Number of epochs. "auto" makes about 2500 steps, with a single estimator 5000, but 10 to
-        120 epochs.
+        Number of epochs. "auto" makes about 5000 steps, but 10 to 120 epochs.
     max_time : float or None, default=None
         Seconds that ``fit`` may take, about: there are fewer trees, and flows train with a shorter
         schedule, so that the result depends on the machine. A ``mean_estimator`` of your own takes
@@ -305,9 +304,7 @@ default="derived"
         data = training_data(U, weight, device, splits, context=context.numbers)
         n_columns, n_context = data.table.shape[1] + data.context.shape[1], data.context.shape[1]
         n_effective = effective_rows(weight, len(U)) * len(rows) / len(U)
-        options = training_options(
-            self, len(rows), n_columns, n_effective, n_folds=self.n_estimators
-        )
+        options = training_options(self, len(rows), n_columns, n_effective)
         if training_of(self).alpha == "auto":
             options = replace(options, alpha=conditional_alpha(n_effective, n_columns))
         return Plan(
