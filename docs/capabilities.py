@@ -55,7 +55,7 @@ def rows(n=60):
     return X, pd.Series(X.sum(axis=1) + rng.normal(size=n), name="y")
 
 
-def with_gaps(X):
+def with_missing(X):
     X = X.copy()
     X.iloc[::9, 1] = np.nan
     return X
@@ -103,8 +103,8 @@ def sample(name, X, y):
 def sample_completions(name, X, y):
     model = plain(name)
     if name == "FlowImputer":
-        return model.sample(with_gaps(X), 2)
-    return model.sample_given(with_gaps(X), 2)
+        return model.sample(with_missing(X), 2)
+    return model.sample_given(with_missing(X), 2)
 
 
 def column_of_categories(name, X, y):
@@ -116,13 +116,15 @@ def column_of_categories(name, X, y):
 
 TRIALS = {
     "data frames": lambda name, X, y: answer(plain(name), X),
-    "missing values in `fit`": lambda name, X, y: fitted(name, with_gaps(X), y),
-    "missing values in new rows": lambda name, X, y: answer(plain(name), with_gaps(X)),
+    "missing values in `fit`": lambda name, X, y: fitted(name, with_missing(X), y),
+    "missing values in new rows": lambda name, X, y: answer(
+        plain(name), with_missing(X)
+    ),
     "categories": lambda name, X, y: answer(
         fitted(name, with_category(X), y), with_category(X)
     ),
     "categories and missing values": lambda name, X, y: answer(
-        fitted(name, with_gaps(with_category(X)), y), with_gaps(with_category(X))
+        fitted(name, with_missing(with_category(X)), y), with_missing(with_category(X))
     ),
     "`sample_weight`": lambda name, X, y: fitted(
         name, X, y, sample_weight=np.arange(1.0, len(X) + 1)

@@ -113,10 +113,12 @@ def regression():
     )
 
 
-def gaps():
+def missing_values():
     """The score of draws, relative to that of skflow."""
-    heading = next(name for name in sections("gaps") if "ranked probability" in name)
-    frame = tables("gaps", heading)[0].reset_index()
+    heading = next(
+        name for name in sections("missing_values") if "ranked probability" in name
+    )
+    frame = tables("missing_values", heading)[0].reset_index()
     keys = ["dataset", "mechanism", "missing"]
     labels = frame[keys].agg(", ".join, axis=1)
     scores = numbers(frame.drop(columns=[*keys, "seeds"])).set_axis(labels)
@@ -251,7 +253,16 @@ def mean_ranks(axis, ranks, title):
 
 
 def draw(directory=DOCS / "_static"):
-    for chart in (likelihood, outliers, regression, mixed, gaps, speed, search, large):
+    for chart in (
+        likelihood,
+        outliers,
+        regression,
+        mixed,
+        missing_values,
+        speed,
+        search,
+        large,
+    ):
         figure = chart()
         figure.savefig(directory / f"benchmark_{chart.__name__}.png", dpi=130)
         plt.close(figure)

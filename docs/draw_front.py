@@ -49,8 +49,10 @@ def answers():
     at = np.linspace(0.4, 3.9, 80)
     asked = table.iloc[[0] * len(at)].assign(**{X_NAME: at})[[X_NAME]]
     band = regressor.predict_quantiles(asked, [0.05, 0.5, 0.95])
-    gap = table.iloc[[0]].assign(**{X_NAME: np.nan, Y_NAME: KNOWN_COLOUR})
-    draws = pd.concat(flow.sample_given(gap, 4000, random_state=0))[X_NAME].to_numpy()
+    missing = table.iloc[[0]].assign(**{X_NAME: np.nan, Y_NAME: KNOWN_COLOUR})
+    draws = pd.concat(flow.sample_given(missing, 4000, random_state=0))[
+        X_NAME
+    ].to_numpy()
     return table, (x, y, density), report, (at, band), draws
 
 

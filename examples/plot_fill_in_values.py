@@ -3,15 +3,17 @@
 Missing values: one question, and a whole table
 ===============================================
 
-A density of all columns contains the density of any columns given any others. NaN means unknown. We
-ask one question, fill a table several times, and look at the effect on a result.
+A density of all columns contains the density of any columns given any others. NaN means
+unknown. We ask one question, fill a table several times, and look at the effect on a
+result.
 """
 
 # %%
 # One question
 # ------------
 #
-# Measurements of wines. The flow is fitted once; afterwards any columns can be known or unknown.
+# Measurements of wines. The flow is fitted once; afterwards any columns can be known or
+# unknown.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -33,8 +35,8 @@ flow = CouplingFlowDensity(
 ).fit(X)
 
 # %%
-# How many flavanoids does a wine with a given hue have? The grey area is the distribution if
-# nothing is known. All other columns are integrated out.
+# How many flavanoids does a wine with a given hue have? The grey area is the
+# distribution if nothing is known. All other columns are integrated out.
 
 rows = pd.DataFrame(np.nan, index=range(3), columns=X.columns)
 rows["hue"] = [0.65, 0.95, 1.25]
@@ -42,8 +44,8 @@ ConditionalDisplay.from_estimator(flow, X, "flavanoids", rows)
 plt.show()
 
 # %%
-# The same for two columns: ``DensityDisplay`` with NaN for unknown values, and draws, which are
-# made jointly and keep the dependence.
+# The same for two columns: ``DensityDisplay`` with NaN for unknown values, and draws,
+# which are made jointly and keep the dependence.
 
 row = rows[1:2].to_numpy()
 display = DensityDisplay.from_estimator(
@@ -64,25 +66,25 @@ plt.show()
 # A whole table
 # -------------
 #
-# A third of the wines lose their flavanoids and hue, more often the more alcohol they have. So
-# complete rows are not representative.
+# A third of the wines lose their flavanoids and hue, more often the more alcohol they
+# have. So complete rows are not representative.
 
 rng = np.random.default_rng(0)
 rank = X["alcohol"].rank(pct=True)
-gappy = X.copy()
-gappy.loc[rng.uniform(size=len(X)) < 0.66 * rank, ["flavanoids", "hue"]] = np.nan
-print(gappy.isna().sum().to_string())
+incomplete = X.copy()
+incomplete.loc[rng.uniform(size=len(X)) < 0.66 * rank, ["flavanoids", "hue"]] = np.nan
+print(incomplete.isna().sum().to_string())
 
-imputer = FlowImputer(flow, random_state=0).fit(gappy)
-filled = imputer.sample(gappy, 20)  # a list of 20 frames
+imputer = FlowImputer(flow, random_state=0).fit(incomplete)
+filled = imputer.sample(incomplete, 20)  # a list of 20 frames
 
 # %%
 # A result with its uncertainty
 # -----------------------------
 #
-# The slope of flavanoids on proline, by least squares. A single filled table is overconfident,
-# because filled values count as if they had been measured. Rubin's rules average over several
-# tables and add the variance between them to the variance within.
+# The slope of flavanoids on proline, by least squares. A single filled table is
+# overconfident, because filled values count as if they had been measured. Rubin's rules
+# average over several tables and add the variance between them to the variance within.
 
 
 def slope(table):
@@ -101,10 +103,10 @@ def rubin(tables):
     return slopes.mean(), np.sqrt(total)
 
 
-means = imputer.transform(gappy)
+means = imputer.transform(incomplete)
 results = {
     "all values": slope(X),
-    "rows without gaps": slope(gappy.dropna()),
+    "rows without missing cells": slope(incomplete.dropna()),
     "filled with means": slope(means),
     "one draw": slope(filled[0]),
 }
@@ -114,24 +116,22 @@ table.loc["20 draws, Rubin"] = rubin(filled)
 print(table.round(2).to_string())
 
 # %%
-# Means have too little spread and make the slope look even more certain than one draw does; several
-# draws show how uncertain it is. No imputer can detect whether a value is missing because of what
-# it is.
-#
-# Filled values (orange) beside the truth:
+# Means have too little spread and make the slope look even more certain than one draw
+# does; several draws show how uncertain it is. No imputer can detect whether a value is
+# missing because of what it is.  Filled values (orange) beside the truth:
 
 figure, axes = plt.subplots(
     1, 3, figsize=(9.5, 3.2), sharex=True, sharey=True, layout="constrained"
 )
-gaps = gappy["flavanoids"].isna().to_numpy()
+missing = incomplete["flavanoids"].isna().to_numpy()
 for axis, (name, shown) in zip(
     axes, {"truth": X, "means": means, "a draw": filled[0]}.items()
 ):
     axis.scatter(
-        *shown.loc[~gaps, ["hue", "flavanoids"]].to_numpy().T, s=6, c="#bbbbbb"
+        *shown.loc[~missing, ["hue", "flavanoids"]].to_numpy().T, s=6, c="#bbbbbb"
     )
     axis.scatter(
-        *shown.loc[gaps, ["hue", "flavanoids"]].to_numpy().T, s=10, c="#d55e00"
+        *shown.loc[missing, ["hue", "flavanoids"]].to_numpy().T, s=10, c="#d55e00"
     )
     axis.set(title=name, xlabel="hue")
 axes[0].set_ylabel("flavanoids")

@@ -104,7 +104,7 @@ default="race"
         time, so that the result depends on the machine. None is no limit.
     warm_start : bool, default=False
         Continue from the last fit: its masks, parameters and standardisation. A search with
-        iterations left continues, and its finalists are trained again.
+        iterations left continues, and its top structures are trained again.
     device : str, default="cpu"
         Where to compute, "cpu" or "cuda".
     verbose : int, default=0
@@ -235,8 +235,7 @@ default="race"
 
 #: Parameters of the search that are also those of the estimator, beside its number of iterations.
 _OF_SEARCH = (
-    "n_candidate_steps move initial_layout candidate_score search_space n_finalists checkpoint "
-    "n_jobs"
+    "n_candidate_steps move initial_layout candidate_score search_space top_k checkpoint n_jobs"
 ).split()
 
 
@@ -264,7 +263,7 @@ class StructureSearchFlow(BaseFlowDensity):
         Number of layers; each is a coupling followed by a constant affine map.
     n_search_iter : int, default=200
         Number of iterations of the search, the paper's T.
-    n_candidate_steps, move, initial_layout, candidate_score, search_space, n_finalists, \
+    n_candidate_steps, move, initial_layout, candidate_score, search_space, top_k, \
 checkpoint, n_jobs
         As in ``masks.EvolutionarySearch``, which has more of them.
     coupling, n_bins, hidden_layer_sizes, activation, dequantize, bounds, \
@@ -275,8 +274,8 @@ early_stopping, max_time, device, verbose, random_state
     warm_start : bool, default=False
         Continue from the last fit. If ``n_search_iter`` exceeds the iterations in
         ``search_history_`` (it was raised, or the search was interrupted), the search goes on as
-        it would have without the break, and its finalists are trained anew; otherwise, and with one
-        finalist whose masks are those in use, the training goes on.
+        it would have without the break, and its top structures are trained anew; otherwise, and
+        with a single one whose masks are those in use, the training goes on.
 
     Attributes
     ----------
@@ -289,7 +288,7 @@ early_stopping, max_time, device, verbose, random_state
     search_stop_reason_ : {"n_iter", "n_iter_no_change", "max_time", "interrupted"}
         Why the search ended: at which limit, or by Ctrl-C.
     masks_ : ndarray of bool, shape (n_layers, n_features)
-        The best of the finalists, in use.
+        The best of the top structures, in use.
     columns_, location_, scale_, grid_steps_, weights_, component_names_, component_weight_, \
 n_iter_, loss_curve_, validation_scores_, n_parameters_, n_features_in_, feature_names_in_
         As in ``CouplingFlowDensity``.
@@ -330,7 +329,7 @@ n_iter_, loss_curve_, validation_scores_, n_parameters_, n_features_in_, feature
         initial_layout: MaskLayout = "race",
         candidate_score: str = "auto",
         search_space: str = "alternating",
-        n_finalists: int | str = "auto",
+        top_k: int | str = "auto",
         checkpoint: str | PathLike | None = None,
         n_jobs: int | None = None,
         coupling: str = "spline",
@@ -360,7 +359,7 @@ n_iter_, loss_curve_, validation_scores_, n_parameters_, n_features_in_, feature
         self.initial_layout = initial_layout
         self.candidate_score = candidate_score
         self.search_space = search_space
-        self.n_finalists = n_finalists
+        self.top_k = top_k
         self.checkpoint = checkpoint
         self.n_jobs = n_jobs
         self.coupling = coupling

@@ -234,7 +234,7 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
         filled[:] = codes[:, ~self._empty] if self._empty.any() else codes
         n_draws = 1 if self.strategy == "draw" else self.n_draws
         rng = np.random.RandomState(self._seed)
-        for rows in _blocks_with_gaps(filled, n_draws):
+        for rows in _blocks_with_missing(filled, n_draws):
             part = filled[rows]
             drawn = self._draw(part, n_draws, rng)
             filled[rows] = np.where(np.isnan(part), self._point(drawn), part)
@@ -334,7 +334,7 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
         variance, share = np.empty((2, *codes.shape))
         rng = np.random.RandomState(self._seed)
         n_draws = max(self.n_draws, LEAST_DRAWS)
-        for rows in _blocks_with_gaps(codes, n_draws):
+        for rows in _blocks_with_missing(codes, n_draws):
             drawn = self._draw(codes[rows], n_draws, rng)
             variance[rows] = drawn.var(axis=2, ddof=1)
             for j, values in categories.items():
@@ -492,8 +492,8 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
         return tags
 
 
-def _blocks_with_gaps(X, n_draws):
-    """Numbers of the rows with gaps, in arrays of so many as are drawn for at once."""
+def _blocks_with_missing(X, n_draws):
+    """Numbers of the rows with missing cells, in arrays of so many as are drawn for at once."""
     rows = np.flatnonzero(np.isnan(X).any(axis=1))
     size = max(1, MOST_NUMBERS // (n_draws * X.shape[1]))
     return [rows[start : start + size] for start in range(0, len(rows), size)]

@@ -20,7 +20,7 @@ from ._core.typing import ArrayLike, RandomState
 from ._outliers.answers import OutlierAnswers
 from ._outliers.conformal import threshold
 from ._outliers.detectors import allows_nan, fit_scorer, is_detector, scores_of
-from ._outliers.gaps import whole
+from ._outliers.missing import whole
 from ._outliers.rarity import harmonic_mean, log_rarity
 from ._outliers.reasons import values_to_try
 from ._outliers.resolutions import (
@@ -273,7 +273,7 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
             self.density_ = density
             return
         vars(self).pop("density_", None)
-        given, whole_rows = self.density, X if self._takes_gaps() else X[whole(X)]
+        given, whole_rows = self.density, X if self._takes_missing() else X[whole(X)]
         if given is None:
             given, self._weights = default_densities(*X.shape, self._table.categories)
         else:
@@ -369,5 +369,5 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         allowed = [allows_nan(density) for density in self._given()]
-        tags.input_tags.allow_nan = not self._takes_gaps() or all(allowed)
+        tags.input_tags.allow_nan = not self._takes_missing() or all(allowed)
         return tags

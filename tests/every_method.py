@@ -44,7 +44,7 @@ def mixed(n_rows=N_ROWS):
     return X.assign(site=np.array(["n", "s", "w"])[np.arange(n_rows) % 3])
 
 
-def with_gaps(X):
+def with_missing(X):
     """The table with an eighth of some columns missing; the first is whole."""
     X = X.astype({name: object for name in X.columns if X[name].dtype.kind not in "fiu"})
     for j in range(1, X.shape[1]):
@@ -70,7 +70,7 @@ DENSITIES = [
 
 FITS = {
     "density": lambda X: CouplingFlowDensity(**WEIGHED).fit(X, sample_weight=WEIGHT),
-    "density, gaps": lambda X: CouplingFlowDensity(**SMALL).fit(with_gaps(X)),
+    "density, missing cells": lambda X: CouplingFlowDensity(**SMALL).fit(with_missing(X)),
     "search": lambda X: StructureSearchFlow(n_search_iter=2, n_candidate_steps=2, **SMALL).fit(X),
     "detector": lambda X: FlowOutlierDetector(DENSITIES, random_state=0).fit(X),
     "detector, one": lambda X: FlowOutlierDetector(
@@ -81,25 +81,25 @@ FITS = {
     ),
     "imputer": lambda X: FlowImputer(
         CouplingFlowDensity(**SMALL), n_draws=3, add_indicator=True, random_state=0
-    ).fit(with_gaps(X)),
+    ).fit(with_missing(X)),
 }
 CASES = [(name, table) for name in FITS for table in TABLES]
 
 _few, _seed = slice(0, 8), {"random_state": 0}
 ANSWERS = {
     "score_samples": lambda e, X: e.score_samples(X),
-    "score_samples, gaps": lambda e, X: e.score_samples(with_gaps(X)),
+    "score_samples, missing cells": lambda e, X: e.score_samples(with_missing(X)),
     "score_samples, y": lambda e, X: e.score_samples(X, Y),
     "score": lambda e, X: e.score(X),
     "score, y": lambda e, X: e.score(X, Y),
     "bits_per_dim": lambda e, X: e.bits_per_dim(X),
     "sample": lambda e, X: e.sample(5, **_seed),
-    "sample, rows": lambda e, X: e.sample(with_gaps(X)[_few], 2, **_seed),
-    "sample_given": lambda e, X: e.sample_given(with_gaps(X)[_few], 2, **_seed),
+    "sample, rows": lambda e, X: e.sample(with_missing(X)[_few], 2, **_seed),
+    "sample_given": lambda e, X: e.sample_given(with_missing(X)[_few], 2, **_seed),
     "sample_given, range": lambda e, X: e.sample_given({_first(X): (0, None)}, 5, **_seed),
     "probability": lambda e, X: e.probability({_first(X): (0, None)}),
     "transform": lambda e, X: e.transform(X),
-    "transform, gaps": lambda e, X: e.transform(with_gaps(X)),
+    "transform, missing cells": lambda e, X: e.transform(with_missing(X)),
     "inverse_transform": lambda e, X: e.inverse_transform(np.zeros((3, 3))),
     "summary": lambda e, X: e.summary(),
     "get_feature_names_out": lambda e, X: e.get_feature_names_out(),
@@ -107,10 +107,10 @@ ANSWERS = {
     "pvalue": lambda e, X: e.pvalue(X),
     "select": lambda e, X: e.select(X, fdr=0.2),
     "explain": lambda e, X: e.explain(X[:2]),
-    "explain, gaps": lambda e, X: e.explain(with_gaps(X)[1:3]),
+    "explain, missing cells": lambda e, X: e.explain(with_missing(X)[1:3]),
     "report": lambda e, X: e.report(X, 2),
-    "report, gaps": lambda e, X: e.report(with_gaps(X)),
-    "report, all": lambda e, X: e.report(with_gaps(X)[:9], None, coverage=0.5, details=True),
+    "report, missing cells": lambda e, X: e.report(with_missing(X)),
+    "report, all": lambda e, X: e.report(with_missing(X)[:9], None, coverage=0.5, details=True),
     "report, fdr": lambda e, X: e.report(X[:3], fdr=0.9),
     "shift_evidence": lambda e, X: e.shift_evidence(X),
     "predict": lambda e, X: e.predict(X),
@@ -128,24 +128,35 @@ def _first(X):
 
 #: Calls that an estimator has no use for: of targets but a regressor, and so on.
 _OF_TARGETS = {"score_samples, y", "score, y"}
-_OF_ROWS = {"score_samples", "score_samples, gaps", "score"}
+_OF_ROWS = {"score_samples", "score_samples, missing cells", "score"}
 
 
 def answers_of(name, table):
     """Names of ``ANSWERS`` that an estimator gives on a table."""
     estimator = name.split(",")[0]
     own = {
-        "density": {"transform", "transform, gaps", "inverse_transform", "sample", "sample_given"},
+        "density": {
+            "transform",
+            "transform, missing cells",
+            "inverse_transform",
+            "sample",
+            "sample_given",
+        },
         "regressor": {"predict", "predict_quantiles", "predict_interval", "cdf", "sample_y"},
         "detector": {"decision_function", "pvalue", "select", "predict", "shift_evidence"},
-        "imputer": {"transform", "transform, gaps", "sample, rows", "get_feature_names_out"},
+        "imputer": {
+            "transform",
+            "transform, missing cells",
+            "sample, rows",
+            "get_feature_names_out",
+        },
     }
     own["density"] |= {"bits_per_dim", "get_feature_names_out", *_OF_ROWS}
     own["density"] |= {"sample_given, range", "probability"}
     own["search"] = own["density"]
     own["regressor"] |= _OF_TARGETS
-    own["detector"] |= {"explain", "explain, gaps", "report", "report, all", "report, fdr"}
-    own["detector"] |= {"score_samples", "score_samples, gaps"}
-    own["imputer"] |= {"score_samples", "score_samples, gaps", "report, gaps"}
+    own["detector"] |= {"explain", "explain, missing cells", "report", "report, all", "report, fdr"}
+    own["detector"] |= {"score_samples", "score_samples, missing cells"}
+    own["imputer"] |= {"score_samples", "score_samples, missing cells", "report, missing cells"}
     found = own[estimator] | {"summary"}
     return sorted(found - ({"inverse_transform"} if table == "mixed" else set()))

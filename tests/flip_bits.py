@@ -35,7 +35,7 @@ QUICK = {"n_layers": 2, "max_iter": 2, "hidden_layer_sizes": (8,), "random_state
 SEARCH = {"n_search_iter": 3, "n_candidate_steps": 2}
 
 
-def gaps():
+def incomplete():
     """The rows with a tenth of the cells unknown."""
     return np.where(np.random.default_rng(0).random(X.shape) < 0.1, np.nan, X)
 
@@ -60,9 +60,9 @@ ESTIMATORS = {
     ),
     "FlowImputer": (
         lambda: FlowImputer(CouplingFlowDensity(**QUICK, component_weight=0.1), random_state=0).fit(
-            gaps()
+            incomplete()
         ),
-        lambda fitted: fitted.transform(gaps()[:20]),
+        lambda fitted: fitted.transform(incomplete()[:20]),
     ),
 }
 

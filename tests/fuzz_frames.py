@@ -211,8 +211,8 @@ class FrameCase(Case):
             part = rng.uniform(0, 0.3)
             columns = [
                 [
-                    None if gap else value
-                    for value, gap in zip(values, rng.random(len(values)) < part)
+                    None if missing else value
+                    for value, missing in zip(values, rng.random(len(values)) < part)
                 ]
                 for values in columns
             ]
@@ -257,8 +257,8 @@ class FrameCase(Case):
         elif dress in ("masked array", "array"):
             self.frame = self.plain.to_numpy()
             if dress == "masked array":
-                gaps = np.isnan(self.frame)
-                self.frame = np.ma.masked_array(np.where(gaps, -999.0, self.frame), gaps)
+                missing = np.isnan(self.frame)
+                self.frame = np.ma.masked_array(np.where(missing, -999.0, self.frame), missing)
         else:
             makers = [
                 plain_column if dress == "as it is" else PANDAS[rng.integers(len(PANDAS))]

@@ -1,8 +1,8 @@
 """Tables of numbers of any size, with any parameters.
 
 What is fitted has to give finite scores, samples of the right shape, a way to the latent space, no
-gaps where it fills them, and the same scores after it was saved; or an error that explains itself.
-Warnings may only be the package's own.
+missing cells where it fills them, and the same scores after it was saved; or an error that explains
+itself. Warnings may only be the package's own.
 """
 
 import pickle
@@ -66,7 +66,7 @@ def draw_table(rng):
         kinds.append("a value that is not finite")
     if rng.random() < 0.15:
         X[rng.random(X.shape) < rng.uniform(0, 0.7)] = np.nan
-        kinds.append("gaps")
+        kinds.append("missing")
     return X, kinds
 
 
@@ -89,7 +89,7 @@ def as_given(X, dtype, container):
 
 
 def with_category(rng, frame):
-    """The frame with one more column, of words; now and then with gaps in it."""
+    """The frame with one more column, of words; now and then with missing cells in it."""
     n = len(frame)
     words = np.asarray([f"word {k}" for k in range(int(rng.integers(1, 8)))], dtype=object)
     column = words[rng.integers(0, len(words), n)]
@@ -100,8 +100,8 @@ def with_category(rng, frame):
     return frame.with_columns(__import__("polars").Series("word", column.tolist(), dtype=str))
 
 
-def numbers_and_gaps(X):
-    """The cells of a table as numbers, NaN for words, and which of them are gaps."""
+def numbers_and_missing(X):
+    """The cells of a table as numbers, NaN for words, and which of them are missing."""
     cells = pd.DataFrame(np.asarray(X, dtype=object))
     return cells.apply(pd.to_numeric, errors="coerce").to_numpy(float), cells.isna().to_numpy()
 
@@ -232,7 +232,7 @@ class TableCase(Case):
             return "saving changes scores"
         if isinstance(estimator, FlowOutlierDetector):
             contributions = estimator.explain(X[:1])
-            unknown = numbers_and_gaps(X[:1])[1]
+            unknown = numbers_and_missing(X[:1])[1]
             return None if np.isfinite(contributions[~unknown]).all() else "reasons are not finite"
         if isinstance(estimator, FlowImputer):
             return self._check_filled(estimator.transform(X))
@@ -240,25 +240,25 @@ class TableCase(Case):
 
     def _check_filled(self, filled):
         """Where no column is dropped: nothing known is touched, nothing unknown is left."""
-        numbers, gaps = numbers_and_gaps(self.X)
-        if gaps.all(axis=0).any():
+        numbers, missing = numbers_and_missing(self.X)
+        if missing.all(axis=0).any():
             return None
-        after, left = numbers_and_gaps(filled)
+        after, left = numbers_and_missing(filled)
         known = ~np.isnan(numbers)
         if (after[known] != numbers[known]).any():
             return "filling changes what is known"
-        return "filling leaves gaps" if left.any() else None
+        return "filling leaves missing cells" if left.any() else None
 
     def _check_samples(self):
         drawn = self.estimator.sample(5, random_state=0)
-        if drawn.shape != (5, self.estimator.n_features_in_) or numbers_and_gaps(drawn)[1].any():
+        if drawn.shape != (5, self.estimator.n_features_in_) or numbers_and_missing(drawn)[1].any():
             return f"samples are not whole: {drawn}"
         return None
 
     def _check_latent(self):
-        """A row with gaps has no latent point; that of any other is finite."""
+        """A row with missing cells has no latent point; that of any other is finite."""
         if self.estimator.n_estimators > 1:
             return None
-        latent, gaps = self.estimator.transform(self.X), numbers_and_gaps(self.X)[1]
-        whole = ~gaps.any(axis=1)
+        latent, missing = self.estimator.transform(self.X), numbers_and_missing(self.X)[1]
+        whole = ~missing.any(axis=1)
         return None if np.isfinite(latent[whole]).all() else "latent points are not finite"

@@ -36,7 +36,7 @@ def search(checkpoint, n_search_iter=100):
         hidden_layer_sizes=(16,),
         max_iter=2,
         component_weight=0,
-        n_finalists=2,
+        top_k=2,
         checkpoint=checkpoint,
         random_state=0,
     ).fit(rows())

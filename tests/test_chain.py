@@ -19,7 +19,7 @@ from skflow._models.chain import (
     unseen_part,
 )
 from skflow._models.frequencies import Frequencies
-from skflow._table.table import GAP, UNKNOWN
+from skflow._table.table import MISSING, UNKNOWN
 
 SIZES = np.array([2, 3, 2])
 
@@ -142,15 +142,15 @@ def test_a_value_without_probability_is_never_drawn():
 # ---- what is not known
 
 
-def test_gaps_are_filled_by_the_rule_of_bayes(chain, probabilities):
+def test_missing_are_filled_by_the_rule_of_bayes(chain, probabilities):
     """Any columns given any others, as sums over all rows say."""
     uniform = np.random.RandomState(0).uniform(size=(20_000, 3))
-    for row in ([1, GAP, 0], [GAP, GAP, 1], [GAP, 2, GAP], [0, 1, GAP]):
+    for row in ([1, MISSING, 0], [MISSING, MISSING, 1], [MISSING, 2, MISSING], [0, 1, MISSING]):
         row = np.array(row)
         filled, log_weight = chain.fill(np.tile(row, (20_000, 1)), uniform)
-        known = row != GAP
+        known = row != MISSING
         assert (filled[:, known] == row[known]).all()
-        fits = probabilities[tuple(slice(None) if value == GAP else value for value in row)]
+        fits = probabilities[tuple(slice(None) if value == MISSING else value for value in row)]
         assert np.exp(log_weight).mean() == pytest.approx(fits.sum(), rel=0.03)
         counts = np.zeros(fits.shape)
         np.add.at(counts, tuple(filled[:, ~known].T), np.exp(log_weight))
@@ -162,11 +162,11 @@ def test_a_whole_row_weighs_its_probability_and_an_empty_one_one(chain):
     filled, log_weight = chain.fill(rows, np.zeros(rows.shape))
     np.testing.assert_array_equal(filled, rows)
     np.testing.assert_allclose(log_weight, chain.log_prob(rows))
-    empty = np.full((50, 3), GAP)
+    empty = np.full((50, 3), MISSING)
     uniform = np.random.RandomState(1).uniform(size=empty.shape)
     filled, log_weight = chain.fill(empty, uniform)
     assert (log_weight == 0).all() and (filled >= 0).all()
-    assert (empty == GAP).all()  # what is given stays as it is
+    assert (empty == MISSING).all()  # what is given stays as it is
 
 
 def test_the_part_of_unseen_categories_is_that_of_good_and_turing():

@@ -53,7 +53,7 @@ def test_the_detector_names_dates():
         FlowOutlierDetector().fit(frame)
 
 
-def test_gaps_in_features_of_a_regressor_are_located():
+def test_missing_in_features_of_a_regressor_are_located():
     frame = pd.DataFrame(X.copy(), columns=list("abc"))
     frame["d"] = [None, "v"] * 20
     regressor = FlowRegressor(n_estimators=1, max_iter=1, mean_estimator=None)

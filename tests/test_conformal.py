@@ -73,7 +73,7 @@ ENCODER = make_column_transformer(
 )
 
 
-def gappy(X):
+def incomplete(X):
     """Rows that lack their high values: what is missing depends on what it would be."""
     X = np.where(X > 1.5, np.nan, X)
     X[X[:, 0] < -1.5, 1] = np.nan
@@ -91,11 +91,11 @@ CASES = {
     "a list": (80, [("far", Distance()), ("steps", Distance(step=1.0))], {}, np.asarray),
     "ties": (80, Distance(step=1.0), {}, np.asarray),
     "categories": (80, make_pipeline(ENCODER, Distance()), {}, frame),
-    "missing cells": (120, Known(), {}, gappy),
-    "missing cells, trimming": (120, Known(), {"trim": 0.1}, gappy),
+    "missing cells": (120, Known(), {}, incomplete),
+    "missing cells, trimming": (120, Known(), {"trim": 0.1}, incomplete),
     "20 rows": (20, SCORERS, {}, np.asarray),
-    "20 rows with missing cells": (20, Known(), {"calibration_fraction": 0.5}, gappy),
-    "missing cells, the default": (60, None, {}, gappy),
+    "20 rows with missing cells": (20, Known(), {"calibration_fraction": 0.5}, incomplete),
+    "missing cells, the default": (60, None, {}, incomplete),
 }
 
 

@@ -112,7 +112,7 @@ QUICK = CouplingFlowDensity(component_weight=0, **SMALL)
 WITH_T = CouplingFlowDensity(1, component_weight=0.1, **SMALL)  # fitted fold by fold
 ESTIMATORS = {
     "density": CouplingFlowDensity(max_time=50, **SMALL),
-    "gaps": CouplingFlowDensity(max_time=50, component_weight=0, **SMALL),
+    "missing": CouplingFlowDensity(max_time=50, component_weight=0, **SMALL),
     "detector of several": FlowOutlierDetector([("a", QUICK), ("b", WITH_T)], max_time=50),
     "detector": FlowOutlierDetector(max_time=50, random_state=0),
     "detector, trimmed": FlowOutlierDetector(max_time=50, trim=0.1, random_state=0),
@@ -126,7 +126,7 @@ def test_all_trainings_of_a_fit_end_in_time(clock, monkeypatch, name):
     """Only trainings take time here, a second for each step, and would take thousands."""
     clock.slow_down(monkeypatch, "_epoch", len)
     X = np.random.default_rng(0).normal(size=(90, 3))
-    if name in ("gaps", "imputer"):
+    if name in ("missing", "imputer"):
         X[::4, 1] = np.nan
     begin = clock.now
     ESTIMATORS[name].fit(X, X[:, 0] if name == "regressor" else None)

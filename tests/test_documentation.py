@@ -86,7 +86,8 @@ def test_scripts_import_what_their_neighbours_have():
 
 
 @pytest.mark.parametrize(
-    "chart", ["likelihood", "outliers", "regression", "mixed", "gaps", "speed", "search", "large"]
+    "chart",
+    ["likelihood", "outliers", "regression", "mixed", "missing_values", "speed", "search", "large"],
 )
 def test_benchmarks_are_drawn_from_their_tables(chart):
     pytest.importorskip("matplotlib")

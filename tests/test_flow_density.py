@@ -145,7 +145,7 @@ def test_a_search_as_layout_is_the_structure_search_estimator(X):
 
 
 def test_a_search_as_layout_resumes(X):
-    search = masks.EvolutionarySearch(10, n_candidate_steps=4, n_finalists=1)
+    search = masks.EvolutionarySearch(10, n_candidate_steps=4, top_k=1)
     whole = flow(mask_layout=search, n_estimators=2).fit(X)
     model = flow(mask_layout=clone(search).set_params(n_iter=4), n_estimators=2, warm_start=True)
     model.fit(X).set_params(mask_layout__n_iter=10).fit(X)

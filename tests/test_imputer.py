@@ -35,10 +35,12 @@ def fitted(X):
     return clone(QUICK).fit(X)
 
 
-def test_gaps_are_filled_and_nothing_else(fitted, whole, X):
-    filled, gaps = fitted.transform(X), np.isnan(X)
-    assert np.array_equal(filled[~gaps], X[~gaps])
-    errors = [np.abs(f - whole)[gaps].mean() for f in (filled, np.where(gaps, whole.mean(0), X))]
+def test_missing_are_filled_and_nothing_else(fitted, whole, X):
+    filled, missing = fitted.transform(X), np.isnan(X)
+    assert np.array_equal(filled[~missing], X[~missing])
+    errors = [
+        np.abs(f - whole)[missing].mean() for f in (filled, np.where(missing, whole.mean(0), X))
+    ]
     assert errors[0] < 0.7 * errors[1]
     assert np.array_equal(fitted.transform(X), filled)
     assert np.array_equal(fitted.transform(whole), whole)
@@ -53,11 +55,11 @@ def test_strategies_are_of_the_draws(fitted, X):
 
 
 def test_draws_have_the_spread_of_the_data_and_means_do_not(fitted, whole, X):
-    gaps = np.isnan(X).any(axis=1)
+    missing = np.isnan(X).any(axis=1)
     draw = fitted.sample(X, 1, random_state=1)[:, :, 0]
     mean = fitted.transform(X)
-    assert draw[gaps].std(axis=0) == pytest.approx(whole[gaps].std(axis=0), rel=0.15)
-    assert mean[gaps, 2].std() < draw[gaps, 2].std()
+    assert draw[missing].std(axis=0) == pytest.approx(whole[missing].std(axis=0), rel=0.15)
+    assert mean[missing, 2].std() < draw[missing, 2].std()
 
 
 def test_what_is_known_is_scored(fitted, X):
@@ -92,7 +94,7 @@ def test_rows_and_tables_that_are_new(fitted, whole):
     filled = fitted.transform(new)
     assert np.isfinite(filled).all()
     assert filled[0] == pytest.approx(whole.mean(axis=0), abs=0.3)
-    never = clone(QUICK).fit(whole)  # gaps where none were in training
+    never = clone(QUICK).fit(whole)  # missing cells where none were in training
     assert np.isfinite(never.transform(new)).all()
 
 
@@ -214,7 +216,7 @@ def test_a_report_gives_the_probability_of_a_category():
     kind = rng.choice(["x", "y"], 300)
     values = rng.standard_normal(300) + 20 * (kind == "x")
     frame = pd.DataFrame({"kind": pd.Categorical(kind), "value": values})
-    gappy = frame.assign(kind=frame.kind.where(np.arange(300) % 3 > 0, None))
-    report = clone(QUICK).fit(gappy).report(gappy)
+    incomplete = frame.assign(kind=frame.kind.where(np.arange(300) % 3 > 0, None))
+    report = clone(QUICK).fit(incomplete).report(incomplete)
     assert report.probability["kind"] > 0.95
     assert report.loc["kind", ["spread", "explained"]].isna().all()

@@ -406,7 +406,7 @@ def test_pairs_with_categories_by_colour(table, library):
         PairPlotDisplay.from_samples(X, X, features=["length", "kind"])
 
 
-def test_pairs_of_many_categories_and_of_gaps(table):
+def test_pairs_of_many_categories_and_of_missing(table):
     X = table.assign(code=np.arange(400) % 9)
     X.loc[X.code == 8, "length"] = np.nan
     X.loc[0, "code"] = np.nan

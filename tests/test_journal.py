@@ -208,7 +208,7 @@ def test_searches_share_a_folder(tmp_path):
 
     assert n_new_after_fit(X) == 1
     # what only ends a search, or where it runs, makes no other
-    assert n_new_after_fit(X, n_iter=4, n_finalists=1, max_time=100, n_iter_no_change=9) == 0
+    assert n_new_after_fit(X, n_iter=4, top_k=1, max_time=100, n_iter_no_change=9) == 0
     assert n_new_after_fit(X + np.eye(60, 4)) == 1
     assert n_new_after_fit(X, random_state=1) == 1
     assert n_new_after_fit(X, n_estimators=2) == 1  # the first member has its journal

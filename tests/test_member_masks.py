@@ -9,7 +9,7 @@ from skflow._core.streams import RandomStreams
 from skflow._nn.plan import Plan
 from skflow._nn.recipe import training_options
 from skflow._nn.training_data import TrainingData
-from skflow._structure.member_masks import choose_masks, stack_finalists
+from skflow._structure.member_masks import choose_masks, stack_top
 from skflow.density import StructureSearchFlow
 
 FREE = {"n_iter": 4, "n_candidate_steps": 3}
@@ -33,7 +33,7 @@ def chosen(layout, data=None, n_layers=3, previous=None):
 
 
 def made(*args, **kwargs):
-    return stack_finalists(chosen(*args, **kwargs))[:, 0]
+    return stack_top(chosen(*args, **kwargs))[:, 0]
 
 
 class Recorder(masks.Layout):
@@ -122,7 +122,7 @@ def test_a_search_that_goes_on_is_that_of_one_go():
     continued = chosen(search(10), previous=chosen(search(4)))
     for one, other in zip(whole, continued):
         np.testing.assert_array_equal(one.masks, other.masks)
-        np.testing.assert_array_equal(one.finalists, other.finalists)
+        np.testing.assert_array_equal(one.top, other.top)
         costs = [[record.cost for record in choice.history] for choice in (one, other)]
         assert costs[0] == pytest.approx(costs[1], rel=1e-5)
 
@@ -136,10 +136,10 @@ def test_where_nothing_is_left_to_choose_the_choice_is_the_previous_one(layout):
     assert all(new is old for new, old in zip(after, before))
 
 
-def test_members_have_as_many_finalists():
+def test_members_have_as_many_top():
     A, B = masks.parity(2, 2), ~masks.parity(2, 2)
     choices = [masks.Choice(A, np.stack([A, B])), masks.Choice(B)]
-    np.testing.assert_array_equal(stack_finalists(choices), [[A], [B]])
+    np.testing.assert_array_equal(stack_top(choices), [[A], [B]])
 
 
 def test_costs_are_those_of_validation_rows_where_there_are_any():

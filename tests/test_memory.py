@@ -41,7 +41,7 @@ MODELS = {
 }
 
 
-def with_gaps(rows):
+def with_missing(rows):
     rows[:: FEW // 20, 1] = np.nan
     return rows
 
@@ -76,7 +76,7 @@ def beside(call, n_rows):
     """Peak of bytes that are neither input nor output."""
     name, answer = CALLS[call]
     rows = table(n_rows)
-    rows = with_gaps(rows) if name == "imputer" else rows
+    rows = with_missing(rows) if name == "imputer" else rows
     tracemalloc.start()
     found = answer(MODELS[name], rows)
     peak = tracemalloc.get_traced_memory()[1]
@@ -97,7 +97,7 @@ def test_memory_does_not_grow_with_the_rows(monkeypatch, one_thread, call):
     assert many - few < 0.5 * (MANY - FEW) * X[0].nbytes
 
 
-RANDOM = {"sample", "sample, rows", "sample_y", "transform, gaps", "sample_given"}
+RANDOM = {"sample", "sample, rows", "sample_y", "transform, missing cells", "sample_given"}
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -112,7 +112,7 @@ def test_answers_do_not_depend_on_parts(monkeypatch, name):
         found = ANSWERS[call](fitted, TABLES["plain"])
         if call == "report":
             pandas.testing.assert_frame_equal(found, expected, rtol=1e-9)
-        elif "gaps" in call:  # groups of rows with the same gaps are cut as well
+        elif "missing" in call:  # groups of rows with the same missing cells are cut as well
             np.testing.assert_allclose(found, expected, rtol=1e-9, err_msg=call)
         else:
             np.testing.assert_array_equal(found, expected, err_msg=call)

@@ -105,7 +105,7 @@ def test_search_and_fit_say_what_they_do(capsys, without_tqdm):
         coupling="affine",
         n_search_iter=3,
         n_candidate_steps=2,
-        n_finalists=1,
+        top_k=1,
         max_iter=2,
         verbose=1,
     ).fit(X)

@@ -1,4 +1,4 @@
-"""Rows with gaps: marginals and conditional draws of the density itself, against quadrature."""
+"""Rows with missing cells: marginals and conditional draws of a density, against quadrature."""
 
 import pickle
 

@@ -111,7 +111,7 @@ def test_scorers_come_back_from_a_file(scorer):
     np.testing.assert_array_equal(copy.score_samples(table(9)), fitted.score_samples(table(9)))
 
 
-def test_rows_with_gaps_change_nothing_and_are_remembered(monkeypatch):
+def test_rows_with_missing_change_nothing_and_are_remembered(monkeypatch):
     X = table(200)[:, :2]
     detector = FlowOutlierDetector(random_state=0).fit(X)
     before = pickle.dumps(detector)

@@ -66,26 +66,22 @@ def test_the_evaluator_is_that_of_the_parameters():
     }
 
 
-@pytest.mark.parametrize(("n_finalists", "expected"), [(1, 1), (2, 2), (20, 6)])
-def test_finalists_are_distinct_and_the_best_of_the_search(n_finalists, expected):
-    choice = search(5, n_finalists=n_finalists).choose(
-        task(records([3.0, 4.0, 1.0, 1.0, 5.0, 2.0]))
-    )
-    assert (
-        len({masks_.tobytes() for masks_ in choice.finalists}) == len(choice.finalists) == expected
-    )
+@pytest.mark.parametrize(("top_k", "expected"), [(1, 1), (2, 2), (20, 6)])
+def test_top_are_distinct_and_the_best_of_the_search(top_k, expected):
+    choice = search(5, top_k=top_k).choose(task(records([3.0, 4.0, 1.0, 1.0, 5.0, 2.0])))
+    assert len({masks_.tobytes() for masks_ in choice.top}) == len(choice.top) == expected
     # of equal costs the last was accepted
     order = [3, 2, 5, 0, 1, 4]
-    for found, t in zip(choice.finalists, order):
+    for found, t in zip(choice.top, order):
         np.testing.assert_array_equal(found, choice.history[t].masks)
     np.testing.assert_array_equal(choice.masks, choice.history[3].masks)
 
 
 @pytest.mark.parametrize(("n_steps", "expected"), [(300, 1), (100, 2), (10, 8)])
-def test_finalists_take_as_many_steps_as_the_candidates(n_steps, expected):
+def test_top_take_as_many_steps_as_the_candidates(n_steps, expected):
     asked = task(records(np.arange(21.0)), n_steps=n_steps)
     choice = search(20, n_candidate_steps=10).choose(asked)
-    assert len(choice.finalists) == expected
+    assert len(choice.top) == expected
 
 
 def test_the_search_goes_on_from_the_previous_choice():

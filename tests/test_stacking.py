@@ -210,7 +210,7 @@ def test_the_latent_space_is_that_of_the_first_flow(X):
 
 def test_the_best_start_is_the_same_for_the_folds_of_a_flow(X):
     search = StructureSearchFlow(
-        n_search_iter=3, n_candidate_steps=5, n_finalists=3, training=Training(n_init=2), **QUICK
+        n_search_iter=3, n_candidate_steps=5, top_k=3, training=Training(n_init=2), **QUICK
     ).fit(X)
     assert search.masks_.shape == (2, 3)
     assert (search._density.flow.masks == search.masks_).all()

@@ -32,7 +32,7 @@ def search(**params):
             "n_layers": 3,
             "n_search_iter": 12,
             "n_candidate_steps": 4,
-            "n_finalists": 1,
+            "top_k": 1,
             "coupling": "affine",
             "hidden_layer_sizes": (),
             "max_iter": 2,
@@ -140,7 +140,7 @@ def test_search_finds_what_conditions_what():
         coupling="affine",
         hidden_layer_sizes=(16,),
         training=Training(learning_rate_init=0.02),
-        n_finalists=1,  # the search alone decides
+        top_k=1,  # the search alone decides
         max_iter=1,
         component_weight=0,
         random_state=0,
@@ -284,10 +284,10 @@ def test_warm_start_continues_the_search_where_it_ended(X):
     assert model.score(X) > score
 
 
-def test_the_finalist_that_trains_best_is_kept(X):
+def test_the_top_structure_that_trains_best_is_kept(X):
     params = {"initial_layout": "derived", "max_iter": 20}
-    models = [search(n_finalists=n, **params).fit(X) for n in (1, 2, 4, 8)]
-    # the first finalists train alike in all of them, so that more can only be better
+    models = [search(top_k=n, **params).fit(X) for n in (1, 2, 4, 8)]
+    # the first structures train alike in all of them, so that more can only be better
     scores = [max(model.validation_scores_) for model in models]
     assert (np.diff(scores) > -1e-5).all() and scores[-1] > scores[0] + 0.01
     best = best_of(models[0].search_history_).masks
@@ -295,14 +295,14 @@ def test_the_finalist_that_trains_best_is_kept(X):
     assert not np.array_equal(models[-1].masks_, best)
 
 
-def test_every_member_has_finalists_of_its_own(X):
-    model = search(n_finalists=3, n_estimators=2, training=Training(n_init=2)).fit(X)
+def test_every_member_has_top_of_its_own(X):
+    model = search(top_k=3, n_estimators=2, training=Training(n_init=2)).fit(X)
     assert model.masks_.shape == (2, 3, 6)
     assert np.isfinite(model.score(X))
 
 
-def test_a_search_that_goes_on_trains_its_finalists_anew(X):
-    model = search(n_search_iter=5, n_finalists=3, warm_start=True).fit(X)
+def test_a_search_that_goes_on_trains_its_top_anew(X):
+    model = search(n_search_iter=5, top_k=3, warm_start=True).fit(X)
     model.set_params(n_search_iter=12).fit(X)
     assert len(model.search_history_) == 13
     masks_, score = model.masks_, model.score(X)
@@ -340,7 +340,7 @@ def test_few_validation_rows_keep_the_start_and_say_so():
     independent = np.random.default_rng(0).standard_normal((130, 6))
     params = {"candidate_score": "auto", "search_space": "free", "n_search_iter": 30}
     with pytest.warns(UserWarning, match=r"keeps its start. What it found by 13 validation rows"):
-        model = search(initial_layout="parity", n_finalists=4, **params).fit(independent)
+        model = search(initial_layout="parity", top_k=4, **params).fit(independent)
     np.testing.assert_array_equal(model.masks_, masks.parity(3, 6))
     assert model.search_history_[-1].best_cost < model.search_history_[0].cost
 

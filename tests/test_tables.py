@@ -203,22 +203,24 @@ def test_what_comes_out_is_as_it_went_in(label):
 
 
 @pytest.mark.parametrize("label", DTYPES)
-def test_gaps_of_a_dtype_are_found_and_filled(label):
+def test_missing_of_a_dtype_are_found_and_filled(label):
     frame, _, _ = case(label)
     if isinstance(frame, polars.DataFrame):
         hole = polars.Series([i % 3 == 0 for i in range(N)])
-        values = [None if gap else value for value, gap in zip(frame["of dtype"].to_list(), hole)]
+        values = [
+            None if empty else value for value, empty in zip(frame["of dtype"].to_list(), hole)
+        ]
         column = polars.Series("of dtype", values, dtype=frame["of dtype"].dtype)
-        gappy = frame.with_columns(column)
+        incomplete = frame.with_columns(column)
     else:
         holes = frame["of dtype"].astype(object).mask(np.arange(N) % 3 == 0, None)
         try:
-            gappy = frame.assign(**{"of dtype": holes.astype(frame["of dtype"].dtype)})
+            incomplete = frame.assign(**{"of dtype": holes.astype(frame["of dtype"].dtype)})
         except (ValueError, TypeError):
             pytest.skip("the dtype has no missing value")
-        if not gappy["of dtype"].isna().any():
+        if not incomplete["of dtype"].isna().any():
             pytest.skip("the dtype has no missing value")
-    filled = FlowImputer(SMALL, n_draws=2, random_state=0).fit(gappy).transform(gappy)
+    filled = FlowImputer(SMALL, n_draws=2, random_state=0).fit(incomplete).transform(incomplete)
     before, after = frame["of dtype"].to_list(), filled["of dtype"].to_list()
     assert [after[i] for i in range(N) if i % 3] == [before[i] for i in range(N) if i % 3]
     assert not pd.isna(pd.Series(after, dtype=object)).any()
@@ -251,8 +253,8 @@ MISSING = {
 
 
 @pytest.fixture(scope="module")
-def of_a_gappy_table():
-    """A table with a gap in every fourth row, a density of it, and its scores."""
+def of_a_incomplete_table():
+    """A table with a missing cell in every fourth row, a density of it, and its scores."""
     truth = np.column_stack([NUMBER, SIZE]).astype(float)
     truth[::4, 1] = np.nan
     model = fit("density", truth)
@@ -261,8 +263,8 @@ def of_a_gappy_table():
 
 @pytest.mark.parametrize("value", MISSING.values(), ids=MISSING)
 @pytest.mark.parametrize("container", ["array", "pandas", "polars", "list"])
-def test_what_is_missing_is_so_in_every_container(of_a_gappy_table, container, value):
-    truth, model, expected = of_a_gappy_table
+def test_what_is_missing_is_so_in_every_container(of_a_incomplete_table, container, value):
+    truth, model, expected = of_a_incomplete_table
     cells = truth.astype(object)
     cells[::4, 1] = value
     columns = {"x": cells[:, 0].tolist(), "y": cells[:, 1].tolist()}
@@ -284,19 +286,19 @@ def test_what_is_masked_is_missing(name):
     table = np.column_stack([NUMBER, SIZE]).astype(float)
     mask = np.zeros(table.shape, dtype=bool)
     mask[::4, 1] = True
-    gappy = np.where(mask, np.nan, table)
+    incomplete = np.where(mask, np.nan, table)
     masked = np.ma.MaskedArray(np.where(mask, 1e6, table), mask)
     if name == "regressor":
         with pytest.raises(ValueError, match="X contains NaN in 15 of 60 rows, in column 1"):
             fit(name, masked)
         return
     model = fit(name, table)
-    np.testing.assert_allclose(model.score_samples(masked), model.score_samples(gappy))
+    np.testing.assert_allclose(model.score_samples(masked), model.score_samples(incomplete))
     if name == "imputer":
-        np.testing.assert_allclose(model.transform(masked), model.transform(gappy))
+        np.testing.assert_allclose(model.transform(masked), model.transform(incomplete))
     if name == "density":
         words = np.ma.MaskedArray(table.astype(object), mask)
-        np.testing.assert_allclose(model.score_samples(words), model.score_samples(gappy))
+        np.testing.assert_allclose(model.score_samples(words), model.score_samples(incomplete))
 
 
 # ---- dates
@@ -526,9 +528,9 @@ def test_a_column_of_unseen_categories_is_said_once(name):
 def test_numbers_beside_text_in_a_list_are_no_text():
     rows = [[number, int(size) % 3, word] for number, size, word in zip(NUMBER, SIZE, WORD)]
     model = clone(SMALL).set_params(categorical_features=[1, 2]).fit(rows)
-    gappy = [list(row) for row in rows]
-    gappy[0][2] = None  # makes NumPy hold objects
-    np.testing.assert_allclose(model.score_samples(gappy)[1:], model.score_samples(rows)[1:])
+    incomplete = [list(row) for row in rows]
+    incomplete[0][2] = None  # makes NumPy hold objects
+    np.testing.assert_allclose(model.score_samples(incomplete)[1:], model.score_samples(rows)[1:])
 
 
 # ---- without pandas

@@ -72,14 +72,14 @@ def test_spikes_and_categories_are_no_numbers_beyond_the_range():
     assert list(drawn) == list(frame) and set(drawn.city) == {"a", "b"}
 
 
-def test_gaps_and_warm_starts_count_as_what_is_known():
+def test_missing_and_warm_starts_count_as_what_is_known():
     X = incomes()[:, :2]
-    gappy = X.copy()
-    gappy[::4, 0] = np.nan
-    model = CouplingFlowDensity(**QUICK, component_weight=0.3, warm_start=True).fit(gappy)
+    incomplete = X.copy()
+    incomplete[::4, 0] = np.nan
+    model = CouplingFlowDensity(**QUICK, component_weight=0.3, warm_start=True).fit(incomplete)
     columns = model._density.columns
-    assert columns.most[0] == np.nanmax(gappy[:, 0]) and columns.least[1] == X[:, 1].min()
-    model.fit(np.vstack([gappy, [[2 * X[:, 0].max(), 50]]]))
+    assert columns.most[0] == np.nanmax(incomplete[:, 0]) and columns.least[1] == X[:, 1].min()
+    model.fit(np.vstack([incomplete, [[2 * X[:, 0].max(), 50]]]))
     assert model._density.columns.most[0] == 2 * X[:, 0].max()
 
 

@@ -5,7 +5,7 @@ import threading
 
 import numpy as np
 import pytest
-from every_method import ANSWERS, CASES, FITS, TABLES, answers_of, with_gaps
+from every_method import ANSWERS, CASES, FITS, TABLES, answers_of, with_missing
 from sklearn.neighbors import KDTree
 from test_outlier import Distance, table
 
@@ -56,7 +56,7 @@ def test_no_tail_and_no_picture_changes_a_detector():
         assert saved(fitted) == before
 
 
-def test_what_is_kept_for_gaps_lives_as_long_as_the_density():
+def test_what_is_kept_for_missing_lives_as_long_as_the_density():
     X = TABLES["plain"]
     density = (
         CouplingFlowDensity(1, max_iter=1, component_weight=0.1, random_state=0).fit(X)._density
@@ -67,8 +67,8 @@ def test_what_is_kept_for_gaps_lives_as_long_as_the_density():
     assert proposal_of(again) is not proposal
 
 
-def test_gaps_are_scored_alike_by_many_threads():
-    X = with_gaps(TABLES["mixed"])
+def test_missing_are_scored_alike_by_many_threads():
+    X = with_missing(TABLES["mixed"])
     flow = CouplingFlowDensity(1, max_iter=1, component_weight=0.1, random_state=0).fit(
         TABLES["mixed"]
     )

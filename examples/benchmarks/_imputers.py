@@ -1,4 +1,4 @@
-"""Imputers that the benchmark of gaps compares: points and draws of rows with gaps.
+"""Imputers that the benchmark of missing values compares: points and draws.
 
 Each is a function ``(train, test, seed, draw=True) -> (point, draws)`` of standardised rows with
 NaN: the filled rows ``(n, d)``, and of methods that draw, where it is asked for, the rows as filled
@@ -48,8 +48,8 @@ def trees(train, test, seed, draw=True):
 def chained_trees(train, test, seed, draw=True):
     """Chained boosted trees with predictive mean matching (miceforest), five rounds.
 
-    They are fitted to training and test rows together, with the gaps of both: rows that come later
-    keep their first, random values in the other columns there (version 6.0.5).
+    They are fitted to training and test rows together, with the missing cells of both: rows that
+    come later keep their first, random values in the other columns there (version 6.0.5).
     """
     draws = chained(np.vstack([train, test]), N_CHAINED, seed)[len(train) :]
     return draws.mean(axis=2), draws
@@ -78,13 +78,13 @@ def matched(X, n_draws, seed):
     The rows that lend their values are predicted by the coefficients of least squares (with a
     ridge of 1e-5, as in mice), those that borrow by coefficients drawn from their posterior.
     """
-    rng, gaps = np.random.default_rng(seed), np.isnan(X)
+    rng, missing = np.random.default_rng(seed), np.isnan(X)
     draws = np.repeat(X[:, :, None], n_draws, axis=2)
     for table in np.moveaxis(draws, 2, 0):
         for j in range(X.shape[1]):
-            table[gaps[:, j], j] = rng.choice(X[~gaps[:, j], j], gaps[:, j].sum())
-        for j in np.tile(np.flatnonzero(gaps.any(axis=0)), N_ROUNDS):
-            design, own = np.insert(np.delete(table, j, axis=1), 0, 1.0, axis=1), gaps[:, j]
+            table[missing[:, j], j] = rng.choice(X[~missing[:, j], j], missing[:, j].sum())
+        for j in np.tile(np.flatnonzero(missing.any(axis=0)), N_ROUNDS):
+            design, own = np.insert(np.delete(table, j, axis=1), 0, 1.0, axis=1), missing[:, j]
             A, y = design[~own], X[~own, j]
             gram = A.T @ A
             inverse = np.linalg.inv(gram + 1e-5 * np.diag(np.diag(gram)))
@@ -130,15 +130,16 @@ def autoencoder(train, test, seed, draw=True):
 def vine(train, test, seed, draw=True):
     """Vine copulas of nonparametric pairs with kernel margins (pyvinecopulib), whole rows.
 
-    A vine answers for one set of known columns, so that each pattern of gaps has one of its own.
+    A vine answers for one set of known columns, so that each pattern of missing cells has one of
+    its own.
     """
     import pyvinecopulib
 
     whole = whole_rows(train)
     draws = np.repeat(test[:, :, None], N_DRAWS, axis=2)
-    gaps = np.isnan(test)
-    for pattern in np.unique(gaps[gaps.any(axis=1)], axis=0):
-        rows = np.flatnonzero((gaps == pattern).all(axis=1))
+    missing = np.isnan(test)
+    for pattern in np.unique(missing[missing.any(axis=1)], axis=0):
+        rows = np.flatnonzero((missing == pattern).all(axis=1))
         known = (np.flatnonzero(~pattern) + 1).tolist()
         pairs = [pyvinecopulib.BicopFamily.tll, pyvinecopulib.BicopFamily.indep]
         controls = pyvinecopulib.FitControlsVinecop(family_set=pairs)

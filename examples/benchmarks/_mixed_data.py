@@ -60,7 +60,7 @@ MOST_ROWS, MOST_VALUES = 6000, 10
 
 
 def real_table(name):
-    """A data frame of categories and real columns without gaps.
+    """A data frame of categories and real columns without missing.
 
     Whole numbers of at most ten values are categories; other repeated values are spread evenly over
     their cells, so that every column has either probabilities or a density.

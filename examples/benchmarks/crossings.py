@@ -53,8 +53,8 @@ def works():
     """What is counted, by name: small tables, short trainings."""
     rng = np.random.RandomState(0)
     X = load_iris().data
-    gappy = X.copy()
-    gappy[::5, 2] = np.nan
+    incomplete = X.copy()
+    incomplete[::5, 2] = np.nan
     table = pd.DataFrame(
         {
             "a": rng.standard_normal(400),
@@ -64,13 +64,13 @@ def works():
     )
     quick = CouplingFlowDensity(2, max_iter=3, random_state=0)
     detector = FlowOutlierDetector(random_state=0).fit(table)
-    imputer = FlowImputer(quick, random_state=0).fit(gappy)
+    imputer = FlowImputer(quick, random_state=0).fit(incomplete)
     regressor = FlowRegressor(n_estimators=2, max_iter=3, mean_estimator=None, random_state=0)
     flow = CouplingFlowDensity(2, max_iter=3, random_state=0).fit(X)
     return {
         "FlowOutlierDetector.report": lambda: detector.report(table, n=10),
-        "FlowImputer.fit": lambda: FlowImputer(quick, random_state=0).fit(gappy),
-        "FlowImputer.transform": lambda: imputer.transform(gappy),
+        "FlowImputer.fit": lambda: FlowImputer(quick, random_state=0).fit(incomplete),
+        "FlowImputer.transform": lambda: imputer.transform(incomplete),
         "FlowRegressor.fit": lambda: regressor.fit(X[:, :3], X[:, 3]),
         "CouplingFlowDensity.fit": lambda: quick.fit(X),
         "CouplingFlowDensity.score_samples": lambda: flow.score_samples(X),

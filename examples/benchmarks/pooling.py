@@ -25,7 +25,7 @@ N_ROWS, N_TABLES, LEVEL = 250, 20, 0.95
 SLOPES = np.array([1.0, 0.8, -0.5, 0.3])  # the intercept first
 KEY = ["method", "missing", "seed"]
 FIELDS = [*KEY, "covered", "width", "width_whole", "seconds", "error"]
-METHODS = {  # of a table with gaps and a seed, filled tables (n, d, N_TABLES)
+METHODS = {  # of a table with missing cells and a seed, filled tables (n, d, N_TABLES)
     "skflow": lambda X, seed: FlowImputer(random_state=seed).fit(X).sample(X, N_TABLES),
     "matching": lambda X, seed: matched(X, N_TABLES, seed),
     "chained trees": lambda X, seed: chained(X, N_TABLES, seed),
@@ -41,11 +41,11 @@ def population(rng):
     return np.column_stack([X, y])
 
 
-def with_gaps(table, part, rng):
+def with_missing(table, part, rng):
     rank = table[:, :1].argsort(axis=0).argsort(axis=0) / len(table)
-    gaps = rng.uniform(size=table.shape) < 2 * part * rank
-    gaps[:, 0] = False
-    return np.where(gaps, np.nan, table)
+    missing = rng.uniform(size=table.shape) < 2 * part * rank
+    missing[:, 0] = False
+    return np.where(missing, np.nan, table)
 
 
 def regression(table):
@@ -74,11 +74,11 @@ def pooled(tables):
 def measure(method, missing, seed):
     rng = np.random.default_rng(seed)
     whole = population(rng)
-    gappy = with_gaps(whole, missing, rng)
+    incomplete = with_missing(whole, missing, rng)
     start = time.process_time()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        tables = np.moveaxis(METHODS[method](gappy, seed), 2, 0)
+        tables = np.moveaxis(METHODS[method](incomplete, seed), 2, 0)
     seconds = time.process_time() - start
     estimate, width = pooled(tables)
     variances = regression(whole)[1]

@@ -14,14 +14,14 @@ parity, random, derived
 search
     ``masks.EvolutionarySearch()``: 200 candidates of 50 steps, of which the eight best structures
     are trained in full, as many steps again; that with the best validation likelihood is kept.
-search, one finalist
+search, top 1
     The same, but only the structure of the lowest cost is trained in full.
 search of the paper
-    ``masks.EvolutionarySearch.paper()``: 200 candidates of 50 steps, one finalist.
+    ``masks.EvolutionarySearch.paper()``: 200 candidates of 50 steps, top 1.
 best of 200 random
     As many candidates for as many steps, but random masks that do not descend from each other.
 parity, best of 16
-    No other masks, but as many steps as the search takes with its finalists: sixteen trainings of
+    No other masks, but as many steps as the search takes with its top: sixteen trainings of
     parity, of which that with the best validation likelihood is kept.
 derived pair, repeated
     ``masks.Repeat("derived")``: the first pair of the derived masks at every depth.
@@ -30,9 +30,9 @@ pair of the search, repeated
 
 search, a third: ...
     A third of the search's steps: as many candidates of 17 steps ("shorter"), 67 of 50 steps
-    ("fewer"), or the same with swaps for moves ("swaps"). As many finalists, eight.
+    ("fewer"), or the same with swaps for moves ("swaps"). As many top structures, eight.
 a third of all: ...
-    A third of the steps of search and finalists together: 80 candidates and two finalists
+    A third of the steps of search and top structures together: 80 candidates and two of these
     ("fewer").
 ... races, ... inherits
     Of searches that skflow no longer has, as they brought nothing: 22 iterations with four
@@ -68,7 +68,7 @@ CONDITIONERS = {
 ARMS = ("parity", "random", "derived", "search")
 ALL_ARMS = (
     *ARMS,
-    "search, one finalist",
+    "search, top 1",
     "search of the paper",
     "best of 200 random",
     "parity, best of 16",
@@ -78,7 +78,7 @@ THIRDS = {
     "search, a third: shorter": {"n_candidate_steps": 17},
     "search, a third: fewer": {"n_iter": 67},
     "search, a third: swaps": {"n_iter": 67, "move": "swap"},
-    "a third of all: fewer": {"n_iter": 80, "n_finalists": 2},
+    "a third of all: fewer": {"n_iter": 80, "top_k": 2},
 }
 # Arms of which there are results, and that no longer can be run.
 GONE = ("search, a third: races", "search, a third: inherits", "a third of all: races")
@@ -159,9 +159,9 @@ def layout_of(arm, X, depth, batch_size, n_models, pairs):
     if arm == "search":
         return masks.EvolutionarySearch()
     if arm in THIRDS:
-        return masks.EvolutionarySearch(**{"n_finalists": 8, **THIRDS[arm]})
-    if arm == "search, one finalist":
-        return masks.EvolutionarySearch(n_finalists=1)
+        return masks.EvolutionarySearch(**{"top_k": 8, **THIRDS[arm]})
+    if arm == "search, top 1":
+        return masks.EvolutionarySearch(top_k=1)
     if arm == "search of the paper":
         return masks.EvolutionarySearch.paper()
     if arm == "best of 200 random":

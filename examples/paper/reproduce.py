@@ -93,7 +93,7 @@ def cell(dataset, depth, setting, layout, arguments, results):
     else:
         params = {**recipe(len(X), batch_size), "component_weight": TAIL_WEIGHT}
         search = masks.EvolutionarySearch
-    searched = search(n_iter=arguments.search_iter, n_finalists=1)
+    searched = search(n_iter=arguments.search_iter, top_k=1)
     mask_layout = searched if layout == "opt" else layout
     model, seconds = fit(mask_layout, depth, X, arguments.models, **SINGLE_LAYER, **params)
     return {

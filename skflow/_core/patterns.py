@@ -1,4 +1,4 @@
-"""Patterns of gaps: which columns of a row are known."""
+"""Patterns of missing cells: which columns of a row are known."""
 
 import numpy as np
 

@@ -16,7 +16,7 @@ _PURPOSES = (
     "test",  # no longer drawn from; its place is kept
     "discrete",
     "absent",
-    "gaps",
+    "missing",
 )
 
 

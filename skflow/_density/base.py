@@ -22,8 +22,8 @@ from .._core.weights import weighted_rows
 from .._missing.fitting import (
     LEAST_EPOCHS,
     PART_OF_EPOCHS,
-    draw_gaps,
-    fill_gaps,
+    draw_missing,
+    fill_missing,
     rows_with_values,
 )
 from .._models.fitting import fit_density, fit_real_columns
@@ -144,8 +144,8 @@ class BaseFlowDensity(TakesTraining, Summarised, CallbackSupportMixin, FittedDen
             seed, schema, log_q = previous.seed, previous.density.schema, None
             columns = previous.density.columns.spanning(schema.split(X)[1])
             if np.isnan(X).any():
-                rng = RandomStreams(seed)("gaps", previous.n_fits)
-                X, log_q = draw_gaps(previous.density, X, rng)
+                rng = RandomStreams(seed)("missing", previous.n_fits)
+                X, log_q = draw_missing(previous.density, X, rng)
         progress = FitProgress(self, partial(self._table.frame, np.atleast_3d(X)[:, :, 0]))
         self._fitted = fit_density(
             self,
@@ -192,8 +192,8 @@ class BaseFlowDensity(TakesTraining, Summarised, CallbackSupportMixin, FittedDen
                         quick, masks.Derived(), filled, weight, schema, columns, seed=own
                     ).density
 
-            rng = RandomStreams(seed)("gaps", 0)
-            X, log_q = fill_gaps(X, schema, weight, rng, fit, options)
+            rng = RandomStreams(seed)("missing", 0)
+            X, log_q = fill_missing(X, schema, weight, rng, fit, options)
         columns = fit_real_columns(np.atleast_3d(X)[:, :, 0], schema, weight, **options)
         return X, schema, columns.spanning(known), log_q
 

@@ -14,7 +14,7 @@ _FIXED = (
     *("categorical_features", "handle_unknown", "spikes"),
 )
 #: Those of a search that may change while it goes on: how long, where, what is made of it.
-_FREE = {"n_iter", "n_iter_no_change", "n_finalists", "n_jobs", "max_time", "checkpoint"}
+_FREE = {"n_iter", "n_iter_no_change", "top_k", "n_jobs", "max_time", "checkpoint"}
 
 ANEW = (
     "warm_start=True goes on with the columns of the last fit: set warm_start=False to start anew."

@@ -1,1 +1,1 @@
-"""Gaps: any columns of a density given any others, and tables with missing values."""
+"""Missing cells: any columns of a density given any others, and tables with missing values."""

@@ -161,26 +161,26 @@ def _peak(log_weight):
 
 @dataclass
 class _Ellipses:
-    """The ellipses of a model that some cases have in common.
+    """The ellipses of a model that some completions have in common.
 
     Attributes
     ----------
     boxed : BoxedEllipses
     order : ndarray of shape (m,)
         Columns in the order in which they are drawn.
-    cases : ndarray of shape (n_cases,)
-        Numbers of the cases.
-    location : ndarray of shape (n_cases, m)
+    completions : ndarray of shape (n_completions,)
+        Numbers of the completions.
+    location : ndarray of shape (n_completions, m)
         What the categories add.
     known, lower, upper : ndarray
-        Of the cases, in the order of the columns, less what the categories add.
-    log_pi : ndarray of shape (n_cases, k)
+        Of the completions, in the order of the columns, less what the categories add.
+    log_pi : ndarray of shape (n_completions, k)
         Log-probabilities of being drawn from.
     """
 
     boxed: BoxedEllipses
     order: np.ndarray
-    cases: np.ndarray
+    completions: np.ndarray
     location: np.ndarray
     known: np.ndarray
     lower: np.ndarray
@@ -196,12 +196,12 @@ class _Within:
         self.ellipses = None
 
     def looked(self, rng, again=False):
-        """This, with its cases and, by a few draws of each ellipse, how much of it lies within."""
+        """This, with its completions and, by a few draws, how much of each ellipse lies within."""
         if self.ellipses is not None and not again:
             return self
         density = self.density
         self.box = box = _Box(density, self.region)
-        self.discrete, self.log_case, self.complete = _cases(density, self.region, rng)
+        self.discrete, self.log_completion, self.complete = _cases(density, self.region, rng)
         context = density.context(self.discrete)
         absent = np.zeros((len(self.discrete), len(box.lower)), dtype=bool)
         absent = absent if context is None else context.absent
@@ -243,14 +243,16 @@ class _Within:
         if not self.ellipses:
             discrete = np.zeros((n_points, self.discrete.shape[1]), dtype=int)
             return Points(np.zeros((n_points, n_columns)), discrete, np.full(n_points, -np.inf))
-        U, case = _drawn(self.ellipses, n_points, n_columns, rng)
-        context = self.density.context(self.discrete[case])
+        U, completion = _drawn(self.ellipses, n_points, n_columns, rng)
+        context = self.density.context(self.discrete[completion])
         log_prob = self.density.mixture.log_prob_of_all(U, context, in_turn=True)
-        log_weight = self.log_case[case] + log_prob - _log_q(self.ellipses, U, case)
+        log_weight = (
+            self.log_completion[completion] + log_prob - _log_q(self.ellipses, U, completion)
+        )
         if context is not None:  # where numbers are absent, the draws are noise
             log_noise = -0.5 * (U**2 + np.log(2 * np.pi))
             log_weight -= (context.absent * log_noise).sum(axis=1)
-        return Points(U, self.discrete[case], log_weight)
+        return Points(U, self.discrete[completion], log_weight)
 
     def _all_ellipses(self, possible, context, absent, rng):
         """The ``_Ellipses`` of every model, group and pattern of what is absent."""
@@ -262,7 +264,7 @@ class _Within:
             for member, numbers in members:
                 for pattern, places in patterns(absent[numbers]):
                     own = numbers[places]
-                    log_weight = np.log(weight) + self.log_case[possible[own]]
+                    log_weight = np.log(weight) + self.log_completion[possible[own]]
                     yield _ellipses(
                         member, self.box, pattern, possible[own], location[own], log_weight, rng
                     )
@@ -304,7 +306,7 @@ class _Box:
         self.empty &= ~self.exact
 
     def possible(self, absent):
-        """Which cases ``(n,)`` have a number in the range wherever one is present."""
+        """Which completions ``(n,)`` have a number in the range wherever one is present."""
         return ~(self.empty & ~absent).any(axis=1)
 
 
@@ -358,8 +360,8 @@ def _models(density):
     return found
 
 
-def _ellipses(member, box, absent, cases, location, log_weight, rng):
-    """The ``_Ellipses`` of a member for some cases; ``log_weight`` ``(n_cases,)`` is theirs."""
+def _ellipses(member, box, absent, completions, location, log_weight, rng):
+    """The ``_Ellipses`` of a member for completions with weights ``log_weight``."""
     bounded = np.isfinite(box.lower) | np.isfinite(box.upper)
     known = np.flatnonzero(box.exact & ~absent)
     ranged = np.flatnonzero(bounded & ~box.exact & ~absent)
@@ -371,23 +373,26 @@ def _ellipses(member, box, absent, cases, location, log_weight, rng):
     ends = [end - shift for end, shift in zip(ends, (*shifts, shifts[1]))]
     boxed = BoxedEllipses(member, order, len(known))
     pilots = [np.repeat(array, N_PILOTS, axis=0) for array in ends]
-    uniform = np.tile(_uniform(N_PILOTS, len(drawn), rng), (len(cases), 1))
-    log_pi = np.empty((len(cases), len(member.weights)))
+    uniform = np.tile(_uniform(N_PILOTS, len(drawn), rng), (len(completions), 1))
+    log_pi = np.empty((len(completions), len(member.weights)))
     for k in range(len(member.weights)):
         log_mass = boxed.draw(k, *pilots, uniform)[1].reshape(-1, N_PILOTS)
         log_pi[:, k] = logsumexp(log_mass, axis=1) - np.log(N_PILOTS)
     log_pi += np.log(member.weights / member.weights.sum()) + log_weight[:, None]
-    return _Ellipses(boxed, order, cases, location, *ends, log_pi)
+    return _Ellipses(boxed, order, completions, location, *ends, log_pi)
 
 
 def _drawn(ellipses, n_points, n_columns, rng):
-    """Draws ``(n_points, r)`` and their cases, each ellipse as often as its probability says."""
+    """Draws ``(n_points, r)`` and their completions, of ellipses by their probability."""
     pi = np.exp(np.concatenate([own.log_pi.ravel() for own in ellipses]))
     level = (np.arange(n_points) + rng.uniform()) / n_points
     chosen = np.searchsorted(pi.cumsum()[:-1], level, side="right")
     # where a number is absent, one of the places of the noise, over which the mixture's is a mean
     places = normal_places(N_PLACES, n_columns)
-    points, case = places[rng.randint(len(places), size=n_points)], np.empty(n_points, dtype=int)
+    points, completion = (
+        places[rng.randint(len(places), size=n_points)],
+        np.empty(n_points, dtype=int),
+    )
     uniform = rng.permutation(_uniform(n_points, n_columns, rng))
     start = 0
     for own in ellipses:
@@ -399,8 +404,8 @@ def _drawn(ellipses, n_points, n_columns, rng):
             arrays = (own.known[which], own.lower[which], own.upper[which])
             U = own.boxed.draw(j, *arrays, uniform[rows, : own.lower.shape[1]])[0]
             points[rows[:, None], own.order] = U + own.location[which]
-            case[rows] = own.cases[which]
-    return points, case
+            completion[rows] = own.completions[which]
+    return points, completion
 
 
 def _uniform(n_points, n_columns, rng):
@@ -411,14 +416,14 @@ def _uniform(n_points, n_columns, rng):
     return sobol(n_points, n_columns, rng.randint(2**31 - 1)).clip(tiny, 1 - tiny)
 
 
-def _log_q(ellipses, U, case):
-    """Log-densities ``(n,)`` of being drawn: of the case, and of the columns that were drawn."""
+def _log_q(ellipses, U, completion):
+    """Log-densities ``(n,)`` of being drawn: of the completion, and of the columns drawn."""
     terms = np.full((len(ellipses), len(U)), -np.inf)
     for own, term in zip(ellipses, terms):
-        place = np.full(case.max() + 1 + own.cases.max(), -1)
-        place[own.cases] = np.arange(len(own.cases))
-        rows = np.flatnonzero(place[case] >= 0)
-        which = place[case[rows]]
+        place = np.full(completion.max() + 1 + own.completions.max(), -1)
+        place[own.completions] = np.arange(len(own.completions))
+        rows = np.flatnonzero(place[completion] >= 0)
+        which = place[completion[rows]]
         points = U[rows[:, None], own.order] - own.location[which]
         log_q = own.boxed.log_density(points, own.lower[which], own.upper[which])
         term[rows] = logsumexp(log_q + own.log_pi[which].T, axis=0)

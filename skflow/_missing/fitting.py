@@ -1,10 +1,11 @@
-"""Fitting to rows with gaps: draw and refit.
+"""Fitting to rows with missing cells: draw and refit.
 
-The gaps are drawn from a density given what is known, a density is fitted to the rows so filled,
-the gaps are drawn anew from this one, and so on: stochastic EM (Celeux and Diebolt 1985). It starts
-with draws from each column by itself and with mixtures, which take no time, of groups of rows where
-there is a discrete part; then a flow follows that is trained for a fraction of the epochs. Of its
-draws the last flow sees several for each row, in turn, so that it learns no single one by heart.
+The missing cells are drawn from a density given what is known, a density is fitted to the rows so
+filled, the missing cells are drawn anew from this one, and so on: stochastic EM (Celeux and Diebolt
+1985). It starts with draws from each column by itself and with mixtures, which take no time, of
+groups of rows where there is a discrete part; then a flow follows that is trained for a fraction of
+the epochs. Of its draws the last flow sees several for each row, in turn, so that it learns no
+single one by heart.
 """
 
 import warnings
@@ -40,8 +41,8 @@ def rows_with_values(X, weight):
     return (X, weight) if known.all() else (X[known], at(weight, known))
 
 
-def fill_gaps(X, schema, weight, rng, fit, column_options):
-    """The rows with their gaps drawn, as by ``draw_gaps``, from a density fitted to them.
+def fill_missing(X, schema, weight, rng, fit, column_options):
+    """Rows with their missing cells drawn, as by ``draw_missing``, from a density fitted to them.
 
     Parameters
     ----------
@@ -60,11 +61,11 @@ def fill_gaps(X, schema, weight, rng, fit, column_options):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the last fit warns of what there is to say
         density = fit(filled, rng.randint(2**31 - 1))
-        return draw_gaps(density, X, rng, filled)
+        return draw_missing(density, X, rng, filled)
 
 
-def draw_gaps(density, X, rng, filled=None):
-    """The rows ``(n, d, N_COPIES)`` with their gaps drawn, and log-densities ``(n, N_COPIES)``.
+def draw_missing(density, X, rng, filled=None):
+    """Rows ``(n, d, N_COPIES)`` with missing cells drawn, and log-densities ``(n, N_COPIES)``.
 
     Columns of which one value only is known get what they have in ``filled``.
     """
@@ -91,7 +92,7 @@ def _check_columns(X, column_options):
 
 
 def fill_by_columns(X, weight, rng):
-    """The rows with their gaps drawn from each column alone."""
+    """The rows with their missing cells drawn from each column alone."""
     missing = np.isnan(X)
     filled = X.copy()
     for j in np.flatnonzero(missing.any(axis=0)):
@@ -102,7 +103,7 @@ def fill_by_columns(X, weight, rng):
 
 
 def fill_with_mixtures(X, schema, weight, rng, column_options):
-    """The rows with their gaps drawn from each column alone, and from mixtures in turn.
+    """The rows with their missing cells drawn from each column alone, and from mixtures in turn.
 
     They are the density of a table without a flow: the chain of the discrete part, and a mixture
     for each group of rows. Of a long table they are fitted to some of the rows, and the last one

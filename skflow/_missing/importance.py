@@ -7,8 +7,8 @@ sampling and resampling: Rubin 1987, Owen 2013). Their effective number, ``(sum 
 says how good that is. What is not the flow's has equal weights: the less the flow counts, the fewer
 draws are enough. The members of the flow take turns, each draw is weighed by one.
 
-A row that is several cases has draws of each, in proportion to what the case is of it by the
-proposal. ``weighted_draws`` is all that is asked of a density; whatever a question is, it is
+A row that is several completions has draws of each, in proportion to what the completion is of it
+by the proposal. ``weighted_draws`` is all that is asked of a density; whatever a question is, it is
 answered by these draws.
 """
 
@@ -19,7 +19,7 @@ import numpy as np
 from scipy.special import logsumexp, ndtri
 
 from .._core.quasi_random import sobol
-from .cases import Cases, find_cases
+from .completions import Completions, find_completions
 from .proposal import proposal_of
 
 #: Of the flow, given what is known: below, its ellipses stand for it.
@@ -32,7 +32,7 @@ class Weighted:
 
     Attributes
     ----------
-    cases : Cases
+    completions : Completions
         One for each draw: ``U`` ``(N, d)`` is complete, in standardised units, and ``row`` ``(N,)``
         says which row it is of; ``known`` says what was known of it.
     log_weight : ndarray of shape (N,)
@@ -41,24 +41,24 @@ class Weighted:
         Weights that are no estimates.
     """
 
-    cases: Cases
+    completions: Completions
     log_weight: np.ndarray
     exact: np.ndarray
 
     def log_prob(self):
         """Log-densities ``(n,)`` of what is known of the rows."""
-        return self.cases.total(self.log_weight)
+        return self.completions.total(self.log_weight)
 
     def effective(self):
         """Effective numbers ``(n,)`` of the draws of rows, infinite where all are exact."""
-        parts = np.where(self.exact, 0.0, self.cases.shares(self.log_weight))
-        total, squares = (np.bincount(self.cases.row, p) for p in (parts, parts**2))
+        parts = np.where(self.exact, 0.0, self.completions.shares(self.log_weight))
+        total, squares = (np.bincount(self.completions.row, p) for p in (parts, parts**2))
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(total > 0, total**2 / squares, np.inf)
 
     def choose(self, n_samples, rng):
         """Numbers ``(n, n_samples)`` of draws, chosen by their weights (systematic resampling)."""
-        row, parts = self.cases.row, self.cases.shares(self.log_weight)
+        row, parts = self.completions.row, self.completions.shares(self.log_weight)
         first = np.searchsorted(row, np.arange(row[-1] + 1))
         reached, last = parts.cumsum(), np.append(first[1:], len(row)) - 1
         start = reached[first] - parts[first]
@@ -79,12 +79,12 @@ def weighted_draws(density, X, n_points, effort, rng=None, unseen=True):
     X : ndarray of shape (n, d)
         Codes and numbers in the data's units; NaN where unknown.
     n_points : int
-        Draws of a row, a power of 2; some more where there are many cases, and one of each case of
-        which all numbers are known.
+        Draws of a row, a power of 2; some more where there are many completions, and one of each
+        completion of which all numbers are known.
     effort : Effort
-        Says how many cases and places of the noise there are.
+        Says how many completions and places of the noise there are.
     unseen
-        As of ``find_cases``.
+        As of ``find_completions``.
     rng : RandomState or None
         None takes the same quasi-random points for all rows, so that answers are the same each
         time; otherwise each row has its own, and draws of several rows are independent.
@@ -93,24 +93,29 @@ def weighted_draws(density, X, n_points, effort, rng=None, unseen=True):
     -------
     draws : Weighted
     """
-    cases, proposal = find_cases(density, X, effort.n_cases, unseen), proposal_of(density)
-    settled, log_prob = cases.settled, np.zeros(len(cases.U))
-    whole = settled & cases.known.any(axis=1)
+    completions, proposal = (
+        find_completions(density, X, effort.n_completions, unseen),
+        proposal_of(density),
+    )
+    settled, log_prob = completions.settled, np.zeros(len(completions.U))
+    whole = settled & completions.known.any(axis=1)
     if whole.any():
-        chosen = cases.take(whole)
+        chosen = completions.take(whole)
         log_prob[whole] = density.mixture.log_prob(chosen.U, chosen.context, effort.n_places)
     if not settled.all():
-        chosen = cases.take(~settled)
+        chosen = completions.take(~settled)
         guess = proposal.conditionals(chosen.U, chosen.known, chosen.context)
         log_prob[~settled] = guess.log_prob
-    joint = cases.joint(log_prob)
-    times = np.ceil(n_points * np.where(settled, 0.0, cases.shares(joint))).astype(int).clip(1)
+    joint = completions.joint(log_prob)
+    times = (
+        np.ceil(n_points * np.where(settled, 0.0, completions.shares(joint))).astype(int).clip(1)
+    )
     number = np.repeat(np.arange(len(times)), times)
-    drawn, log_weight = cases.take(number), (joint - np.log(times))[number]
+    drawn, log_weight = completions.take(number), (joint - np.log(times))[number]
     own = np.flatnonzero(~settled[number])
     if len(own):
         row, point = drawn.row[own], (np.arange(len(number)) - np.searchsorted(number, number))[own]
-        numbers = _points(n_points, cases.U.shape[1])[point]
+        numbers = _points(n_points, completions.U.shape[1])[point]
         if rng is not None:
             numbers = (numbers + rng.uniform(size=(row[-1] + 1, numbers.shape[1]))[row]) % 1
         place = (np.cumsum(~settled) - 1)[number[own]]
@@ -121,16 +126,16 @@ def weighted_draws(density, X, n_points, effort, rng=None, unseen=True):
     return Weighted(drawn, log_weight, settled[number] | (not proposal.has_flow))
 
 
-def _log_ratio(density, proposal, cases):
+def _log_ratio(density, proposal, completions):
     """Logarithms of density by proposal ``(m,)``: one member of the flow after the other."""
-    if not len(cases.row):
+    if not len(completions.row):
         return np.zeros(0)
-    turn = np.arange(len(cases.row)) - np.searchsorted(cases.row, cases.row)
-    terms = [model.log_prob(cases.U, cases.context) for model in proposal.models]
+    turn = np.arange(len(completions.row)) - np.searchsorted(completions.row, completions.row)
+    terms = [model.log_prob(completions.U, completions.context) for model in proposal.models]
     terms = np.stack(terms) + proposal.log_weights[:, None]
     log_q = logsumexp(terms, axis=0)
     member = turn % density.flow.n_members
-    log_prob = density.flow.log_prob_of(member, cases.U, cases.context)
+    log_prob = density.flow.log_prob_of(member, completions.U, completions.context)
     terms[0] = log_prob + proposal.log_weights[0]
     return logsumexp(terms, axis=0) - log_q
 

@@ -5,8 +5,8 @@ the flow itself, of which there are as many as one likes, and their tails are he
 flow's, so that weights are bounded. The other components are those of the density: what is theirs
 is exact. Given a discrete part there are ellipses for each group of rows.
 
-The ellipses are fitted when a density is first asked about gaps, and kept beside the density, not
-in it: a question changes no model.
+The ellipses are fitted when a density is first asked about missing cells, and kept beside the
+density, not in it: a question changes no model.
 """
 
 import threading

@@ -1,4 +1,4 @@
-"""What a fitted density says of rows with gaps: NaN means unknown.
+"""What a fitted density says of rows with missing cells: NaN means unknown.
 
 Rows are asked about in blocks; of those for which too few weighted draws count, more are drawn.
 """
@@ -10,7 +10,7 @@ import numpy as np
 from .._core.patterns import patterns
 from .._core.warnings import warn
 from .._models.mixture import N_PLACES
-from .cases import count_cases
+from .completions import count_completions
 from .importance import weighted_draws
 from .proposal import proposal_of
 
@@ -19,14 +19,14 @@ class Effort(NamedTuple):
     """How much work an answer is worth.
 
     Weighted draws of a row at first and at most, powers of 2; the effective number that is enough,
-    as a part of the first; the most cases that a row is taken for; and the places of the noise
-    where a number is absent.
+    as a part of the first; the most completions that a row is taken for; and the places of the
+    noise where a number is absent.
     """
 
     n_points: int
     most_points: int
     wanted: float
-    n_cases: int
+    n_completions: int
     n_places: int = N_PLACES
 
 
@@ -61,7 +61,8 @@ class RoughRows:
                 f"The unknown cells of {self.count} rows are drawn roughly, and so are the "
                 f"densities of what is known there: of {CAREFUL.most_points} weighted draws fewer "
                 f"than {LEAST} count (in the worst row {self.worst:.0f}). Such rows are unusual, "
-                "or have very many gaps: look at them, or leave out columns that you do not need."
+                "or have very many missing cells: look at them, or leave out columns that you do "
+                "not need."
             )
 
 
@@ -107,7 +108,7 @@ def sample_given(density, X, n_samples, rng, effort=CAREFUL):
     def note(rows, draws, enough):
         ess[rows[enough]] = draws.effective()[enough]
         chosen = draws.choose(n_samples, rng)[enough]
-        found = _to_data(density, draws.cases.take(chosen.ravel()), rng)
+        found = _to_data(density, draws.completions.take(chosen.ravel()), rng)
         found = found.reshape(*chosen.shape, X.shape[1]).transpose(0, 2, 1)
         rows = rows[enough]
         drawn[rows] = np.where(missing[rows, :, None], found, drawn[rows])
@@ -121,14 +122,14 @@ def sample_given(density, X, n_samples, rng, effort=CAREFUL):
     return drawn, ess
 
 
-def _to_data(density, cases, rng):
-    """Rows in the data's units, from complete cases; where no number was known, any are drawn."""
-    U, discrete = cases.U, np.zeros((len(cases.U), 0), dtype=int)
-    if cases.context is not None:
-        U, discrete = U.copy(), cases.context.discrete
-        free = ~cases.known.any(axis=1)
+def _to_data(density, completions, rng):
+    """Rows in the data's units of completions; where no number was known, any are drawn."""
+    U, discrete = completions.U, np.zeros((len(completions.U), 0), dtype=int)
+    if completions.context is not None:
+        U, discrete = U.copy(), completions.context.discrete
+        free = ~completions.known.any(axis=1)
         if free.any():
-            U[free] = density.mixture.sample(free.sum(), rng, cases.context[free])
+            U[free] = density.mixture.sample(free.sum(), rng, completions.context[free])
     return density.to_data(U, discrete)
 
 
@@ -154,9 +155,9 @@ def _ask(density, X, rows, effort, note, n_points=1, rng=None):
 def _blocks(density, X, rows, n_points, effort):
     """Numbers of rows, as arrays of so many as are answered at once."""
     numbers = proposal_of(density).numbers_per_row
-    n_cases = np.ones(len(rows))
+    n_completions = np.ones(len(rows))
     if len(density.schema.sizes):
-        n_cases = count_cases(density, X[rows], effort.n_cases)
-    needed = n_cases * numbers + (n_cases + n_points) * 4 * X.shape[1]
+        n_completions = count_completions(density, X[rows], effort.n_completions)
+    needed = n_completions * numbers + (n_completions + n_points) * 4 * X.shape[1]
     block = np.cumsum(needed) // MOST_NUMBERS
     return np.split(rows, np.flatnonzero(np.diff(block)) + 1)

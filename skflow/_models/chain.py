@@ -11,7 +11,7 @@ import numpy as np
 
 from .._core.saving import saved_as
 from .._core.weights import at, effective_rows
-from .._table.table import GAP
+from .._table.table import MISSING
 from .frequencies import Frequencies
 from .stacking import estimate_weights
 
@@ -129,12 +129,12 @@ class Chain:
         return drawn
 
     def fill(self, discrete, uniform):
-        """Rows ``(n, q)`` with their gaps drawn one after another, and the weights of that.
+        """Rows ``(n, q)`` with missing cells drawn one after another, and the weights of that.
 
         Parameters
         ----------
         discrete : ndarray of int, shape (n, q)
-            ``GAP`` where a value is to be drawn.
+            ``MISSING`` where a value is to be drawn.
         uniform : ndarray of shape (n, q)
             Numbers in [0, 1) to draw by.
 
@@ -147,12 +147,12 @@ class Chain:
         """
         filled, log_weight = discrete.copy(), np.zeros(len(discrete))
         for factor in self.factors:
-            gap = discrete[:, factor.column] == GAP
-            if gap.any():
-                level = uniform[gap][:, [factor.column]]
-                filled[gap, factor.column] = factor.place(filled[gap], level)
-            if not gap.all():
-                log_weight[~gap] += factor.log_prob(filled[~gap])
+            missing = discrete[:, factor.column] == MISSING
+            if missing.any():
+                level = uniform[missing][:, [factor.column]]
+                filled[missing, factor.column] = factor.place(filled[missing], level)
+            if not missing.all():
+                log_weight[~missing] += factor.log_prob(filled[~missing])
         return filled, log_weight
 
     def fill_within(self, allowed, uniform):

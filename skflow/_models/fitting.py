@@ -18,7 +18,7 @@ from .._nn.plan import Plan
 from .._nn.recipe import flow_config, training_options
 from .._nn.settings import training_of
 from .._nn.training_data import split_rows, training_data
-from .._structure.member_masks import choose_masks, stack_finalists
+from .._structure.member_masks import choose_masks, stack_top
 from .._table.columns import Columns, filled, fit_columns
 from .._table.schema import Schema
 from .chain import Chain, fit_chain
@@ -235,12 +235,12 @@ def fit_density(
     plan = rows.plan(params, splits, n_folds, turn, progress, copies)
     if previous is None:
         choices, kept = choose_masks(plan, layout, params, n_folds=n_folds), None
-        structures = stack_finalists(choices)
+        structures = stack_top(choices)
     else:
         choices = choose_masks(plan, layout, params, previous.choices, n_folds)
         structures, kept = previous.structures, previous.density.flow
         if any(new is not old for new, old in zip(choices, previous.choices)):
-            structures = stack_finalists(choices)
+            structures = stack_top(choices)
             kept = kept if np.array_equal(structures, previous.structures) else None
 
     def so_far(flow):
@@ -292,8 +292,8 @@ def fit_flows(params, layout, noises, X, schema, columns, splits, *, seed):
     n_splits, n_noises = len(splits[0]), len(noises)
     choices = choose_masks(plan, layout, params, n_folds=n_splits)  # once for all splits
     variants = [Variant(noise) for noise in noises]
-    finalists, n_init = stack_finalists(choices), training_of(params).n_init
-    trained = cross_fit(plan, finalists, variants, n_splits, n_init)
+    top, n_init = stack_top(choices), training_of(params).n_init
+    trained = cross_fit(plan, top, variants, n_splits, n_init)
     fits = [[] for _ in noises]
     for k in range(n_splits * n_noises):
         own = trained.take(np.array([k]))

@@ -16,8 +16,8 @@ from .._core.runtime import atomic, sheltered
 from .._core.summary import ShowsSummary, by_weight, counted
 from .._core.typing import ArrayLike
 from .conformal import ranks, selected, tail_pvalues, threshold, warn_if_too_few
-from .gaps import GapsMixin
 from .martingale import evidence, online_pvalues
+from .missing import MissingMixin
 from .reasons import ends_of, explain_rows
 from .report import Reasons, make_report
 from .rows import RowsMixin
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class OutlierAnswers(ShowsSummary, GapsMixin, RowsMixin, OutlierMixin):
+class OutlierAnswers(ShowsSummary, MissingMixin, RowsMixin, OutlierMixin):
     """The public answers of a detector, from its scores and those of the rows set aside.
 
     ``fit`` sets ``calibration_scores_``, scores of rows that nothing was fitted to, ascending, and
@@ -111,7 +111,8 @@ class OutlierAnswers(ShowsSummary, GapsMixin, RowsMixin, OutlierMixin):
         if hasattr(self, "reasons_density_"):
             score = partial(self._score, "reasons", self.reasons_density_)
         with warnings.catch_warnings():
-            # values far away are tried on purpose, where conditionals of rows with gaps are rough
+            # values far away are tried on purpose, where conditionals of rows with missing cells
+            # are rough
             warnings.filterwarnings("ignore", "The unknown cells")
             return explain_rows(score, X, self._tried, coverage, **self._schema.atoms())
 

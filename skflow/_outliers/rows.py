@@ -31,7 +31,7 @@ class RowsMixin(TableMixin):
     def _checked(self, X, dtype=np.float64):
         check_is_fitted(self)
         X = self._encode(self._source(X), dtype=dtype)
-        return X if self._takes_gaps() else self._finite(X, allow_nan=True)
+        return X if self._takes_missing() else self._finite(X, allow_nan=True)
 
     def _real_columns(self):
         """Those that are real, as an index, and their names or None."""

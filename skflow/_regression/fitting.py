@@ -9,7 +9,7 @@ from .._models.flow import Variant, cross_fit
 from .._models.mixture import Mixture
 from .._models.stacking import estimate_weights
 from .._nn.settings import training_of
-from .._structure.member_masks import choose_masks, stack_finalists
+from .._structure.member_masks import choose_masks, stack_top
 from .._table.schema import fit_schema
 from .heavy_tailed import fit_regressed_t
 from .targets import TargetDensity
@@ -74,7 +74,7 @@ def fit_targets(params, layout, plan, U, context, weight, columns, n_mean=0):
     if U.shape[1] == 1:  # there is nothing to choose
         structures = np.ones((params.n_estimators, 1, params.n_layers, 1), dtype=bool)
     else:
-        structures = stack_finalists(choose_masks(plan, layout, params))
+        structures = stack_top(choose_masks(plan, layout, params))
     variants = variants_of(training.noise, training.context_noise, n_mean)
     with time_limit(share_of_time(PART_OF_FLOWS)):
         trained = cross_fit(plan, structures, variants, n_init=training.n_init)

@@ -3,9 +3,9 @@
 A pair of masks is scored by the code length, in nats a row, of the flow of two layers that least
 squares can fit in closed form. Its first layer predicts each feature of part A linearly from part
 B, and the logarithm of the size of what remains likewise; the second does the same for part B, from
-the standardised remains of A. That mirrors what a coupling with a single-layer conditioner learns.
-Further pairs are scored on what the previous ones leave over: there A tells nothing of B any more,
-so that they divide the features otherwise.
+the standardised residuals of A. That mirrors what a coupling with a single-layer conditioner
+learns. Further pairs are scored on what the previous ones leave over: there A tells nothing of B
+any more, so that they divide the features otherwise.
 """
 
 import itertools
@@ -56,30 +56,30 @@ def linear_flow(X, mask, n_layers=2):
     remains : ndarray of shape (n, d)
         What the flow makes of the rows, standardised.
     """
-    remains = X.copy()
-    length, remains[:, mask] = linear_coupling(X[:, mask], X[:, ~mask])
+    residuals = X.copy()
+    length, residuals[:, mask] = linear_coupling(X[:, mask], X[:, ~mask])
     if n_layers > 1:
-        second, remains[:, ~mask] = linear_coupling(X[:, ~mask], remains[:, mask])
+        second, residuals[:, ~mask] = linear_coupling(X[:, ~mask], residuals[:, mask])
         length += second
-    return length, remains
+    return length, residuals
 
 
 def linear_coupling(A, B):
-    """Code length of A given B in nats a row, and the standardised remains of A."""
+    """Code length of A given B in nats a row, and the standardised residuals of A."""
     n, m = B.shape
     fitted = _ridge_regression(B)
     # ridges: slopes with a prior variance of 1 / m, and the variance of the noise
-    remains = A - fitted(A, m / n)
-    square = remains**2
+    residuals = A - fitted(A, m / n)
+    square = residuals**2
     # the floor keeps an exact prediction from having an infinitely short code
     log_square = np.log(square + 1e-4 * square.mean(axis=0) + np.finfo(float).tiny)
     log_square -= log_square.mean(axis=0)
     # bounded, as a conditioner's is
     log_scale = np.tanh(0.5 * fitted(log_square, LOG_SQUARE_VARIANCE * m / n))
     log_scale -= log_scale.mean(axis=0)
-    scaled = remains * np.exp(-log_scale)
+    scaled = residuals * np.exp(-log_scale)
     with_scale, without = (scaled**2).mean(axis=0), square.mean(axis=0)
-    scaled = np.where(with_scale < without, scaled, remains)  # a scale that costs is left out
+    scaled = np.where(with_scale < without, scaled, residuals)  # a scale that costs is left out
     length = 0.5 * np.log(np.minimum(with_scale, without) + 1e-12).sum()
     scaled -= scaled.mean(axis=0)
     return length, scaled / (scaled.std(axis=0) + 1e-6)
@@ -101,8 +101,8 @@ def importances(A, B):
         inverse = np.linalg.inv(gram + ridge * np.eye(m))
         slopes = inverse @ (B.T @ A / n)
         increase = slopes**2 / np.diag(inverse)[:, None]
-        remains = A - B @ slopes
-        square = remains**2
+        residuals = A - B @ slopes
+        square = residuals**2
         if is_scale:
             gains += increase.sum(axis=1) / 4
         else:
@@ -133,9 +133,9 @@ def linear_optimum(precision, mask):
     """Improve a mask by swaps until none shortens the linear part of the code.
 
     That part is the sum over part A of half the log-variances given part B: the second layer has
-    nothing left to predict, as the remains of A are uncorrelated with B. All swaps of a feature of
-    A and one of B are weighed, by updates of rank one of the conditional covariance, and the best
-    is made.
+    nothing left to predict, as the residuals of A are uncorrelated with B. All swaps of a feature
+    of A and one of B are weighed, by updates of rank one of the conditional covariance, and the
+    best is made.
 
     Parameters
     ----------
@@ -223,12 +223,12 @@ def derive(X, n_conditioning, n_layers, rng, share=1.0):
     for first in range(0, n_layers, 2):
         depth = min(n_layers - first, 2)
         mask = _shortest(X, n_conditioning, depth, rng)
-        remains = linear_flow(X, mask, depth)[1]
-        # the second layer predicts from the remains of what the first has transformed
-        between = np.where(mask, remains, X)
+        residuals = linear_flow(X, mask, depth)[1]
+        # the second layer predicts from the residuals of what the first has transformed
+        between = np.where(mask, residuals, X)
         masks.append(_thinned(mask, X, share))
         masks.append(_thinned(~mask, between, share))
-        X = remains
+        X = residuals
     return tidy(masks[:n_layers])
 
 

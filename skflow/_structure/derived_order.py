@@ -81,8 +81,8 @@ def code(X, j, given):
     Its value and the log-size of what remains are predicted by sums of functions that are linear
     between knots; what then remains is coded by its own distribution.
     """
-    length, remains = linear_coupling(X[:, [j]], _bent(X[:, given]))
-    return length + entropy(remains[:, 0]) - _NORMAL_ENTROPY
+    length, residuals = linear_coupling(X[:, [j]], _bent(X[:, given]))
+    return length + entropy(residuals[:, 0]) - _NORMAL_ENTROPY
 
 
 def _bent(B):

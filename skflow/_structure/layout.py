@@ -21,7 +21,7 @@ class Choice:
     ----------
     masks : ndarray of shape (n_layers, n_features)
         The structure.
-    finalists : ndarray of shape (n_finalists, n_layers, n_features)
+    top : ndarray of shape (top_k, n_layers, n_features)
         Structures that the estimator trains in full, side by side, to keep the best. The default
         is the structure alone.
     history : list of SearchRecord
@@ -35,19 +35,19 @@ class Choice:
     Examples
     --------
     >>> from skflow import masks
-    >>> masks.Choice(masks.parity(2, 4)).finalists.shape
+    >>> masks.Choice(masks.parity(2, 4)).top.shape
     (1, 2, 4)
     """
 
     masks: np.ndarray
-    finalists: np.ndarray | None = None
+    top: np.ndarray | None = None
     history: list = field(default_factory=list)
     stop_reason: str | None = None
     state: Any = None
 
     def __post_init__(self):
-        if self.finalists is None:
-            self.finalists = np.array(self.masks)[np.newaxis]
+        if self.top is None:
+            self.top = np.array(self.masks)[np.newaxis]
 
 
 class Layout(BaseEstimator):

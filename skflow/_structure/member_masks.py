@@ -101,7 +101,7 @@ def choose_masks(plan, layout, params, previous=None, n_folds=1):
         with time_limit(max_time):
             choice = choose_for(layout, task)
         n_masks = n_masks_for(layout, task.n_layers, task.n_features)
-        for masks in _each(choice.finalists):
+        for masks in _each(choice.top):
             check_masks(masks, n_masks, task.n_features, name=f"What {layout!r} chose")
         if choice.stop_reason == "interrupted" and choice is not before:
             warn(
@@ -113,14 +113,14 @@ def choose_masks(plan, layout, params, previous=None, n_folds=1):
     return choices
 
 
-def _each(finalists):
+def _each(top):
     """The single structures; in a stack with idle features some may have none."""
-    return [tidy(masks) for masks in finalists] if (finalists == IDLE).any() else finalists
+    return [tidy(masks) for masks in top] if (top == IDLE).any() else top
 
 
 def _check_sizes(choices):
     """All that is to be trained is one stack."""
-    if len(equal_sizes(np.concatenate([choice.finalists for choice in choices]))) > 1:
+    if len(equal_sizes(np.concatenate([choice.top for choice in choices]))) > 1:
         raise ValueError(
             "mask_layout gave structures whose layers transform, or condition on, different "
             "numbers of features. Let it fix the numbers in each layer, or set n_estimators=1 and "
@@ -128,7 +128,7 @@ def _check_sizes(choices):
         )
 
 
-def stack_finalists(choices):
-    """Finalists of the members ``(n_members, n_finalists, L, d)``, as many of each."""
-    fewest = min(len(choice.finalists) for choice in choices)
-    return np.stack([choice.finalists[:fewest] for choice in choices])
+def stack_top(choices):
+    """The top structures of the members ``(n_members, top_k, L, d)``, as many of each."""
+    fewest = min(len(choice.top) for choice in choices)
+    return np.stack([choice.top[:fewest] for choice in choices])

@@ -30,9 +30,9 @@ PAPER_SEARCH = {
     "initial_layout": "random",
     "candidate_score": "train_batch",
     "search_space": "free",
-    "n_finalists": 1,
+    "top_k": 1,
 }
-_MAX_FINALISTS = 8
+_MOST_TOP = 8
 
 
 class EvolutionarySearch(Layout):
@@ -61,12 +61,12 @@ class EvolutionarySearch(Layout):
         validation rows, which is less noisy. "auto" takes validation rows where there are any. With
         it the search has to beat its start: trained as long as in ``masks.Race``, the structure of
         the lowest cost has to be ahead beyond noise on the other rows, cross-validated, and the
-        start is one of the finalists. Otherwise the start is kept, with a warning that says how
-        many rows there were.
-    search_space : {"free", "alternating", "sparse", "columns"}, default="alternating"
+        start is one of the top structures. Otherwise the start is kept, with a warning that says
+        how many rows there were.
+    search_space : {"free", "alternating"}, default="alternating"
         "free": the layers' masks change independently (the paper). "alternating": one mask and its
         complement take turns, a far smaller space.
-    n_finalists : int or "auto", default="auto"
+    top_k : int or "auto", default="auto"
         Number of structures with the lowest costs that are trained in full, side by side; the best
         of them (on validation rows, if there are any) is kept, as the lowest cost after few steps
         need not be the best in the end. "auto" spends as many steps on them as on the candidates,
@@ -106,7 +106,7 @@ class EvolutionarySearch(Layout):
         "initial_layout": "no_validation",  # resolve says what is allowed
         "candidate_score": [StrOptions({"auto", "train_batch", "validation"})],
         "search_space": [StrOptions(set(SEARCH_SPACES))],
-        "n_finalists": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "top_k": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), None],
         "max_time": [Interval(Real, 0, None, closed="neither"), None],
         "checkpoint": [str, PathLike, None],
@@ -126,7 +126,7 @@ class EvolutionarySearch(Layout):
         initial_layout: MaskLayout = "race",
         candidate_score: str = "auto",
         search_space: str = "alternating",
-        n_finalists: int | str = "auto",
+        top_k: int | str = "auto",
         n_iter_no_change: int | None = None,
         max_time: float | None = None,
         checkpoint: str | PathLike | None = None,
@@ -138,7 +138,7 @@ class EvolutionarySearch(Layout):
         self.initial_layout = initial_layout
         self.candidate_score = candidate_score
         self.search_space = search_space
-        self.n_finalists = n_finalists
+        self.top_k = top_k
         self.n_iter_no_change = n_iter_no_change
         self.max_time = max_time
         self.checkpoint = checkpoint
@@ -255,16 +255,16 @@ class EvolutionarySearch(Layout):
             start = self._in_space(to_beat)
         journal = self._read_journal(start, history, evaluate, task)
         result = self._search(start, history, evaluate, journal, task)
-        found, finalists = result.best.masks.copy(), self._finalists(result, task.n_steps)
+        found, top = result.best.masks.copy(), self._top(result, task.n_steps)
         if self.candidate_score == "auto" and task.has_held_out:
             if not self._is_ahead(found, to_beat, task):
-                found, finalists = to_beat, None
+                found, top = to_beat, None
             elif len(equal_sizes(np.stack([found, to_beat]))) == 1:
                 # short trainings may be wrong about it, so the start has a full one, too
-                others = [each for each in finalists[1:] if not np.array_equal(each, to_beat)]
-                finalists = np.stack([found, to_beat, *others])[: max(2, len(finalists))]
+                others = [each for each in top[1:] if not np.array_equal(each, to_beat)]
+                top = np.stack([found, to_beat, *others])[: max(2, len(top))]
         return Choice(
-            found, finalists, history=result.history, stop_reason=result.stop_reason, state=to_beat
+            found, top, history=result.history, stop_reason=result.stop_reason, state=to_beat
         )
 
     def _is_ahead(self, found, to_beat, task):
@@ -342,12 +342,12 @@ class EvolutionarySearch(Layout):
         progress.close()
         return result
 
-    def _finalists(self, result, n_steps):
-        """The distinct structures of the lowest costs, the best first ``(n_finalists, L, d)``."""
-        n_wanted = self.n_finalists
+    def _top(self, result, n_steps):
+        """The distinct structures of the lowest costs, the best first ``(top_k, L, d)``."""
+        n_wanted = self.top_k
         if n_wanted == "auto":
             spent = self.n_iter * self.n_candidate_steps
-            n_wanted = min(_MAX_FINALISTS, max(1, spent // n_steps))
+            n_wanted = min(_MOST_TOP, max(1, spent // n_steps))
         by_cost = sorted(result.history, key=lambda record: record.cost)
         # of equal costs the search accepted the last
         ordered = [result.best.masks, *(record.masks for record in by_cost)]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .._core.saving import saved_as
-from .._table.table import GAP
+from .._table.table import MISSING
 
 #: A spike is a value of at least this part of the rows, so many times as frequent as any other, in
 #: a column that has at least so many other values.
@@ -57,14 +57,14 @@ class Schema:
     def split(self, X):
         """Discrete part ``(n, q)``, integers, and real part ``(n, r)``, NaN where it is absent.
 
-        Where a cell is NaN, the discrete part is ``GAP`` and the real one NaN.
+        Where a cell is NaN, the discrete part is ``MISSING`` and the real one NaN.
         """
         if not len(self.sizes):
             return np.zeros((len(X), 0), dtype=int), X
         at_spike = X[:, self.spike_columns] == self.spike_values
         discrete = np.column_stack([X[:, self.category_columns], at_spike])
-        gaps = np.isnan(X[:, [*self.category_columns, *self.spike_columns]])
-        discrete = np.where(gaps, GAP, discrete).astype(int)
+        missing = np.isnan(X[:, [*self.category_columns, *self.spike_columns]])
+        discrete = np.where(missing, MISSING, discrete).astype(int)
         real = X[:, self.real_columns]
         return discrete, np.where(self.absent(discrete), np.nan, real)
 

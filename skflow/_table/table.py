@@ -18,7 +18,7 @@ from .frames import is_missing
 #: Of a category that is not among those of ``fit``; and what stands for it in a frame.
 UNKNOWN, UNKNOWN_LABEL = -1, "(unknown)"
 #: Of a category that is missing, and in the discrete part of a table of whatever is.
-GAP = -2
+MISSING = -2
 #: More categories than this, and than a fifth of the rows, are names of the rows.
 MANY_CATEGORIES = 20
 _NUMBERS = (int, float, np.integer, np.floating)
@@ -165,10 +165,10 @@ class Table:
     def _labels(self, codes, j, original):
         """Categories of codes as a list, None for missing ones, and whether some are strange."""
         known = self.categories[j].tolist()
-        # the last ones are for those that are missing and unknown: GAP and UNKNOWN
+        # the last ones are for those that are missing and unknown: MISSING and UNKNOWN
         labels = np.empty(len(known) + 2, dtype=object)
         labels[:] = [*known, None, UNKNOWN_LABEL]
-        codes = np.nan_to_num(codes, nan=GAP).astype(int)
+        codes = np.nan_to_num(codes, nan=MISSING).astype(int)
         unknown = codes == UNKNOWN
         column = labels[codes]
         if original is not None and unknown.any():

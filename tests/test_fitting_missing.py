@@ -1,4 +1,4 @@
-"""Fits to rows with gaps: draw and refit."""
+"""Fits to rows with missing cells: draw and refit."""
 
 import numpy as np
 import pytest
@@ -19,9 +19,9 @@ OPTIONS = {
 }
 
 
-def with_gaps(X, part, seed=0):
-    gaps = np.random.RandomState(seed).uniform(size=X.shape) < part
-    return np.where(gaps, np.nan, X)
+def with_missing(X, part, seed=0):
+    missing = np.random.RandomState(seed).uniform(size=X.shape) < part
+    return np.where(missing, np.nan, X)
 
 
 def dependent_rows(n_rows):
@@ -35,11 +35,11 @@ def dependent_rows(n_rows):
 def test_mixtures_fill_in_what_depends_on_each_other(most_rows, monkeypatch):
     monkeypatch.setattr("skflow._missing.fitting.MOST_ROWS", most_rows)
     X = dependent_rows(2000)
-    gappy = with_gaps(X, 0.3)
+    incomplete = with_missing(X, 0.3)
     with shelter():
-        schema = fit_schema(gappy, {}, False)
-        filled = fill_with_mixtures(gappy, schema, None, np.random.RandomState(0), OPTIONS)
-    known = ~np.isnan(gappy)
+        schema = fit_schema(incomplete, {}, False)
+        filled = fill_with_mixtures(incomplete, schema, None, np.random.RandomState(0), OPTIONS)
+    known = ~np.isnan(incomplete)
     assert np.array_equal(filled[known], X[known])
     residual = filled[:, 2] + filled[:, 0] - 10
     assert residual[~known[:, 2]].std() == pytest.approx(0.3, rel=0.3)
@@ -48,22 +48,22 @@ def test_mixtures_fill_in_what_depends_on_each_other(most_rows, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_fit_to_rows_with_gaps_is_nearly_as_good_as_to_whole_rows():
+def test_a_fit_to_rows_with_missing_is_nearly_as_good_as_to_whole_rows():
     X, held_out = np.split(dependent_rows(2400), [800])
-    gappy = with_gaps(X, 0.3)
+    incomplete = with_missing(X, 0.3)
     flow = CouplingFlowDensity(
         3, hidden_layer_sizes=(16,), max_iter=30, component_weight=0, random_state=0
     )
     whole = clone(flow).fit(X).score(held_out)
-    dropped = clone(flow).fit(X[~np.isnan(gappy).any(axis=1)]).score(held_out)
-    filled = flow.fit(gappy).score(held_out)
+    dropped = clone(flow).fit(X[~np.isnan(incomplete).any(axis=1)]).score(held_out)
+    filled = flow.fit(incomplete).score(held_out)
     assert filled > whole - 0.2
     assert filled > dropped - 0.02
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)
-def test_every_estimator_is_fitted_to_rows_with_gaps(name):
-    X = with_gaps(dependent_rows(80), 0.2)
+def test_every_estimator_is_fitted_to_rows_with_missing(name):
+    X = with_missing(dependent_rows(80), 0.2)
     X[3] = np.nan  # nothing is known
     weight = np.random.RandomState(1).uniform(size=80)
     flow = clone(ESTIMATORS[name]).fit(X, sample_weight=weight)
@@ -74,11 +74,11 @@ def test_every_estimator_is_fitted_to_rows_with_gaps(name):
     assert np.array_equal(again.score_samples(X), scores)
 
 
-def test_a_warm_start_draws_gaps_from_its_density():
+def test_a_warm_start_draws_missing_from_its_density():
     X = dependent_rows(80)
     flow = clone(ESTIMATORS["spline"]).set_params(warm_start=True).fit(X)
     before = flow.location_
-    flow.fit(with_gaps(X, 0.2))
+    flow.fit(with_missing(X, 0.2))
     assert np.array_equal(flow.location_, before)
     assert np.isfinite(flow.score(X))
 
@@ -89,7 +89,7 @@ def test_filled_cells_are_on_grids_within_bounds_and_constant_where_columns_are(
     X[:, 2] = 7
     flow = clone(ESTIMATORS["spline"]).set_params(dequantize=True, bounds={1: (0, None)})
     with pytest.warns(UserWarning, match="Column 2 is constant"):
-        flow.fit(with_gaps(X, 0.3))
+        flow.fit(with_missing(X, 0.3))
     assert flow.grid_steps_[1] == 0.5
     assert flow.location_[2] == 7
 
@@ -104,7 +104,7 @@ def test_filled_cells_are_on_grids_within_bounds_and_constant_where_columns_are(
     ],
 )
 def test_what_cannot_be_fitted_is_said(change, message):
-    X = with_gaps(dependent_rows(30), 0.2)
+    X = with_missing(dependent_rows(30), 0.2)
     change(X)
     with pytest.raises(ValueError, match=message):
         clone(ESTIMATORS["spline"]).set_params(bounds={0: (-10, None)}).fit(X)

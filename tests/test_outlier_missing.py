@@ -1,4 +1,4 @@
-"""Detectors and rows with gaps: p-values of what is known, and reasons for it alone."""
+"""Detectors and rows with missing cells: p-values of what is known, and reasons for it alone."""
 
 import numpy as np
 import pytest
@@ -37,14 +37,14 @@ def test_a_broken_dependence_is_found_and_named_if_it_is_known(detector):
     assert report.score.iloc[0] == detector.score_samples(X).min()
 
 
-def test_whole_rows_are_scored_as_without_gaps_beside_them(detector):
+def test_whole_rows_are_scored_as_without_missing_beside_them(detector):
     X = rows(20, seed=2)
     scores = detector.score_samples(X)
     X[::2, 0] = np.nan
     assert detector.score_samples(X)[1::2] == pytest.approx(scores[1::2])
 
 
-def test_rows_with_gaps_take_part_where_they_can(monkeypatch):
+def test_rows_with_missing_take_part_where_they_can(monkeypatch):
     monkeypatch.setattr(resolutions, "default_flow", lambda n_rows, n_columns: FLOW)
     X, few = rows(50), rows(50)
     X[:10, 1], few[:44, 1] = np.nan, np.nan
@@ -62,7 +62,7 @@ def test_rows_with_gaps_take_part_where_they_can(monkeypatch):
         FlowOutlierDetector(random_state=0).fit(few)
 
 
-def test_scores_of_rows_with_gaps_are_those_of_whole_rows_as_rare():
+def test_scores_of_rows_with_missing_are_those_of_whole_rows_as_rare():
     """What is missing says nothing here, so that p-values are as even as those of whole rows."""
     levels, pvalues = [0.1, 0.25, 0.5, 0.75], []
     for seed in range(10):

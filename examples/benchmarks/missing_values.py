@@ -1,21 +1,21 @@
-"""Gaps: marginals and conditionals of known densities, and imputation of real tables.
+"""Missing cells: marginals and conditionals of known densities, and imputation of real tables.
 
-    python examples/benchmarks/gaps.py --parts truth real model density --output gaps.csv \\
-        --markdown gaps.md
-    python examples/benchmarks/gaps.py --parts time --seeds 0
+    python examples/benchmarks/missing_values.py --parts truth real model density --output
+    missing_values.csv \\
+        --markdown missing_values.md
+    python examples/benchmarks/missing_values.py --parts time --seeds 0
 
 Truth: a flow is fitted to 20,000 rows of a density whose marginals and conditionals are known.
 Events: the same is asked for probabilities of ranges and for draws, given ranges of other columns,
 a tenth of which have a probability of 1 in 2000; the truth are four million rows.
-Real: cells of whole tables are removed, imputers are fitted to the training rows with their gaps,
-and fill those of test rows; all columns are measured in standard deviations. Draws are compared
-with draws and points with points: of methods without draws there is only the latter. Model: the
-last column is a target, known everywhere, which trees predict from the others as they were filled.
-Density: what is known of test rows, under flows fitted to the rows with gaps, to these before there
-were gaps, and to those without any.
-Time: 10,000 rows of 10 columns, 30 % of the cells missing at random, fitted and filled on two
-cores. A line is appended to the CSV file as soon as it is known; an interrupted run goes on where
-it stopped.
+Real: cells of whole tables are removed, imputers are fitted to the training rows with their missing
+cells, and fill those of test rows; all columns are measured in standard deviations. Draws are
+compared with draws and points with points: of methods without draws there is only the latter.
+Model: the last column is a target, known everywhere, which trees predict from the others as they
+were filled. Density: what is known of test rows, under flows fitted to the rows with missing cells,
+to these before there were missing cells, and to those without any. Time: 10,000 rows of 10 columns,
+30 % of the cells missing at random, fitted and filled on two cores. A line is appended to the CSV
+file as soon as it is known; an interrupted run goes on where it stopped.
 """
 
 import argparse
@@ -27,8 +27,8 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
-from _gap_truths import TRUTHS
 from _imputers import IMPUTERS, whole_rows
+from _missing_truths import TRUTHS
 from _results import ResultsFile
 from likelihood import processor
 from scipy.stats import ks_2samp
@@ -46,7 +46,7 @@ MEASURES = {
     "event_within": "part of these probabilities that are within 0.01",
     "rmse": "root mean squared error of the points",
     "crps": "continuous ranked probability score of draws, mean over cells",
-    "energy": "energy score of draws, mean over rows with gaps",
+    "energy": "energy score of draws, mean over rows with missing cells",
     "covered": "part of the cells within their 90 % intervals",
     "r2": "R² of trees that predict the last column from the others, as filled",
     "log_density": "of the known cells of test rows, nats a row",
@@ -58,10 +58,10 @@ FIELDS = [*KEY, *MEASURES, "error"]
 LOWER_IS_BETTER = ("crps", "energy", "rmse")
 N_QUESTIONS, MOST_ROWS = 50, 3000
 PARTS = ("truth", "events", "real", "model", "density", "time")
-NOT_FILLED = "not filled"  # the trees of the model take gaps as they are
-WHOLE, WITHOUT = "skflow, before there were gaps", "skflow, rows without gaps"
+NOT_FILLED = "not filled"  # the trees of the model take missing cells as they are
+WHOLE, WITHOUT = "skflow, before there were missing cells", "skflow, rows without missing cells"
 MECHANISMS = ("random", "dependent", "blocks")
-# no part of the model: vines fill few patterns of gaps, chains only rows of their own fit
+# no part of the model: vines fill few patterns of missing cells, chains only rows of their own fit
 NO_TRANSFORM = ("vine", "chained trees", "matching")
 
 
@@ -139,46 +139,48 @@ def load(name, seed):
     return np.split(X, [int(0.7 * len(X))])
 
 
-def with_gaps(X, mechanism, part, rng):
+def with_missing(X, mechanism, part, rng):
     """The rows with about that part of their cells unknown, but no row entirely."""
     uniform = rng.uniform(size=X.shape)
     if mechanism == "random":
-        gaps = uniform < part
+        missing = uniform < part
     elif mechanism == "dependent":  # the larger the first column, the more; that one is known
         rank = X[:, :1].argsort(axis=0).argsort(axis=0) / len(X)
-        gaps = uniform < np.minimum(2 * part * rank, 0.95)
-        gaps[:, 0] = False
+        missing = uniform < np.minimum(2 * part * rank, 0.95)
+        missing[:, 0] = False
     else:  # half of the columns at once, next to each other
         n = max(1, X.shape[1] // 2)
         start = rng.integers(X.shape[1] - n + 1, size=(len(X), 1))
         place = np.arange(X.shape[1])
-        gaps = (rng.uniform(size=(len(X), 1)) < 2 * part) & (place >= start) & (place < start + n)
-    whole = gaps.all(axis=1)
-    gaps[whole, rng.integers(X.shape[1], size=whole.sum())] = False
-    return np.where(gaps, np.nan, X)
+        missing = (
+            (rng.uniform(size=(len(X), 1)) < 2 * part) & (place >= start) & (place < start + n)
+        )
+    whole = missing.all(axis=1)
+    missing[whole, rng.integers(X.shape[1], size=whole.sum())] = False
+    return np.where(missing, np.nan, X)
 
 
 def measure_real(name, mechanism, part, method, seed):
     train, test = load(name, seed)
     rng = np.random.default_rng(seed + 1000)
-    gappy_train, gappy = (with_gaps(X, mechanism, part, rng) for X in (train, test))
+    incomplete_train, incomplete = (with_missing(X, mechanism, part, rng) for X in (train, test))
     start = time.process_time()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        point, draws = IMPUTERS[method](gappy_train, gappy, seed)
+        point, draws = IMPUTERS[method](incomplete_train, incomplete, seed)
     found = {"seconds": time.process_time() - start}
-    gaps = np.isnan(gappy)
-    found["rmse"] = np.sqrt(np.mean((point - test)[gaps] ** 2))
+    missing = np.isnan(incomplete)
+    found["rmse"] = np.sqrt(np.mean((point - test)[missing] ** 2))
     if draws is None:
         return found
-    cells, truth = np.sort(draws[gaps], axis=1), test[gaps]
+    cells, truth = np.sort(draws[missing], axis=1), test[missing]
     n = cells.shape[1]
     spread = (cells * (2 * np.arange(1, n + 1) - n - 1)).sum(axis=1) / (n * (n - 1))
     found["crps"] = (np.abs(cells - truth[:, None]).mean(axis=1) - spread).mean()
     # of draws and a truth that are alike, 90 % lie between these; the default keeps 86.5 % of 50
     low, high = np.quantile(cells, [0.05, 0.95], axis=1, method="weibull")
     found["covered"] = ((low <= truth) & (truth <= high)).mean()
-    rows = gaps.any(axis=1)
+    rows = missing.any(axis=1)
     away = np.linalg.norm(draws[rows] - test[rows][:, :, None], axis=1).mean(axis=1)
     apart = np.linalg.norm(np.diff(draws[rows], axis=2), axis=1).mean(axis=1)
     found["energy"] = (away - apart / 2).mean()
@@ -188,14 +190,16 @@ def measure_real(name, mechanism, part, method, seed):
 def measure_model(name, mechanism, part, method, seed):
     train, test = load(name, seed)
     rng = np.random.default_rng(seed + 1000)
-    gappy_train, gappy = (with_gaps(X[:, :-1], mechanism, part, rng) for X in (train, test))
+    incomplete_train, incomplete = (
+        with_missing(X[:, :-1], mechanism, part, rng) for X in (train, test)
+    )
     start = time.process_time()
-    filled_train, filled = gappy_train, gappy
+    filled_train, filled = incomplete_train, incomplete
     if method != NOT_FILLED:
-        both = np.vstack([gappy_train, gappy])
+        both = np.vstack([incomplete_train, incomplete])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            both = IMPUTERS[method](gappy_train, both, seed, draw=False)[0]
+            both = IMPUTERS[method](incomplete_train, both, seed, draw=False)[0]
         filled_train, filled = np.split(both, [len(train)])
     found = {"seconds": time.process_time() - start}
     trees = ExtraTreesRegressor(300, min_samples_leaf=3, random_state=seed)
@@ -204,20 +208,20 @@ def measure_model(name, mechanism, part, method, seed):
 
 
 def measure_density(name, mechanism, part, method, seed):
-    """Log-density of what is known of test rows; of training rows with gaps, or as they were."""
+    """Log-density of what is known of test rows, by training rows with missing cells or whole."""
     train, test = load(name, seed)
     rng = np.random.default_rng(seed + 1000)
-    gappy_train, gappy = (with_gaps(X, mechanism, part, rng) for X in (train, test))
+    incomplete_train, incomplete = (with_missing(X, mechanism, part, rng) for X in (train, test))
     start = time.process_time()
-    rows = {"skflow": gappy_train, WHOLE: train, WITHOUT: whole_rows(gappy_train)}[method]
+    rows = {"skflow": incomplete_train, WHOLE: train, WITHOUT: whole_rows(incomplete_train)}[method]
     density = CouplingFlowDensity(random_state=seed).fit(rows)
-    found = {"log_density": density.score(gappy), "rows": len(rows)}
+    found = {"log_density": density.score(incomplete), "rows": len(rows)}
     return found | {"seconds": time.process_time() - start}
 
 
 def measure_time(name, missing, seed):
     rng = np.random.default_rng(seed)
-    X = with_gaps(TRUTHS[name].sample(10_000, rng), "random", missing, rng)
+    X = with_missing(TRUTHS[name].sample(10_000, rng), "random", missing, rng)
     start = time.process_time(), time.perf_counter()
     FlowImputer(random_state=seed).fit_transform(X)
     return {"seconds": time.process_time() - start[0], "clock": time.perf_counter() - start[1]}
@@ -244,7 +248,8 @@ def page(results):
     """The results as Markdown."""
     results = results[results.error.isna()]
     lines = [
-        "- Command: `python examples/benchmarks/gaps.py --parts truth real model density time`,",
+        "- Command: `python examples/benchmarks/missing_values.py --parts truth real model density "
+        "time`,",
         "  with `--datasets`, `--mechanisms`, `--missing` and `--seeds` for as many as there are",
         f"- Machine: {processor()}, {os.cpu_count()} cores, Python {platform.python_version()}",
         "- Means over seeds, the best of a line in bold",
@@ -320,7 +325,8 @@ def jobs(args):
         found += [
             key
             for key in product([part], *cells, methods[part], args.seeds)
-            if key[2] == "blocks" or key[4] != "vine"  # few patterns of gaps, and whole rows
+            if key[2] == "blocks"
+            or key[4] != "vine"  # few patterns of missing cells, and whole rows
         ]
     if "events" in args.parts:
         found += product(["events"], args.truths, ["ranges"], [0.0], ["skflow"], args.seeds)
@@ -339,7 +345,7 @@ def main():
     add("--missing", nargs="+", type=float, default=[0.1, 0.3, 0.5])
     add("--methods", nargs="+", choices=IMPUTERS, default=list(IMPUTERS))
     add("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    add("--output", default="gaps.csv")
+    add("--output", default="missing_values.csv")
     add("--markdown")
     args = parser.parse_args()
     results = ResultsFile(args.output, KEY, FIELDS)

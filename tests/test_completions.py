@@ -1,4 +1,4 @@
-"""Gaps beside categories and spikes: sums over what is discrete, and draws by its posterior."""
+"""Missing cells beside categories and spikes: sums over what is discrete, and its posterior."""
 
 import pickle
 
@@ -12,7 +12,7 @@ from scipy.stats import kstest, norm
 from small_flows import flow
 from test_mixed import FRAME
 
-from skflow._missing import cases
+from skflow._missing import completions
 from skflow._missing.questions import EXACT, RoughRows, log_prob_known
 
 NEW = "not seen in fit"
@@ -41,14 +41,14 @@ def scores_of_each(model, frame, **columns):
 def test_a_missing_category_is_summed_over(fitted):
     """All that there are, and one that was not seen: the density is that of whole rows, exactly."""
     each = scores_of_each(fitted, ROWS, kind=[*"abc", NEW])
-    gap = fitted.score_samples(ROWS.assign(kind=None))
-    np.testing.assert_allclose(gap, logsumexp(each, axis=0), rtol=1e-12)
+    missing = fitted.score_samples(ROWS.assign(kind=None))
+    np.testing.assert_allclose(missing, logsumexp(each, axis=0), rtol=1e-12)
     both = [
         scores_of_each(fitted, ROWS.assign(member=member), kind=[*"abc", NEW])
         for member in (True, False, NEW)
     ]
-    gap = fitted.score_samples(ROWS.assign(kind=None, member=None))
-    np.testing.assert_allclose(gap, logsumexp(both, axis=(0, 1)), rtol=1e-12)
+    missing = fitted.score_samples(ROWS.assign(kind=None, member=None))
+    np.testing.assert_allclose(missing, logsumexp(both, axis=(0, 1)), rtol=1e-12)
 
 
 def test_a_missing_number_is_integrated_over(fitted):
@@ -83,8 +83,8 @@ def test_what_is_not_known_at_all_adds_nothing(fitted):
 
 def test_scores_are_the_same_each_time_and_do_not_depend_on_other_rows(fitted):
     frame = FRAME[:8].copy()
-    gaps = np.random.RandomState(0).uniform(size=frame.shape) < 0.4
-    frame = frame.astype(object).mask(gaps).astype({"length": float, "income": float})
+    missing = np.random.RandomState(0).uniform(size=frame.shape) < 0.4
+    frame = frame.astype(object).mask(missing).astype({"length": float, "income": float})
     scores = fitted.score_samples(frame)
     assert np.isfinite(scores).all()
     assert np.array_equal(fitted.score_samples(frame), scores)
@@ -100,13 +100,13 @@ def test_of_too_many_cases_some_are_drawn(fitted):
     """With the probability of the others given what is known: the mean is nearly the sum."""
     frame = ROWS.assign(kind=None, member=None)
     expected = fitted.score_samples(frame)
-    few = fitted._log_prob(fitted._encode(fitted._source(frame)), EXACT._replace(n_cases=8))
+    few = fitted._log_prob(fitted._encode(fitted._source(frame)), EXACT._replace(n_completions=8))
     assert not np.array_equal(few, expected)
     assert few == pytest.approx(expected, abs=0.3)
-    # each draw counts as the probability of what is known, so that cases add up to it
+    # each draw counts as the probability of what is known, so that completions add up to it
     X = np.full((1, 4), np.nan)
     X[0, 3] = 1.0
-    drawn = cases.find_cases(fitted._density, X, 2)
+    drawn = completions.find_completions(fitted._density, X, 2)
     whole = log_prob_known(fitted._density, X, RoughRows())
     assert logsumexp(drawn.log_weight) == pytest.approx(whole[0], abs=0.35)
 
@@ -154,9 +154,9 @@ def test_draws_are_tables_like_the_one_that_was_given(fitted):
 def test_draws_of_other_tables():
     array = FRAME.to_numpy(dtype=object)
     model = flow(categorical_features=[1, 3]).fit(array)
-    gappy = array[:5].copy()
-    gappy[:, 1], gappy[:, 2] = None, np.nan
-    drawn = model.sample_given(gappy, 4, random_state=0)
+    incomplete = array[:5].copy()
+    incomplete[:, 1], incomplete[:, 2] = None, np.nan
+    drawn = model.sample_given(incomplete, 4, random_state=0)
     assert drawn.shape == (5, 4, 4)
     assert set(drawn[:, 1].ravel()) <= set("abc")
     frame = polars.DataFrame({name: FRAME[name].to_list() for name in FRAME})

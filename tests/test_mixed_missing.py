@@ -1,4 +1,4 @@
-"""Fits, imputers and detectors on tables with gaps beside categories and spikes."""
+"""Fits, imputers and detectors on tables with missing cells beside categories and spikes."""
 
 import io
 from copy import deepcopy
@@ -16,26 +16,26 @@ from skflow import FlowImputer, FlowOutlierDetector
 SMALL = flow(max_iter=10, component_weight=0.3, mask_layout="parity")
 
 
-def with_gaps(frame, part=0.25, seed=0):
-    gaps = np.random.RandomState(seed).uniform(size=frame.shape) < part
+def with_missing(frame, part=0.25, seed=0):
+    missing = np.random.RandomState(seed).uniform(size=frame.shape) < part
     numbers = dict.fromkeys(frame.select_dtypes("number"), float)
-    return frame.astype(object).mask(gaps).astype(numbers)
+    return frame.astype(object).mask(missing).astype(numbers)
 
 
-GAPPY = with_gaps(FRAME[:300])
+INCOMPLETE = with_missing(FRAME[:300])
 
 
 @pytest.fixture(scope="module")
 def imputer():
-    return FlowImputer(clone(SMALL), n_draws=30, random_state=0).fit(GAPPY)
+    return FlowImputer(clone(SMALL), n_draws=30, random_state=0).fit(INCOMPLETE)
 
 
 @pytest.fixture(scope="module")
 def filled(imputer):
-    return imputer.transform(GAPPY)
+    return imputer.transform(INCOMPLETE)
 
 
-def test_the_density_of_rows_with_gaps_is_that_of_the_table(imputer):
+def test_the_density_of_rows_with_missing_is_that_of_the_table(imputer):
     """The spike is found among the numbers that are known, and drawn as often as it is there."""
     model = imputer.density_
     assert model.columns_["income"] == "real with a spike (at 0)"
@@ -46,24 +46,24 @@ def test_the_density_of_rows_with_gaps_is_that_of_the_table(imputer):
     # a short training on few rows; were the kinds not told apart, these would be 1.2, 0.8, 2.8
     assert (np.abs(means - [0, 2, 4]) < [0.7, 0.6, 1.8]).all()
     new = mixed_table(1000, seed=1)
-    dropped = [clone(SMALL).set_params(random_state=k).fit(GAPPY.dropna()) for k in range(3)]
+    dropped = [clone(SMALL).set_params(random_state=k).fit(INCOMPLETE.dropna()) for k in range(3)]
     assert model.score(new) > np.mean([flow.score(new) for flow in dropped])
 
 
-def test_a_warm_start_fills_gaps_from_its_density():
+def test_a_warm_start_fills_missing_from_its_density():
     model = clone(SMALL).set_params(warm_start=True).fit(FRAME[:200])
     before = model.location_
-    model.fit(GAPPY[:200])
+    model.fit(INCOMPLETE[:200])
     np.testing.assert_array_equal(model.location_, before)
     assert np.isfinite(model.score(FRAME[:50]))
 
 
-def test_gaps_are_filled_and_nothing_else(filled):
+def test_missing_are_filled_and_nothing_else(filled):
     assert not filled.isna().any(axis=None)
-    assert filled.index.equals(GAPPY.index)
-    assert list(filled.dtypes) == list(GAPPY.dtypes)
-    known = GAPPY.notna()
-    assert (filled.where(known) == GAPPY.where(known)).to_numpy()[known].all()
+    assert filled.index.equals(INCOMPLETE.index)
+    assert list(filled.dtypes) == list(INCOMPLETE.dtypes)
+    known = INCOMPLETE.notna()
+    assert (filled.where(known) == INCOMPLETE.where(known)).to_numpy()[known].all()
 
 
 def test_a_category_is_filled_with_the_one_that_goes_with_the_row(imputer):
@@ -74,12 +74,12 @@ def test_a_category_is_filled_with_the_one_that_goes_with_the_row(imputer):
 
 
 def test_draws_are_tables_and_strategies_are_of_them(imputer, filled):
-    drawn = imputer.sample(GAPPY, 30)
+    drawn = imputer.sample(INCOMPLETE, 30)
     assert len(drawn) == 30
     lengths = np.mean([table.length for table in drawn], axis=0)
     np.testing.assert_allclose(filled.length, lengths)
-    one = deepcopy(imputer).set_params(strategy="draw").transform(GAPPY)
-    unknown = GAPPY.income.isna()
+    one = deepcopy(imputer).set_params(strategy="draw").transform(INCOMPLETE)
+    unknown = INCOMPLETE.income.isna()
     assert (one.income[unknown] == 0).mean() == pytest.approx(0.37, abs=0.12)  # 74 cells
 
 
@@ -90,23 +90,23 @@ def one_round(monkeypatch):
 
 
 def test_empty_columns_and_indicators_in_frames(imputer, one_round):
-    frame = GAPPY[:60].assign(nothing=None, number=np.nan)[["nothing", *GAPPY, "number"]]
+    frame = INCOMPLETE[:60].assign(nothing=None, number=np.nan)[["nothing", *INCOMPLETE, "number"]]
     model = clone(imputer).set_params(add_indicator=True, keep_empty_features=True).fit(frame)
     found = model.transform(frame)
     assert list(found) == list(model.get_feature_names_out())
     assert (found[["nothing", "number"]] == 0).all(axis=None)
     assert (found.missingindicator_kind == frame.kind.isna()).all()
     assert list(model.sample(frame, 1)[0]) == list(frame)
-    assert list(clone(imputer).fit(frame).transform(frame)) == list(GAPPY)
+    assert list(clone(imputer).fit(frame).transform(frame)) == list(INCOMPLETE)
 
 
 def test_other_tables_are_filled_too(one_round):
-    array = GAPPY[:60].to_numpy(dtype=object)
+    array = INCOMPLETE[:60].to_numpy(dtype=object)
     small = clone(SMALL).set_params(categorical_features=[1, 3])
     imputer = FlowImputer(small, n_draws=5, random_state=0).fit(array)
     filled = imputer.transform(array)
     assert imputer.sample(array, 2).shape == (60, 4, 2)
-    columns = GAPPY[:60].astype(object).where(GAPPY[:60].notna(), None)
+    columns = INCOMPLETE[:60].astype(object).where(INCOMPLETE[:60].notna(), None)
     frame = polars.DataFrame({name: columns[name].to_list() for name in columns})
     again = FlowImputer(clone(SMALL), n_draws=5, random_state=0).fit(frame).transform(frame)
     assert again.schema == frame.schema
@@ -116,12 +116,12 @@ def test_other_tables_are_filled_too(one_round):
 def test_an_array_with_a_spike_is_filled_with_it_and_with_the_rest(one_round):
     X = np.random.RandomState(0).standard_normal((300, 2))
     X[::3, 1] = 5.0
-    gaps = np.random.RandomState(1).uniform(size=X.shape) < 0.2
+    missing = np.random.RandomState(1).uniform(size=X.shape) < 0.2
     imputer = FlowImputer(clone(SMALL), strategy="draw", random_state=0)
-    filled = imputer.fit_transform(np.where(gaps, np.nan, X))
+    filled = imputer.fit_transform(np.where(missing, np.nan, X))
     assert imputer.density_.columns_[1] == "real with a spike (at 5)"
-    np.testing.assert_array_equal(filled[~gaps], X[~gaps])
-    assert (filled[gaps[:, 1], 1] == 5).mean() == pytest.approx(1 / 3, abs=0.2)
+    np.testing.assert_array_equal(filled[~missing], X[~missing])
+    assert (filled[missing[:, 1], 1] == 5).mean() == pytest.approx(1 / 3, abs=0.2)
     assert (imputer.sample(X[:2] * np.nan, 3) != 0).all()
 
 
@@ -133,7 +133,7 @@ def test_what_cannot_be_fitted_is_said():
 # ---- outliers
 
 
-def test_a_detector_takes_gaps_beside_categories():
+def test_a_detector_takes_missing_beside_categories():
     frame = FRAME[:200].copy()
     frame.loc[:4, "income"] = np.nan
     detector = FlowOutlierDetector(clone(SMALL).set_params(random_state=None), random_state=0)
@@ -160,7 +160,7 @@ def test_from_a_file_to_a_report():
 
 def test_polars_may_be_asked_of_a_frame_that_it_cannot_read(one_round):
     """Text needs pyarrow, and sparse columns are not read even with it."""
-    frame = GAPPY[:60].assign(member=FRAME.member[:60].astype(pd.SparseDtype(bool)))
+    frame = INCOMPLETE[:60].assign(member=FRAME.member[:60].astype(pd.SparseDtype(bool)))
     imputer = FlowImputer(clone(SMALL), n_draws=5, add_indicator=True, random_state=0).fit(frame)
     expected = imputer.transform(frame)
     found = imputer.set_output(transform="polars").transform(frame)

@@ -35,8 +35,8 @@ def whole(X):
     return ~np.isnan(X).any(axis=1)
 
 
-class GapsMixin:
-    """Scores rows with gaps; a subclass scores whole ones in ``_whole_scores``."""
+class MissingMixin:
+    """Scores rows with missing cells; a subclass scores whole ones in ``_whole_scores``."""
 
     def _given(self):
         """The densities as they were given; none for the default."""
@@ -44,20 +44,20 @@ class GapsMixin:
             return [pair[-1] for pair in self.density if isinstance(pair, tuple)]
         return [] if self.density is None else [self.density]
 
-    def _takes_gaps(self):
-        """Whether gaps are up to the densities, none of which is a flow."""
+    def _takes_missing(self):
+        """Whether missing cells are up to the densities, none of which is a flow."""
         flows = any(hasattr(density, "sample_given") for density in self._given())
         return self.density is not None and not flows
 
     def _compare_with(self, X):
-        """Keep rows of the fit for rows with gaps to be compared with: whole ones come first."""
-        if not self._takes_gaps():
+        """Keep rows of the fit to compare rows with missing cells with, whole ones first."""
+        if not self._takes_missing():
             self._finite(X, allow_nan=True)
             self._check_whole(X)
         self._compared = X[np.argsort(~whole(X), kind="stable")[:N_COMPARED]]
 
     def _check_whole(self, X):
-        """Refuse tables with too few rows without gaps, and warn if these are the fewer."""
+        """Refuse tables with too few whole rows, and warn if these are the fewer."""
         several = self.density is None or isinstance(self.density, list)
         n_whole, least = whole(X).sum(), 2 * N_FOLDS if several else 2
         often = np.isnan(X).mean(axis=0)
@@ -75,28 +75,28 @@ class GapsMixin:
             )
 
     def _missing(self, X):
-        """Which rows have gaps that are ours to deal with."""
-        return ~whole(X) & (not self._takes_gaps())
+        """Which rows have missing cells that are ours to deal with."""
+        return ~whole(X) & (not self._takes_missing())
 
     def _flow_name(self):
         fitted = self.densities_.items()
         return next(name for name, members in fitted if hasattr(members[0], "sample_given"))
 
-    def _names_for_gaps(self):
-        """The densities that are asked about rows with gaps."""
+    def _names_for_missing(self):
+        """The densities that are asked about rows with missing cells."""
         fitted = self.densities_.items()
         own = [name for name, members in fitted if hasattr(members[0], "scores_own_rows")]
         return own or [self._flow_name()]
 
     def _scores(self, X):
         def answer(X):
-            gaps, scores = self._missing(X), np.empty(len(X))
-            if not gaps.all():
-                scores[~gaps] = self._whole_scores(X[~gaps])
-            for known, rows in patterns(~np.isnan(X[gaps])):
-                rows = np.flatnonzero(gaps)[rows]
-                references, compared = self._with_gaps(known)
-                combined = self._combined(self._parts_with_gaps(X[rows], references))
+            missing, scores = self._missing(X), np.empty(len(X))
+            if not missing.all():
+                scores[~missing] = self._whole_scores(X[~missing])
+            for known, rows in patterns(~np.isnan(X[missing])):
+                rows = np.flatnonzero(missing)[rows]
+                references, compared = self._with_missing(known)
+                combined = self._combined(self._parts_with_missing(X[rows], references))
                 scores[rows] = self._as_whole(combined, compared)
             return scores
 
@@ -105,18 +105,18 @@ class GapsMixin:
     def _as_whole(self, scores, compared):
         """The scores of whole rows with the ranks that scores have among those compared with."""
         every = np.ones(self._compared.shape[1], dtype=bool)
-        return score_of_rarity(log_rarity(scores, compared), self._with_gaps(every)[1])
+        return score_of_rarity(log_rarity(scores, compared), self._with_missing(every)[1])
 
-    def _with_gaps(self, known):
-        """Scores of rows of the fit, by name and combined, as they look with gaps."""
+    def _with_missing(self, known):
+        """Scores of rows of the fit, by name and combined, as they look with missing cells."""
         fitted, kept = _KNOWN.get(self, (None, None))
         if fitted is not self.densities_:
             fitted, kept = _KNOWN[self] = self.densities_, {}
         if known.tobytes() not in kept:
-            kept[known.tobytes()] = self._scores_with_gaps(known)
+            kept[known.tobytes()] = self._scores_with_missing(known)
         return kept[known.tobytes()]
 
-    def _scores_with_gaps(self, known):
+    def _scores_with_missing(self, known):
         if known.all():
             rows = self._compared[whole(self._compared)]
             return {}, np.sort(self._whole_scores(rows))
@@ -124,13 +124,13 @@ class GapsMixin:
         lacking = (np.isnan(self._compared) & known).sum(axis=1)
         n_rows = max(LEAST_COMPARED, np.sum(lacking == 0))
         rows = self._compared[np.argsort(lacking, kind="stable")[:n_rows]]
-        rows, names = np.where(known, rows, np.nan), self._names_for_gaps()
+        rows, names = np.where(known, rows, np.nan), self._names_for_missing()
         references = dict.fromkeys(names)
         if len(names) > 1:
             references = {name: np.sort(self._score_by(name, rows)) for name in names}
-        return references, np.sort(self._combined(self._parts_with_gaps(rows, references)))
+        return references, np.sort(self._combined(self._parts_with_missing(rows, references)))
 
-    def _parts_with_gaps(self, X, references):
+    def _parts_with_missing(self, X, references):
         """Logarithms ``(k, n)`` of how rare rows of a pattern are; a single scorer's own scores."""
         X = self._within_reach(X)
         return np.array(
@@ -145,21 +145,24 @@ class GapsMixin:
         if len(parts) == 1:
             return parts[0]
         names = list(self.densities_)
-        return harmonic_mean(parts, self._weights[[names.index(n) for n in self._names_for_gaps()]])
+        return harmonic_mean(
+            parts, self._weights[[names.index(n) for n in self._names_for_missing()]]
+        )
 
     def _scores_by_density(self, X, scores):
         """For each density the logarithms ``(n,)`` of how rare rows of these scores are.
 
-        NaN for those that are not asked about a row with gaps; of a single one, the row's score.
+        NaN for those that are not asked about a row with missing cells; of a single one, the row's
+        score.
         """
-        gaps, found = self._missing(X), np.full((len(self.reference_scores_), len(X)), np.nan)
-        if not gaps.all():
-            found[:, ~gaps] = self._rarities(X[~gaps])
+        missing, found = self._missing(X), np.full((len(self.reference_scores_), len(X)), np.nan)
+        if not missing.all():
+            found[:, ~missing] = self._rarities(X[~missing])
         by_density = dict(zip(self.reference_scores_, found))
-        for known, rows in patterns(~np.isnan(X[gaps])):
-            rows = np.flatnonzero(gaps)[rows]
-            references, _ = self._with_gaps(known)
-            parts = self._parts_with_gaps(X[rows], references)
+        for known, rows in patterns(~np.isnan(X[missing])):
+            rows = np.flatnonzero(missing)[rows]
+            references, _ = self._with_missing(known)
+            parts = self._parts_with_missing(X[rows], references)
             for name, part in zip(references, parts):
                 by_density[name][rows] = part if len(parts) > 1 else scores[rows]
         return by_density
