@@ -1,8 +1,7 @@
 """Missing cells: marginals and conditionals of known densities, and imputation of real tables.
 
-    python examples/benchmarks/missing_values.py --parts truth real model density --output
-    missing_values.csv \\
-        --markdown missing_values.md
+    python examples/benchmarks/missing_values.py --parts truth real model density \\
+        --output missing_values.csv --markdown missing_values.md
     python examples/benchmarks/missing_values.py --parts time --seeds 0
 
 Truth: a flow is fitted to 20,000 rows of a density whose marginals and conditionals are known.
