@@ -22,7 +22,7 @@ from .callbacks import SESSION
 from .checksum import checksum
 
 #: Raised whenever older versions could not read, or would misread, what is saved.
-FORMAT = 2
+FORMAT = 3
 #: Where the counts of questions stand in the state of scikit-learn's trees of neighbours.
 _COUNTS = 7
 #: Labels in files, which stay, and the classes of this version that they stand for.
