@@ -6,12 +6,12 @@ import pytest
 from fuzz_frames import FrameCase
 from fuzz_tables import TableCase
 
-#: Completions that once ended otherwise: subnormal columns; infinities of both signs, also those
+#: Cases that once ended otherwise: subnormal columns; infinities of both signs, also those
 #: that float16 makes; values beyond single precision, with and without missing cells; vanishing
 #: weights; integers beyond their dtype; columns of polars objects; values that no grid reaches;
 #: tiny steps and ranges; means of huge draws.
 ONCE_FOUND = [111, 114, 218, 938, 997, 1005, 1055, 1059, 1162, 1703, 3731, 4190, 9041, 9059, 10287]
-#: Frames: rows beyond the bounds that have missing.
+#: Frames: rows beyond the bounds with missing cells.
 FRAMES_ONCE_FOUND = [329]
 
 

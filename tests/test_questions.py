@@ -91,6 +91,16 @@ def test_whole_rows_are_scored_as_ever_and_empty_ones_with_0(fitted):
     assert np.isfinite(drawn).all()
 
 
+def test_nothing_is_fitted_where_no_cell_is_missing(fitted, monkeypatch):
+    def proposal_of(density):
+        raise AssertionError("a proposal is for rows with missing cells")
+
+    monkeypatch.setattr("skflow._missing.questions.proposal_of", proposal_of)
+    assert np.isfinite(fitted.score_samples(bent_rows(20))).all()
+    with pytest.raises(AssertionError, match="missing cells"):
+        fitted.score_samples([[0.5, np.nan, 0.0]])
+
+
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_answers_of_every_estimator_are_reproducible_also_after_saving(name):
     flow = clone(ESTIMATORS[name]).fit(bent_rows(100))

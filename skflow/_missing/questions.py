@@ -135,6 +135,8 @@ def _to_data(density, completions, rng):
 
 def _ask(density, X, rows, effort, note, n_points=1, rng=None):
     """Have ``note`` called with numbers of rows, their draws, and for which these are enough."""
+    if not len(rows):  # nothing is fitted for those
+        return
     if proposal_of(density).has_flow:  # otherwise all draws count
         n_points = max(effort.n_points, n_points)
     n_points = 2 ** int(np.ceil(np.log2(n_points)))
