@@ -339,8 +339,10 @@ def test_one_target_only(two, method):
         (np.ones(40), "y is constant in column 0"),
         (np.random.default_rng(0).normal(size=(40, 41)), r"y has 41 targets in \d\d rows"),
         (np.full(40, np.nan), "Input y contains NaN"),
+        (None, "requires y to be passed, but the target y is None"),
+        ([], r"Found array with 0 sample\(s\)"),
     ],
-    ids=["constant", "too many", "nan"],
+    ids=["constant", "too many", "nan", "none", "empty"],
 )
 def test_targets_that_have_no_density(y, message):
     with pytest.raises(ValueError, match=message):

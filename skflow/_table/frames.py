@@ -255,8 +255,10 @@ def read_targets(y):
     series = hasattr(y, "to_frame")
     source = _frame(y.to_frame() if series else y)
     if source is None:
+        if not isinstance(y, list | tuple | np.ndarray):
+            return y
         y = as_array(y)
-        array = np.asarray(y) if isinstance(y, list | tuple | np.ndarray) else np.empty(0)
+        array = np.asarray(y)
         if array.dtype.kind not in "OmMUS" or array.ndim not in (1, 2):
             return _known(array) if array.dtype.kind == "f" else y
         text = array.dtype.kind in "US"
@@ -268,7 +270,7 @@ def read_targets(y):
 
 def _known(y):
     """Targets, unless some of them are missing."""
-    missing = np.isnan(y).reshape(len(y), -1).any(axis=1).sum() if y.ndim else 0
+    missing = np.isnan(y).any(axis=tuple(range(1, y.ndim))).sum() if y.ndim else 0
     if missing:
         raise ValueError(
             f"Input y contains NaN in {missing} of {len(y)} rows. Targets have to be known: leave "
