@@ -1,5 +1,7 @@
 """Messages that name the right cause: the columns, the argument, and what to do."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -53,15 +55,15 @@ def test_the_detector_names_dates():
         FlowOutlierDetector().fit(frame)
 
 
-def test_missing_in_features_of_a_regressor_are_located():
+def test_infinity_in_features_of_a_regressor_is_located():
     frame = pd.DataFrame(X.copy(), columns=list("abc"))
-    frame["d"] = [None, "v"] * 20
+    frame["d"] = [None, "v"] * 20  # which may be missing
     regressor = FlowRegressor(n_estimators=1, max_iter=1, mean_estimator=None)
-    with pytest.raises(ValueError, match="X contains NaN in 20 of 40 rows, in column 'd'"):
-        regressor.fit(frame, X[:, 0])
-    regressor.fit(frame.assign(d="v"), X[:, 0])
-    for ask in (regressor.predict, lambda frame: regressor.score_samples(frame, X[:, 0])):
-        with pytest.raises(ValueError, match="X contains NaN in 20 of 40 rows, in column 'd'"):
+    regressor.fit(frame, X[:, 0])
+    frame.loc[[1, 5], "b"] = np.inf
+    score = partial(regressor.score_samples, y=X[:, 0])
+    for ask in (partial(regressor.fit, y=X[:, 0]), regressor.predict, score):
+        with pytest.raises(ValueError, match="X contains infinity in 2 of 40 rows, in column 'b'"):
             ask(frame)
 
 

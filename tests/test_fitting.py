@@ -46,8 +46,8 @@ def diverging(monkeypatch):
     def make(models):
         initialize = FlowStack.initialize
 
-        def broken(stack, generators):
-            initialize(stack, generators)
+        def broken(stack, generators, **options):
+            initialize(stack, generators, **options)
             stack.theta[models] = torch.nan
             return stack
 

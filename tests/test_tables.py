@@ -289,8 +289,10 @@ def test_what_is_masked_is_missing(name):
     incomplete = np.where(mask, np.nan, table)
     masked = np.ma.MaskedArray(np.where(mask, 1e6, table), mask)
     if name == "regressor":
-        with pytest.raises(ValueError, match="X contains NaN in 15 of 60 rows, in column 1"):
-            fit(name, masked)
+        model = fit(name, incomplete)
+        np.testing.assert_array_equal(fit(name, masked).predict(masked), model.predict(incomplete))
+        with pytest.raises(ValueError, match="y contains NaN in 15 of 60 rows"):
+            model.fit(table, np.ma.MaskedArray(TARGET, mask[:, 1]))
         return
     model = fit(name, table)
     np.testing.assert_allclose(model.score_samples(masked), model.score_samples(incomplete))
