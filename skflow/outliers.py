@@ -220,6 +220,8 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
             the detector as it was before.
         """
         X = self._read(X)
+        if not self._takes_missing():
+            self._finite(X, allow_nan=True)
         rng = check_random_state(self.random_state)
         fitted, held_out = self._split(len(X), rng)
         self._compare_with(X[fitted] if len(fitted) else X)

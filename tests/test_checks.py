@@ -72,7 +72,9 @@ def test_what_is_not_finite_is_located(value, called):
     frame = pd.DataFrame(X.copy(), columns=list("abc"))
     model = flow().fit(frame)
     frame.loc[[1, 5], "b"] = value
-    calls = [] if np.isnan(value) else [FlowOutlierDetector().fit, flow().fit, model.transform]
+    detectors = [FlowOutlierDetector(d) for d in (None, flow(), [("flow", flow())])]
+    calls = [*(d.fit for d in detectors), flow().fit, model.transform]
+    calls = [] if np.isnan(value) else calls
     for call in calls:
         with pytest.raises(ValueError, match=f"X contains {called} in 2 of 40 rows, in column 'b'"):
             call(frame)

@@ -11,7 +11,7 @@ from sklearn.pipeline import make_pipeline
 from skflow import CouplingFlowDensity, FlowImputer, masks
 
 QUICK = FlowImputer(
-    CouplingFlowDensity(2, hidden_layer_sizes=(16,), max_iter=20, component_weight=0),
+    CouplingFlowDensity(4, hidden_layer_sizes=(16,), max_iter=100, component_weight=0),
     n_draws=40,
     random_state=0,
 )

@@ -52,7 +52,6 @@ class MissingMixin:
     def _compare_with(self, X):
         """Keep rows of the fit to compare rows with missing cells with, whole ones first."""
         if not self._takes_missing():
-            self._finite(X, allow_nan=True)
             self._check_whole(X)
         self._compared = X[np.argsort(~whole(X), kind="stable")[:N_COMPARED]]
 
