@@ -423,7 +423,8 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
         """Filled rows ``(n, d, m)`` as m tables like it, with empty columns and indicators."""
         n_rows, _, n_tables = filled.shape
         kept = ~self._empty
-        filled = self._filled.decode_draws(filled, source.take(kept))
+        own = source if kept.all() else source.take(kept)
+        filled = self._filled.decode_draws(filled, own)
         empty = self._empty_columns(source, codes)
         if self._filled.is_framed(source):
             names = self._table.names
