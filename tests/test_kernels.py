@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -278,6 +279,15 @@ def test_threads_change_nothing(n_models, monkeypatch):
         Trainer(flow, options(noise=0.1), data, make_generators(range(n_models))).fit()
         trained.append(flow.theta)
     assert torch.equal(trained[0], trained[1]) and torch.equal(trained[0], trained[2])
+
+
+@built
+def test_a_flow_is_gone_without_garbage_collection():
+    flow = FlowStack(masks.parity(2, 4)[None], coupling="affine", hidden_layer_sizes=(3,))
+    assert flow.kernel is not None
+    gone = weakref.ref(flow)
+    del flow
+    assert gone() is None
 
 
 @built

@@ -9,6 +9,7 @@ to PyTorch. docs/developer/kernels.md tells how the library is built and tested.
 import ctypes
 import hashlib
 import os
+import weakref
 from ctypes import POINTER, c_double, c_int64, c_void_p
 from functools import lru_cache
 from pathlib import Path
@@ -156,7 +157,8 @@ class FlowKernel:
     """
 
     def __init__(self, flow):
-        self._flow = flow
+        # the flow holds its kernel: in a circle, copies of flows would wait for garbage collection
+        self._flow = weakref.proxy(flow)
         self._set = instruction_set()
         self._kept = []  # arrays that the compiled code reads
         coupling = flow.layers[0].coupling

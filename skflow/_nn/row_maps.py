@@ -26,7 +26,7 @@ class RowMaps:
     def __init__(self, flow, context, device="cpu"):
         if device != "cpu" and is_available(device):
             flow = flow.to(device=device)
-        self._kernel = flow.kernel
+        self._flow, self._kernel = flow, flow.kernel  # which does not hold the flow
         context = flow.context_first(torch.as_tensor(self._whole(context), device=flow.device))
         self._layers = [
             (
