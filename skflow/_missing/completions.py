@@ -108,10 +108,8 @@ def find_completions(density, X, n_most, unseen=True):
         X = np.where(context.absent, np.nan, X)
     U, log_det, known = np.zeros(X.shape), np.empty(len(X)), ~np.isnan(X)
     for pattern, completions in patterns(known):
-        values, log_det[completions] = density.columns.take(pattern).forward(
-            X[np.ix_(completions, pattern)]
-        )
-        U[np.ix_(completions, pattern)] = values
+        cells, columns = np.ix_(completions, pattern), density.columns.take(pattern)
+        U[cells], log_det[completions] = columns.forward(X[cells])
     return Completions(U, log_det, known, row, log_weight, context)
 
 

@@ -28,7 +28,7 @@ N_POINTS, N_SETS = (2**12, 2**14, 2**16), 8
 #: Of a probability, relative and absolute: the error that is small enough.
 SMALL_RELATIVE, SMALL_ABSOLUTE = 0.01, 0.004
 #: Ways to fill in the discrete part that are all taken; of more, as many are drawn.
-MOST_CASES = 256
+MOST_COMPLETIONS = 256
 #: Draws of each ellipse that tell how much of it lies in the region.
 N_PILOTS = 2**5
 #: Models of more ellipses, kernels on rows, are followed by the others.
@@ -201,7 +201,7 @@ class _Within:
             return self
         density = self.density
         self.box = box = _Box(density, self.region)
-        self.discrete, self.log_completion, self.complete = _cases(density, self.region, rng)
+        self.discrete, self.log_completion, self.complete = _completions(density, self.region, rng)
         context = density.context(self.discrete)
         absent = np.zeros((len(self.discrete), len(box.lower)), dtype=bool)
         absent = absent if context is None else context.absent
@@ -246,9 +246,8 @@ class _Within:
         U, completion = _drawn(self.ellipses, n_points, n_columns, rng)
         context = self.density.context(self.discrete[completion])
         log_prob = self.density.mixture.log_prob_of_all(U, context, in_turn=True)
-        log_weight = (
-            self.log_completion[completion] + log_prob - _log_q(self.ellipses, U, completion)
-        )
+        log_q = _log_q(self.ellipses, U, completion)
+        log_weight = self.log_completion[completion] + log_prob - log_q
         if context is not None:  # where numbers are absent, the draws are noise
             log_noise = -0.5 * (U**2 + np.log(2 * np.pi))
             log_weight -= (context.absent * log_noise).sum(axis=1)
@@ -318,7 +317,7 @@ def _end(columns, ends, infinite):
     return found
 
 
-def _cases(density, region, rng):
+def _completions(density, region, rng):
     """Ways ``(m, q)`` to fill in the discrete part, log-weights ``(m,)``, and if they are all."""
     schema = density.schema
     if not len(schema.sizes):
@@ -326,13 +325,13 @@ def _cases(density, region, rng):
     possible = zip(schema.sizes, _codes(schema, region))
     allowed = [np.isin(np.arange(size), codes) for size, codes in possible]
     n_ways = np.prod([found.sum(dtype=float) for found in allowed])
-    if n_ways <= MOST_CASES:
+    if n_ways <= MOST_COMPLETIONS:
         ways = np.meshgrid(*map(np.flatnonzero, allowed), indexing="ij")
         discrete = np.stack([way.ravel() for way in ways], axis=1)
         return discrete, density.discrete.log_prob(discrete), True
-    uniform = rng.uniform(size=(MOST_CASES, len(allowed)))
+    uniform = rng.uniform(size=(MOST_COMPLETIONS, len(allowed)))
     discrete, log_mass = density.discrete.fill_within(allowed, uniform)
-    return discrete, log_mass - np.log(MOST_CASES), False
+    return discrete, log_mass - np.log(MOST_COMPLETIONS), False
 
 
 def _codes(schema, region):
@@ -389,10 +388,8 @@ def _drawn(ellipses, n_points, n_columns, rng):
     chosen = np.searchsorted(pi.cumsum()[:-1], level, side="right")
     # where a number is absent, one of the places of the noise, over which the mixture's is a mean
     places = normal_places(N_PLACES, n_columns)
-    points, completion = (
-        places[rng.randint(len(places), size=n_points)],
-        np.empty(n_points, dtype=int),
-    )
+    points = places[rng.randint(len(places), size=n_points)]
+    completion = np.empty(n_points, dtype=int)
     uniform = rng.permutation(_uniform(n_points, n_columns, rng))
     start = 0
     for own in ellipses:

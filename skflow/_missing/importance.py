@@ -93,10 +93,8 @@ def weighted_draws(density, X, n_points, effort, rng=None, unseen=True):
     -------
     draws : Weighted
     """
-    completions, proposal = (
-        find_completions(density, X, effort.n_completions, unseen),
-        proposal_of(density),
-    )
+    completions = find_completions(density, X, effort.n_completions, unseen)
+    proposal = proposal_of(density)
     settled, log_prob = completions.settled, np.zeros(len(completions.U))
     whole = settled & completions.known.any(axis=1)
     if whole.any():
@@ -107,9 +105,8 @@ def weighted_draws(density, X, n_points, effort, rng=None, unseen=True):
         guess = proposal.conditionals(chosen.U, chosen.known, chosen.context)
         log_prob[~settled] = guess.log_prob
     joint = completions.joint(log_prob)
-    times = (
-        np.ceil(n_points * np.where(settled, 0.0, completions.shares(joint))).astype(int).clip(1)
-    )
+    shares = np.where(settled, 0.0, completions.shares(joint))
+    times = np.ceil(n_points * shares).astype(int).clip(1)
     number = np.repeat(np.arange(len(times)), times)
     drawn, log_weight = completions.take(number), (joint - np.log(times))[number]
     own = np.flatnonzero(~settled[number])

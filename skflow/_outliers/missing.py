@@ -92,14 +92,23 @@ class MissingMixin:
             missing, scores = self._missing(X), np.empty(len(X))
             if not missing.all():
                 scores[~missing] = self._whole_scores(X[~missing])
-            for known, rows in patterns(~np.isnan(X[missing])):
-                rows = np.flatnonzero(missing)[rows]
-                references, compared = self._with_missing(known)
-                combined = self._combined(self._parts_with_missing(X[rows], references))
+            for rows, parts_by_name, compared in self._by_pattern(X, missing):
+                combined = self._combined(list(parts_by_name.values()))
                 scores[rows] = self._as_whole(combined, compared)
             return scores
 
         return answer_in_parts(answer, parts(*X.shape), X)
+
+    def _by_pattern(self, X, missing):
+        """For each pattern, its rows, their parts by name, and the scores that these compare with.
+
+        ``missing`` ``(n,)`` selects the rows that are asked about.
+        """
+        for known, rows in patterns(~np.isnan(X[missing])):
+            rows = np.flatnonzero(missing)[rows]
+            references, compared = self._with_missing(known)
+            found = self._parts_with_missing(X[rows], references)
+            yield rows, dict(zip(references, found)), compared
 
     def _as_whole(self, scores, compared):
         """The scores of whole rows with the ranks that scores have among those compared with."""
@@ -143,7 +152,7 @@ class MissingMixin:
     def _combined(self, parts):
         if len(parts) == 1:
             return parts[0]
-        names = list(self.densities_)
+        names, parts = list(self.densities_), np.array(parts)
         return harmonic_mean(
             parts, self._weights[[names.index(n) for n in self._names_for_missing()]]
         )
@@ -158,10 +167,7 @@ class MissingMixin:
         if not missing.all():
             found[:, ~missing] = self._rarities(X[~missing])
         by_density = dict(zip(self.reference_scores_, found))
-        for known, rows in patterns(~np.isnan(X[missing])):
-            rows = np.flatnonzero(missing)[rows]
-            references, _ = self._with_missing(known)
-            parts = self._parts_with_missing(X[rows], references)
-            for name, part in zip(references, parts):
-                by_density[name][rows] = part if len(parts) > 1 else scores[rows]
+        for rows, parts_by_name, _ in self._by_pattern(X, missing):
+            for name, part in parts_by_name.items():
+                by_density[name][rows] = part if len(parts_by_name) > 1 else scores[rows]
         return by_density

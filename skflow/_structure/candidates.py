@@ -16,10 +16,9 @@ from .journal import fingerprint
 def train_candidates(data, flow_config, options, masks, streams):
     """Costs ``(K,)`` of briefly trained candidates, whose layers have equal sizes.
 
-    A single candidate is trained beside a copy of
-    itself: products of stacks of one matrix round differently from those of more, and a cost should
-    not depend on a candidate's company. (What remains is rounding: the last elements of a
-    vectorised operation may differ in the last bit.)
+    A single candidate is trained beside a copy of itself: products of stacks of one matrix round
+    differently from those of more, and a cost should not depend on a candidate's company. (What
+    remains is rounding: the last elements of a vectorised operation may differ in the last bit.)
     """
     n_models = len(masks)
     if n_models == 1:

@@ -53,7 +53,7 @@ def linear_flow(X, mask, n_layers=2):
     -------
     code_length : float
         In nats a row, up to a constant that is the same for all masks.
-    remains : ndarray of shape (n, d)
+    residuals : ndarray of shape (n, d)
         What the flow makes of the rows, standardised.
     """
     residuals = X.copy()
