@@ -22,7 +22,7 @@ BLACK, GREY, LIGHT = "#222222", "#777777", "#dddddd"
 
 
 def check_drawable(estimator, attribute, display, advice):
-    """Raise unless an estimator is fitted and has the attribute that is drawn.
+    """Raise unless an estimator is fitted and has the attribute or method that is drawn.
 
     ``advice`` names the estimators that have it.
     """
@@ -31,7 +31,7 @@ def check_drawable(estimator, attribute, display, advice):
         name = type(estimator).__name__
         if name == "Pipeline":
             advice = "Give the pipeline's last step, pipeline[-1], with what its other steps return"
-        raise TypeError(f"{display} draws {attribute!r}, which {name} does not have. {advice}.")
+        raise TypeError(f"{display} needs {attribute!r}, which {name} does not have. {advice}.")
 
 
 def chosen_step(estimator):
@@ -50,16 +50,6 @@ def check_detector(estimator, method, display):
         raise TypeError(
             f"{display} needs a FlowOutlierDetector, but got {type(estimator).__name__}. Give it "
             "to a detector, as density=, and fit that."
-        )
-
-
-def check_density(estimator, display):
-    """Raise unless an estimator is fitted and has densities."""
-    check_is_fitted(estimator)
-    if not hasattr(estimator, "score_samples"):
-        raise TypeError(
-            f"{display} needs a density estimator, but {type(estimator).__name__} has no "
-            "score_samples."
         )
 
 

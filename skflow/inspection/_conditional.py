@@ -17,7 +17,7 @@ from ._common import (
     ORANGE,
     VERMILLION,
     Display,
-    check_density,
+    check_drawable,
     column_names,
     column_of,
     legend_above,
@@ -147,7 +147,7 @@ class ConditionalDisplay(Display):
         ValueError
             If the feature is not a column of X, or the rows have another number of columns.
         """
-        check_density(estimator, cls.__name__)
+        check_drawable(estimator, "score_samples", cls.__name__, "Give a density estimator")
         names, n_features = column_names(X), np.shape(X)[1]
         (j,) = resolve_features([feature], names, n_features)
         if np.ndim(rows) != 2 or np.shape(rows)[1] != n_features:

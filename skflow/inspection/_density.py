@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._core.typing import ArrayLike
-from ._common import Display, check_density, column_names, like, numbered, resolve_features
+from ._common import Display, check_drawable, column_names, like, numbered, resolve_features
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -133,7 +133,7 @@ class DensityDisplay(Display):
         ValueError
             If the features are not two columns of X, or the point is of another shape.
         """
-        check_density(estimator, cls.__name__)
+        check_drawable(estimator, "score_samples", cls.__name__, "Give a density estimator")
         names, rows = column_names(X), np.asarray(X, dtype=float)
         columns = resolve_features(features, names, rows.shape[1])
         if len(set(columns)) != 2:

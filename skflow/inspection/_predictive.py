@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
 from .._core.typing import ArrayLike
 from ._common import (
@@ -17,6 +16,7 @@ from ._common import (
     LIGHT,
     VERMILLION,
     Display,
+    check_drawable,
     column_names,
     like,
     numbered,
@@ -27,13 +27,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-def _check_regressor(estimator, method, display):
-    check_is_fitted(estimator)
-    if not hasattr(estimator, method):
-        raise TypeError(
-            f"{display} calls {method}, which {type(estimator).__name__} does not have. Give a "
-            "fitted FlowRegressor."
-        )
+_ADVICE = "Give a fitted FlowRegressor"
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -112,7 +106,7 @@ class PredictiveDensityDisplay(Display):
         -------
         display : PredictiveDensityDisplay
         """
-        _check_regressor(estimator, "predict_quantiles", cls.__name__)
+        check_drawable(estimator, "predict_quantiles", cls.__name__, _ADVICE)
         ends = np.asarray(estimator.predict_quantiles(X, [0.002, 0.998]))
         truth = None if y is None else np.asarray(y, dtype=float)
         low, high = ends.min(), ends.max()
@@ -230,7 +224,7 @@ class QuantileFanDisplay(Display):
         -------
         display : QuantileFanDisplay
         """
-        _check_regressor(estimator, "predict_quantiles", cls.__name__)
+        check_drawable(estimator, "predict_quantiles", cls.__name__, _ADVICE)
         table, names = np.asarray(X, dtype=float), column_names(X)
         (column,) = resolve_features([feature], names, table.shape[1])
         rows = np.tile(np.median(table, axis=0), (n_points, 1))
@@ -340,7 +334,7 @@ class CoverageDisplay(Display):
         -------
         display : CoverageDisplay
         """
-        _check_regressor(estimator, "predict_interval", cls.__name__)
+        check_drawable(estimator, "predict_interval", cls.__name__, _ADVICE)
         truth, covered = np.asarray(y, dtype=float), []
         for level in coverage:
             low, high = np.transpose(estimator.predict_interval(X, level))
