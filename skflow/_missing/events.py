@@ -18,7 +18,7 @@ from scipy.special import logsumexp
 from .._core.patterns import patterns
 from .._core.quasi_random import sobol
 from .._core.weights import at
-from .._models.mixture import N_PLACES, normal_places
+from .._models.mixture import N_PLACES, log_noise, normal_places
 from .boxes import BoxedEllipses
 from .proposal import proposal_of
 
@@ -249,8 +249,7 @@ class _Within:
         log_q = _log_q(self.ellipses, U, completion)
         log_weight = self.log_completion[completion] + log_prob - log_q
         if context is not None:  # where numbers are absent, the draws are noise
-            log_noise = -0.5 * (U**2 + np.log(2 * np.pi))
-            log_weight -= (context.absent * log_noise).sum(axis=1)
+            log_weight -= (context.absent * log_noise(U)).sum(axis=1)
         return Points(U, self.discrete[completion], log_weight)
 
     def _all_ellipses(self, possible, context, absent, rng):

@@ -99,8 +99,7 @@ class Mixture:
         places, absent = normal_places(n_places, U.shape[1]), context.absent
         filled = np.where(absent, places[:, None], U).reshape(-1, U.shape[1])
         terms = self.log_prob_of_all(filled, context[np.tile(np.arange(len(U)), n_places)])
-        log_noise = -0.5 * (places**2 + math.log(2 * math.pi))
-        terms = terms.reshape(n_places, len(U)) - log_noise @ absent.T
+        terms = terms.reshape(n_places, len(U)) - log_noise(places) @ absent.T
         return logsumexp(terms, axis=0) - math.log(n_places)
 
     def sample(self, n_samples, rng, context=None):
@@ -115,6 +114,11 @@ class Mixture:
         for rows, part in parts.values():
             drawn[rows] = part
         return drawn
+
+
+def log_noise(U):
+    """Log-densities, number by number, of the noise that stands where numbers are absent."""
+    return -0.5 * (U**2 + math.log(2 * math.pi))
 
 
 @lru_cache
