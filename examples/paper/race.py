@@ -40,7 +40,9 @@ def gain(record, layout):
 def draw(results, path):
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(1, len(DEPTHS), figsize=(8.5, 4.2), sharey=True, sharex=True)
+    figure, axes = plt.subplots(
+        1, len(DEPTHS), figsize=(8.5, 4.4), sharey=True, sharex=True, layout="constrained"
+    )
     for ax, depth in zip(axes, DEPTHS):
         records = {k.split(" | ")[0]: r for k, r in results.records.items() if f"| {depth}" in k}
         names = sorted(records, reverse=True)
@@ -54,8 +56,8 @@ def draw(results, path):
         ax.set_xlabel("nats a dimension ahead of parity")
         ax.set_title(f"{depth} simple layers", loc="left", fontsize=10)
         ax.spines[["top", "right"]].set_visible(False)
-    axes[0].legend(frameon=False, loc="upper left")
-    figure.tight_layout()
+    handles = axes[0].get_legend_handles_labels()
+    figure.legend(*handles, frameon=False, loc="outside lower center", ncols=2)
     figure.savefig(path)
 
 
