@@ -155,12 +155,13 @@ def fit_gaussian_mixture(labels, U, weight, ridge, pooling=0.0, shrinkage=0.0, n
     """
 
     least = _LEAST_VARIANCE * (weight @ (U - weight @ U) ** 2)
+    n_effective = effective_rows(weight)
 
     def regularised(weights, scatters):
         pooled = shrunk(np.tensordot(weights, scatters, 1), shrinkage)
         inverse = precision_factors(pooled[None])[0]
         sizes = ((inverse @ inverse.T) * scatters).sum(axis=(1, 2)) / len(pooled)
-        n_rows = weights * effective_rows(weight)
+        n_rows = weights * n_effective
         part = (pooling / (n_rows + pooling + np.finfo(float).tiny))[:, None, None]
         shapes = (1 - part) * scatters + (part * sizes[:, None, None] + ridge) * pooled
         variances = np.einsum("kdd->kd", shapes)  # a view
