@@ -13,9 +13,9 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from ._core.checks import FLOATS, check_count, checked_state
+from ._core.random import seeded
 from ._core.runtime import atomic, sheltered
 from ._core.saving import PlainState
-from ._core.streams import seeded
 from ._core.summary import ShowsSummary
 from ._core.typing import ArrayLike, RandomState
 from ._density.base import BaseFlowDensity

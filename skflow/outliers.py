@@ -13,9 +13,9 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import _BaseComposition
 
 from ._core.deadline import share_of_time, time_limit
+from ._core.random import seeded
 from ._core.runtime import atomic, sheltered
 from ._core.saving import PlainState
-from ._core.streams import seeded
 from ._core.typing import ArrayLike, RandomState
 from ._outliers.answers import OutlierAnswers
 from ._outliers.conformal import threshold

@@ -15,13 +15,12 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from . import masks
-from ._core.callbacks import FitProgress
 from ._core.checks import name_columns
-from ._core.device import check_device
-from ._core.runtime import atomic, sheltered
-from ._core.streams import RandomStreams
+from ._core.progress import FitProgress
+from ._core.random import RandomStreams
+from ._core.rows import at, effective_rows, weighted_rows
+from ._core.runtime import atomic, check_device, sheltered
 from ._core.typing import ArrayLike, MaskLayout, RandomState
-from ._core.weights import at, effective_rows, weighted_rows
 from ._density.base import BaseFlowDensity
 from ._models.context import features_alone
 from ._models.stacking import VALIDATION_FRACTION

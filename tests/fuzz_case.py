@@ -16,7 +16,7 @@ class Case:
 
         def show(message, category, filename, lineno, file=None, line=None):
             frames = traceback.extract_stack()
-            if not any(frame.filename.endswith("skflow/_core/warnings.py") for frame in frames):
+            if not any(frame.filename.endswith("skflow/_core/checks.py") for frame in frames):
                 leaked.append(f"{category.__name__}: {message} ({filename}:{lineno})")
 
         with warnings.catch_warnings():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from skflow import CouplingFlowDensity
-from skflow._core.streams import RandomStreams
+from skflow._core.random import RandomStreams
 from skflow._table.columns import FARTHEST, fit_columns, grid_steps, location_and_scale
 
 

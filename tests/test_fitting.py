@@ -6,9 +6,8 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 
 from skflow import CouplingFlowDensity, masks
-from skflow._core.callbacks import FitProgress, silent
-from skflow._core.progress import showing
-from skflow._core.streams import RandomStreams
+from skflow._core.progress import FitProgress, Progress, showing
+from skflow._core.random import RandomStreams
 from skflow._models.flow import Variant, cross_fit
 from skflow._nn.flow import FlowStack
 from skflow._nn.plan import Plan
@@ -16,7 +15,7 @@ from skflow._nn.training import TrainingOptions
 from skflow._nn.training_data import TrainingData
 
 
-def plan(n_splits=1, progress=silent):
+def plan(n_splits=1, progress=Progress):
     """Of standard normal rows, with different rows held out in every split."""
     U = np.random.RandomState(0).standard_normal((200, 3))
     order = torch.stack([torch.arange(200).roll(50 * k) for k in range(n_splits)])

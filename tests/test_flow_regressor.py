@@ -20,7 +20,7 @@ from sklearn.tree import DecisionTreeRegressor
 from sklearn.utils import check_random_state
 
 from skflow import FlowRegressor, Training, masks
-from skflow._core.streams import RandomStreams
+from skflow._core.random import RandomStreams
 from skflow._regression.calibration import Calibration
 
 QUICK = {

@@ -8,7 +8,7 @@ from scipy import stats
 from scipy.integrate import trapezoid
 
 from skflow import CouplingFlowDensity, FlowRegressor, Training
-from skflow._core.streams import RandomStreams
+from skflow._core.random import RandomStreams
 from skflow._models.fitting import fit_real_columns
 from skflow._table.columns import fit_columns
 from skflow._table.schema import fit_schema

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from skflow import masks
-from skflow._core.streams import RandomStreams
+from skflow._core.random import RandomStreams
 from skflow._nn.plan import Plan
 from skflow._nn.recipe import training_options
 from skflow._nn.training_data import TrainingData

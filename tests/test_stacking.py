@@ -8,7 +8,7 @@ from scipy.special import logsumexp
 from sklearn.covariance import LedoitWolf
 
 from skflow import CouplingFlowDensity, StructureSearchFlow, Training, masks
-from skflow._core.streams import RandomStreams
+from skflow._core.random import RandomStreams
 from skflow._models import groups
 from skflow._models.components import FEW_ROWS, HEAVY_TAILED, fit_components
 from skflow._models.flow import FlowModel

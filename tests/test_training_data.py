@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skflow._core.streams import RandomStreams
+from skflow._core.random import RandomStreams
 from skflow._nn.training_data import split_rows, training_data
 
 

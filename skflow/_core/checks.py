@@ -1,9 +1,14 @@
 """Checks of rows and arguments, with messages that say what is meant and what to do."""
 
+import sys
+import warnings
 from difflib import get_close_matches
 from numbers import Integral, Real
+from pathlib import Path
 
+import joblib
 import numpy as np
+import sklearn
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array
 
@@ -13,6 +18,32 @@ _CHECKED_AT_ONCE = 2**20
 MOST_LISTED = 10
 #: Dtypes of tables that are cast part by part; all others are cast to the first as a whole.
 FLOATS = [np.float64, np.float32, np.float16]
+#: Files of these packages are not the user's.
+_PACKAGES = (Path(__file__).parents[1], Path(sklearn.__file__).parent, Path(joblib.__file__).parent)
+_INSIDE = tuple(map(str, _PACKAGES))
+
+
+class Registry(dict):
+    """A dict of the values that an argument may have; another one is an error that lists them.
+
+    What is to be known by a name (a coupling, a solver, ...) is added by an entry in its table.
+    """
+
+    def __init__(self, argument, entries):
+        super().__init__(entries)
+        self.argument = argument
+
+    def __missing__(self, name):
+        known = ", ".join(map(repr, self))
+        raise ValueError(f"{self.argument}={name!r} is not known. Use one of {known}.")
+
+
+def warn(message, category=UserWarning):
+    """Warn at the user's line, also where scikit-learn's pipelines and searches lie between."""
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_INSIDE):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)
 
 
 def checked_points(Z):

@@ -23,9 +23,8 @@ import torch
 from sklearn import config_context
 from threadpoolctl import ThreadpoolController
 
-from .callbacks import SESSION
 from .deadline import clock, time_limit
-from .progress import showing, shown
+from .progress import SESSION, showing, shown
 
 #: Numbers in the widest tensor for each thread. On a machine with nothing else to do, a training
 #: step is as fast with one thread as with two below twice of this (``docs/benchmarks/speed.md``).
@@ -175,3 +174,24 @@ def _mkl_setter():
         return library.MKL_Set_Num_Threads_Local
     except (OSError, AttributeError):
         return None
+
+
+def is_available(device):
+    return torch.device(device).type != "cuda" or torch.cuda.is_available()
+
+
+def check_device(device):
+    try:
+        known = torch.device(device)
+        if known.type not in ("cpu", "cuda"):
+            raise RuntimeError("only these two kinds are supported")
+        if known.type == "cuda" and not torch.cuda.is_available():
+            raise RuntimeError("this machine has no CUDA device that torch can use")
+        torch.zeros(1, device=known).cpu()
+    except (RuntimeError, AssertionError) as error:
+        reason = "it is no name of a device" if "device string" in str(error) else error
+        raise ValueError(
+            f"device={device!r} cannot be used: {str(reason).splitlines()[0]}. Use 'cpu' or, on a "
+            "machine with a GPU, 'cuda'."
+        ) from None
+    return known

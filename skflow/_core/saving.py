@@ -18,8 +18,8 @@ from typing import TypeVar
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from .callbacks import SESSION
 from .checksum import checksum
+from .progress import SESSION
 
 #: Raised whenever older versions could not read, or would misread, what is saved.
 FORMAT = 3

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from html import escape
 
-import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 
@@ -66,13 +65,6 @@ def counted(kinds):
     order += [kind for kind in dict.fromkeys(first_words) if kind not in order]
     counts = {kind: first_words.count(kind) for kind in order}
     return ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
-
-
-def kinds_of_real(columns):
-    """What each real column of ``Columns`` is, in a word."""
-    bounded = np.isfinite(columns.bounds.lower) | np.isfinite(columns.bounds.upper)
-    chosen = [columns.constant, columns.step > 0, bounded]
-    return np.select(chosen, ["constant", "on a grid", "bounded"], "real").astype(object)
 
 
 def by_weight(names, weights):

@@ -16,10 +16,10 @@ from sklearn.base import (
 from sklearn.utils.validation import check_is_fitted
 
 from .._core.checks import FLOATS, check_count, checked_points, checked_state
+from .._core.rows import weighted_rows
 from .._core.runtime import sheltered
 from .._core.saving import PlainState
 from .._core.typing import ArrayLike, RandomState
-from .._core.weights import weighted_rows
 from .._missing.events import Probability, probability, sample_region
 from .._missing.questions import EXACT, ROUGH, RoughRows, log_prob_known, sample_given
 from .._missing.regions import region_of

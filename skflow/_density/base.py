@@ -13,12 +13,12 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from .. import masks
-from .._core.callbacks import CallbackSupportMixin, FitProgress
 from .._core.deadline import share_of_time, time_limit
+from .._core.progress import CallbackSupportMixin, FitProgress
+from .._core.random import RandomStreams
+from .._core.rows import weighted_rows
 from .._core.runtime import atomic, sheltered
-from .._core.streams import RandomStreams
 from .._core.typing import ArrayLike
-from .._core.weights import weighted_rows
 from .._missing.fitting import (
     LEAST_EPOCHS,
     PART_OF_EPOCHS,

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .._core.summary import ShowsSummary, by_weight, counted, kinds_of_real
+from .._core.summary import ShowsSummary, by_weight, counted
 from .._models.fitting import Fit
 
 _NARROW_LEAD = 0.05  # nats a row by which a Gaussian is as good
@@ -61,7 +61,7 @@ class Summarised(ShowsSummary):
     @property
     def columns_(self) -> dict:
         density = self._fitted.density
-        found = density.schema.described(kinds_of_real(density.columns))
+        found = density.schema.described(density.columns.kinds)
         return dict(zip(self._table.names or range(len(found)), found))
 
     @property

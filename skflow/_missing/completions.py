@@ -13,9 +13,8 @@ from itertools import product
 
 import numpy as np
 
-from .._core.patterns import patterns
-from .._core.quasi_random import sobol
-from .._core.weights import at
+from .._core.random import sobol
+from .._core.rows import at, patterns
 from .._models.context import Context
 from .._table.table import MISSING, UNKNOWN
 

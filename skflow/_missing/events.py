@@ -15,9 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import logsumexp
 
-from .._core.patterns import patterns
-from .._core.quasi_random import sobol
-from .._core.weights import at
+from .._core.random import sobol
+from .._core.rows import at, patterns
 from .._models.mixture import N_PLACES, log_noise, normal_places
 from .boxes import BoxedEllipses
 from .proposal import proposal_of

@@ -13,7 +13,7 @@ import warnings
 import numpy as np
 
 from .._core.checks import name_columns
-from .._core.weights import at
+from .._core.rows import at
 from .._models.factor_model import is_dense
 from .._models.fitting import Rows, fit_real_columns
 from .._models.groups import component_fitter

@@ -18,7 +18,7 @@ from functools import lru_cache
 import numpy as np
 from scipy.special import logsumexp, ndtri
 
-from .._core.quasi_random import sobol
+from .._core.random import sobol
 from .completions import Completions, find_completions
 from .proposal import proposal_of
 

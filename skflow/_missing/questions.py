@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._core.patterns import patterns
-from .._core.warnings import warn
+from .._core.checks import warn
+from .._core.rows import patterns
 from .._models.mixture import N_PLACES
 from .completions import count_completions
 from .importance import weighted_draws

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .._core.rows import at, effective_rows
 from .._core.saving import saved_as
-from .._core.weights import at, effective_rows
 from .._table.table import MISSING
 from .frequencies import Frequencies
 from .stacking import estimate_weights

@@ -32,8 +32,8 @@ from functools import cached_property, partial
 
 import numpy as np
 
+from .._core.rows import effective_rows
 from .._core.saving import saved_as
-from .._core.weights import effective_rows
 from .conditionals import Conditionals
 from .ellipses import (
     cluster_labels,

@@ -13,7 +13,7 @@ import math
 import numpy as np
 from scipy.special import gammainccinv, logsumexp
 
-from .._core.patterns import patterns
+from .._core.rows import patterns
 from .ellipses import log_radial
 
 

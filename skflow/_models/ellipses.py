@@ -12,7 +12,7 @@ import numpy as np
 from scipy.special import gammaln
 from sklearn.exceptions import ConvergenceWarning
 
-from .._core.weights import effective_rows
+from .._core.rows import effective_rows
 from .factor_model import log_det, whiten
 
 #: Parts of a covariance that its diagonal may get, of which left out rows choose.

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from .._core.callbacks import silent
 from .._core.deadline import share_of_time, time_limit
-from .._core.device import check_device
+from .._core.progress import Progress
+from .._core.random import RandomStreams
+from .._core.rows import effective_rows
+from .._core.runtime import check_device
 from .._core.saving import saved_as
-from .._core.streams import RandomStreams
-from .._core.weights import effective_rows
 from .._nn.plan import Plan
 from .._nn.recipe import flow_config, training_options
 from .._nn.settings import training_of
@@ -126,7 +126,7 @@ class Rows:
             np.isnan(self.U), self.streams("absent").standard_normal(self.U.shape), self.U
         )
 
-    def plan(self, params, splits, n_folds=1, turn=0, progress=silent, copies=()):
+    def plan(self, params, splits, n_folds=1, turn=0, progress=Progress, copies=()):
         """The ``Plan`` of trainings on splits of these rows: training and held-out rows.
 
         Copies of the rows, other ``Rows``, stand behind them in the table, and are trained on, too,
@@ -194,7 +194,7 @@ def fit_density(
     *,
     seed: int,
     previous: Fit | None = None,
-    progress: Any = silent,
+    progress: Any = Progress,
     served: Any = None,
     log_q: np.ndarray | None = None,
 ) -> Fit:

@@ -15,11 +15,10 @@ import torch
 from scipy.special import logsumexp
 from sklearn.exceptions import ConvergenceWarning
 
-from .._core.device import is_available
-from .._core.runtime import map_blocks
+from .._core.checks import warn
+from .._core.rows import at
+from .._core.runtime import is_available, map_blocks
 from .._core.saving import saved_as
-from .._core.warnings import warn
-from .._core.weights import at
 from .._nn.blocks import blocks
 from .._nn.flow import FlowStack
 from .._nn.linear_start import start_linear

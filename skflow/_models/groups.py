@@ -11,8 +11,8 @@ from functools import partial
 
 import numpy as np
 
+from .._core.rows import at, effective_rows
 from .._core.saving import saved_as
-from .._core.weights import at, effective_rows
 from .components import COMPONENTS, fit_components
 from .ellipses import shrunk_covariance
 

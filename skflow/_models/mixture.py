@@ -30,10 +30,10 @@ from functools import lru_cache
 import numpy as np
 from scipy.special import logsumexp, ndtri
 
-from .._core.quasi_random import sobol
+from .._core.random import sobol
+from .._core.rows import at
 from .._core.runtime import map_blocks
 from .._core.saving import saved_as
-from .._core.weights import at
 from .._nn.blocks import blocks
 
 #: Places of the noise where a number is absent, a power of 2.

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import logsumexp
 
-from .._core.weights import at, effective_rows
+from .._core.rows import at, effective_rows
 from .._nn.settings import training_of
 from .components import FEW_ROWS, HEAVY_TAILED
 from .context import Context

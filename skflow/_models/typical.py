@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from .._core.warnings import warn
+from .._core.checks import warn
 from .mixture import Mixture
 from .stacking import floors
 

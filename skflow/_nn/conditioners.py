@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import torch
 
-from .._core.registry import Registry
+from .._core.checks import Registry
 
 
 def _relu_gradient(grad, output):

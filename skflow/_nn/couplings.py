@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from .._core.registry import Registry
+from .._core.checks import Registry
 
 _LOG2_E = 1 / math.log(2)
 

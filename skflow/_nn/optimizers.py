@@ -9,7 +9,7 @@ import math
 import numpy as np
 import torch
 
-from .._core.registry import Registry
+from .._core.checks import Registry
 
 
 class _Solver:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .._core.callbacks import silent
-from .._core.streams import RandomStreams
+from .._core.progress import Progress
+from .._core.random import RandomStreams
 from .training import TrainingOptions
 from .training_data import TrainingData
 
@@ -41,7 +41,7 @@ class Plan:
     streams: RandomStreams
     log_det: np.ndarray
     turn: int = 0
-    progress: Callable = silent
+    progress: Callable = Progress
     device: str = "cpu"
 
     @property

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from .._core.device import is_available
+from .._core.runtime import is_available
 from .kernels import WHOLE_ROWS
 
 #: Numbers that a value needs in each model at least, for the size of blocks.

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.stats import false_discovery_control
 
-from .._core.warnings import warn
+from .._core.checks import warn
 from .tail import fit_tail
 
 #: With contamination="auto", part of the ordinary rows that may be called outliers.

@@ -16,9 +16,8 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from .._core.checks import name_columns
-from .._core.patterns import patterns
-from .._core.warnings import warn
+from .._core.checks import name_columns, warn
+from .._core.rows import patterns
 from .._nn.blocks import answer_in_parts, parts
 from .rarity import harmonic_mean, log_rarity, score_of_rarity
 from .resolutions import N_FOLDS

@@ -9,8 +9,8 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
+from .._core.checks import warn
 from .._core.deadline import in_turn, share_of_time, time_limit
-from .._core.warnings import warn
 from .._missing.questions import ROUGH
 from .._nn.recipe import batch_size
 from .._table.columns import (

@@ -10,7 +10,7 @@ from scipy.spatial.distance import cdist
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
-from .._core.patterns import patterns
+from .._core.rows import patterns
 from .._core.runtime import map_blocks
 from .._core.saving import saved_as
 from .._nn.blocks import blocks

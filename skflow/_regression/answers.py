@@ -8,16 +8,16 @@ import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
-from .._core.callbacks import CallbackSupportMixin
 from .._core.checks import (
     FLOATS,
     check_count,
     check_part,
     checked_state,
 )
+from .._core.progress import CallbackSupportMixin
 from .._core.runtime import sheltered
 from .._core.saving import PlainState
-from .._core.summary import ShowsSummary, by_weight, counted, kinds_of_real
+from .._core.summary import ShowsSummary, by_weight, counted
 from .._core.typing import ArrayLike, RandomState
 from .._models.context import features_alone
 from .._nn.blocks import answer_in_parts, parts
@@ -314,7 +314,7 @@ class DistributionRegressor(
         kinds = ["real"] * (self.n_features_in_ - n_categories) + ["category"] * n_categories
         return {
             "features": counted(kinds),
-            "targets": counted(kinds_of_real(density.columns)),
+            "targets": counted(density.columns.kinds),
             "flows": f"{density.n_members} of {self.n_layers} {self.coupling} layers, hidden "
             f"layers {self.hidden_layer_sizes}, {self.n_parameters_:,} parameters",
             "training": f"{self.n_iter_} epochs",

@@ -3,7 +3,7 @@
 import numpy as np
 
 from .._core.deadline import share_of_time, time_limit
-from .._core.weights import at
+from .._core.rows import at
 from .._models.chain import Chain
 from .._models.flow import Variant, cross_fit
 from .._models.mixture import Mixture

@@ -8,7 +8,7 @@ from sklearn.model_selection import KFold, cross_val_predict
 from sklearn.utils.validation import has_fit_parameter
 
 from .._core.deadline import clock, share_of_time
-from .._core.streams import seeded
+from .._core.random import seeded
 
 #: Every row gets the prediction of a regressor that has not seen its fold.
 N_FOLDS = 5

@@ -13,10 +13,10 @@ from functools import lru_cache
 import numpy as np
 from scipy.special import chdtri, ndtr, ndtri, stdtrit
 
-from .._core.quasi_random import sobol
+from .._core.random import sobol
+from .._core.rows import at
 from .._core.runtime import map_blocks
 from .._core.saving import saved_as
-from .._core.weights import at
 from .._models.density import Density
 from .._nn.blocks import blocks
 from .._nn.row_maps import NUMBERS_PER_VALUE

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from .._core.rows import weighted_rows
 from .._core.typing import ArrayLike, RandomSource
-from .._core.weights import weighted_rows
 from .structures import check_rng
 
 #: Numbers of a block of bootstrap draws.

@@ -5,8 +5,8 @@ from functools import cached_property
 
 import numpy as np
 
+from .._core.checks import warn
 from .._core.deadline import share_of_time, time_limit
-from .._core.warnings import warn
 from .._nn.mask_arrays import IDLE, equal_sizes, tidy
 from .candidates import CandidateEvaluator
 from .layout import choose_for, n_masks_for

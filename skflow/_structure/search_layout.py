@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from .._core.checks import warn
 from .._core.deadline import time_limit
 from .._core.typing import ArrayLike, MaskLayout, RandomSource
-from .._core.warnings import warn
 from .._nn.mask_arrays import equal_sizes
 from .journal import SearchJournal, fingerprint
 from .layout import Choice, Layout, choose_for, n_masks_for

@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .._core.checks import name_columns
+from .._core.checks import name_columns, warn
 from .._core.saving import saved_as
-from .._core.warnings import warn
 from .bounds import Bounds
 
 #: Standardised values are clipped to this size: farther away, squares and their sums would leave
@@ -63,6 +62,13 @@ class Columns:
         taken["values"] = tuple(self.values[j] for j in np.arange(len(self.step))[columns])
         taken["names"] = None if self.names is None else self.names[columns]
         return replace(self, **taken, bounds=self.bounds.take(columns))
+
+    @property
+    def kinds(self):
+        """What each column is ``(d,)``, in a word."""
+        bounded = np.isfinite(self.bounds.lower) | np.isfinite(self.bounds.upper)
+        chosen = [self.constant, self.step > 0, bounded]
+        return np.select(chosen, ["constant", "on a grid", "bounded"], "real").astype(object)
 
     def spanning(self, X):
         """The columns, told of the values of rows, too; NaN is none."""

@@ -9,9 +9,8 @@ from reprlib import repr as short
 
 import numpy as np
 
-from .._core.checks import name_columns, what_there_is
+from .._core.checks import name_columns, warn, what_there_is
 from .._core.saving import saved_as
-from .._core.warnings import warn
 from . import dtypes
 from .frames import is_missing
 

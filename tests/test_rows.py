@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skflow._core.weights import effective_rows, weighted_rows
+from skflow._core.rows import effective_rows, weighted_rows
 
 X = np.arange(8.0).reshape(4, 2)
 

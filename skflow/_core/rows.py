@@ -1,4 +1,4 @@
-"""Weights of rows: only their ratios matter."""
+"""Rows: what they weigh, of which only ratios matter, and which of their cells are known."""
 
 import numpy as np
 from sklearn.utils.validation import _check_sample_weight
@@ -32,3 +32,14 @@ def effective_rows(weight, n_rows=None):
 def at(weight, rows):
     """Weights of some of the rows, or None."""
     return None if weight is None else weight[rows]
+
+
+def patterns(known):
+    """Pairs of a pattern, a mask ``(d,)``, and the numbers of the rows of ``known`` ``(n, d)``."""
+    if not len(known):
+        return []
+    found, which = np.unique(known, axis=0, return_inverse=True)
+    which = which.ravel()  # NumPy 2.0 gives it a second axis
+    order = np.argsort(which, kind="stable")
+    starts = np.searchsorted(which[order], np.arange(len(found)))
+    return list(zip(found, np.split(order, starts[1:])))

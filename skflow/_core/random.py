@@ -1,6 +1,9 @@
-"""Private random streams: one for each purpose, all from a single seed; seeds of estimators."""
+"""Random numbers: private streams, one for each purpose, seeds of estimators, even points."""
+
+from threading import Lock
 
 import numpy as np
+from scipy.stats import qmc
 
 # A purpose is known by its position, so a new one goes to the end.
 _PURPOSES = (
@@ -18,6 +21,8 @@ _PURPOSES = (
     "absent",
     "missing",
 )
+#: SciPy reads its tables at the first call, which threads disturb in SciPy 1.11.
+_ONE_THREAD = Lock()
 
 
 class RandomStreams:
@@ -44,3 +49,9 @@ def seeded(estimator, rng):
         if name.split("__")[-1] == "random_state" and value is None:
             estimator.set_params(**{name: rng.randint(2**31 - 1)})
     return estimator
+
+
+def sobol(n_points, n_columns, seed=0):
+    """Points ``(n_points, n_columns)`` of a scrambled Sobol sequence, a power of 2 of them."""
+    with _ONE_THREAD:
+        return qmc.Sobol(n_columns, seed=seed).random(n_points)
