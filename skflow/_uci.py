@@ -4,8 +4,6 @@ Either way a checksum is compared, so that all figures are on the same rows.
 """
 
 import gzip
-import http.client
-import io
 import os
 import struct
 import tempfile
@@ -13,140 +11,118 @@ import zipfile
 import zlib
 from base64 import b85decode
 from collections.abc import Callable
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
+from http.client import HTTPException
 
 import numpy as np
 from sklearn.datasets import fetch_file
 
 _UCI = "https://archive.ics.uci.edu/static/public"
 _N_TURBINE_TRAIN = 22191  # the rows of 2011, 2012 and 2013
+#: What an archive raises that is not as it was: an encrypted member is a RuntimeError, and an
+#: unknown version of zip a NotImplementedError, which is one.
+_UNREADABLE = (
+    *(zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, RuntimeError),
+    *(KeyError, IndexError, ValueError),
+)
 
 
 def load(path, table, download_if_missing):
     """The text of a table: read from ``path``, or else downloaded and kept there."""
     if path.exists():
         return _read(path, table)
-    if download_if_missing:
-        return _download(path, table)
-    raise OSError(_missing(path, table, "download_if_missing=False forbids to download it"))
-
-
-def _missing(path, table, reason):
-    return (
-        f"{path.name} is not in the directory {str(path.parent)!r}, and {reason}. Put the prepared "
-        f"{path.name} (SHA-256 {table.sha256}) there, or the one that the same function saved on "
-        "another machine; or name the directory that has it by the argument data_home or the "
-        "environment variable SKFLOW_DATA."
-    )
-
-
-def _read(path, table):
-    """Return the text of a prepared or formerly downloaded table if its checksum is right."""
-    with path.open("rb") as file:
-        content = file.read(_at_most(table) + 1)
-    found = sha256(content).hexdigest()
-    try:
-        with gzip.open(io.BytesIO(content)) as file:
-            text = file.read(_at_most(table) + 1).decode()
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError):
-        text = ""
-    # Compressors differ between machines: of a download it is the text whose checksum is known.
-    if found == table.sha256 or sha256(text.encode()).hexdigest() == table.text_sha256:
-        return text
-    raise OSError(
-        f"{str(path)!r} is damaged or another file: its SHA-256 is {found}, expected is "
-        f"{table.sha256}. Replace it by the prepared {path.name}, or remove it and call again "
-        "with download_if_missing=True."
-    )
-
-
-def _at_most(table):
-    """How many bytes a file of the table can have, whether compressed or not.
-
-    No more is read, as a few bytes can be made that decompress to more than the memory.
-    """
-    longest = 25  # -1.7976931348623157e+308 and a comma
-    return (table.n_rows + 1) * (len(table.features) + 2) * longest
-
-
-def _download(path, table):
-    """Download a table, save it as `path` and return its text."""
+    if not download_if_missing:
+        raise OSError(_missing(path, table, "download_if_missing=False forbids to download it"))
     url = f"{_UCI}/{table.archive}"
-    try:
-        with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder:
+        with _told(path, table, f"it could not be downloaded from {url}", HTTPException):
             archive = fetch_file(url, folder=folder, local_filename="archive.zip")
-            text = _text_of_archive(archive, url, path, table)
+        with _told(path, table, f"{url} has changed since this was written", *_UNREADABLE):
+            text = _converted(archive, table)
+    with _told(path, table, "it could not be saved there"):
         path.parent.mkdir(parents=True, exist_ok=True)
         # Under another name at first, so that nobody ever reads half a file.
         part = path.with_name(f"{path.name}.part{os.getpid()}")
         part.write_bytes(gzip.compress(text.encode(), mtime=0))
         part.replace(path)
-    except _Changed:
-        raise
-    except (OSError, http.client.HTTPException) as error:
-        reason = (
-            f"it could not be downloaded from {url} and saved ({type(error).__name__}: {error})"
-        )
-        raise OSError(_missing(path, table, reason)) from error
     return text
 
 
-class _Changed(OSError):
-    """The archive is not the one that was known."""
-
-
-def _text_of_archive(archive, url, path, table):
-    # an encrypted member is a RuntimeError, and an unknown version of zip a NotImplementedError
-    unreadable = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, RuntimeError)
+@contextmanager
+def _told(path, table, reason, *errors):
+    """Errors of the system, and others that are named, become one that says what to do."""
     try:
-        with zipfile.ZipFile(archive) as opened:
-            return _convert(table.read_rows(_Members(opened, _at_most(table))), table)
-    except (*unreadable, KeyError, IndexError, ValueError) as error:
-        reason = f"{url} has changed since this was written ({type(error).__name__}: {error})"
-        raise _Changed(_missing(path, table, reason)) from error
+        yield
+    except (OSError, *errors) as error:
+        reason = f"{reason} ({type(error).__name__}: {error})"
+        raise OSError(_missing(path, table, reason)) from error
 
 
-class _Members:
-    """The members of an archive, of which no more is decompressed than the table can have."""
-
-    def __init__(self, archive, at_most):
-        self.archive = archive
-        self.at_most = at_most
-
-    def lines(self, name):
-        """Return the lines of a member that are not empty."""
-        info = self.archive.getinfo(name)
-        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise ValueError(f"{name} is compressed by method {info.compress_type}, not by deflate")
-        with self.archive.open(info) as file:
-            content = file.read(self.at_most + 1)
-        if len(content) > self.at_most:
-            raise ValueError(f"{name} has more than {self.at_most} bytes")
-        return [line for line in content.decode().splitlines() if line.strip()]
+def _missing(path, table, reason):
+    return (
+        f"{path.name} is not in the directory {str(path.parent)!r}, and {reason}. Put the prepared "
+        f"{path.name} (whose text has the SHA-256 {table.checksums[0]}) there, or the one that the "
+        "same function saved on another machine; or name the directory that has it by the argument "
+        "data_home or the environment variable SKFLOW_DATA."
+    )
 
 
-def _convert(rows, table):
-    """Return the text of the prepared table, made of the rows of UCI's."""
-    columns = [*table.features, table.last]
-    widths = sorted({len(row) for row in rows})
-    if len(rows) != table.n_rows or widths != [len(columns)]:
-        raise ValueError(
-            f"found {len(rows)} rows of {widths} columns, expected {table.n_rows} rows of "
-            f"{len(columns)}"
-        )
-    n = len(columns) - (table.class_type is not None)
-    lines = [",".join(columns)]
-    lines += [",".join([repr(float(value)) for value in row[:n]] + row[n:]) for row in rows]
-    text = "\n".join(lines) + "\n"
-    found = sha256(text.encode()).hexdigest()
-    if found != table.text_sha256:
-        raise ValueError(f"the table's SHA-256 is {found}, expected {table.text_sha256}")
+def _read(path, table):
+    """The text of a prepared or formerly downloaded table if its checksum is right."""
+    try:
+        with gzip.open(path) as file:
+            text = file.read(_at_most(table) + 1).decode()
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError):
+        text = ""
+    if _checksum(text) in table.checksums:
+        return text
+    raise OSError(
+        f"{str(path)!r} is damaged or another file: its text, decompressed, has not the SHA-256 "
+        f"{table.checksums[0]}. Replace it by the prepared {path.name}, or remove it and call "
+        "again with download_if_missing=True."
+    )
+
+
+def _checksum(text):
+    """Of the text and not of the file: compressors differ between machines."""
+    return sha256(text.encode()).hexdigest()
+
+
+def _at_most(table):
+    """How many bytes a table can have.
+
+    No more is decompressed, as a few bytes can be made that become more than the memory.
+    """
+    longest = 25  # -1.7976931348623157e+308 and a comma
+    return (table.n_rows + 1) * (len(table.features) + 2) * longest
+
+
+def _converted(archive, table):
+    """The text of the prepared table, made of the rows of UCI's archive."""
+    with zipfile.ZipFile(archive) as opened:
+
+        def lines(name):
+            with opened.open(name) as file:
+                content = file.read(_at_most(table) + 1).decode()
+            return [line for line in content.splitlines() if line.strip()]
+
+        rows = table.read_rows(lines)
+    n = len(table.features) + (table.class_type is None)
+    parts = [[*table.features, table.last]]
+    parts += [[*(repr(float(value)) for value in row[:n]), *row[n:]] for row in rows]
+    text = "".join(",".join(part) + "\n" for part in parts)
+    if _checksum(text) not in table.checksums:
+        raise ValueError(f"{len(rows)} rows, {table.n_rows} expected, of another SHA-256")
     return text
 
 
-def _magic_rows(archive):
-    rows = [line.split(",") for line in archive.lines("magic04.data")]
+# ---- the rows of an archive: lists of strings, from a function that returns a file's lines
+
+
+def _magic_rows(lines):
+    rows = [line.split(",") for line in lines("magic04.data")]
     steps = np.frombuffer(zlib.decompress(b85decode(_MAGIC_TEST_ROWS)), dtype=np.uint8)
     is_test = np.isin(np.arange(len(rows)), np.cumsum(steps))
     split = _random_split(len(rows))
@@ -157,18 +133,21 @@ def _magic_rows(archive):
     return [rows[i] for i in order]
 
 
-def _turbine_rows(archive):
-    years = [archive.lines(f"gt_{year}.csv")[1:] for year in range(2011, 2016)]
-    return [line.split(",") for lines in years for line in lines]
+def _turbine_rows(lines):
+    years = [lines(f"gt_{year}.csv")[1:] for year in range(2011, 2016)]
+    return [line.split(",") for year in years for line in year]
 
 
-def _sonar_rows(archive):
-    rows = [line.split(",") for line in archive.lines("sonar.all-data")]
+def _sonar_rows(lines):
+    rows = [line.split(",") for line in lines("sonar.all-data")]
     return [[*row[:-1], {"R": "1", "M": "-1"}[row[-1]]] for row in rows]
 
 
-def _yeast_rows(archive):
-    return [line.split()[1:] for line in archive.lines("yeast.data")]  # without the name
+def _yeast_rows(lines):
+    return [line.split()[1:] for line in lines("yeast.data")]  # without the name
+
+
+# ---- which rows are for the test
 
 
 def _random_split(n_rows):
@@ -192,64 +171,54 @@ class Table:
 
     n_rows: int
     features: list  # the names of the columns of `data`
-    last: str  # the column after them, the class except in turbine
-    class_type: type | None  # None if it is no class
     batch_size: int
-    sha256: str  # of the prepared file
-    text_sha256: str  # of the text that a download is converted into
     archive: str  # below _UCI
-    read_rows: Callable  # _Members -> list of rows, each a list of strings
-    split: Callable  # number of rows -> dict of index arrays
+    read_rows: Callable
+    checksums: tuple  # SHA-256 of the prepared text, and of a download's if that is another
+    last: str = "class"  # the column after the features
+    class_type: type | None = str  # None if the last column is no class
+    split: Callable = _random_split  # number of rows -> dict of index arrays
 
 
 TABLES = {
     "magic": Table(
         n_rows=19020,
         features="fLength fWidth fSize fConc fConc1 fAsym fM3Long fM3Trans fAlpha fDist".split(),
-        last="class",
-        class_type=str,
         batch_size=380,
-        sha256="f26a6663fd752eee3eca82f6e62e6992a6f707f346531aef7beb0a0312b685a0",
-        text_sha256="6070d4bb98f6afcb618433f8e725021bcc22324e8f8ecd5d6c410d60bb854175",
         archive="159/magic+gamma+telescope.zip",
         read_rows=_magic_rows,
-        split=_random_split,
+        checksums=(
+            "4b6c14ee07a652ea3c1943f1439914bf3e8ac1d13f047cf84e2a111e05847eda",
+            "6070d4bb98f6afcb618433f8e725021bcc22324e8f8ecd5d6c410d60bb854175",
+        ),
     ),
     "turbine": Table(
         n_rows=36733,
         features="AT AP AH AFDP GTEP TIT TAT TEY CDP CO".split(),
-        last="NOX",
-        class_type=None,
         batch_size=443,
-        sha256="3917a3240ecfbad9a1a827af0dc3982aabc9415daa4fd6711f2d6c80ea3006fc",
-        text_sha256="f19d339224fc6a754d147bdc5050e12897f43c695eda319b5579c4a3bfeccf0a",
         archive="551/gas+turbine+co+and+nox+emission+data+set.zip",
         read_rows=_turbine_rows,
+        checksums=("f19d339224fc6a754d147bdc5050e12897f43c695eda319b5579c4a3bfeccf0a",),
+        last="NOX",
+        class_type=None,
         split=_turbine_split,
     ),
     "sonar": Table(
         n_rows=208,
         features=[f"band_{i:02}" for i in range(1, 61)],
-        last="class",
-        class_type=int,
         batch_size=16,
-        sha256="82506ec7bf2f7711aa817a957a0286c11cd28d01cdd41bdff67863e9c6db224a",
-        text_sha256="79084a6863ba2e45e7548424240e25c1f04e18154444618551161b3e3ede5fab",
         archive="151/connectionist+bench+sonar+mines+vs+rocks.zip",
         read_rows=_sonar_rows,
-        split=_random_split,
+        checksums=("79084a6863ba2e45e7548424240e25c1f04e18154444618551161b3e3ede5fab",),
+        class_type=int,
     ),
     "yeast": Table(
         n_rows=1484,
         features="mcg gvh alm mit erl pox vac nuc".split(),
-        last="class",
-        class_type=str,
         batch_size=29,
-        sha256="1ea9e64a041d10706a38724193f75929f84ae5f46c633b7dd62368686919839b",
-        text_sha256="1606fb1af50a1193b660e2c1e1d540322539ba9b53428b4c7b86c9e564215d10",
         archive="110/yeast.zip",
         read_rows=_yeast_rows,
-        split=_random_split,
+        checksums=("1606fb1af50a1193b660e2c1e1d540322539ba9b53428b4c7b86c9e564215d10",),
     ),
 }
 

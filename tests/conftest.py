@@ -25,8 +25,8 @@ def pytest_collection_modifyitems(items):
     if not absent:
         return
     reason = (
-        f"needs {', '.join(absent)}: put the prepared files (their SHA-256 are in "
-        "skflow/datasets.py) into a directory and name it in the environment variable SKFLOW_DATA"
+        f"needs {', '.join(absent)}: put the prepared files into a directory "
+        "and name it in the environment variable SKFLOW_DATA"
     )
     for item in items:
         if item.get_closest_marker("paper_data"):
