@@ -134,5 +134,5 @@ def test_a_wrong_name_in_a_wide_table_gets_near_ones_and_the_count(ask, wanted, 
             source = PandasSource(pd.DataFrame(np.zeros((2, 500)), columns=names))
             categorical_columns(source, [*names, wanted])
         else:
-            resolve_features([wanted], names, 500)
+            resolve_features([wanted], pd.DataFrame(np.zeros((2, 500)), columns=names))
     assert told in str(caught.value) and len(str(caught.value)) < 400

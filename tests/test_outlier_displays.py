@@ -57,7 +57,7 @@ def test_a_single_column_has_no_plane():
 
 
 def test_other_estimators_are_refused():
-    with pytest.raises(TypeError, match="IsolationForest. Give it to a detector"):
+    with pytest.raises(TypeError, match="IsolationForest does not have. Give it to a FlowOutlier"):
         OutlierReportDisplay.from_estimator(
             IsolationForest(n_estimators=2).fit(np.eye(3)), np.eye(3)
         )

@@ -2,6 +2,7 @@
 
 import sys
 import warnings
+from decimal import Decimal
 from difflib import get_close_matches
 from numbers import Integral, Real
 from pathlib import Path
@@ -18,6 +19,8 @@ _CHECKED_AT_ONCE = 2**20
 MOST_LISTED = 10
 #: Dtypes of tables that are cast part by part; all others are cast to the first as a whole.
 FLOATS = [np.float64, np.float32, np.float16]
+#: Of these there are values that differ from themselves, and stand for what is missing.
+_UNEQUAL = (float, np.floating, Decimal, np.datetime64, np.timedelta64)
 #: Files of these packages are not the user's.
 _PACKAGES = (Path(__file__).parents[1], Path(sklearn.__file__).parent, Path(joblib.__file__).parent)
 _INSIDE = tuple(map(str, _PACKAGES))
@@ -115,3 +118,10 @@ def what_there_is(known, wanted, what="columns"):
     if near and isinstance(wanted, str):
         return f"Did you mean {' or '.join(near)}? There are {len(known)} {what}."
     return f"There are {len(known)} {what}, from {known[0]!r} to {known[-1]!r}."
+
+
+def is_missing(value):
+    """Whether a value stands for one that is not known."""
+    if value is None or value is np.ma.masked or type(value).__name__ in {"NAType", "NaTType"}:
+        return True
+    return isinstance(value, _UNEQUAL) and value != value

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import numpy as np
 
-from .frames import is_missing
+from .._core.checks import is_missing
 
 
 def describe(dtype):

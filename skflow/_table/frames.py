@@ -7,19 +7,16 @@ None among objects. Dates, times and durations are no numbers, whatever holds th
 import datetime
 import sys
 from abc import ABC, abstractmethod
-from decimal import Decimal
 
 import numpy as np
 from sklearn.utils.validation import check_array
 
-from .._core.checks import name_columns
+from .._core.checks import is_missing, name_columns
 
 _DATES = (
     *(datetime.date, datetime.time, datetime.timedelta),  # pandas' own are subclasses
     *(np.datetime64, np.timedelta64),
 )
-#: Of these there are values that differ from themselves, and stand for what is missing.
-_UNEQUAL = (float, np.floating, Decimal, np.datetime64, np.timedelta64)
 _ADVICE = {
     "X": "A density needs numbers or categories: leave such columns out, name those with "
     "categories in categorical_features (in a data frame, text is one by itself), or give",
@@ -344,10 +341,3 @@ def _all_text(values):
     """Whether objects, of which some are known, are text or truth values."""
     known = [value for value in values if value is not None]
     return bool(known) and all(isinstance(value, str | bool | np.bool_) for value in known)
-
-
-def is_missing(value):
-    """Whether a value stands for one that is not known."""
-    if value is None or value is np.ma.masked or type(value).__name__ in {"NAType", "NaTType"}:
-        return True
-    return isinstance(value, _UNEQUAL) and value != value

@@ -9,10 +9,9 @@ from reprlib import repr as short
 
 import numpy as np
 
-from .._core.checks import name_columns, warn, what_there_is
+from .._core.checks import is_missing, name_columns, warn, what_there_is
 from .._core.saving import saved_as
 from . import dtypes
-from .frames import is_missing
 
 #: Of a category that is not among those of ``fit``; and what stands for it in a frame.
 UNKNOWN, UNKNOWN_LABEL = -1, "(unknown)"

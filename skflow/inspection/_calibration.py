@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from inspect import signature
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -19,14 +19,9 @@ from ._common import (
     ORANGE,
     VERMILLION,
     Display,
-    check_drawable,
-    estimator_names,
+    labels_of,
     like,
-    numbered,
 )
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 _DISTINCT = (VERMILLION, BLUE, ORANGE, GREEN)
 
@@ -111,6 +106,8 @@ class PITDisplay(Display):
     names: Sequence[str]
     n_reference: int | None = None
 
+    _figsize = (5.4, 3.8)
+
     @classmethod
     def from_estimator(
         cls,
@@ -123,7 +120,7 @@ class PITDisplay(Display):
         name: str | None = None,
         ax: Any = None,
         **kwargs: Any,
-    ) -> Self:
+    ) -> PITDisplay:
         """Compute the transforms of rows and draw them.
 
         Parameters
@@ -160,7 +157,10 @@ class PITDisplay(Display):
             If ``values`` is neither, or if "latent" meets several members.
         """
         if values == "latent":
-            Z, names = _latent_points(estimator, X, cls.__name__)
+            advice = "Give a fitted CouplingFlowDensity or StructureSearchFlow"
+            cls._check(estimator, advice, "masks_")  # many estimators have a transform
+            Z = np.asarray(estimator.transform(X))
+            names = getattr(estimator, "feature_names_in_", labels_of(Z))
             radius = stats.chi2.cdf((Z**2).sum(axis=1), Z.shape[1])
             display = cls(
                 values=np.column_stack([stats.norm.cdf(Z), radius]),
@@ -168,9 +168,8 @@ class PITDisplay(Display):
                 name=name,
             )
         elif values == "density":
-            for method in ("score_samples", "sample"):
-                advice = "Give a density estimator that samples"
-                check_drawable(estimator, method, cls.__name__, advice)
+            advice = "Give a density estimator that samples"
+            cls._check(estimator, advice, "score_samples", "sample")
             drawn = like(_draw(estimator, n_samples, random_state), X)
             drawn = np.sort(estimator.score_samples(drawn))
             ranks = np.searchsorted(drawn, estimator.score_samples(X), side="right")
@@ -193,7 +192,7 @@ class PITDisplay(Display):
         name: str | None = None,
         ax: Any = None,
         **kwargs: Any,
-    ) -> Self:
+    ) -> PITDisplay:
         """Draw transforms that are given, of whatever model.
 
         Parameters
@@ -225,10 +224,10 @@ class PITDisplay(Display):
                 "values are not probability integral transforms: a table of numbers from 0 to 1 is "
                 "needed, such as scipy.stats.norm.cdf(z)."
             )
-        names = [str(n) for n in names] if names is not None else numbered(None, values.shape[1])
+        names = labels_of(values) if names is None else [str(n) for n in names]
         return cls(values=values, names=names, name=name).plot(ax, **kwargs)
 
-    def plot(self, ax: Any = None, *, scale: str = "uniform", n_named: int = 3) -> Self:
+    def plot(self, ax: Any = None, *, scale: str = "uniform", n_named: int = 3) -> PITDisplay:
         """Draw the values against what they should be.
 
         Parameters
@@ -258,7 +257,7 @@ class PITDisplay(Display):
         tests = [stats.kstest(column, "uniform") for column in self.values.T]
         self.distance_ = np.array([test.statistic for test in tests])
         self.pvalue_ = stats.kstwo.sf(self.distance_, self._n_effective)
-        draw(self._new_axes(ax, (5.4, 3.8)), n_named)
+        draw(self._new_axes(ax), n_named)
         return self
 
     @property
@@ -279,7 +278,6 @@ class PITDisplay(Display):
         ax.set(
             xlabel="u",
             ylabel="fraction of values below u, minus u",
-            title=self.name or "",
             xlim=(0, 1),
             ylim=(-reach, 1.5 * reach),
         )
@@ -299,7 +297,6 @@ class PITDisplay(Display):
         ax.set(
             xlabel="standard normal quantile",
             ylabel="normal quantile of the values",
-            title=self.name or "",
             xlim=(-reach, reach),
             ylim=(-1.4 * reach, 1.4 * reach),
         )
@@ -313,14 +310,6 @@ class PITDisplay(Display):
         for rank, (j, color) in enumerate(zip(named, _DISTINCT)):
             label = self.names[j]
             ax.plot(x, curves[:, j], color=color, linewidth=1.6, label=label, zorder=5 - rank / 9)
-
-
-def _latent_points(estimator, X, display):
-    """Latent points of rows, and the names of their features."""
-    advice = "Give a fitted CouplingFlowDensity or StructureSearchFlow"
-    check_drawable(estimator, "masks_", display, advice)  # many estimators have a transform
-    Z = np.asarray(estimator.transform(X))
-    return Z, numbered(estimator_names(estimator), Z.shape[1])
 
 
 def _draw(estimator, n_samples, random_state):

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.model_selection._search import BaseSearchCV
-from sklearn.pipeline import Pipeline
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils.validation import check_is_fitted
 
@@ -19,38 +17,8 @@ if TYPE_CHECKING:
 # Okabe and Ito (2008), "Color Universal Design"
 BLUE, ORANGE, VERMILLION, GREEN = "#0072b2", "#e69f00", "#d55e00", "#009e73"
 BLACK, GREY, LIGHT = "#222222", "#777777", "#dddddd"
-
-
-def check_drawable(estimator, attribute, display, advice):
-    """Raise unless an estimator is fitted and has the attribute or method that is drawn.
-
-    ``advice`` names the estimators that have it.
-    """
-    check_is_fitted(estimator)
-    if getattr(estimator, attribute, None) is None:
-        name = type(estimator).__name__
-        if name == "Pipeline":
-            advice = "Give the pipeline's last step, pipeline[-1], with what its other steps return"
-        raise TypeError(f"{display} needs {attribute!r}, which {name} does not have. {advice}.")
-
-
-def chosen_step(estimator):
-    """What a grid has chosen, and of a pipeline the last step."""
-    while isinstance(estimator, (Pipeline, BaseSearchCV)):
-        check_is_fitted(estimator)
-        is_grid = isinstance(estimator, BaseSearchCV)
-        estimator = estimator.best_estimator_ if is_grid else estimator[-1]
-    return estimator
-
-
-def check_detector(estimator, method, display):
-    """Raise unless an estimator is a fitted detector, which has the method that is asked."""
-    check_is_fitted(estimator)
-    if not hasattr(estimator, method):
-        raise TypeError(
-            f"{display} needs a FlowOutlierDetector, but got {type(estimator).__name__}. Give it "
-            "to a detector, as density=, and fit that."
-        )
+#: What to do with an estimator that is no detector.
+NO_DETECTOR = "Give it to a FlowOutlierDetector, as density=, and fit that"
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -74,8 +42,25 @@ class Display:
         display : Display
             The object itself.
         """
-        self._draw(self._new_axes(ax, self._size()))
+        self._draw(self._new_axes(ax))
         return self
+
+    @classmethod
+    def _check(cls, estimator, advice, *attributes):
+        """Raise unless an estimator is fitted and has the attributes or methods that are drawn.
+
+        ``advice`` names the estimators that have them.
+        """
+        check_is_fitted(estimator)
+        for attribute in attributes:
+            if getattr(estimator, attribute, None) is None:
+                name = type(estimator).__name__
+                if name == "Pipeline":
+                    advice = "Give the pipeline's last step, pipeline[-1], with what its other "
+                    advice += "steps return"
+                raise TypeError(
+                    f"{cls.__name__} needs {attribute!r}, which {name} does not have. {advice}."
+                )
 
     def _size(self):
         """Width and height of a new figure in inches."""
@@ -85,22 +70,21 @@ class Display:
         """Draw into the axes."""
         raise NotImplementedError
 
-    def _new_axes(self, ax, figsize, n_columns=1):
-        """The axes to draw into, new ones if None was given; several side by side as an array."""
+    def _new_axes(self, ax, n_columns=1):
+        """The axes to draw into, with the title; new ones if None was given."""
         check_matplotlib_support(f"{type(self).__name__}.plot")
         import matplotlib.pyplot as plt
 
         if ax is None:
-            ax = plt.subplots(1, n_columns, figsize=figsize, layout="constrained")[1]
+            ax = plt.subplots(1, n_columns, figsize=self._size(), layout="constrained")[1]
         if n_columns == 1:
-            self.ax_, self.figure_ = ax, ax.figure
+            self.ax_ = first = ax
         else:
-            self.axes_, self.figure_ = np.array(list(ax)), ax[0].figure
-        return ax
-
-    def _set_title(self, ax, **style):
+            self.axes_, first = np.array(list(ax)), ax[0]
+        self.figure_ = first.figure
         if self.name is not None:
-            ax.set_title(self.name, loc="left", **style)
+            first.set_title(self.name, loc="left")
+        return ax
 
 
 def column_names(X):
@@ -130,20 +114,15 @@ def like(rows, X):
     return type(X)(rows, columns=X.columns) if hasattr(X, "iloc") else rows
 
 
-def estimator_names(estimator):
-    """Names that a fitted estimator has for its features, or None."""
-    names = getattr(estimator, "feature_names_in_", None)
-    return None if names is None else [str(name) for name in names]
+def labels_of(X):
+    """Names of the columns, or numbers where there are none."""
+    return column_names(X) or [f"feature {j}" for j in range(np.shape(X)[1])]
 
 
-def numbered(names, n_features):
-    """The names, or numbers where there are none."""
-    return [f"feature {j}" for j in range(n_features)] if names is None else list(names)
-
-
-def resolve_features(features, names, n_features):
+def resolve_features(features, X):
     """Column numbers of features given by number or by name."""
-    known = dict(zip(names or (), range(n_features)))
+    n_features = np.shape(X)[1]
+    known = dict(zip(column_names(X) or (), range(n_features)))
     columns = []
     for feature in features:
         column = known.get(feature, feature)
@@ -157,18 +136,14 @@ def resolve_features(features, names, n_features):
     return columns
 
 
-def robust_top(costs):
-    """An upper limit that shows most costs well, however large a few of them are."""
-    costs = np.asarray(costs, dtype=float)
-    finite = costs[np.isfinite(costs)]
-    if not len(finite):
-        return 1.0
-    lowest = finite.min()
-    usual = lowest + 4 * (np.quantile(finite, 0.75) - lowest)
-    return float(finite[finite <= usual].max() if usual > lowest else finite.max())
+def widened(column, margin):
+    """The range of a column's finite values, and a part of it more on each side."""
+    column = column[np.isfinite(column)]
+    beyond = margin * np.ptp(column) or 1.0
+    return column.min() - beyond, column.max() + beyond
 
 
-def legend_above(ax, n_columns, *, name=None, **kwargs):
+def legend_above(ax, n_columns):
     """A legend on top of the axes, where it hides nothing, and the title on top of it."""
     ax.legend(
         loc="lower left",
@@ -177,7 +152,5 @@ def legend_above(ax, n_columns, *, name=None, **kwargs):
         frameon=False,
         columnspacing=1.2,
         borderaxespad=0.2,
-        **kwargs,
     )
-    if name is not None:
-        ax.set_title(name, loc="left", pad=24)
+    ax.set_title(ax.get_title(loc="left"), loc="left", pad=24)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from scipy.integrate import trapezoid
 
+from .._core.checks import is_missing
 from .._core.typing import ArrayLike
 from ._common import (
     BLUE,
@@ -17,17 +18,14 @@ from ._common import (
     ORANGE,
     VERMILLION,
     Display,
-    check_drawable,
     column_names,
     column_of,
+    labels_of,
     legend_above,
     number_columns,
-    numbered,
     resolve_features,
+    widened,
 )
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 _COLORS = (VERMILLION, BLUE, ORANGE, GREEN)
 
@@ -109,7 +107,7 @@ class ConditionalDisplay(Display):
         margin: float = 0.1,
         name: str | None = None,
         ax: Any = None,
-    ) -> Self:
+    ) -> ConditionalDisplay:
         """Evaluate the conditional densities on a grid and draw them.
 
         Parameters
@@ -147,9 +145,9 @@ class ConditionalDisplay(Display):
         ValueError
             If the feature is not a column of X, or the rows have another number of columns.
         """
-        check_drawable(estimator, "score_samples", cls.__name__, "Give a density estimator")
-        names, n_features = column_names(X), np.shape(X)[1]
-        (j,) = resolve_features([feature], names, n_features)
+        cls._check(estimator, "Give a density estimator", "score_samples")
+        n_features = np.shape(X)[1]
+        (j,) = resolve_features([feature], X)
         if np.ndim(rows) != 2 or np.shape(rows)[1] != n_features:
             raise ValueError(
                 f"rows has shape {np.shape(rows)}, but rows of {n_features} columns are needed, "
@@ -159,7 +157,12 @@ class ConditionalDisplay(Display):
         table = rows if column_names(rows) is not None else np.array(rows, dtype=object)
         given = [_column(table, k, k in numbers) for k in range(n_features)]
         values, is_number = _column(X, j, j in numbers), j in numbers
-        x = _grid(values, grid_resolution, margin) if is_number else _categories(values)
+        if is_number:
+            low, high = widened(values, margin)
+            x = np.linspace(low, high, grid_resolution)
+        else:  # the values of a category, in order
+            known = dict.fromkeys(value for value in values if value is not None)
+            x = np.array(sorted(known, key=str), dtype=object)
         n_curves = len(given[0]) + 1  # the last one is given nothing
         grid = [np.append(column, [None]).astype(column.dtype).repeat(len(x)) for column in given]
         grid[j] = np.tile(x, n_curves)
@@ -168,16 +171,16 @@ class ConditionalDisplay(Display):
         density = np.exp(joint - joint.max(axis=1, keepdims=True))
         total = trapezoid(density, x, axis=1) if is_number else density.sum(axis=1)
         density /= total[:, None]
-        known = numbered(names, n_features)
+        names = labels_of(X)
         if labels is None:
             others = [k for k in range(n_features) if k != j]
-            labels = _in_words([known[k] for k in others], [given[k] for k in others])
+            labels = _in_words([names[k] for k in others], [given[k] for k in others])
         display = cls(
             x=x,
             density=density[:-1],
             marginal=density[-1],
             labels=labels,
-            xlabel=known[j],
+            xlabel=names[j],
             name=name,
         )
         return display.plot(ax)
@@ -194,7 +197,7 @@ class ConditionalDisplay(Display):
                 self.lines_ += ax.plot(self.x, curve, color=color, label=label)
         ylabel = "probability" if is_category else "density"
         ax.set(xlabel=self.xlabel, ylabel=ylabel, ylim=(0, None))
-        legend_above(ax, 1, name=self.name)
+        legend_above(ax, 1)
 
     def _plot_bars(self, ax):
         place, width = np.arange(len(self.x)), 0.8 / max(1, len(self.density))
@@ -212,25 +215,8 @@ def _column(X, j, is_number):
     if is_number and column.dtype != object:
         return column.astype(float)
     values = np.array(column, dtype=object)
-    values[[not _is_known(value) for value in values]] = None
+    values[[is_missing(value) for value in values]] = None
     return values.astype(float) if is_number else values
-
-
-def _is_known(value):
-    unknown = value is None or type(value).__name__ in {"NAType", "NaTType"} or value != value
-    return not unknown
-
-
-def _grid(values, grid_resolution, margin):
-    """Values of a feature of numbers, somewhat beyond its range."""
-    values = values[np.isfinite(values)]
-    beyond = margin * np.ptp(values) or 1.0
-    return np.linspace(values.min() - beyond, values.max() + beyond, grid_resolution)
-
-
-def _categories(values):
-    """The values of a feature that is a category, as objects in order."""
-    return np.array(sorted(filter(_is_known, dict.fromkeys(values)), key=str), dtype=object)
 
 
 def _table(columns, X):
@@ -247,7 +233,7 @@ def _in_words(names, columns):
         known = [
             f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
             for name, value in zip(names, row)
-            if _is_known(value)
+            if not is_missing(value)
         ]
         texts.append(", ".join(known) or "nothing")
     return texts

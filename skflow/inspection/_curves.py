@@ -4,23 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from ._common import (
-    BLUE,
-    GREY,
-    ORANGE,
-    VERMILLION,
-    Display,
-    check_drawable,
-    legend_above,
-    robust_top,
-)
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
+from ._common import BLUE, GREY, ORANGE, VERMILLION, Display, legend_above
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -83,7 +71,9 @@ class TrainingCurveDisplay(Display):
     _figsize = (6.0, 3.6)
 
     @classmethod
-    def from_estimator(cls, estimator: Any, *, name: str | None = None, ax: Any = None) -> Self:
+    def from_estimator(
+        cls, estimator: Any, *, name: str | None = None, ax: Any = None
+    ) -> TrainingCurveDisplay:
         """Draw the curves of the last ``fit``.
 
         Parameters
@@ -107,7 +97,7 @@ class TrainingCurveDisplay(Display):
             If it has no ``loss_curve_``.
         """
         advice = "Give a fitted CouplingFlowDensity or StructureSearchFlow"
-        check_drawable(estimator, "loss_curve_", cls.__name__, advice)
+        cls._check(estimator, advice, "loss_curve_")
         scores = getattr(estimator, "validation_scores_", None)
         display = cls(
             loss_curve=np.array(estimator.loss_curve_),
@@ -122,7 +112,7 @@ class TrainingCurveDisplay(Display):
             curves["validation"] = np.asarray(self.validation_scores, dtype=float)
         decisive = list(curves.values())[-1]
         self.best_epoch_ = int(np.nanargmax(decisive)) + 1
-        lowest = -robust_top(-np.concatenate(list(curves.values())))
+        lowest = -_robust_top(-np.concatenate(list(curves.values())))
         highest = max(np.nanmax(curve) for curve in curves.values())
         margin = 0.05 * (highest - lowest) or 0.5
         self.lines_ = []
@@ -141,7 +131,7 @@ class TrainingCurveDisplay(Display):
             ylim=(lowest - margin, highest + margin),
         )
         ax.xaxis.get_major_locator().set_params(integer=True)
-        legend_above(ax, 3, name=self.name)
+        legend_above(ax, 3)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -201,7 +191,9 @@ class SearchHistoryDisplay(Display):
     _figsize = (6.5, 3.6)
 
     @classmethod
-    def from_estimator(cls, estimator: Any, *, name: str | None = None, ax: Any = None) -> Self:
+    def from_estimator(
+        cls, estimator: Any, *, name: str | None = None, ax: Any = None
+    ) -> SearchHistoryDisplay:
         """Draw the search of the last ``fit``.
 
         Parameters
@@ -225,11 +217,13 @@ class SearchHistoryDisplay(Display):
             If it has not searched.
         """
         advice = "Fit a StructureSearchFlow, or a CouplingFlowDensity with mask_layout='search'"
-        check_drawable(estimator, "search_history_", cls.__name__, advice)
+        cls._check(estimator, advice, "search_history_")
         return cls.from_history(estimator.search_history_, name=name, ax=ax)
 
     @classmethod
-    def from_history(cls, history: Sequence, *, name: str | None = None, ax: Any = None) -> Self:
+    def from_history(
+        cls, history: Sequence, *, name: str | None = None, ax: Any = None
+    ) -> SearchHistoryDisplay:
         """Draw the records of a search.
 
         Parameters
@@ -262,7 +256,7 @@ class SearchHistoryDisplay(Display):
         return display.plot(ax)
 
     def _draw(self, ax):
-        top = robust_top(self.cost)
+        top = _robust_top(self.cost)
         finite = np.append(self.best_cost, self.cost)
         lowest = finite[np.isfinite(finite)].min(initial=top)
         margin = 0.06 * (top - lowest) or 0.5
@@ -296,4 +290,15 @@ class SearchHistoryDisplay(Display):
             ylim=(lowest - margin, top + margin),
         )
         ax.xaxis.get_major_locator().set_params(integer=True)
-        legend_above(ax, 4, name=self.name)
+        legend_above(ax, 4)
+
+
+def _robust_top(costs):
+    """An upper limit that shows most costs well, however large a few of them are."""
+    costs = np.asarray(costs, dtype=float)
+    finite = costs[np.isfinite(costs)]
+    if not len(finite):
+        return 1.0
+    lowest = finite.min()
+    usual = lowest + 4 * (np.quantile(finite, 0.75) - lowest)
+    return float(finite[finite <= usual].max() if usual > lowest else finite.max())

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from .._core.typing import ArrayLike
-from ._common import Display, check_drawable, column_names, like, numbered, resolve_features
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
+from ._common import Display, labels_of, like, resolve_features, widened
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -80,6 +77,8 @@ class DensityDisplay(Display):
     xlabel: str = ""
     ylabel: str = ""
 
+    _figsize = (5.2, 4.0)
+
     @classmethod
     def from_estimator(
         cls,
@@ -93,7 +92,7 @@ class DensityDisplay(Display):
         name: str | None = None,
         ax: Any = None,
         **kwargs: Any,
-    ) -> Self:
+    ) -> DensityDisplay:
         """Evaluate a density on a grid and draw it.
 
         Parameters
@@ -133,9 +132,9 @@ class DensityDisplay(Display):
         ValueError
             If the features are not two columns of X, or the point is of another shape.
         """
-        check_drawable(estimator, "score_samples", cls.__name__, "Give a density estimator")
-        names, rows = column_names(X), np.asarray(X, dtype=float)
-        columns = resolve_features(features, names, rows.shape[1])
+        cls._check(estimator, "Give a density estimator", "score_samples")
+        rows = np.asarray(X, dtype=float)
+        columns = resolve_features(features, X)
         if len(set(columns)) != 2:
             raise ValueError(f"features={features!r} is not possible. Give two different columns.")
         sliced = rows.shape[1] > 2
@@ -147,10 +146,11 @@ class DensityDisplay(Display):
                 f"at has shape {point.shape}, but a value for each of the {rows.shape[1]} features "
                 "is needed; those of the plane are ignored."
             )
-        xx0, xx1 = np.meshgrid(*(_axis(rows[:, j], margin, grid_resolution) for j in columns))
+        ends = [widened(rows[:, j], margin) for j in columns]
+        xx0, xx1 = np.meshgrid(*(np.linspace(low, high, grid_resolution) for low, high in ends))
         grid = np.tile(point, (xx0.size, 1))
         grid[:, columns] = np.column_stack([xx0.ravel(), xx1.ravel()])
-        labels = numbered(names, rows.shape[1])
+        labels = labels_of(X)
         display = cls(
             xx0=xx0,
             xx1=xx1,
@@ -168,7 +168,7 @@ class DensityDisplay(Display):
         shares: Sequence[float] = (0.5, 0.8, 0.95, 0.99),
         cmap: str = "Blues",
         colorbar: bool = True,
-    ) -> Self:
+    ) -> DensityDisplay:
         """Draw the regions.
 
         Parameters
@@ -195,7 +195,7 @@ class DensityDisplay(Display):
         shares = np.sort(np.asarray(shares, dtype=float))[::-1]
         if not len(shares) or shares[0] >= 1 or shares[-1] <= 0:
             raise ValueError(f"shares={shares.tolist()} is not possible: between 0 and 1 are.")
-        ax = self._new_axes(ax, (5.2, 4.0))
+        ax = self._new_axes(ax)
         from matplotlib import colormaps
 
         self.colorbar_ = None
@@ -214,8 +214,6 @@ class DensityDisplay(Display):
             self.colorbar_.set_ticklabels([f"{100 * share:g} %" for share in shares[first]])
             self.colorbar_.ax.tick_params(length=0)
         ax.set(xlabel=self.xlabel, ylabel=self.ylabel)
-        if self.name is not None:
-            ax.set_title(self.name, fontsize="medium")
         return self
 
     def _edges(self, shares):
@@ -223,9 +221,3 @@ class DensityDisplay(Display):
         ordered = np.sort(self.log_density, axis=None)[::-1]
         inside = np.exp(ordered - ordered[0]).cumsum()
         return ordered[np.searchsorted(inside, shares * inside[-1])]
-
-
-def _axis(column, margin, resolution):
-    lowest, highest = column.min(), column.max()
-    beyond = margin * (highest - lowest) or 1.0
-    return np.linspace(lowest - beyond, highest + beyond, resolution)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from sklearn.model_selection._search import BaseSearchCV
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
 
 from .._core.typing import ArrayLike
-from ._common import BLUE, LIGHT, Display, check_drawable, chosen_step, estimator_names
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
+from ._common import BLUE, LIGHT, Display
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -72,7 +72,7 @@ class MaskDisplay(Display):
         feature_names: Sequence[str] | None = None,
         name: str | None = None,
         ax: Any = None,
-    ) -> Self:
+    ) -> MaskDisplay:
         """Draw the masks in use.
 
         Parameters
@@ -105,8 +105,8 @@ class MaskDisplay(Display):
             If there is no such member, or if the names are not as many as the features.
         """
         advice = "Give a fitted CouplingFlowDensity or StructureSearchFlow"
-        estimator = chosen_step(estimator)
-        check_drawable(estimator, "masks_", cls.__name__, advice)
+        estimator = _chosen_step(estimator)
+        cls._check(estimator, advice, "masks_")
         masks = estimator.masks_
         if masks.ndim == 2:
             masks = masks[np.newaxis]
@@ -116,7 +116,7 @@ class MaskDisplay(Display):
             )
         if name is None and len(masks) > 1:
             name = f"member {member} of {len(masks)}"
-        if feature_names is None and estimator_names(estimator) is not None:
+        if feature_names is None and hasattr(estimator, "feature_names_in_"):
             kinds = estimator.columns_.items()
             feature_names = [label for label, kind in kinds if not kind.startswith("category")]
         names = _as_many(feature_names, masks.shape[2])
@@ -130,7 +130,7 @@ class MaskDisplay(Display):
         feature_names: Sequence[str] | None = None,
         name: str | None = None,
         ax: Any = None,
-    ) -> Self:
+    ) -> MaskDisplay:
         """Draw masks that are given.
 
         Parameters
@@ -165,7 +165,7 @@ class MaskDisplay(Display):
         names = _as_many(feature_names, masks.shape[1])
         return cls(masks=masks, feature_names=names, name=name).plot(ax)
 
-    def plot(self, ax: Any = None, *, legend: bool = True) -> Self:
+    def plot(self, ax: Any = None, *, legend: bool = True) -> MaskDisplay:
         """Draw the grid.
 
         Parameters
@@ -180,13 +180,7 @@ class MaskDisplay(Display):
         display : MaskDisplay
             The object itself.
         """
-        n_layers, n_features = self.masks.shape
-        longest = max(map(len, self.feature_names)) if self.feature_names else 2
-        size = (
-            min(12.0, max(4.5, 0.45 * n_features + 1)),
-            min(9.0, 0.28 * n_layers + 1.0 + 0.07 * min(longest, 25)),
-        )
-        ax = self._new_axes(ax, size)
+        ax = self._new_axes(ax)
         from matplotlib.colors import ListedColormap
         from matplotlib.patches import Patch
 
@@ -196,13 +190,12 @@ class MaskDisplay(Display):
             vmin=-1,
             vmax=1,
             edgecolors="white",
-            linewidth=2 if n_features <= 25 else 0.7,
+            linewidth=2 if self.masks.shape[1] <= 25 else 0.7,
         )
         ax.invert_yaxis()
         ax.tick_params(length=0)
         ax.spines[:].set_visible(False)
         self._label(ax)
-        self._set_title(ax)
         if legend:
             shades = [
                 Patch(color=BLUE, label="transformed"),
@@ -218,6 +211,14 @@ class MaskDisplay(Display):
                 borderaxespad=0.2,
             )
         return self
+
+    def _size(self):
+        n_layers, n_features = self.masks.shape
+        longest = max(map(len, self.feature_names)) if self.feature_names else 2
+        return (
+            min(12.0, max(4.5, 0.45 * n_features + 1)),
+            min(9.0, 0.28 * n_layers + 1.0 + 0.07 * min(longest, 25)),
+        )
 
     def _label(self, ax):
         n_layers, n_features = self.masks.shape
@@ -244,6 +245,15 @@ class MaskDisplay(Display):
         else:
             style = {"rotation": 90}
         ax.set_xticks(columns + 0.5, names, fontsize=font, **style)
+
+
+def _chosen_step(estimator):
+    """What a grid has chosen, and of a pipeline the last step."""
+    while isinstance(estimator, (Pipeline, BaseSearchCV)):
+        check_is_fitted(estimator)
+        is_grid = isinstance(estimator, BaseSearchCV)
+        estimator = estimator.best_estimator_ if is_grid else estimator[-1]
+    return estimator
 
 
 def _as_many(names, n_features):

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from .._core.typing import ArrayLike
-from ._common import BLACK, BLUE, GREY, LIGHT, VERMILLION, Display, check_detector
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
+from ._common import BLACK, BLUE, GREY, LIGHT, NO_DETECTOR, VERMILLION, Display
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -99,7 +96,7 @@ class OutlierReportDisplay(Display):
         n_features: int = 8,
         name: str | None = None,
         ax: Any = None,
-    ) -> Self:
+    ) -> OutlierReportDisplay:
         """Find the reasons of a row and draw them.
 
         Parameters
@@ -130,7 +127,7 @@ class OutlierReportDisplay(Display):
         ValueError
             If an argument cannot be used.
         """
-        check_detector(estimator, "_reasons_of_lowest", cls.__name__)
+        cls._check(estimator, NO_DETECTOR, "_reasons_of_lowest")
         reasons = estimator._reasons_of_lowest(X, coverage)
         row, shown = reasons.X[0], reasons.order[0, :n_features]
         labels, reason = [str(label) for label in reasons.table.labels], set(reasons.columns(0))
@@ -149,7 +146,7 @@ class OutlierReportDisplay(Display):
             **_plane(reasons, shown[0], labels),
         ).plot(ax)
 
-    def plot(self, ax: Any = None) -> Self:
+    def plot(self, ax: Any = None) -> OutlierReportDisplay:
         """Draw the reasons.
 
         Parameters
@@ -162,15 +159,17 @@ class OutlierReportDisplay(Display):
         display : OutlierReportDisplay
             The object itself.
         """
-        size = (9.5, max(3.4, 1.2 + 0.42 * len(self.feature_names)))
-        left, right = self._new_axes(ax, size, n_columns=2)
+        left, right = self._new_axes(ax, n_columns=2)
+        left.set_title(left.get_title(loc="left"), loc="left", fontsize="medium")
         self._draw_bars(left)
         if self.plane is None:
             right.set_axis_off()
         else:
             self._draw_plane(right)
-        self._set_title(left, fontsize="medium")
         return self
+
+    def _size(self):
+        return 9.5, max(3.4, 1.2 + 0.42 * len(self.feature_names))
 
     def _draw_bars(self, ax):
         low, high = self.ends.T

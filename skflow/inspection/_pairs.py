@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
+from .._core.checks import is_missing
 from .._core.typing import ArrayLike, RandomState
 from ._common import (
     BLACK,
@@ -18,20 +18,15 @@ from ._common import (
     ORANGE,
     VERMILLION,
     Display,
-    column_names,
     column_of,
+    labels_of,
     number_columns,
-    numbered,
     resolve_features,
+    widened,
 )
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 #: Of the most frequent categories; the others share a grey.
 _COLORS = (VERMILLION, BLUE, ORANGE, GREEN, "#56b4e9", "#cc79a7", BLACK)
-_OTHERS = "others"
-_MISSING = ("nan", "None", "<NA>", "NaT")
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -101,7 +96,7 @@ class PairPlotDisplay(Display):
         random_state: RandomState = None,
         name: str | None = None,
         ax: Any = None,
-    ) -> Self:
+    ) -> PairPlotDisplay:
         """Draw rows of the data beside samples of a fitted density.
 
         Parameters
@@ -137,13 +132,8 @@ class PairPlotDisplay(Display):
         ValueError
             If a feature is not a column of X, or has no numbers.
         """
-        check_is_fitted(estimator)
-        if not hasattr(estimator, "sample") or not hasattr(estimator, "inverse_transform"):
-            raise TypeError(
-                f"{cls.__name__}.from_estimator needs a flow, whose sample(n) returns rows, but "
-                f"got {type(estimator).__name__}. Draw rows yourself and use "
-                f"{cls.__name__}.from_samples(X, samples)."
-            )
+        advice = f"Draw rows yourself and use {cls.__name__}.from_samples(X, samples)"
+        cls._check(estimator, advice, "sample", "inverse_transform")  # its sample(n) returns rows
         n_samples = np.shape(X)[0] if n_samples is None else n_samples
         samples = estimator.sample(n_samples, random_state=random_state)
         return cls.from_samples(X, samples, features=features, hue=hue, name=name, ax=ax)
@@ -158,7 +148,7 @@ class PairPlotDisplay(Display):
         hue: Any = None,
         name: str | None = None,
         ax: Any = None,
-    ) -> Self:
+    ) -> PairPlotDisplay:
         """Draw rows of the data beside other rows.
 
         Parameters
@@ -187,18 +177,17 @@ class PairPlotDisplay(Display):
             If the two have different numbers of columns, or a feature is not a column of X, or
             has no numbers.
         """
-        names, shape = column_names(X), np.shape(samples)
-        n_features = np.shape(X)[1]
+        shape, n_features = np.shape(samples), np.shape(X)[1]
         if len(shape) != 2 or shape[1] != n_features:
             raise ValueError(
                 f"samples has shape {shape}, but X has {n_features} columns. Give samples "
                 "of the same columns."
             )
-        labels = numbered(names, n_features)
-        groups = [] if hue is None else resolve_features([hue], names, n_features)
+        labels = labels_of(X)
+        groups = [] if hue is None else resolve_features([hue], X)
         if features is None:
             features = [j for j in number_columns(X) if j not in groups][:5]
-        columns = resolve_features(features, names, n_features)
+        columns = resolve_features(features, X)
         display = cls(
             X=_numbers(X, columns, labels),
             samples=_numbers(samples, columns, labels),
@@ -215,11 +204,12 @@ class PairPlotDisplay(Display):
 
     def _draw(self, ax):
         n = len(self.feature_names)
-        limits = [_limits(column) for column in self.X.T]
+        limits = [widened(column, 0.06) for column in self.X.T]
         low, high = np.transpose(limits)
         outside = ((self.samples < low) | (self.samples > high)).any(axis=1)
         self.n_outside_ = int(outside.sum())
         ax.set_axis_off()
+        ax.set_title("", loc="left")  # the legend has it
         colors = None if self.hue is None else _colors_of(self.hue, self.samples_hue)
         handles = self._handles(colors)
         n_columns = (2 if n > 2 else 1) * (1 if colors is None else 2)
@@ -284,7 +274,7 @@ class PairPlotDisplay(Display):
             return [dot(BLACK, "data (below)"), dot(BLUE, drawn)]
         handles = [dot(color, label) for label, color in colors.items()]
         if not set(self.hue) | set(self.samples_hue) <= set(colors):
-            handles.append(dot(GREY, _OTHERS))
+            handles.append(dot(GREY, "others"))
         return [*handles, dot(None, f"data (below), {drawn}")]
 
 
@@ -304,8 +294,7 @@ def _numbers(X, columns, labels):
 
 def _categories(X, j):
     """The values of a column as text."""
-    values = [str(value) for value in column_of(X, j)]
-    return np.array(["missing" if value in _MISSING else value for value in values])
+    return np.array(["missing" if is_missing(v) else str(v) for v in column_of(X, j)])
 
 
 def _colors_of(*hues):
@@ -313,9 +302,3 @@ def _colors_of(*hues):
     labels, counts = np.unique(np.concatenate(hues), return_counts=True)
     frequent = np.sort(labels[np.argsort(-counts, kind="stable")[: len(_COLORS)]])
     return dict(zip(frequent.tolist(), _COLORS))
-
-
-def _limits(column):
-    lowest, highest = np.nanmin(column), np.nanmax(column)
-    beyond = 0.06 * (highest - lowest) or 0.5
-    return lowest - beyond, highest + beyond

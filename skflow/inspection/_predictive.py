@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -16,16 +16,10 @@ from ._common import (
     LIGHT,
     VERMILLION,
     Display,
-    check_drawable,
-    column_names,
+    labels_of,
     like,
-    numbered,
     resolve_features,
 )
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
 
 _ADVICE = "Give a fitted FlowRegressor"
 
@@ -84,7 +78,7 @@ class PredictiveDensityDisplay(Display):
         n_points: int = 400,
         name: str | None = None,
         ax: Any = None,
-    ) -> Self:
+    ) -> PredictiveDensityDisplay:
         """Compute the densities of rows and draw them.
 
         Parameters
@@ -106,7 +100,7 @@ class PredictiveDensityDisplay(Display):
         -------
         display : PredictiveDensityDisplay
         """
-        check_drawable(estimator, "predict_quantiles", cls.__name__, _ADVICE)
+        cls._check(estimator, _ADVICE, "predict_quantiles")
         ends = np.asarray(estimator.predict_quantiles(X, [0.002, 0.998]))
         truth = None if y is None else np.asarray(y, dtype=float)
         low, high = ends.min(), ends.max()
@@ -136,7 +130,6 @@ class PredictiveDensityDisplay(Display):
         ax.set_yticklabels([str(i) for i in range(n_rows)][::-1])
         if self.y is not None:
             ax.legend(loc="upper right", frameon=False)
-        self._set_title(ax)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -199,7 +192,7 @@ class QuantileFanDisplay(Display):
         n_points: int = 60,
         name: str | None = None,
         ax: Any = None,
-    ) -> Self:
+    ) -> QuantileFanDisplay:
         """Compute the quantiles along a feature and draw them.
 
         Parameters
@@ -224,18 +217,17 @@ class QuantileFanDisplay(Display):
         -------
         display : QuantileFanDisplay
         """
-        check_drawable(estimator, "predict_quantiles", cls.__name__, _ADVICE)
-        table, names = np.asarray(X, dtype=float), column_names(X)
-        (column,) = resolve_features([feature], names, table.shape[1])
+        cls._check(estimator, _ADVICE, "predict_quantiles")
+        table = np.asarray(X, dtype=float)
+        (column,) = resolve_features([feature], X)
         rows = np.tile(np.median(table, axis=0), (n_points, 1))
         rows[:, column] = np.linspace(table[:, column].min(), table[:, column].max(), n_points)
         quantiles = np.asarray(estimator.predict_quantiles(like(rows, X), list(cls.levels)))
         points = None if y is None else (table[:, column], np.asarray(y, dtype=float))
-        label = numbered(names, table.shape[1])[column]
         display = cls(
             values=rows[:, column],
             quantiles=quantiles,
-            feature_name=label,
+            feature_name=labels_of(X)[column],
             points=points,
             name=name,
         )
@@ -253,7 +245,6 @@ class QuantileFanDisplay(Display):
             ax.scatter(*self.points, s=8, color=BLACK, alpha=0.5, linewidth=0)
         ax.set(xlabel=self.feature_name, ylabel="target")
         ax.legend(frameon=False)
-        self._set_title(ax)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -302,6 +293,8 @@ class CoverageDisplay(Display):
     coverage: Any
     covered: Any
 
+    _figsize = (8, 3.6)
+
     @classmethod
     def from_estimator(
         cls,
@@ -312,7 +305,7 @@ class CoverageDisplay(Display):
         coverage: Sequence[float] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
         name: str | None = None,
         axes: Any = None,
-    ) -> Self:
+    ) -> CoverageDisplay:
         """Compute distribution functions and coverage of rows and draw them.
 
         Parameters
@@ -334,7 +327,7 @@ class CoverageDisplay(Display):
         -------
         display : CoverageDisplay
         """
-        check_drawable(estimator, "predict_interval", cls.__name__, _ADVICE)
+        cls._check(estimator, _ADVICE, "predict_interval")
         truth, covered = np.asarray(y, dtype=float), []
         for level in coverage:
             low, high = np.transpose(estimator.predict_interval(X, level))
@@ -343,7 +336,7 @@ class CoverageDisplay(Display):
         display = cls(cdf=cdf, coverage=np.array(coverage), covered=np.array(covered), name=name)
         return display.plot(axes=axes)
 
-    def plot(self, axes: Any = None) -> Self:
+    def plot(self, axes: Any = None) -> CoverageDisplay:
         """Draw again.
 
         Parameters
@@ -354,7 +347,7 @@ class CoverageDisplay(Display):
         -------
         display : CoverageDisplay
         """
-        left, right = self._new_axes(axes, (8, 3.6), n_columns=2)
+        left, right = self._new_axes(axes, n_columns=2)
         n_rows, n_bins = len(self.cdf), int(np.clip(len(self.cdf) // 20, 5, 20))
         left.hist(self.cdf, np.linspace(0, 1, n_bins + 1), density=True, color=BLUE, alpha=0.4)
         margin = 1.96 * np.sqrt((n_bins - 1) / n_rows)
@@ -369,5 +362,4 @@ class CoverageDisplay(Display):
         right.plot(self.coverage, self.coverage, color=GREY, linewidth=1)
         right.plot(self.coverage, self.covered, color=BLUE, marker="o", markersize=4)
         right.set(xlabel="coverage asked for", ylabel="part within intervals")
-        self._set_title(left)
         return self

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from .._core.typing import ArrayLike
-from ._common import BLUE, GREY, VERMILLION, Display, check_detector
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
+from ._common import BLUE, GREY, NO_DETECTOR, VERMILLION, Display
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -77,7 +74,7 @@ class ShiftDisplay(Display):
         level: float = 0.01,
         name: str | None = None,
         ax: Any = None,
-    ) -> Self:
+    ) -> ShiftDisplay:
         """Compute the evidence and draw it.
 
         Parameters
@@ -108,7 +105,7 @@ class ShiftDisplay(Display):
         ValueError
             If an argument cannot be used.
         """
-        check_detector(estimator, "shift_evidence", cls.__name__)
+        cls._check(estimator, NO_DETECTOR, "shift_evidence")
         if not 0 < level < 1:
             raise ValueError(f"level={level!r} has to be a number between 0 and 1.")
         evidence = estimator.shift_evidence(X)
@@ -132,4 +129,3 @@ class ShiftDisplay(Display):
             )
         ax.set(xlabel="row" if self.times is None else "time", ylabel="evidence, powers of ten")
         ax.legend(frameon=False, loc="upper left")
-        self._set_title(ax)
