@@ -1,21 +1,4 @@
-"""Configuration of the documentation.
-
-From the root of the repository, the site:
-
-    pip install -e ".[docs]"
-    python -m sphinx -W -b html docs docs/_build/html
-
-what can be checked of it (links, alternative texts, widths of code lines):
-
-    python docs/check_site.py docs/_build/html
-
-and the code blocks of the pages, which are doctests:
-
-    pip install -e ".[docs,test]"
-    python -m pytest docs --doctest-glob="*.md"
-
-A block ends with an empty line, which doctest takes for the end of the output.
-"""
+"""Configuration of the documentation; CONTRIBUTING.md has the commands that build and check it."""
 
 import os
 import re
@@ -57,7 +40,6 @@ extensions = [
 ]
 exclude_patterns = [
     "_build",
-    "README.md",
     "capabilities.md",
     "estimator_checks.md",
     "auto_examples/**/*.ipynb",

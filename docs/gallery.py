@@ -7,7 +7,7 @@ GALLERY = [
     "first_look",
     "density_where_mixtures_fail",
     "outliers",
-    "outlier_resolutions",
+    "outlier_scorers",
     "shift_in_time",
     "predictive_distributions",
     "two_targets",
