@@ -22,7 +22,7 @@ class CouplingFlowDensity(BaseFlowDensity):
     A flow maps the data to a standard normal by a chain of invertible layers; the change of
     variables gives the exact density of every row, and the inverse gives samples. A coupling layer
     transforms some of the features conditioned on the others [1]_; which ones, layer by layer, is
-    said by ``mask_layout``: a rule, chance, an array, or a search on the data [2]_.
+    set by ``mask_layout``: a rule, chance, an array, or a search on the data [2]_.
 
     Parameters
     ----------
@@ -75,14 +75,13 @@ default="race"
         from the data a low but sane score, and take over where they fit better than the flow. The
         heavy-tailed ones are a Student-t with 3 degrees of freedom, with the data's mean and
         covariance, and two mixtures of up to eight Student-t distributions with 5 degrees of
-        freedom, one of them wide. The others are the Gaussian of that covariance, which is shrunk
-        as rows that are left out ask for, and Gaussian mixtures of 2 and 8 clusters; on tables of
-        at most 2000 rows also of 32, and of 8 and 32 with more regularisation, and up to 1000 rows
-        kernel densities; on longer ones with few columns a mixture of up to
-        ``200 / n_features``. "auto" chooses all
-        weights by EM on held-out rows, with at least ``min(0.03, 0.002 * n_features)`` for each
-        heavy-tailed one (exactly that without ``early_stopping``). A number is split evenly over
-        the heavy-tailed ones; 0 leaves the flow alone.
+        freedom, one of them wide. The others are a Gaussian, whose covariance left-out rows shrink,
+        and Gaussian mixtures of 2 and 8 clusters; on tables of at most 2000 rows also of 32, and of
+        8 and 32 with more regularisation, and up to 1000 rows kernel densities; on longer ones with
+        few columns a mixture of up to ``200 / n_features``. "auto" chooses all weights by EM on
+        held-out rows, with at least ``min(0.03, 0.002 * n_features)`` for each heavy-tailed one
+        (exactly that without ``early_stopping``). A number is split evenly over the heavy-tailed
+        ones; 0 is the flow alone.
     n_estimators : int, default=1
         Number of flows whose densities are averaged. They differ in their start, batches and
         validation rows and, with random or searched layouts, in their masks. Each has a latent
@@ -92,9 +91,9 @@ default="race"
         that are rarely changed. None is ``Training()``.
     max_iter : "auto" or float, default="auto"
         Number of epochs (as in ``MLPRegressor``). May be a fraction: training takes
-        ``round(max_iter * (n_train // batch_size))`` steps, at least one. "auto" makes about
-        5000 steps, or 2500 where several members are averaged, but 10 to 120 epochs, half of
-        these where members are averaged, fewer where rows are fewer than columns.
+        ``round(max_iter * (n_train // batch_size))`` steps, at least one. "auto" makes about 5000
+        steps, but 10 to 120 epochs; half of these where several members are averaged, and fewer
+        epochs below three rows a column.
     early_stopping : bool, default=True
         Hold out a fraction of the rows, keep the state that scores best on them, and stop when it
         has not improved for ``training.n_iter_no_change`` epochs. With False all rows train the

@@ -44,11 +44,11 @@ class Training(BaseEstimator):
         ``n_train / 64``, from 64 to 1024; 32 for fewer than 256 rows. It is half of
         that where several members are averaged and ``max_iter`` is "auto", too.
     validation_fraction : "auto" or float, default="auto"
-        Part of the rows held out with ``early_stopping``. "auto" is 0.1. On a table of at most 2000
-        rows whose weights of components are to be found, with ``component_weight="auto"``, that is
-        too few: then it is 0.2, and every flow is the average of several members that hold out
-        different rows, side by side in one tensor program, at least five in all, so that every row
-        helps to choose the weights (stacked density estimation [4]_). A number gives one member.
+        Fraction of the rows held out with ``early_stopping``. "auto" is 0.1. On a table of at most
+        2000 rows with ``component_weight="auto"`` that is too few to choose the weights of the
+        components: then it is 0.2, and every flow is the average of several members that hold out
+        different rows, at least five in all, so that every row helps to choose the weights (stacked
+        density estimation [4]_). A number gives one member.
     n_iter_no_change : "auto", int or None, default="auto"
         Patience of ``early_stopping`` in epochs. "auto" is 0.6 times ``max_iter``; None always
         trains to the end.
@@ -59,7 +59,7 @@ class Training(BaseEstimator):
         side in one tensor program.
     noise : "auto" or float, default="auto"
         Standard deviation of normal noise added to the training rows, anew at every step, as a
-        part of each column's own (in the data's units with ``standardize=False``) [3]_. The
+        fraction of each column's own (in the data's units with ``standardize=False``) [3]_. The
         density is then that of the data seen at this resolution: smooth, bounded at values that
         repeat, and broader than the data by the noise. In `FlowRegressor` it is the noise of the
         targets, and "auto" tries several sizes; elsewhere "auto" is 0.

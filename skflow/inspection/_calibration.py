@@ -42,7 +42,7 @@ class PITDisplay(Display):
     - "latent": each latent feature, and the squared distance from the latent origin, which is
       chi-squared with as many degrees of freedom as there are features. It asks whether the flow
       alone, without its components, maps the rows to a standard normal.
-    - "density": for each row, the share of samples from the model whose density is lower. It is
+    - "density": for each row, the fraction of samples from the model whose density is lower. It is
       the smallest region of highest density that the row lies in [2]_, asks the whole model (broad
       components and ensembles included) and works for any density estimator that samples.
 
@@ -57,7 +57,7 @@ class PITDisplay(Display):
     name : str or None, default=None
         Title.
     n_reference : int or None, default=None
-        Where the values are shares of samples: the number of these, which widens the band.
+        Where the values are fractions of samples: the number of these, which widens the band.
 
     Attributes
     ----------

@@ -139,9 +139,9 @@ class SearchHistoryDisplay(Display):
     """Cost of each iteration of a structure search, what was accepted, and the best so far.
 
     Costs are negative mean log-densities of candidates after a short training, in nats a row in the
-    units of the data, and what their parameters cost if they have a price; lower is better. Costs
-    far above the others, infinite ones included, are marked at the upper edge, so that the rest
-    stays legible. It is recommended to make a display by ``from_estimator`` or ``from_history``.
+    units of the data; lower is better. Costs far above the others, infinite ones included, are
+    marked at the upper edge, so that the rest stays legible. It is recommended to make a display by
+    ``from_estimator`` or ``from_history``.
 
     Parameters
     ----------

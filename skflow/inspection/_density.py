@@ -14,12 +14,12 @@ from ._common import Display, labels_of, like, resolve_features, widened
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class DensityDisplay(Display):
-    """A density over two features, as regions that hold given shares of the probability.
+    """A density over two features, as regions that hold given fractions of the probability.
 
-    The regions are the smallest that hold these shares (regions of highest density [1]_), so that
-    the picture does not depend on the units, and tails do not wash it out. Of an estimator with
-    more than two features a slice is drawn: the others are held at a point. A slice is not a
-    marginal density, and need not look like a scatter plot of the two features.
+    The regions are the smallest that hold these fractions (regions of highest density [1]_), so the
+    picture does not depend on the units, and tails do not wash it out. Of an estimator with more
+    than two features a slice is drawn: the others are held at a point. A slice is not a marginal
+    density, and need not look like a scatter plot of the two features.
 
     It is recommended to make a display by ``from_estimator``.
 
@@ -176,7 +176,7 @@ class DensityDisplay(Display):
         ax : matplotlib Axes or None, default=None
             Where to draw; None makes a figure.
         shares : sequence of float, default=(0.5, 0.8, 0.95, 0.99)
-            Shares of the probability on the grid, between 0 and 1, that the regions hold.
+            Fractions of the probability on the grid, between 0 and 1, that the regions hold.
         cmap : str or matplotlib Colormap, default="Blues"
             Colours; the dark end is the highest density.
         colorbar : bool, default=True

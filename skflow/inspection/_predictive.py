@@ -265,7 +265,7 @@ class CoverageDisplay(Display):
     coverage : ndarray of shape (n_levels,)
         What was asked for.
     covered : ndarray of shape (n_levels,)
-        Part of the targets within their intervals.
+        Fraction of the targets within their intervals.
     name : str or None, default=None
         Title.
 
