@@ -1,9 +1,9 @@
 """
-==========================================
-Four kinds of outliers, and what sees them
-==========================================
+===========================================
+Four kinds of outliers, and what finds them
+===========================================
 
-A row can be unusual because its values do not go together, because no other row is near, or because
+A row can be unusual because its values are inconsistent, because no other row is near, or because
 its values lie far out. :class:`~skflow.FlowOutlierDetector` has a scorer for each, and the most
 extreme of the scores dominates. Errors of four kinds show what each scorer detects.
 """

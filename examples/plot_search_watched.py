@@ -6,7 +6,7 @@ A structure search, watched
 :class:`~skflow.StructureSearchFlow` looks for masks that suit the data by training many short-lived
 flows (after Algorithm 1 of Gonsior et al., 2021). We look at its costs, the masks before and after,
 and the gain on held-out rows. It starts at random, as in the paper; by default it starts from the
-derived structure.
+winner of a race of parity and derived masks.
 """
 
 # %%
