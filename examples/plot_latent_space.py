@@ -67,8 +67,8 @@ for name, distance in zip(calibration.names, calibration.distance_):
 plt.show()
 
 # %%
-# The curves leave the band: 4000 rows are enough to find such small differences. A flow trained for a
-# single epoch is wrong in a way that matters:
+# The curves leave the band: 4000 rows are enough to find such small differences. A flow trained for
+# a single epoch is wrong in a way that matters:
 
 hasty = CouplingFlowDensity(max_iter=1, component_weight=0, random_state=0).fit(X_train)
 figure, axes = plt.subplots(1, 2, figsize=(9.5, 4), layout="constrained")
