@@ -104,6 +104,14 @@ def name_columns(selected, names):
     return ", ".join(shown) + (", ..." if len(numbers) > MOST_LISTED else "")
 
 
+def warn_of(found, names):
+    """Warn of columns; ``found`` are pairs of a mask ``(d,)`` and of what these are."""
+    for selected, what in found:
+        if selected.any():
+            start = "Column {} is" if selected.sum() == 1 else "Each of the columns {} is"
+            warn(f"{start.format(name_columns(selected, names))} {what}")
+
+
 def what_there_is(known, wanted, what="columns"):
     """A sentence on what there is, where something was named that there is not.
 

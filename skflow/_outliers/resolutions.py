@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
-from .._core.checks import warn
+from .._core.checks import warn_of
 from .._core.deadline import in_turn, share_of_time, time_limit
 from .._missing.questions import ROUGH
 from .._nn.recipe import batch_size
@@ -17,7 +17,6 @@ from .._table.columns import (
     constant_columns,
     copied_columns,
     few_valued_columns,
-    named,
 )
 from ..density import CouplingFlowDensity
 from .detectors import can_score, fit_scorer
@@ -61,7 +60,7 @@ def trimming_scores(X, categories=()):
 def warn_of_columns(X, names):
     """Say of columns that decide by themselves what is an outlier, and how to avoid it."""
     constant = constant_columns(X)
-    for selected, what in (
+    found = (
         (
             few_valued_columns(X) & ~constant,
             "of few values, at most one in 20 rows. A row can be an outlier by a rare one alone, "
@@ -77,9 +76,8 @@ def warn_of_columns(X, names):
             "a copy of another column, perhaps in another unit: rows in which the two differ are "
             "outliers, and others are harder to find. Leave the copies out.",
         ),
-    ):
-        if selected.any():
-            warn(f"{named(selected, names)} {what}")
+    )
+    warn_of(found, names)
 
 
 def check_pairs(densities):

@@ -12,6 +12,7 @@ map makes the density integrate to 1 within the bounds; and all that is drawn of
 the bound. The cell of a value on a grid is a step wide, and reaches beyond the bound by half of it.
 """
 
+from copy import copy
 from reprlib import repr as short
 
 import numpy as np
@@ -134,11 +135,8 @@ class Bounds:
 
     def take(self, columns):
         """The bounds of some of the columns."""
-        taken = Bounds(self.lower[columns], self.upper[columns])
-        taken.cells, taken.nearest = self.cells[:, columns], self.nearest[:, columns]
-        taken.width = self.width[columns]
-        taken.holes, taken.steps = self.holes[columns], self.steps[columns]
-        taken.start, taken.stop = self.start[columns], self.stop[columns]
+        taken = copy(self)
+        vars(taken).update({name: value[..., columns] for name, value in vars(self).items()})
         return taken
 
     def _fit_end(self, j, side, distance, step):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .._core.checks import name_columns, warn
+from .._core.checks import warn_of
 from .._core.saving import saved_as
 from .bounds import Bounds
 
@@ -17,6 +17,26 @@ from .bounds import Bounds
 FARTHEST = 1e100
 #: Part of the rows from which values on a bound are worth a warning.
 MANY_ON_BOUND = 0.02
+#: What is said of columns that have no density, or one that means little.
+FEW_VALUES = (
+    "nearly discrete: at most one distinct value in 20 rows. A density can grow without bound at "
+    "values that repeat, so likelihoods compare only between models of the same columns at the "
+    "same resolution. Set dequantize=True to spread each value evenly over its cell of the grid, "
+    "or leave such columns out."
+)
+CONSTANT = (
+    "constant and has no density. It is modelled as a normal distribution of variance 1 around "
+    "its value; leave it out to avoid this."
+)
+COPY = (
+    "a copy of another column, perhaps in another unit: the density is unbounded there and the "
+    "likelihood means little. Leave the copies out."
+)
+ON_BOUND = (
+    "exactly on a bound in up to {:.0%} of the rows. Such a value stands for a narrow cell that "
+    "ends half way to the next value, and samples in there are put on the bound, so that their "
+    "number is right; but the density on the bound depends on the width of that cell."
+)
 
 
 @saved_as("columns")
@@ -57,11 +77,9 @@ class Columns:
 
     def take(self, columns):
         """Some of the columns, which a mask ``(d,)`` or indices select."""
-        names = ("location", "scale", "step", "origin", "constant", "least", "most")
-        taken = {name: getattr(self, name)[columns] for name in names}
-        taken["values"] = tuple(self.values[j] for j in np.arange(len(self.step))[columns])
-        taken["names"] = None if self.names is None else self.names[columns]
-        return replace(self, **taken, bounds=self.bounds.take(columns))
+        taken = {k: v[columns] for k, v in vars(self).items() if isinstance(v, np.ndarray)}
+        values = tuple(self.values[j] for j in np.arange(len(self.step))[columns])
+        return replace(self, **taken, values=values, bounds=self.bounds.take(columns))
 
     @property
     def kinds(self):
@@ -175,36 +193,15 @@ class Columns:
         ``X`` are the rows of a fit, and ``U`` what the flow is trained on.
         """
         constant = constant_columns(X)
-        few = few_valued_columns(X) & ~constant & (not self.dequantized)
-        if few.any():
-            warn(
-                f"{named(few, self.names)} nearly discrete: at most one distinct value in 20 rows. "
-                "A density can grow without bound at values that repeat, so likelihoods compare "
-                "only between models of the same columns at the same resolution. Set "
-                "dequantize=True to spread each value evenly over its cell of the grid, or leave "
-                "such columns out.",
-            )
-        if constant.any():
-            warn(
-                f"{named(constant, self.names)} constant and has no density. It is modelled as a "
-                "normal distribution of variance 1 around its value; leave it out to avoid this.",
-            )
-        copies = copied_columns(U)
-        if copies.any():
-            warn(
-                f"{named(copies, self.names)} a copy of another column, perhaps in another unit: "
-                "the density is unbounded there and the likelihood means little. Leave the copies "
-                "out.",
-            )
         share = self.bounds.on_bound(X).mean(axis=0)
         many = (share > MANY_ON_BOUND) & ~constant & (self.step == 0)
-        if many.any():
-            warn(
-                f"{named(many, self.names)} exactly on a bound in up to {share[many].max():.0%} of "
-                "the rows. Such a value stands for a narrow cell that ends half way to the next "
-                "value, and samples in there are put on the bound, so that their number is right; "
-                "but the density on the bound depends on the width of that cell."
-            )
+        found = (
+            (few_valued_columns(X) & ~constant & (not self.dequantized), FEW_VALUES),
+            (constant, CONSTANT),
+            (copied_columns(U), COPY),
+            (many, ON_BOUND.format(share.max(initial=0, where=many))),
+        )
+        warn_of(found, self.names)
 
 
 def fit_columns(
@@ -309,9 +306,3 @@ def copied_columns(table):
     with np.errstate(all="ignore"):  # of what overflows, nothing is said
         correlation = np.atleast_2d(np.corrcoef(table, rowvar=False))
     return (np.triu(np.abs(correlation), 1) > 1 - 1e-12).any(axis=0)
-
-
-def named(selected, names):
-    """The selected columns in words, as the beginning of a sentence."""
-    start = "Column {} is" if selected.sum() == 1 else "Each of the columns {} is"
-    return start.format(name_columns(selected, names))

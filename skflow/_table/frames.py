@@ -6,7 +6,6 @@ None among objects. Dates, times and durations are no numbers, whatever holds th
 
 import datetime
 import sys
-from abc import ABC, abstractmethod
 
 import numpy as np
 from sklearn.utils.validation import check_array
@@ -33,8 +32,8 @@ class NoNumbers(Exception):
         self.example, self.error = example, error
 
 
-class Source(ABC):
-    """A table as a user gave it.
+class Source:
+    """A table as a user gave it: an array, or in the subclasses a frame of some library.
 
     Attributes
     ----------
@@ -48,31 +47,39 @@ class Source(ABC):
     name = "X"
     container: str | None = None
     names: list | None = None
-    shape: tuple[int, int]
 
-    @abstractmethod
+    def __init__(self, table):
+        self.table, self.shape = table, table.shape
+        if self.container is not None:
+            self.names = list(table.columns)
+
     def dtype(self, j):
         """Dtype of a column of a frame, None for an array."""
+        return None
 
-    @abstractmethod
     def is_text(self, j):
         """Whether the dtype of a column is that of categories, text or truth values."""
+        return False
 
-    @abstractmethod
     def declared(self, j):
         """The categories that a column's dtype declares, in their order, or None."""
+        return None
 
-    @abstractmethod
-    def values(self, j):
-        """Values of a column as a list, None where one is missing."""
-
-    @abstractmethod
-    def floats(self, j):
-        """Values of a column as float64, NaN where one is missing; ``NoNumbers`` may be raised."""
-
-    @abstractmethod
     def take(self, columns):
         """The columns that a mask ``(d,)`` selects."""
+        return type(self)(self.table[:, np.flatnonzero(columns).tolist()])
+
+    def column(self, j):
+        """A column as the table holds it."""
+        return self.table[:, j]
+
+    def values(self, j):
+        """Values of a column as a list, None where one is missing."""
+        return _values(self.column(j))
+
+    def floats(self, j):
+        """Values of a column as float64, NaN where one is missing; ``NoNumbers`` may be raised."""
+        return _floats(self.column(j))
 
     def objects(self, j):
         """``values`` of a column that may be categories, which dates may not."""
@@ -83,7 +90,12 @@ class Source(ABC):
         return values
 
     def numbers(self, skip=()):
-        """The table as float64 ``(n, d)``, with NaN in the columns that are to be skipped."""
+        """The table as float64 ``(n, d)``, with NaN in the columns that are to be skipped.
+
+        An array of numbers is returned as it is.
+        """
+        if not skip and self.container is None and self.table.dtype.kind in "fiub":
+            return self.table
         numbers, wrong = np.full(self.shape, np.nan), {}
         for j in range(self.shape[1]):
             if j not in skip:
@@ -118,45 +130,17 @@ class Source(ABC):
             )
 
 
-class ArraySource(Source):
-    """An array of numbers or of objects."""
-
-    def __init__(self, array):
-        self.array, self.shape = array, array.shape
-
-    def dtype(self, j):
-        return None
-
-    def is_text(self, j):
-        return False
-
-    def declared(self, j):
-        return None
-
-    def values(self, j):
-        return _values(self.array[:, j])
-
-    def floats(self, j):
-        return _floats(self.array[:, j])
-
-    def take(self, columns):
-        return ArraySource(self.array[:, columns])
-
-    def numbers(self, skip=()):
-        if not skip and self.array.dtype.kind in "fiub":
-            return self.array
-        return super().numbers(skip)
-
-
 class PandasSource(Source):
     container = "pandas"
 
-    def __init__(self, frame):
-        self.frame, self.shape = frame, frame.shape
-        self.names = frame.columns.tolist()
-
     def dtype(self, j):
-        return self.frame.dtypes.iloc[j]
+        return self.table.dtypes.iloc[j]
+
+    def column(self, j):
+        return self.table.iloc[:, j]
+
+    def take(self, columns):
+        return PandasSource(self.table.loc[:, columns])
 
     def is_text(self, j):
         import pandas
@@ -177,14 +161,8 @@ class PandasSource(Source):
         categories = getattr(self.dtype(j), "categories", None)
         return None if categories is None else categories.tolist()
 
-    def values(self, j):
-        return _values(self.frame.iloc[:, j])
-
-    def take(self, columns):
-        return PandasSource(self.frame.loc[:, columns])
-
     def floats(self, j):
-        column = self.frame.iloc[:, j]
+        column = self.column(j)
         if isinstance(column.dtype, np.dtype):
             return _floats(column.to_numpy())
         if column.dtype.kind in "fiub":
@@ -199,11 +177,11 @@ class PandasSource(Source):
 class PolarsSource(Source):
     container = "polars"
 
-    def __init__(self, frame):
-        self.frame, self.shape, self.names = frame, frame.shape, list(frame.columns)
-
     def dtype(self, j):
-        return self.frame.dtypes[j]
+        return self.table.dtypes[j]
+
+    def column(self, j):
+        return self.table.to_series(j)
 
     def is_text(self, j):
         import polars
@@ -220,16 +198,10 @@ class PolarsSource(Source):
         dtype = self.dtype(j)
         return dtype.categories.to_list() if dtype == polars.Enum else None
 
-    def values(self, j):
-        return _values(self.frame.to_series(j))
-
-    def take(self, columns):
-        return PolarsSource(self.frame[:, np.flatnonzero(columns).tolist()])
-
     def floats(self, j):
         import polars
 
-        column = self.frame.to_series(j)
+        column = self.column(j)
         if column.dtype.is_temporal():
             raise NoNumbers(_example(column.to_list(), column.dtype))
         if column.dtype.is_numeric() or column.dtype in (polars.Boolean, polars.Null):
@@ -244,36 +216,28 @@ def read(X, estimator, **options):
         frame.check_names()
         return frame
     options = {"dtype": None, "ensure_all_finite": False, "input_name": "X", **options}
-    return ArraySource(check_array(as_array(X), estimator=estimator, **options))
+    return Source(check_array(as_array(X), estimator=estimator, **options))
 
 
 def read_targets(y):
     """Targets for ``check_X_y`` to look at: what holds them as objects is numbers afterwards."""
-    series = hasattr(y, "to_frame")
-    source = _frame(y.to_frame() if series else y)
+    is_one = hasattr(y, "to_frame")
+    source = _frame(y.to_frame() if is_one else y)
     if source is None:
-        if not isinstance(y, list | tuple | np.ndarray):
+        array = np.asarray(as_array(y)) if isinstance(y, list | tuple | np.ndarray) else None
+        if array is None or array.ndim not in (1, 2):
             return y
-        y = as_array(y)
-        array = np.asarray(y)
-        if array.dtype.kind not in "OmMUS" or array.ndim not in (1, 2):
-            return _known(array) if array.dtype.kind == "f" else y
-        text = array.dtype.kind in "US"
-        source = ArraySource(array.astype(object if text else array.dtype).reshape(len(array), -1))
-        series = array.ndim == 1
+        is_one = array.ndim == 1
+        source = Source(array[:, None] if is_one else array)
     source.name = "y"
-    return _known(source.numbers().ravel() if series else source.numbers())
-
-
-def _known(y):
-    """Targets, unless some of them are missing."""
-    missing = np.isnan(y).any(axis=tuple(range(1, y.ndim))).sum() if y.ndim else 0
+    numbers = source.numbers()
+    missing = np.isnan(numbers).any(axis=1).sum()
     if missing:
         raise ValueError(
-            f"Input y contains NaN in {missing} of {len(y)} rows. Targets have to be known: leave "
-            "these rows out of X and y. To fill in what is missing, take FlowImputer."
+            f"Input y contains NaN in {missing} of {len(numbers)} rows. Targets have to be known: "
+            "leave these rows out of X and y. To fill in what is missing, take FlowImputer."
         )
-    return y
+    return numbers.ravel() if is_one else numbers
 
 
 def _frame(X):
@@ -314,27 +278,23 @@ def _floats(column):
         raise ValueError("Complex data not supported: give real and imaginary parts as columns.")
     if kind in "mM":
         raise NoNumbers(_example(column.astype(str).tolist(), column.dtype))
-    values = [np.nan if is_missing(value) else value for value in column.tolist()]
-    wrong = next((value for value in values if isinstance(value, _DATES)), None)
-    if wrong is not None:
-        raise NoNumbers(repr(wrong))
+    return np.array([_float(value) for value in column.tolist()], dtype=np.float64)
+
+
+def _float(value):
+    """An object as a number, NaN if it is missing."""
+    if is_missing(value):
+        return np.nan
+    if isinstance(value, _DATES):
+        raise NoNumbers(repr(value))
     try:
-        return np.array(values, dtype=object).astype(np.float64)
+        return float(value)
     except (ValueError, TypeError) as error:
-        raise NoNumbers(next(filter(None, map(_no_number, values)), "cells"), error) from None
+        raise NoNumbers(repr(value), error) from None
 
 
 def _example(values, dtype):
     return str(values[0]) if values else f"the dtype {dtype}"
-
-
-def _no_number(value):
-    """The value as text if it is no real number, otherwise None."""
-    try:
-        float(value)
-    except (ValueError, TypeError):
-        return repr(value)
-    return None
 
 
 def _all_text(values):

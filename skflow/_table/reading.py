@@ -66,7 +66,7 @@ class TableMixin:
     def _fit_table(self, X, categorical_features, *y, **options):
         """Rows of a fit as codes ``(n, d)``; with ``y`` also the targets, of float64."""
         source = read(X, self, **options)
-        validate_data(self, _checked_by_sklearn(X, source), skip_check_array=True)
+        validate_data(self, source.table, skip_check_array=True)
         many = None if _inside.get() else MANY_CATEGORIES
         self._table = fit_table(source, categorical_features, many)
         return self._encode(source, *y, **options)
@@ -83,7 +83,7 @@ class TableMixin:
         source = read(X, self, **options)
         self._table.check_same(source, self, advice)
         # for the warning that one of the two has names and the other none
-        validate_data(self, _checked_by_sklearn(X, source), reset=False, skip_check_array=True)
+        validate_data(self, source.table, reset=False, skip_check_array=True)
         return source
 
     def _encode(self, source, *y, **options):
@@ -98,8 +98,3 @@ class TableMixin:
     def _finite(self, rows, allow_nan=False):
         """The rows, unless a cell is infinite or, without ``allow_nan``, NaN."""
         return check_finite(rows, self._table.names, allow_nan)
-
-
-def _checked_by_sklearn(X, source):
-    """The table as scikit-learn looks at its names and shape."""
-    return X if source.names is not None else source.array

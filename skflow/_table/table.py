@@ -157,7 +157,7 @@ class Table:
             return table.reshape(n_draws, n_rows, n_columns).transpose(1, 2, 0)
         tables = [table[start : start + n_rows] for start in range(0, len(table), n_rows)]
         if self.container == "pandas" and original.container == "pandas":
-            tables = [table.set_axis(original.frame.index) for table in tables]
+            tables = [table.set_axis(original.table.index) for table in tables]
         return tables
 
     def _labels(self, codes, j, original):
