@@ -50,8 +50,8 @@ N_COMPONENTS = (1, 2, 3, 5, 7, 10, 15, 20, 30)
 rng = np.random.default_rng(0)
 rows = []
 for n_pairs in (1, 2, 4):
-    X, X_test = draw(2000, n_pairs, rng), draw(5000, n_pairs, rng)
-    flow = CouplingFlowDensity(max_iter=15, random_state=0).fit(X)
+    X, X_test = draw(2000, n_pairs, rng), draw(2000, n_pairs, rng)
+    flow = CouplingFlowDensity(max_iter=10, random_state=0).fit(X)
     mixtures = [GaussianMixture(k, random_state=0).fit(X) for k in N_COMPONENTS]
     mixture = min(mixtures, key=lambda model: model.bic(X))
     truth = true_log_density(X_test).mean()

@@ -134,7 +134,7 @@ layouts = {
     "derived": "derived",
     "race": "race",
     "searched": masks.EvolutionarySearch(
-        n_iter=100, search_space="free", initial_layout="random"
+        n_iter=50, search_space="free", initial_layout="random"
     ),
 }
 grid = GridSearchCV(

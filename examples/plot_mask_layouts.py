@@ -39,7 +39,7 @@ flow = CouplingFlowDensity(
     coupling="affine",
     hidden_layer_sizes=(),
     training=Training(batch_size=256, learning_rate_init=0.03),
-    max_iter=200,
+    max_iter=100,
     component_weight=0,
     random_state=0,
 )
@@ -47,9 +47,9 @@ layouts = {
     "parity": "parity",
     "random": "random",
     "derived": "derived",
-    "searched": masks.EvolutionarySearch(n_iter=100),
+    "searched": masks.EvolutionarySearch(n_iter=50),
     "searched, free": masks.EvolutionarySearch(
-        n_iter=100, search_space="free", initial_layout="random"
+        n_iter=50, search_space="free", initial_layout="random"
     ),
 }
 pipeline = Pipeline([("scale", StandardScaler()), ("flow", flow)])

@@ -21,12 +21,12 @@ import numpy as np
 import pandas as pd
 
 rng = np.random.default_rng(0)
-quantities = rng.standard_normal((8000, 6))
-measured = np.hstack([quantities, quantities]) + 0.2 * rng.standard_normal((8000, 12))
+quantities = rng.standard_normal((5000, 6))
+measured = np.hstack([quantities, quantities]) + 0.2 * rng.standard_normal((5000, 12))
 names = np.array("a1 b1 c1 d1 e1 f1 a2 b2 c2 d2 e2 f2".split())
 order = [0, 1, 6, 7, 2, 3, 8, 9, 4, 5, 10, 11]
 table = pd.DataFrame(measured[:, order], columns=names[order])
-X, X_test = table.iloc[:6000], table.iloc[6000:]
+X, X_test = table.iloc[:4000], table.iloc[4000:]
 print(*table.columns)
 
 # %%

@@ -13,7 +13,7 @@ two years are fitted, and the two years after them are scored.
 # --------
 #
 # Simulated, after the gas turbine of :mod:`skflow.datasets`: the load of a machine, the weather,
-# and six sensors that depend on both, 250 rows a month. From the third year on the sensors drift. A
+# and six sensors that depend on both, 150 rows a month. From the third year on the sensors drift. A
 # fifth of the rows of the first two years is held out.
 
 import numpy as np
@@ -22,7 +22,7 @@ import pandas as pd
 from skflow import CouplingFlowDensity
 
 rng = np.random.default_rng(0)
-n_months, n_rows = 48, 250
+n_months, n_rows = 48, 150
 month = np.repeat(np.arange(n_months), n_rows)
 weather = np.cos(2 * np.pi * month / 12) + 0.4 * rng.standard_normal(len(month))
 load = rng.beta(3, 2, len(month))
@@ -99,7 +99,7 @@ from skflow.inspection import ShiftDisplay
 
 flow = CouplingFlowDensity(**quick)
 detector = FlowOutlierDetector(flow, random_state=0).fit(X_train)
-stream = np.sort(rng.choice(np.flatnonzero(held_out | later), 4000, replace=False))
+stream = np.sort(rng.choice(np.flatnonzero(held_out | later), 3000, replace=False))
 display = ShiftDisplay.from_estimator(detector, X[stream], times=month[stream] + 1)
 display.ax_.set(xlabel="month")
 print(

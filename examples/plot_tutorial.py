@@ -110,11 +110,12 @@ print(report[["pvalue", "reason"]].round(3).to_string())
 # Draw samples
 # ------------
 #
-# Samples respect bounds and grids and can stand in for data. Here, the fraction of patients with
-# high blood pressure among those with a high body mass index, by age.
+# Samples respect bounds and grids and can stand in for data. The ends of each column, and then the
+# fraction of patients with high blood pressure among those with a high body mass index, by age.
 
 drawn = flow.sample(20_000, random_state=0)
-print("lowest values drawn:", *drawn.min().round(2))
+ends = {"data": X.agg(["min", "max"]).T, "samples": drawn.agg(["min", "max"]).T}
+print(pd.concat(ends, axis=1).round(2).to_string())
 
 
 def share(rows):
