@@ -248,6 +248,7 @@ def test_an_epoch(both, coupling, case, dtype):
 
 
 @built
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "dtype, n_steps, close",
     # rounding grows from step to step
