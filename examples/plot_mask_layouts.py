@@ -39,7 +39,7 @@ flow = CouplingFlowDensity(
     coupling="affine",
     hidden_layer_sizes=(),
     training=Training(batch_size=256, learning_rate_init=0.03),
-    max_iter=100,
+    max_iter=200,
     component_weight=0,
     random_state=0,
 )

@@ -91,7 +91,7 @@ plt.show()
 # -------
 #
 # The report names the column that is inconsistent with the rest of the row and the range that would
-# have been usual, in a sentence. It names none if no single column is surprising to the flow, which
-# gives the reasons.
+# have been usual, in a sentence. The flow gives the reasons. A range has no hole: that of the
+# vibration spans both states, so the value between them lies inside it.
 
 print(report[["pvalue", "reason"]].round(3).to_string())
