@@ -86,39 +86,53 @@ FITS = {
 CASES = [(name, table) for name in FITS for table in TABLES]
 
 _few, _seed = slice(0, 8), {"random_state": 0}
-ANSWERS = {
-    "score_samples": lambda e, X: e.score_samples(X),
-    "score_samples, missing cells": lambda e, X: e.score_samples(with_missing(X)),
-    "score_samples, y": lambda e, X: e.score_samples(X, Y),
-    "score": lambda e, X: e.score(X),
-    "score, y": lambda e, X: e.score(X, Y),
-    "bits_per_dim": lambda e, X: e.bits_per_dim(X),
-    "sample": lambda e, X: e.sample(5, **_seed),
-    "sample, rows": lambda e, X: e.sample(with_missing(X)[_few], 2, **_seed),
-    "sample_given": lambda e, X: e.sample_given(with_missing(X)[_few], 2, **_seed),
-    "sample_given, range": lambda e, X: e.sample_given({_first(X): (0, None)}, 5, **_seed),
-    "probability": lambda e, X: e.probability({_first(X): (0, None)}),
-    "transform": lambda e, X: e.transform(X),
-    "transform, missing cells": lambda e, X: e.transform(with_missing(X)),
-    "inverse_transform": lambda e, X: e.inverse_transform(np.zeros((3, 3))),
-    "summary": lambda e, X: e.summary(),
-    "get_feature_names_out": lambda e, X: e.get_feature_names_out(),
-    "decision_function": lambda e, X: e.decision_function(X),
-    "pvalue": lambda e, X: e.pvalue(X),
-    "select": lambda e, X: e.select(X, fdr=0.2),
-    "explain": lambda e, X: e.explain(X[:2]),
-    "explain, missing cells": lambda e, X: e.explain(with_missing(X)[1:3]),
-    "report": lambda e, X: e.report(X, 2),
-    "report, missing cells": lambda e, X: e.report(with_missing(X)),
-    "report, all": lambda e, X: e.report(with_missing(X)[:9], None, coverage=0.5, details=True),
-    "report, fdr": lambda e, X: e.report(X[:3], fdr=0.9),
-    "shift_evidence": lambda e, X: e.shift_evidence(X),
-    "predict": lambda e, X: e.predict(X),
-    "predict_quantiles": lambda e, X: e.predict_quantiles(X, [0.1, 0.5]),
-    "predict_interval": lambda e, X: e.predict_interval(X, 0.8),
-    "cdf": lambda e, X: e.cdf(X, Y),
-    "sample_y": lambda e, X: e.sample_y(X, 2),
-}
+#: Estimators, and what they are asked.
+_CALLS = [
+    ("density detector imputer", "score_samples", lambda e, X: e.score_samples(X)),
+    (
+        "density detector imputer",
+        "score_samples, missing cells",
+        lambda e, X: e.score_samples(with_missing(X)),
+    ),
+    ("regressor", "score_samples, y", lambda e, X: e.score_samples(X, Y)),
+    ("density", "score", lambda e, X: e.score(X)),
+    ("regressor", "score, y", lambda e, X: e.score(X, Y)),
+    ("density", "bits_per_dim", lambda e, X: e.bits_per_dim(X)),
+    ("density", "sample", lambda e, X: e.sample(5, **_seed)),
+    ("imputer", "sample, rows", lambda e, X: e.sample(with_missing(X)[_few], 2, **_seed)),
+    ("density", "sample_given", lambda e, X: e.sample_given(with_missing(X)[_few], 2, **_seed)),
+    (
+        "density",
+        "sample_given, range",
+        lambda e, X: e.sample_given({_first(X): (0, None)}, 5, **_seed),
+    ),
+    ("density", "probability", lambda e, X: e.probability({_first(X): (0, None)})),
+    ("density imputer", "transform", lambda e, X: e.transform(X)),
+    ("density imputer", "transform, missing cells", lambda e, X: e.transform(with_missing(X))),
+    ("density", "inverse_transform", lambda e, X: e.inverse_transform(np.zeros((3, 3)))),
+    ("density detector imputer regressor", "summary", lambda e, X: e.summary()),
+    ("density imputer", "get_feature_names_out", lambda e, X: e.get_feature_names_out()),
+    ("detector", "decision_function", lambda e, X: e.decision_function(X)),
+    ("detector", "pvalue", lambda e, X: e.pvalue(X)),
+    ("detector", "select", lambda e, X: e.select(X, fdr=0.2)),
+    ("detector", "explain", lambda e, X: e.explain(X[:2])),
+    ("detector", "explain, missing cells", lambda e, X: e.explain(with_missing(X)[1:3])),
+    ("detector", "report", lambda e, X: e.report(X, 2)),
+    ("imputer", "report, missing cells", lambda e, X: e.report(with_missing(X))),
+    (
+        "detector",
+        "report, all",
+        lambda e, X: e.report(with_missing(X)[:9], None, coverage=0.5, details=True),
+    ),
+    ("detector", "report, fdr", lambda e, X: e.report(X[:3], fdr=0.9)),
+    ("detector", "shift_evidence", lambda e, X: e.shift_evidence(X)),
+    ("detector regressor", "predict", lambda e, X: e.predict(X)),
+    ("regressor", "predict_quantiles", lambda e, X: e.predict_quantiles(X, [0.1, 0.5])),
+    ("regressor", "predict_interval", lambda e, X: e.predict_interval(X, 0.8)),
+    ("regressor", "cdf", lambda e, X: e.cdf(X, Y)),
+    ("regressor", "sample_y", lambda e, X: e.sample_y(X, 2)),
+]
+ANSWERS = {call: ask for _, call, ask in _CALLS}
 
 
 def _first(X):
@@ -126,37 +140,8 @@ def _first(X):
     return X.columns[0] if hasattr(X, "columns") else 0
 
 
-#: Calls that an estimator has no use for: of targets but a regressor, and so on.
-_OF_TARGETS = {"score_samples, y", "score, y"}
-_OF_ROWS = {"score_samples", "score_samples, missing cells", "score"}
-
-
 def answers_of(name, table):
     """Names of ``ANSWERS`` that an estimator gives on a table."""
-    estimator = name.split(",")[0]
-    own = {
-        "density": {
-            "transform",
-            "transform, missing cells",
-            "inverse_transform",
-            "sample",
-            "sample_given",
-        },
-        "regressor": {"predict", "predict_quantiles", "predict_interval", "cdf", "sample_y"},
-        "detector": {"decision_function", "pvalue", "select", "predict", "shift_evidence"},
-        "imputer": {
-            "transform",
-            "transform, missing cells",
-            "sample, rows",
-            "get_feature_names_out",
-        },
-    }
-    own["density"] |= {"bits_per_dim", "get_feature_names_out", *_OF_ROWS}
-    own["density"] |= {"sample_given, range", "probability"}
-    own["search"] = own["density"]
-    own["regressor"] |= _OF_TARGETS
-    own["detector"] |= {"explain", "explain, missing cells", "report", "report, all", "report, fdr"}
-    own["detector"] |= {"score_samples", "score_samples, missing cells"}
-    own["imputer"] |= {"score_samples", "score_samples, missing cells", "report, missing cells"}
-    found = own[estimator] | {"summary"}
+    estimator = name.split(",")[0].replace("search", "density")
+    found = {call for estimators, call, _ in _CALLS if estimator in estimators.split()}
     return sorted(found - ({"inverse_transform"} if table == "mixed" else set()))

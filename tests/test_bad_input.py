@@ -53,7 +53,7 @@ def bad(name, *values):
     [
         *bad("n_layers", 0, 1.5),
         *bad("coupling", "additive"),
-        *bad("n_bins", 1),
+        *bad("n_bins", 1, 501),
         *bad("hidden_layer_sizes", (0,), (2.5,), "64", -1),
         *bad("activation", "step"),
         *bad("training__standardize", "yes"),

@@ -1,4 +1,4 @@
-"""The surroundings in which the package computes: settings of others, and threads."""
+"""Threads: as many as a size can use, never more than the user allows."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ import torch
 from sklearn.datasets import load_iris
 from threadpoolctl import threadpool_info
 
-from skflow import CouplingFlowDensity, FlowOutlierDetector
+from skflow import CouplingFlowDensity
 from skflow._core.runtime import NUMBERS_A_THREAD, map_blocks, shelter, sheltered, threads_for
 
 X = load_iris().data
@@ -20,11 +20,9 @@ X = load_iris().data
 
 def counts():
     """The counts that a user can see: PyTorch's, and those of every pool."""
-    return torch.get_num_threads(), {pool["filepath"]: pool["num_threads"] for pool in pools()}
-
-
-def pools():
-    return threadpool_info()
+    return torch.get_num_threads(), {
+        pool["filepath"]: pool["num_threads"] for pool in threadpool_info()
+    }
 
 
 def in_new_thread(function):
@@ -160,71 +158,6 @@ def test_scores_do_not_depend_on_the_threads(two_threads):
     torch.set_num_threads(1)
     alone = flow.score_samples(rows), flow.sample(5000, random_state=0)
     for one, other in zip(several, alone):
-        np.testing.assert_array_equal(one, other)
-
-
-# ---- settings of others
-
-
-@pytest.fixture(scope="module")
-def expected():
-    return results()
-
-
-def results():
-    flow = CouplingFlowDensity(n_layers=2, max_iter=3, component_weight=0.1, random_state=0)
-    detector = FlowOutlierDetector(flow, random_state=0).fit(X)
-    fitted = detector.density_
-    return [
-        detector.score_samples(X),
-        detector.pvalue(X),
-        detector.explain(X[:2]),
-        fitted.sample(10, random_state=0),
-        fitted.inverse_transform(fitted.transform(X)),
-    ]
-
-
-def default_device(device):
-    before = torch.get_default_device()
-    torch.set_default_device(device)
-    return lambda: torch.set_default_device(before)
-
-
-def default_dtype(dtype):
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
-    return lambda: torch.set_default_dtype(before)
-
-
-def autocast():
-    context = torch.autocast("cpu", dtype=torch.bfloat16)
-    context.__enter__()
-    return lambda: context.__exit__(None, None, None)
-
-
-def raise_on_rounding():
-    before = np.seterr(all="raise")
-    return lambda: np.seterr(**before)
-
-
-SETTINGS = {
-    "default device": lambda: default_device("meta"),
-    "default dtype": lambda: default_dtype(torch.float64),
-    "autocast": autocast,
-    "seterr": raise_on_rounding,
-}
-
-
-@pytest.mark.parametrize("name", SETTINGS)
-def test_settings_of_others_change_nothing(name, expected):
-    undo = SETTINGS[name]()
-    try:
-        state = torch.get_default_device(), torch.get_default_dtype(), np.geterr()
-        now = results()
-        assert state == (torch.get_default_device(), torch.get_default_dtype(), np.geterr())
-    finally:
-        undo()
-    for one, other in zip(now, expected):
         np.testing.assert_array_equal(one, other)
 
 

@@ -1,20 +1,43 @@
-"""scikit-learn's global settings: what is fitted and answered does not depend on them."""
+"""Global settings of others: what is fitted and answered does not depend on them."""
+
+from contextlib import ExitStack, contextmanager
+from functools import partial
 
 import numpy as np
 import pytest
+import torch
 from every_method import ANSWERS, FITS, TABLES, answers_of
 from sklearn import config_context
 
+
+@contextmanager
+def of_torch_and_numpy():
+    """Whatever could change results, or break them: a default device without numbers, ..."""
+    before = torch.get_default_dtype()
+    with ExitStack() as stack:
+        stack.callback(torch.set_default_dtype, before)
+        torch.set_default_dtype(torch.float64)
+        stack.enter_context(torch.device("meta"))
+        stack.enter_context(torch.autocast("cpu", dtype=torch.bfloat16))
+        stack.enter_context(np.errstate(all="raise"))
+        state = torch.get_default_device(), torch.get_default_dtype(), np.geterr()
+        yield
+        assert state == (torch.get_default_device(), torch.get_default_dtype(), np.geterr())
+        assert torch.is_autocast_enabled("cpu")
+
+
 #: Each alone where it changes what inner estimators return, the others at once.
 SETTINGS = {
-    "pandas": {"transform_output": "pandas"},
-    "polars": {"transform_output": "polars"},
-    "others": {
-        "assume_finite": True,
-        "enable_metadata_routing": True,
-        "skip_parameter_validation": True,
-        "enable_cython_pairwise_dist": False,
-    },
+    "pandas": partial(config_context, transform_output="pandas"),
+    "polars": partial(config_context, transform_output="polars"),
+    "others": partial(
+        config_context,
+        assume_finite=True,
+        enable_metadata_routing=True,
+        skip_parameter_validation=True,
+        enable_cython_pairwise_dist=False,
+    ),
+    "of torch and NumPy": of_torch_and_numpy,
 }
 #: Their answers are those of others in ``FITS``.
 ALIKE = {"density", "search", "detector, one"}
@@ -52,7 +75,7 @@ def without():
 def test_results_do_not_depend_on_global_settings(without, name, setting):
     pytest.importorskip("polars")
     expected = without(name, "mixed")
-    with config_context(**SETTINGS[setting]):
+    with SETTINGS[setting]():
         answers = all_answers(name, "mixed")
     for call, answer in answers.items():
         if call == "summary":  # has the time in it
@@ -67,7 +90,7 @@ def test_results_do_not_depend_on_global_settings(without, name, setting):
 def test_what_goes_out_is_in_the_container_that_is_asked_for(setting):
     frame = pytest.importorskip(setting).DataFrame
     density, imputer = (FITS[name](TABLES["plain"]) for name in ("density", "imputer"))
-    with config_context(**SETTINGS[setting]):
+    with SETTINGS[setting]():
         assert isinstance(density.transform(TABLES["plain"]), frame)
         assert isinstance(density.sample(3), frame)
         filled = imputer.transform(TABLES["plain"])
