@@ -22,7 +22,7 @@ from ._core.rows import at, effective_rows, weighted_rows
 from ._core.runtime import atomic, check_device, sheltered
 from ._core.typing import ArrayLike, MaskLayout, RandomState
 from ._density.base import BaseFlowDensity
-from ._models.context import features_alone
+from ._models.mixture import features_alone
 from ._models.stacking import VALIDATION_FRACTION
 from ._nn.plan import Plan
 from ._nn.recipe import conditional_alpha, flow_config, training_options

@@ -11,6 +11,7 @@ from skflow._models import chain as module
 from skflow._models.chain import (
     Chain,
     Factor,
+    Frequencies,
     Logistic,
     fit_chain,
     held_out_folds,
@@ -18,7 +19,6 @@ from skflow._models.chain import (
     mutual_information,
     unseen_part,
 )
-from skflow._models.frequencies import Frequencies
 from skflow._table.table import MISSING, UNKNOWN
 
 SIZES = np.array([2, 3, 2])
@@ -252,7 +252,7 @@ def test_logistic_models_are_those_of_scikit_learn():
     one_hot = lambda rows: np.hstack([rows[:, [0]] == range(3), rows[:, [1]] == range(2)])  # noqa: E731
     truth = LogisticRegression(C=1.0, tol=1e-8, max_iter=5000)
     truth.fit(one_hot(X).astype(float), y, sample_weight=weight)
-    model = Logistic(1.0).fit(X, y, np.array([3, 2]), 5, weight)
+    model = Logistic().fit(X, y, np.array([3, 2]), 5, weight)
     rows = np.array(list(product(range(UNKNOWN, 3), range(UNKNOWN, 2))))
     found = model.predict_proba(rows)
     assert found.shape == (len(rows), 5)
@@ -265,7 +265,7 @@ def test_logistic_models_are_those_of_scikit_learn():
 def test_logistic_models_see_some_of_many_rows(monkeypatch):
     rows = table()
     monkeypatch.setattr(module, "MOST_ROWS", 100)
-    fit = lambda part: Logistic(1.0).fit(part[:, :2], part[:, 2], SIZES[:2], 2, np.ones(len(part)))  # noqa: E731
+    fit = lambda part: Logistic().fit(part[:, :2], part[:, 2], SIZES[:2], 2, np.ones(len(part)))  # noqa: E731
     found, truth = fit(rows), fit(rows[::3])
     np.testing.assert_array_equal(
         found.predict_proba(all_rows()[:, :2]), truth.predict_proba(all_rows()[:, :2])

@@ -10,8 +10,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skflow import CouplingFlowDensity, StructureSearchFlow, Training, masks
-from skflow._models.context import Context
 from skflow._models.flow import FlowModel
+from skflow._models.mixture import Context
 from skflow._nn.flow import FlowStack
 from skflow._structure import layouts as _layouts
 from skflow.datasets import fetch_magic

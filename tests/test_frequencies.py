@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from skflow._models.frequencies import Frequencies
+from skflow._models.chain import Frequencies
 
 SIZES, N_VALUES = (2, 3), 4
 

@@ -12,10 +12,11 @@ from sklearn.covariance import ledoit_wolf
 from sklearn.linear_model import Ridge
 from small_flows import flow
 
+from skflow._models import components as _components
 from skflow._models import groups as module
 from skflow._models.components import fit_components
-from skflow._models.context import Context
 from skflow._models.groups import _fit_grouped, fit_groups
+from skflow._models.mixture import Context
 from skflow._table.table import UNKNOWN
 
 
@@ -310,7 +311,7 @@ def test_components_suit_the_smallest_group_and_the_largest(monkeypatch):
         "small": Small,
         "any": lambda: type("Any", (Large,), {"suits": lambda *a: True})(),
     }
-    monkeypatch.setattr(module, "COMPONENTS", both)
+    monkeypatch.setattr(_components, "COMPONENTS", both)
     monkeypatch.setattr(
         module, "fit_components", lambda rows, w, rng, noise, names: dict.fromkeys(names)
     )

@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 from skflow import CouplingFlowDensity
-from skflow._models.typical import sample_typical, without_least_weights
 from skflow._table.columns import fit_columns
 
 QUICK = {"n_layers": 2, "max_iter": 4, "hidden_layer_sizes": (16,), "random_state": 0}
@@ -48,7 +47,7 @@ def test_columns_that_are_never_positive_or_of_both_signs():
 
 def test_heavy_tails_keep_what_held_out_rows_give_them():
     density = CouplingFlowDensity(**QUICK).fit(incomes()[:200, :2])._density
-    mixture, trimmed = density.mixture, without_least_weights(density).mixture
+    mixture, trimmed = density.mixture, density.without_least_weights().mixture
     heavy = np.array([model.heavy_tailed for model in mixture.models.values()])
     assert (mixture.weights[heavy] >= 0.004).all()  # of two columns
     kept = mixture.weights - 0.004 * heavy
@@ -92,5 +91,5 @@ def test_a_density_far_wider_than_the_data_is_said_to_be_so(fitted):
     columns = fit_columns(incomes()).spanning(np.full((2, 3), 1e9))
     wide = replace(fitted._density, columns=columns)
     with pytest.warns(UserWarning, match=r"numbers beyond it are put on its ends.*tails=True"):
-        drawn = sample_typical(wide, 20, np.random.RandomState(0))
+        drawn = wide.sample_typical(20, np.random.RandomState(0))
     np.testing.assert_array_equal(drawn, 1e9)

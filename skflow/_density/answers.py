@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,6 @@ from .._missing.events import Probability, probability, sample_region
 from .._missing.questions import EXACT, ROUGH, RoughRows, log_prob_known, sample_given
 from .._missing.regions import region_of
 from .._models.fitting import Fit
-from .._models.typical import sample_typical
 from .._nn.blocks import answer_in_parts, parts
 from .._table.reading import TableMixin, in_asked_container
 
@@ -203,7 +201,7 @@ class FittedDensity(
 
     @sheltered
     def _sampled(self, n_samples, rng, tails):
-        draw = self._density.sample if tails else partial(sample_typical, self._density)
+        draw = self._density.sample if tails else self._density.sample_typical
         drawn = np.empty((n_samples, self.n_features_in_))
         for part in parts(*drawn.shape):
             drawn[part] = draw(len(drawn[part]), rng)

@@ -15,7 +15,7 @@ import numpy as np
 
 from .._core.random import sobol
 from .._core.rows import at, patterns
-from .._models.context import Context
+from .._models.mixture import Context
 from .._table.table import MISSING, UNKNOWN
 
 

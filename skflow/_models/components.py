@@ -52,7 +52,6 @@ _FEWEST_ROWS, _MOST_ROWS = 2000, 10_000  # for the mixtures, by what a step of E
 _PRODUCTS_A_STEP = 10**7
 _MAX_PRODUCTS = 250_000  # of a mixture for each row: beyond, it would cost more than the flows
 _ROWS_PER_CLUSTER = 4  # at least, of the mixtures for small tables
-_WIDENING = 0.1  # added to the variances, which are about 1 in standardised units
 #: How clusters are regularised: the ridge, and rows for each column that draw to a common shape.
 _LITTLE, _MORE = (1e-3, 0.1), (1e-2, 1.0)
 
@@ -60,28 +59,15 @@ _LITTLE, _MORE = (1e-3, 0.1), (1e-2, 1.0)
 class EllipticalMixture:
     """Mixture of ellipses: normal distributions or, with finite ``dof``, Student-t distributions.
 
-    A subclass says in ``_ellipses`` which of the statistics it takes.
-
-    Attributes
-    ----------
-    weights : ndarray of shape (k,)
-    centres : ndarray of shape (k, d)
-    factors : ndarray of shape (k, d, d) or, of very many columns, (k, d, 1 + r)
-        Upper triangular ``P`` with ``P P' = inverse(shape)``, or as of ``low_rank_factor``.
+    ``fit`` sets ``weights`` ``(k,)``, ``centres`` ``(k, d)`` and ``factors`` ``(k, d, d)``, upper
+    triangular ``P`` with ``P P' = inverse(shape)``; of very many columns as of ``low_rank_factor``.
     """
 
     dof = math.inf
-    heavy_tailed = False
 
-    def suits(self, n_rows, n_features):
-        return True
-
-    def _ellipses(self, statistics):
-        raise NotImplementedError
-
-    def fit(self, statistics):
-        self.weights, self.centres, self.factors = self._ellipses(statistics)
-        return self
+    @property
+    def heavy_tailed(self):
+        return self.dof < math.inf
 
     def log_prob(self, U, context=None):
         joint = self._joint(U)
@@ -98,7 +84,7 @@ class EllipticalMixture:
         parts = []
         for k in np.flatnonzero(counts):
             normal = rng.standard_normal((counts[k], self.centres.shape[1]))
-            if self.dof < math.inf:
+            if self.heavy_tailed:
                 normal *= np.sqrt(self.dof / rng.chisquare(self.dof, (counts[k], 1)))
             parts.append(self.centres[k] + unwhiten(normal, self.factors[k]))
         return np.concatenate(parts)
@@ -108,69 +94,36 @@ class EllipticalMixture:
         return Conditionals(self.weights, self.centres, factors, self.dof, U, known)
 
 
-@saved_as("gaussian")
-class Gaussian(EllipticalMixture):
-    """The normal distribution, shrunk by as much as rows that are left out ask for."""
+@saved_as("clusters")
+class Clusters(EllipticalMixture):
+    """A Gaussian mixture or, with a finite ``dof``, Student-t distributions in its clusters' place.
 
-    def _ellipses(self, statistics):
-        return statistics.ellipses(1)
-
-
-@saved_as("t")
-class StudentT(Gaussian):
-    """The Student-t with 3 degrees of freedom, with the same mean and shape."""
-
-    dof = 3.0
-    heavy_tailed = True
-
-
-@saved_as("t mixture")
-class TMixture(EllipticalMixture):
-    """Up to eight Student-t distributions that follow the shape of the data.
-
-    They are the clusters of a Gaussian mixture with 5 degrees of freedom instead; a table with
-    fewer than 5 d rows a cluster gets fewer of them.
+    Clusters have gaps between them, over which a flow leaves bridges. The larger ridge and pooling,
+    the smoother they are (``fit_gaussian_mixture``). ``widening`` is added to the variances: nearly
+    collinear columns make all others narrow in some direction, and a drift may lead there. A single
+    cluster is shrunk by as much as rows that are left out ask for.
     """
 
-    dof = 5.0
-    heavy_tailed = True
-    widening = 0.0
-
-    def _ellipses(self, statistics):
-        n_features = statistics.U.shape[1]
-        most = statistics.n_effective // (5 * n_features), _MAX_PRODUCTS // n_features**2
-        return statistics.ellipses(int(min(8, *most)), widening=self.widening)
-
-
-@saved_as("wide t mixture")
-class WideTMixture(TMixture):
-    """The same, at least 0.3 standard deviations wide in every direction.
-
-    Nearly collinear columns make all others narrow in some direction, and a drift may lead there.
-    """
-
-    widening = _WIDENING
-
-
-@saved_as("gaussian mixture")
-class GaussianMixture(EllipticalMixture):
-    """For clusters with gaps between them, over which a flow leaves bridges.
-
-    The larger the ridge and the pooling, the smoother (``fit_gaussian_mixture``). More than the
-    least is for small tables, and so are many clusters.
-    """
-
-    def __init__(self, n_clusters, ridge=_LITTLE[0], pooling=_LITTLE[1]):
-        self.n_clusters, self.ridge, self.pooling = n_clusters, ridge, pooling
+    def __init__(self, n_clusters, dof=math.inf, widening=0.0, regularisation=_LITTLE):
+        self.n_clusters, self.dof, self.widening = n_clusters, dof, widening
+        self.ridge, self.pooling = regularisation
 
     def suits(self, n_rows, n_features):
+        if self.n_clusters == 1 or self.heavy_tailed:
+            return True
         if not is_dense(n_rows, n_features) or self.n_clusters * n_features**2 > _MAX_PRODUCTS:
             return False
         for_few = self.n_clusters > 8 or self.ridge > _LITTLE[0]
         return n_rows >= _ROWS_PER_CLUSTER * self.n_clusters and not (for_few and n_rows > FEW_ROWS)
 
-    def _ellipses(self, statistics):
-        return statistics.ellipses(self.n_clusters, (self.ridge, self.pooling))
+    def fit(self, statistics):
+        n_clusters, n_features = self.n_clusters, statistics.U.shape[1]
+        if self.heavy_tailed:  # it suits any table, so it gets fewer clusters where rows are few
+            most = statistics.n_effective // (5 * n_features), _MAX_PRODUCTS // n_features**2
+            n_clusters = int(min(n_clusters, *most))
+        found = statistics.ellipses(n_clusters, (self.ridge, self.pooling), self.widening)
+        self.weights, self.centres, self.factors = found
+        return self
 
 
 @saved_as("fine mixture")
@@ -183,11 +136,12 @@ class FineMixture(EllipticalMixture):
     def suits(self, n_rows, n_features):
         return n_rows > FEW_ROWS and 200 // n_features > 8
 
-    def _ellipses(self, statistics):
+    def fit(self, statistics):
         n_features = statistics.U.shape[1]
         n_rows = min(statistics.n_effective, _MOST_ROWS)
-        n_clusters = min(200 // n_features, n_rows // (20 * n_features))
-        return statistics.ellipses(int(n_clusters))
+        n_clusters = int(min(200 // n_features, n_rows // (20 * n_features)))
+        self.weights, self.centres, self.factors = statistics.ellipses(n_clusters)
+        return self
 
 
 @saved_as("kernel density")
@@ -195,12 +149,7 @@ class KernelDensity(EllipticalMixture):
     """A round normal distribution around every row.
 
     For tables whose rows nearly repeat. Its ellipses are all of one size, ``bandwidth`` standard
-    deviations of each column.
-
-    Attributes
-    ----------
-    inverse_sizes : ndarray of shape (d,)
-        The diagonal of each factor.
+    deviations of each column; ``inverse_sizes`` is the diagonal of each factor.
     """
 
     def __init__(self, bandwidth):
@@ -238,15 +187,15 @@ class KernelDensity(EllipticalMixture):
 
 #: What makes each component; the names stand beside the weights.
 COMPONENTS = {
-    "gaussian": Gaussian,
-    "t_mixture": TMixture,
-    "t_wide": WideTMixture,
-    "t": StudentT,
-    "mixture_2": partial(GaussianMixture, 2),
-    "mixture_8": partial(GaussianMixture, 8),
-    "mixture_32": partial(GaussianMixture, 32),
-    "smooth_mixture_8": partial(GaussianMixture, 8, *_MORE),
-    "smooth_mixture_32": partial(GaussianMixture, 32, *_MORE),
+    "gaussian": partial(Clusters, 1),
+    "t_mixture": partial(Clusters, 8, dof=5.0),
+    "t_wide": partial(Clusters, 8, dof=5.0, widening=0.1),
+    "t": partial(Clusters, 1, dof=3.0),
+    "mixture_2": partial(Clusters, 2),
+    "mixture_8": partial(Clusters, 8),
+    "mixture_32": partial(Clusters, 32),
+    "smooth_mixture_8": partial(Clusters, 8, regularisation=_MORE),
+    "smooth_mixture_32": partial(Clusters, 32, regularisation=_MORE),
     "fine_mixture": FineMixture,
     "kernel_0.2": partial(KernelDensity, 0.2),
     "kernel_0.4": partial(KernelDensity, 0.4),
@@ -256,37 +205,31 @@ COMPONENTS = {
 HEAVY_TAILED = ("t_mixture", "t_wide", "t")
 
 
+def suiting(n_features, *numbers_of_rows):
+    """Names of the components that suit tables of so many columns and (effective) rows."""
+    return [
+        name
+        for name, make in COMPONENTS.items()
+        if all(make().suits(n_rows, n_features) for n_rows in numbers_of_rows)
+    ]
+
+
 def fit_components(U, weight=None, rng=None, noise=0.0, names=None):
     """Components fitted to rows ``(n, d)``, as a dict from their names.
 
-    ``weight`` are weights of the rows, of which only ratios matter. ``rng`` draws the rows of the
-    mixtures and their start. ``noise`` is the standard deviation of noise in whose presence the
-    densities shall be. ``names`` says which to fit; without it, those that suit the table.
+    ``noise`` is the standard deviation of noise in whose presence the densities shall be. Without
+    ``names`` all are fitted that suit the table.
     """
     statistics = Statistics(U, weight, rng, noise)
     if names is None:
-        size = statistics.n_effective, U.shape[1]
-        names = [name for name, make in COMPONENTS.items() if make().suits(*size)]
+        names = suiting(U.shape[1], statistics.n_effective)
     return {name: COMPONENTS[name]().fit(statistics) for name in names}
 
 
 class Statistics:
-    """Rows that components are fitted to, and what several of them need, computed once.
+    """Rows ``(n, d)`` that components are fitted to, and what several need of them, computed once.
 
-    Parameters
-    ----------
-    U : ndarray of shape (n, d)
-        Rows in standardised units.
-    weight : ndarray of shape (n,) or None
-    rng : RandomState
-    noise : float
-
-    Attributes
-    ----------
-    weight : ndarray of shape (n,)
-        Adds up to 1.
-    n_effective : float
-        Number of rows that say as much if all count the same: ``1 / sum(weight**2)``.
+    ``weight`` adds up to 1.
     """
 
     def __init__(self, U, weight=None, rng=None, noise=0.0):
@@ -294,7 +237,7 @@ class Statistics:
         self.U, self.rng, self.noise = U, rng, noise
         self.weight = weight / weight.sum()
         self.n_effective = effective_rows(weight)
-        self._starts, self._clusters, self._ellipses = {}, {}, {}
+        self._starts, self._clusters = {}, {}
 
     @cached_property
     def spread(self):
@@ -304,16 +247,12 @@ class Statistics:
 
     def ellipses(self, n_clusters, regularisation=_LITTLE, widening=0.0):
         """Weights, centres and factors of that many ellipses; ``widening`` adds to variances."""
-        key = n_clusters, regularisation, widening
-        if key not in self._ellipses and not is_dense(self.n_effective, self.U.shape[1]):
+        more = widening + self.noise**2
+        if not is_dense(self.n_effective, self.U.shape[1]):
             centre, loadings, variances = self.factor_model
-            factor = low_rank_factor(loadings, variances + widening + self.noise**2)
-            self._ellipses[key] = np.ones(1), centre[None], factor[None]
-        if key not in self._ellipses:
-            weights, centres, shapes = self.clusters(n_clusters, regularisation)
-            wider = (widening + self.noise**2) * np.eye(self.U.shape[1])
-            self._ellipses[key] = weights, centres, precision_factors(shapes + wider)
-        return self._ellipses[key]
+            return np.ones(1), centre[None], low_rank_factor(loadings, variances + more)[None]
+        weights, centres, shapes = self.clusters(n_clusters, regularisation)
+        return weights, centres, precision_factors(shapes + more * np.eye(self.U.shape[1]))
 
     @cached_property
     def factor_model(self):
@@ -327,31 +266,26 @@ class Statistics:
 
     def clusters(self, n_clusters, regularisation=_LITTLE):
         """Weights, centres and shapes: mean and shrunk covariance, or a Gaussian mixture's."""
+        centre, shape, shrinkage = self.gaussian
         if n_clusters < 2:
-            centre, shape, _ = self.gaussian
             return np.ones(1), centre[None], shape[None]
         key = n_clusters, regularisation
         if key not in self._clusters:
-            labels, rows, weight = self._start(n_clusters)
             ridge, pooling = regularisation
             pooling = pooling * (1 + self.U.shape[1])
-            shrinkage = self.gaussian[2]
-            found = fit_gaussian_mixture(labels, rows, weight, ridge, pooling, shrinkage)
-            self._clusters[key] = found
+            start = self._start(n_clusters)
+            self._clusters[key] = fit_gaussian_mixture(*start, ridge, pooling, shrinkage)
         return self._clusters[key]
 
     def _start(self, n_clusters):
         """Labels, rows and weights that EM starts from."""
         if n_clusters not in self._starts:
-            some = self._few_rows(n_clusters)
-            self._starts[n_clusters] = cluster_labels(n_clusters, *some, self.rng), *some
+            n_rows = _PRODUCTS_A_STEP // (n_clusters * self.U.shape[1] ** 2)
+            n_rows = min(max(n_rows, _FEWEST_ROWS), _MOST_ROWS)
+            rows, weight = self.U, self.weight
+            if len(rows) > n_rows:
+                drawn = self.rng.choice(len(rows), n_rows, replace=False)
+                rows, weight = rows[drawn], weight[drawn] / weight[drawn].sum()
+            labels = cluster_labels(n_clusters, rows, weight, self.rng)
+            self._starts[n_clusters] = labels, rows, weight
         return self._starts[n_clusters]
-
-    def _few_rows(self, n_clusters):
-        n_rows = _PRODUCTS_A_STEP // (n_clusters * self.U.shape[1] ** 2)
-        n_rows = min(max(n_rows, _FEWEST_ROWS), _MOST_ROWS)
-        if len(self.U) <= n_rows:
-            return self.U, self.weight
-        drawn = self.rng.choice(len(self.U), n_rows, replace=False)
-        weight = self.weight[drawn]
-        return self.U[drawn], weight / weight.sum()

@@ -6,18 +6,22 @@ The real part is that of a mixture in standardised units, with the way there as 
 layer. A table without a discrete part has an empty one; only targets of a regression have features.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from .._core.checks import warn
 from .._core.runtime import map_blocks
 from .._core.saving import saved_as
 from .._nn.blocks import blocks
 from .._table.columns import FARTHEST, Columns
 from .._table.schema import Schema
 from .chain import Chain
-from .context import Context
-from .mixture import N_PLACES, Mixture
+from .mixture import N_PLACES, Context, Mixture
+from .stacking import floors
+
+#: If fewer than one in so many rows lies within the ranges of the columns, no more are drawn.
+MOST_DRAWS = 100
 
 
 @saved_as("density")
@@ -81,6 +85,40 @@ class Density:
         discrete = self.discrete.sample(n_samples, rng)
         context = self.context(discrete) if features is None else features
         return self.to_data(self.mixture.sample(n_samples, rng, context), discrete)
+
+    def sample_typical(self, n_samples, rng):
+        """Draw rows ``(n_samples, d)`` without far tails, within the ranges of the columns.
+
+        A density keeps some weight for rows that no row of the fit is like, so that their scores
+        are sane. Whoever draws synthetic rows does not want these.
+        """
+        trimmed, columns, schema = self.without_least_weights(), self.columns, self.schema
+        kept, n_kept, n_drawn = [], 0, 0
+        while n_kept < n_samples:
+            if n_drawn >= max(n_samples, MOST_DRAWS) and n_kept * MOST_DRAWS < n_drawn:
+                break
+            accepted = (n_kept + 1) / (n_drawn + 1)
+            size = min((n_samples - n_kept) / accepted, 2 * n_samples)
+            rows = trimmed.sample(int(np.ceil(size)), rng)
+            kept.append(rows[columns.in_range(schema.split(rows)[1])])
+            n_kept, n_drawn = n_kept + len(kept[-1]), n_drawn + len(rows)
+        n_missing = n_samples - n_kept
+        if n_missing > 0:
+            warn(
+                f"Of {n_drawn} rows drawn, {n_kept} lie within the range of the rows of fit, so in "
+                f"{n_missing} of {n_samples} numbers beyond it are put on its ends. The density is "
+                "far wider than the data: train longer, or take sample(..., tails=True)."
+            )
+            discrete, real = schema.split(trimmed.sample(n_missing, rng))
+            kept.append(schema.join(discrete, columns.to_range(real)))
+        return np.concatenate(kept)[:n_samples]
+
+    def without_least_weights(self):
+        """The density without the least weight that each heavy-tailed component has to have."""
+        models = self.mixture.models
+        weights = self.mixture.weights - floors(models, len(self.columns.scale))
+        weights = np.maximum(weights, 0.0)
+        return replace(self, mixture=Mixture(models, weights / weights.sum()))
 
     def to_data(self, U, discrete):
         """Rows in the data's units, on their grids, from standardised real parts."""

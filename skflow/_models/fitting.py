@@ -34,31 +34,15 @@ PART_OF_FLOW = 0.5
 @saved_as("fit")
 @dataclass
 class Fit:
-    """What a fit leaves: the density, how it was made, and what a warm start goes on with.
-
-    Attributes
-    ----------
-    density : Density
-    choices : list of Choice
-        What the layout chose for each flow.
-    n_folds : int
-        Members that a flow is the average of.
-    seed, n_fits : int
-    account : dict
-        Numbers of rows and epochs, seconds, the mean log-determinant of the standardisation, and
-        scores of held-out rows.
-    loss_curve, validation_scores : list of float, the latter or None
-        Of the members' mean, by epoch, in the units of the data.
-    n_epochs : int
-    """
+    """What a fit leaves: the density, how it was made, and what a warm start goes on with."""
 
     density: Density
-    choices: list
-    n_folds: int
+    choices: list  # of the layout, for each flow
+    n_folds: int  # members that a flow is the average of
     seed: int
     n_fits: int
-    account: dict
-    loss_curve: list
+    account: dict  # numbers of rows and epochs, the mean log-determinant, held-out scores
+    loss_curve: list  # of the members' mean, by epoch, in the units of the data
     validation_scores: list | None
     n_epochs: int
 
@@ -75,26 +59,9 @@ class Fit:
 class Rows:
     """The rows of a fit, whole and standardised: what flows and components are fitted to.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n, d)
-        Codes and numbers, none missing.
-    weight : ndarray of shape (n,) or None
-    schema : Schema
-    columns : Columns
-        Of the real part.
-    seed : int
-    chain : Chain or None
-        The density of the discrete part, fitted if None.
-
-    Attributes
-    ----------
-    U : ndarray of shape (n, r)
-        Standardised real part; NaN where it is absent.
-    log_det : ndarray of shape (n,)
-    context : Context or None
-    chain : Chain
-        The density of the discrete part.
+    ``X`` ``(n, d)`` has codes and numbers, none missing. ``U`` ``(n, r)`` is the standardised real
+    part, NaN where it is absent. The ``chain``, the density of the discrete part, is fitted if it
+    is None.
     """
 
     def __init__(self, X, weight, schema, columns, seed, chain=None):
@@ -122,9 +89,8 @@ class Rows:
         """The standardised rows, with normal noise where a number is absent."""
         if self.context is None:
             return self.U
-        return np.where(
-            np.isnan(self.U), self.streams("absent").standard_normal(self.U.shape), self.U
-        )
+        noise = self.streams("absent").standard_normal(self.U.shape)
+        return np.where(np.isnan(self.U), noise, self.U)
 
     def plan(self, params, splits, n_folds=1, turn=0, progress=Progress, copies=()):
         """The ``Plan`` of trainings on splits of these rows: training and held-out rows.
@@ -143,12 +109,11 @@ class Rows:
         data = training_data(U, weight, device, splits, context=numbers)
         n_effective = effective_rows(self.weight, len(self.U)) * n_rows / len(self.U)
         n_columns = self.U.shape[1] + self.discrete.shape[1]
+        size = n_rows, n_columns, n_effective, n_folds
         config = flow_config(params) | {"n_context": 0 if numbers is None else numbers.shape[1]}
         return Plan(
             data,
-            training_options(
-                params, n_rows, n_columns, n_effective, n_folds, params.early_stopping
-            ),
+            training_options(params, *size, params.early_stopping),
             config,
             self.streams,
             np.concatenate([table.log_det for table in tables]),
@@ -200,27 +165,11 @@ def fit_density(
 ) -> Fit:
     """The density of a table without missing cells.
 
-    Parameters
-    ----------
-    params : object
-        Has the parameters of ``CouplingFlowDensity`` as attributes.
-    layout : layout
-        Chooses the masks.
-    X : ndarray of shape (n, d) or (n, d, n_copies)
-        Codes and numbers; the same rows with other values in cells that were missing. Flows are
-        trained on all copies, components on the first.
-    weight : ndarray of shape (n,) or None
-    schema : Schema
-    columns : Columns
-    seed : int
-        Of all random streams.
-    previous : Fit or None
-        What a warm start goes on with.
-    progress : FitProgress
-    served : callable or None
-        Turns the ``Fit`` so far into fitted attributes, for callbacks.
-    log_q : ndarray of shape (n, n_copies) or None
-        Of several copies the log-densities under that which the missing cells were drawn from.
+    ``params`` has the parameters of ``CouplingFlowDensity`` as attributes. ``X`` is ``(n, d)``, or
+    ``(n, d, n_copies)``: the same rows with other values in cells that were missing, which were
+    drawn from a density whose logarithm is ``log_q`` ``(n, n_copies)``. Flows are trained on all
+    copies, components on the first. A warm start goes on with ``previous``. ``served`` turns the
+    ``Fit`` so far into fitted attributes, for callbacks.
     """
     X, *copies = np.moveaxis(np.atleast_3d(X), 2, 0)
     rows = Rows(X, weight, schema, columns, seed)
@@ -233,15 +182,14 @@ def fit_density(
     turn = 1 if previous is None else previous.n_fits + 1
     copies = [Rows(copy, weight, schema, columns, seed, rows.chain) for copy in copies]
     plan = rows.plan(params, splits, n_folds, turn, progress, copies)
-    if previous is None:
-        choices, kept = choose_masks(plan, layout, params, n_folds=n_folds), None
-        structures = stack_top(choices)
-    else:
-        choices = choose_masks(plan, layout, params, previous.choices, n_folds)
-        structures, kept = previous.structures, previous.density.flow
-        if any(new is not old for new, old in zip(choices, previous.choices)):
-            structures = stack_top(choices)
-            kept = kept if np.array_equal(structures, previous.structures) else None
+    before = None if previous is None else previous.choices
+    choices, kept = choose_masks(plan, layout, params, before, n_folds), None
+    structures = stack_top(choices)
+    if previous is not None:
+        if all(new is old for new, old in zip(choices, before)):
+            structures = previous.structures
+        if np.array_equal(structures, previous.structures):
+            kept = previous.density.flow
 
     def so_far(flow):
         density = rows.density(Mixture({"flow": flow}, np.ones(1)))
@@ -272,20 +220,9 @@ def fit_density(
 
 
 def fit_flows(params, layout, noises, X, schema, columns, splits, *, seed):
-    """Flows alone, without components, for each level of noise and each split, side by side.
+    """Flows alone, trained side by side: for each level of noise a list of a ``Fit`` by split.
 
-    Parameters
-    ----------
-    params, layout, X, schema, columns, seed
-        As of ``fit_density``.
-    noises : sequence of float
-    splits : pair of LongTensor of shape (n_splits, m)
-        Rows to train on, and rows that say when to stop.
-
-    Returns
-    -------
-    fits : list of list of Fit
-        For each level of noise one for each split.
+    ``splits`` are a pair ``(n_splits, m)`` of rows to train on, and rows that say when to stop.
     """
     rows = Rows(X, None, schema, columns, seed)
     plan = rows.plan(params, splits, turn=1)

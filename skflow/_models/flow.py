@@ -32,14 +32,9 @@ LOWEST = -1e300
 
 @saved_as("flow")
 class FlowModel:
-    """The average of the flows of a stack.
+    """The average of the flows of a stack, which is in float64 on the CPU.
 
-    Parameters
-    ----------
-    stack : FlowStack
-        The members, in float64 on the CPU.
-    device : str
-        Where to compute; the CPU where it is not available.
+    It is computed on ``device``, and on the CPU where that is not available.
     """
 
     heavy_tailed = False
@@ -52,10 +47,6 @@ class FlowModel:
     @property
     def n_members(self):
         return self.stack.n_models
-
-    @property
-    def n_features(self):
-        return self.stack.n_features
 
     @property
     def n_parameters(self):
@@ -83,7 +74,7 @@ class FlowModel:
 
     def sample(self, n_samples, rng, context=None):
         member = rng.choice(self.n_members, n_samples)
-        Z = rng.standard_normal((n_samples, self.n_features))
+        Z = rng.standard_normal((n_samples, self.stack.n_features))
         # side by side, as many rows for each member, those that it lacks being any
         counts = np.bincount(member, minlength=self.n_members)
         rows = np.zeros((self.n_members, counts.max(initial=0)), dtype=int)
@@ -94,6 +85,9 @@ class FlowModel:
         return drawn
 
     # ---- what the members answer, one by one
+
+    def log_prob_in_turn(self, U, context=None):
+        return self.log_prob_of(np.arange(len(U)) % self.n_members, U, context)
 
     def log_probs(self, U, context=None):
         """Log-densities ``(K, n)`` of the members alone."""
@@ -173,30 +167,15 @@ class Variant(NamedTuple):
 
 
 class CrossFit(NamedTuple):
-    """Flows of a cross-fit: those of the best start, split by split, in each variant by variant.
-
-    Attributes
-    ----------
-    flow : FlowModel
-        K members.
-    data : TrainingData
-        Says which rows each member was trained on, and which it has not seen.
-    variant : ndarray of int, shape (K,)
-    loss_curve : ndarray of shape (n_epochs, K)
-        In nats a row, in standardised units.
-    validation_curve : ndarray of shape (n_epochs, K) or None
-    n_epochs : ndarray of int, shape (K,)
-    n_planned : int
-        Epochs of the whole schedule, as far as there was time for it.
-    """
+    """Flows of a cross-fit: those of the best start, split by split, in each variant by variant."""
 
     flow: FlowModel
-    data: TrainingData
-    variant: np.ndarray
-    loss_curve: np.ndarray
+    data: TrainingData  # says which rows each member has not seen
+    variant: np.ndarray  # a number for each member
+    loss_curve: np.ndarray  # (n_epochs, K), in nats a row, in standardised units
     validation_curve: np.ndarray | None
     n_epochs: np.ndarray
-    n_planned: int
+    n_planned: int  # epochs of the whole schedule, as far as there was time for it
 
     def take(self, members):
         """Some of the members, an index array."""
@@ -213,28 +192,12 @@ class CrossFit(NamedTuple):
 
 
 def cross_fit(plan, structures, variants, n_folds=1, n_init=1, previous=None, served=None):
-    """Train flows of given structures, in all variants, on every split, side by side in one stack.
+    """Train flows of structures ``(n_flows, n_structures, L, d)`` in one stack: a ``CrossFit``.
 
-    Parameters
-    ----------
-    plan : Plan
-        Its data have a split for each fold of each flow, the folds of a flow side by side.
-    structures : ndarray of shape (n_flows, n_structures, L, d)
-        Structures of each flow, of which the best is kept.
-    variants : sequence of Variant
-    n_folds : int
-        Folds agree on structure and start, by their mean score.
-    n_init : int
-        Trainings of each structure.
-    previous : FlowModel or None
-        Goes on from these flows (one variant, one structure) instead.
-    served : callable or None
-        Turns a ``FlowModel`` into fitted attributes, for callbacks that ask for an estimator as
-        it is after an epoch.
-
-    Returns
-    -------
-    trained : CrossFit
+    They are trained in all variants, ``n_init`` times, on every split of the plan, which has one
+    for each fold of each flow. Of the structures and starts of a flow the best is kept; its folds
+    agree on it. Or training goes on from a ``previous`` ``FlowModel``. ``served`` turns a
+    ``FlowModel`` into fitted attributes, for callbacks.
     """
     n_splits, n_variants = len(plan.data.rows), len(variants)
     n_starts = structures.shape[1] * (n_init if previous is None else 1)

@@ -13,7 +13,7 @@ import numpy as np
 
 from .._core.rows import at, effective_rows
 from .._core.saving import saved_as
-from .components import COMPONENTS, fit_components
+from .components import fit_components, suiting
 from .ellipses import shrunk_covariance
 
 #: A group has at least so many rows, and so many for each column; there are at most so many groups.
@@ -25,23 +25,12 @@ MOST_ROWS = 10_000
 @saved_as("groups")
 @dataclass
 class Groups:
-    """Shifts of the categories, and the tree that says which group a row belongs to.
+    """Shifts of the categories, and the tree that says which group a row belongs to."""
 
-    Attributes
-    ----------
-    coefficients : ndarray of shape (c + 1, r)
-    columns : ndarray of shape (n_nodes,)
-        Which column of the discrete part splits a node; -1 where none does.
-    children : ndarray of shape (n_nodes, n_values + 1)
-        Where rows of each value go; at the end, those of all others.
-    numbers : ndarray of shape (n_nodes,)
-        Those of the groups, at nodes that are not split.
-    """
-
-    coefficients: np.ndarray
-    columns: np.ndarray
-    children: np.ndarray
-    numbers: np.ndarray
+    coefficients: np.ndarray  # (c + 1, r)
+    columns: np.ndarray  # of the discrete part, by which a node is split; -1 where it is not
+    children: np.ndarray  # (n_nodes, n_values + 1), where rows of each value go; at the end others
+    numbers: np.ndarray  # of the groups, at nodes that are not split
 
     def location(self, context):
         """What the categories add to each column ``(n, r)``; nothing where it is absent."""
@@ -100,24 +89,27 @@ class _Tree:
         self.U, self.discrete, self.weight = U, discrete, weight
         self.n_values = int(discrete.max(initial=0)) + 1
         self.least = max(LEAST_ROWS, ROWS_A_COLUMN * U.shape[1])
-        self.columns, self.children, self.n_leaves = [-1], [None], 1
+        self.columns, self.children, self.n_leaves = [], [], 0
 
     def grow(self):
-        waiting = [(0, np.arange(len(self.U)))]
+        waiting = [self._leaf(np.arange(len(self.U)))]
         while waiting and self.n_leaves < MOST_GROUPS:
             node, rows = waiting.pop(0)
             split = self._best_split(rows)
             if split is None:
                 continue
             column, values = split
-            places = [len(self.columns) + k for k in range(values.max() + 1)]
-            self.columns[node], self.children[node] = column, np.array(places)[values]
-            for k, place in enumerate(places):
-                self.columns.append(-1)
-                self.children.append(None)
-                own = rows[values[self.discrete[rows, column]] == k]
-                waiting.append((place, own))
-            self.n_leaves += len(places) - 1
+            child = values[self.discrete[rows, column]]
+            self.columns[node], self.children[node] = column, len(self.columns) + values
+            self.n_leaves -= 1
+            waiting += [self._leaf(rows[child == k]) for k in range(values.max() + 1)]
+
+    def _leaf(self, rows):
+        """The number and the rows of a new node."""
+        self.columns.append(-1)
+        self.children.append(np.zeros(self.n_values + 1, dtype=int))
+        self.n_leaves += 1
+        return len(self.columns) - 1, rows
 
     def _best_split(self, rows):
         """The column that splits best, and which child each of its values goes to, or None."""
@@ -157,12 +149,8 @@ class _Tree:
 
     def arrays(self):
         columns = np.array(self.columns)
-        children = np.zeros((len(columns), self.n_values + 1), dtype=int)
-        for node, row in enumerate(self.children):
-            if row is not None:
-                children[node] = row
         numbers = np.where(columns < 0, np.cumsum(columns < 0) - 1, -1)
-        return columns, children, numbers
+        return columns, np.array(self.children), numbers
 
 
 @saved_as("grouped component")
@@ -228,32 +216,19 @@ def component_fitter(U, context, weight):
     Where there is a discrete part, the groups are those of the rows given here, whatever rows the
     components are fitted to.
     """
-    if context is None:
-
-        def fit(U, context, weight, rng, noise=0.0, names=None):
-            return fit_components(U, weight, rng, noise, names)
-
-        return fit
-    return partial(_fit_grouped, fit_groups(U, context, weight))
+    return partial(_fit_grouped, None if context is None else fit_groups(U, context, weight))
 
 
 def _fit_grouped(groups, U, context, weight, rng, noise=0.0, names=None):
-    """Components of each group of rows, as ``fit_components`` has them for a table.
-
-    Without names they are those that suit the smallest group and the largest.
-    """
+    """Components of each group of rows; without names those that suit the smallest and largest."""
+    if groups is None:
+        return fit_components(U, weight, rng, noise, names)
     groups = groups.refitted(U, context, weight)
     residuals, group = U - groups.location(context), groups.group(context)
-    n_groups = groups.numbers.max() + 1
-    parts = [np.flatnonzero(group == k) for k in range(n_groups)]
+    parts = [np.flatnonzero(group == k) for k in range(groups.numbers.max() + 1)]
     if names is None:
         sizes = [effective_rows(at(weight, part), len(part)) for part in parts]
-        ends, n_columns = (min(sizes), max(sizes)), U.shape[1]
-        names = [
-            name
-            for name, make in COMPONENTS.items()
-            if all(make().suits(size, n_columns) for size in ends)
-        ]
+        names = suiting(U.shape[1], min(sizes), max(sizes))
     members = [
         fit_components(residuals[part], at(weight, part), rng, noise, names) for part in parts
     ]

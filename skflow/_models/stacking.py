@@ -21,10 +21,9 @@ from scipy.special import logsumexp
 from .._core.rows import at, effective_rows
 from .._nn.settings import training_of
 from .components import FEW_ROWS, HEAVY_TAILED
-from .context import Context
 from .factor_model import is_dense
 from .groups import component_fitter
-from .mixture import Mixture
+from .mixture import Context, Mixture
 
 #: Members of a small table, each of which holds out one part in as many. They get fewer towards the
 #: size from which there is one, so that time does not fall where rows or columns are added: by rows
@@ -38,13 +37,12 @@ VALIDATION_FRACTION = 0.1
 LOOKED_AT = 60
 _WORTH_FITTING = 0.03  # a weight
 _LEAST_WEIGHT = 0.01  # of a component without heavy tails
+_STEPS_OF_EM = 300
 
 
 def fold_sizes(params, n_effective, n_features, n_flows):
     """Members that a flow of an estimator is averaged over, and the part each holds out, or None.
 
-    ``params`` are the parameters of the estimator, which trains ``n_flows``, and ``n_effective`` is
-    the (effective) number of rows.
     Folds are for weights that are to be found, on tables of few rows: five of them up to 1200 rows
     and 30,000 numbers. Otherwise a flow is one member. Where there are more columns than such rows,
     beyond 300, log-densities differ so much that one fold finds the weights.
@@ -78,32 +76,9 @@ class Copy(NamedTuple):
 def fit_mixture(component_weight, flow, U, context, weight, data, streams, noise=0.0, copies=None):
     """The mixture of a trained flow and components, with weights from rows that nothing has seen.
 
-    Parameters
-    ----------
-    component_weight : "auto" or float
-        As in ``CouplingFlowDensity``.
-    flow : FlowModel
-        The trained members.
-    U : ndarray of shape (n, d)
-        All rows, in standardised units, with noise where a number is absent.
-    context : Context or None
-        Of the rows.
-    weight : ndarray of shape (n,) or None
-    data : TrainingData
-        Says which rows each member has not seen.
-    streams : RandomStreams
-    noise : float
-        As in ``fit_components``.
-    copies : list of Copy or None
-        Of rows some cells of which were drawn: held-out rows are judged by what is known of them.
-
-    Returns
-    -------
-    mixture : Mixture
-        Of the flow and the components that have a weight.
-    held_out : tuple of float or None
-        Mean log-densities of the rows that were held out, under the whole density and under one
-        Gaussian; None where the weights are not chosen from such rows.
+    ``data`` say which rows a member has not seen. Where cells of the rows were drawn, held-out rows
+    are judged by what is known of them, by ``copies``. Also returns the mean log-densities of the
+    held-out rows under the whole density and under one Gaussian, None if there are none.
     """
     if component_weight == 0:
         return Mixture({"flow": flow}, np.ones(1)), None
@@ -152,15 +127,9 @@ def _held_out(fit, flow, copies, weight, data, streams, noise):
     """What each row is worth under what was not fitted to it: components, and log-densities.
 
     Most components are worth nothing on most tables. So all of them are fitted to the training
-    rows of a few members, and only the others to those of the rest.
-
-    Returns
-    -------
-    components : dict
-        Those that were worth a weight, fitted for the last member.
-    log_probs : ndarray of shape (1 + J, n)
-        Of the flow first. Of rows that several members hold out, the log of the mean density; of
-        those that none does, minus infinity.
+    rows of a few members, and only the others to those of the rest. The log-densities are
+    ``(1 + J, n)``, the flow's first: of rows that several members hold out, the log of the mean
+    density; of those that none does, minus infinity.
     """
     U, context = copies[0][:2]
     names, total, times = None, None, np.zeros(len(U))
@@ -197,29 +166,16 @@ def _log_probs_of_known(models, copies, rows):
     return logsumexp(terms, axis=0) - math.log(len(copies)) + common
 
 
-def estimate_weights(log_probs, least, weight=None, n_iter=300):
-    """Weights by EM on rows that nothing was fitted to.
+def estimate_weights(log_probs, least, weight=None):
+    """Weights ``(1 + J,)``, at least ``least``, by EM on the log-densities ``(1 + J, n)`` of rows.
 
-    Parameters
-    ----------
-    log_probs : ndarray of shape (1 + J, n)
-        Log-densities of the rows: the flow first, then the components.
-    least : ndarray of shape (1 + J,)
-        The least weight of each.
-    weight : ndarray of shape (n,) or None
-        Weights of the rows.
-    n_iter : int
-
-    Returns
-    -------
-    weights : ndarray of shape (1 + J,)
-        At least 0; they add up to 1.
+    The flow's are the first. Nothing was fitted to these rows.
     """
     density = np.exp(log_probs - log_probs.max(axis=0))
     row_weight = np.full(density.shape[1], 1.0) if weight is None else weight
     row_weight = row_weight / row_weight.sum()
     parts = np.full(len(density), 1 / len(density))
-    for _ in range(n_iter):
+    for _ in range(_STEPS_OF_EM):
         parts = parts * (density @ (row_weight / (parts @ density)))
     # what hardly counts need not be evaluated with every row
     parts[1:][parts[1:] < _LEAST_WEIGHT] = 0.0

@@ -19,7 +19,7 @@ from .._core.runtime import sheltered
 from .._core.saving import PlainState
 from .._core.summary import ShowsSummary, by_weight, counted
 from .._core.typing import ArrayLike, RandomState
-from .._models.context import features_alone
+from .._models.mixture import features_alone
 from .._nn.blocks import answer_in_parts, parts
 from .._table.reading import TableMixin
 
