@@ -178,7 +178,7 @@ def test_warm_starts_go_on_after_loading(fitted):
 def test_another_format_is_a_sentence(monkeypatch):
     data = pickle.dumps(ESTIMATORS["flow"].fit(X))
     monkeypatch.setattr(_saving, "FORMAT", _saving.FORMAT + 1)
-    with pytest.raises(ValueError, match=r"saved in format 3, .* reads format 4"):
+    with pytest.raises(ValueError, match=r"saved in format 4, .* reads format 5"):
         pickle.loads(data)
     with pytest.raises(ValueError, match="saved in format none"):
         CouplingFlowDensity.__new__(CouplingFlowDensity).__setstate__({"n_layers": 6})

@@ -22,7 +22,7 @@ from .checksum import checksum
 from .progress import SESSION
 
 #: Raised whenever older versions could not read, or would misread, what is saved.
-FORMAT = 3
+FORMAT = 4
 #: Where the counts of questions stand in the state of scikit-learn's trees of neighbours.
 _COUNTS = 7
 #: Labels in files, which stay, and the classes of this version that they stand for.

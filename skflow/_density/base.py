@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import partial
 from numbers import Integral, Real
 from types import SimpleNamespace
@@ -29,13 +30,12 @@ from .._missing.fitting import (
 from .._models.fitting import fit_density, fit_real_columns
 from .._nn.conditioners import ACTIVATIONS
 from .._nn.couplings import COUPLINGS
-from .._nn.recipe import training_options
+from .._nn.recipe import flow_config, training_options
 from .._nn.settings import TakesTraining, Training, training_of
-from .._structure.layouts import take_layout
+from .._structure.layouts import Rule, take_layout
 from .._table.bounds import check_bounds, take_bounds
 from .._table.schema import fit_schema
-from .answers import FittedDensity
-from .continuation import ANEW, check_unchanged, fixed_parameters
+from .latent import LatentSpace
 from .summary import Summarised
 
 if TYPE_CHECKING:
@@ -47,8 +47,20 @@ QUICK = {"n_init": 1, "validation_fraction": 0.1}
 #: Part of the time that is left which such a flow may take.
 PART_OF_QUICK = 0.2
 
+#: Parameters that are about the columns and the stack.
+_FIXED = (
+    *("n_layers", "dequantize", "bounds", "n_estimators"),
+    *("categorical_features", "handle_unknown", "spikes"),
+)
+#: Those of a search that may change while it goes on: how long, where, what is made of it.
+_FREE = {"n_iter", "n_iter_no_change", "top_k", "n_jobs", "max_time", "checkpoint"}
 
-class BaseFlowDensity(TakesTraining, Summarised, CallbackSupportMixin, FittedDensity):
+ANEW = (
+    "warm_start=True goes on with the columns of the last fit: set warm_start=False to start anew."
+)
+
+
+class BaseFlowDensity(TakesTraining, Summarised, CallbackSupportMixin, LatentSpace):
     """Base of the density estimators: everything but where the masks come from.
 
     A subclass defines the constructor and ``_layout()``, which returns the layout object.
@@ -213,3 +225,52 @@ class BaseFlowDensity(TakesTraining, Summarised, CallbackSupportMixin, FittedDen
         """The estimator as if its own ``fit`` had left this ``Fit``."""
         self._fitted, self._fixed = fitted, fixed_parameters(self, self._layout())
         return self
+
+
+# ---- what a warm start cannot change
+
+
+def fixed_parameters(estimator, layout):
+    """Names and values, as text, of all parameters that a warm start has to find as they were."""
+    values = {name: getattr(estimator, name) for name in ("n_features_in_", *_FIXED)}
+    values |= flow_config(estimator) | {"training.standardize": training_of(estimator).standardize}
+    params = estimator.get_params(deep=False)
+    prefix = "mask_layout__" if "mask_layout" in params else ""
+    if prefix:
+        values["mask_layout"] = type(layout).__name__
+    if isinstance(layout, Rule):
+        values |= {"mask_layout": layout.rule, "n_conditioning": layout.n_conditioning}
+    elif hasattr(layout, "get_params"):
+        chosen = layout.get_params(deep=False).items()
+        values |= {prefix + name: value for name, value in chosen if name not in _FREE}
+    elif prefix:
+        values["mask_layout"] = layout
+    return {name: _text(value) for name, value in values.items()}
+
+
+def check_unchanged(before, now):
+    """Raise if parameters are not as they were, with the name, old and new value of each."""
+    # another layout has other parameters; that it is another one says enough
+    names = [name for name in before if name in now and before[name] != now[name]]
+    if names:
+        listed = "; ".join(f"{name} was {before[name]}, now {now[name]}" for name in names)
+        raise ValueError(
+            f"warm_start=True goes on with the flow of the last fit, which cannot change: {listed}."
+            f" Set them back. {ANEW}"
+        )
+
+
+def _text(value):
+    """The value in words that are the same in another process."""
+    if isinstance(value, np.ndarray) and value.size > 20:
+        digest = hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()[:8]
+        return f"an array of shape {value.shape} ({digest})"
+    if isinstance(value, np.ndarray):
+        return repr(value.tolist())
+    if hasattr(value, "get_params"):
+        params = value.get_params(deep=False)
+        listed = ", ".join(f"{name}={_text(params[name])}" for name in sorted(params))
+        return f"{type(value).__name__}({listed})"
+    if type(value).__repr__ is object.__repr__ or hasattr(value, "__qualname__"):
+        return getattr(value, "__qualname__", type(value).__name__)
+    return repr(value)

@@ -64,10 +64,6 @@ class Summarised(ShowsSummary):
         found = density.schema.described(density.columns.kinds)
         return dict(zip(self._table.names or range(len(found)), found))
 
-    @property
-    def _n_features_out(self):
-        return len(self._fitted.density.columns.scale)
-
     # ---- how it was made
 
     @property

@@ -186,7 +186,7 @@ def fit_density(
     choices, kept = choose_masks(plan, layout, params, before, n_folds), None
     structures = stack_top(choices)
     if previous is not None:
-        if all(new is old for new, old in zip(choices, before)):
+        if all(new is old for new, old in zip(choices, previous.choices)):
             structures = previous.structures
         if np.array_equal(structures, previous.structures):
             kept = previous.density.flow
