@@ -105,11 +105,9 @@ def find_completions(density, X, n_most, unseen=True):
     context = density.context(discrete)
     if context is not None:
         X = np.where(context.absent, np.nan, X)
-    U, log_det, known = np.zeros(X.shape), np.empty(len(X)), ~np.isnan(X)
-    for pattern, completions in patterns(known):
-        cells, columns = np.ix_(completions, pattern), density.columns.take(pattern)
-        U[cells], log_det[completions] = columns.forward(X[cells])
-    return Completions(U, log_det, known, row, log_weight, context)
+    U, log_det = density.columns.forward(X)
+    known = ~np.isnan(X)
+    return Completions(np.where(known, U, 0.0), log_det, known, row, log_weight, context)
 
 
 def _ways(density, discrete, n_most, unseen):

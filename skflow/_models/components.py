@@ -36,6 +36,7 @@ from .._core.rows import effective_rows
 from .._core.saving import saved_as
 from .conditionals import Conditionals
 from .ellipses import (
+    BLOCK,
     cluster_labels,
     fit_gaussian_mixture,
     likeliest_covariance,
@@ -70,10 +71,15 @@ class EllipticalMixture:
         return self.dof < math.inf
 
     def log_prob(self, U, context=None):
-        joint = self._joint(U)
-        peak = joint.max(axis=0)  # finite, as rows are
-        joint -= peak
-        return np.log(np.exp(joint, out=joint).sum(axis=0)) + peak
+        log_prob = np.empty(len(U))
+        size = max(64, BLOCK // self.centres.size)  # rows that fit into the processor's caches
+        for start in range(0, len(U), size):
+            block = slice(start, start + size)
+            joint = self._joint(U[block])
+            peak = joint.max(axis=0)  # finite, as rows are
+            joint -= peak
+            log_prob[block] = np.log(np.exp(joint, out=joint).sum(axis=0)) + peak
+        return log_prob
 
     def _joint(self, U):
         """Log of weight times density ``(k, n)`` of each ellipse."""

@@ -22,7 +22,7 @@ _ROWS_TO_CHOOSE_BY = 2000
 #: The least variance of a column within a cluster, as a fraction of its variance in all rows.
 _LEAST_VARIANCE = 1e-4
 _NOTHING = 1e-18  # the mass of a cluster that has no row
-_BLOCK = 2**17  # numbers
+BLOCK = 2**17  # numbers
 
 # ---- what is decomposed, once
 
@@ -201,7 +201,7 @@ def _em_step(U, weight, weights, centres, shapes):
     constants = np.log(weights) + log_dets - 0.5 * n_features * math.log(2 * math.pi)
     score, mass = 0.0, np.full(n_clusters, _NOTHING)
     shifts, scatters = np.zeros(centres.shape), np.zeros(shapes.shape)
-    size = max(16, _BLOCK // centres.size)
+    size = max(16, BLOCK // centres.size)
     for start in range(0, len(U), size):
         rows = slice(start, start + size)
         centred = U[rows] - centres[:, None]  # (k, n, d)
@@ -225,27 +225,19 @@ def _em_step(U, weight, weights, centres, shapes):
 
 
 def log_ellipses(U, centres, factors, dof):
-    """Log-densities ``(k, n)`` of normal or Student-t distributions, by matrix products.
-
-    All ellipses at once, in blocks of rows that fit into the processor's caches.
-    """
+    """Log-densities ``(k, n)`` of normal or Student-t distributions, by matrix products."""
     n_ellipses, n_features = centres.shape
-    log_dets = np.array([log_det(factor) for factor in factors])
-    if factors.shape[1:] != (n_features, n_features):  # very many columns
-        squares = [(whiten(U - c, factor) ** 2).sum(axis=1) for c, factor in zip(centres, factors)]
-        return log_dets[:, None] + log_radial(np.stack(squares), n_features, dof)
-    whole = factors.transpose(0, 2, 1).reshape(-1, n_features)
-    origin = np.concatenate([c @ factor for c, factor in zip(centres, factors)])[:, None]
-    log_prob = np.empty((n_ellipses, len(U)))
-    size = max(128, _BLOCK // centres.size)
-    for start in range(0, len(U), size):
-        white = whole @ U[start : start + size].T
-        white -= origin
-        white *= white
-        squares = white.reshape(n_ellipses, n_features, -1).sum(axis=1)
-        log_prob[:, start : start + size] = log_radial(squares, n_features, dof)
-    log_prob += log_dets[:, None]
-    return log_prob
+    if factors.shape[1] != factors.shape[2]:  # very many columns
+        white = [whiten(U - centre, factor).T for centre, factor in zip(centres, factors)]
+        white = np.stack(white)
+        log_dets = np.array([log_det(factor) for factor in factors])
+    else:
+        turned = factors.transpose(0, 2, 1)
+        white = (turned.reshape(-1, n_features) @ U.T).reshape(n_ellipses, n_features, -1)
+        white -= turned @ centres[:, :, None]
+        log_dets = np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(axis=1)
+    white *= white
+    return log_dets[:, None] + log_radial(white.sum(axis=1), n_features, dof)
 
 
 def log_radial(square, n_features, dof):
