@@ -84,15 +84,3 @@ def test_results_do_not_depend_on_global_settings(without, name, setting):
             if found.dtype == object:  # text and NaN
                 found, wanted = found.astype(str), wanted.astype(str)
             np.testing.assert_array_equal(found, wanted, err_msg=call)
-
-
-@pytest.mark.parametrize("setting", ["pandas", "polars"])
-def test_what_goes_out_is_in_the_container_that_is_asked_for(setting):
-    frame = pytest.importorskip(setting).DataFrame
-    density, imputer = (FITS[name](TABLES["plain"]) for name in ("density", "imputer"))
-    with SETTINGS[setting]():
-        assert isinstance(density.transform(TABLES["plain"]), frame)
-        assert isinstance(density.sample(3), frame)
-        filled = imputer.transform(TABLES["plain"])
-    assert isinstance(filled, frame)
-    assert list(filled.columns) == list(imputer.get_feature_names_out())
