@@ -9,17 +9,20 @@ import struct
 import tempfile
 import zipfile
 import zlib
-from base64 import b85decode
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from http.client import HTTPException
+from pathlib import Path
 
 import numpy as np
 from sklearn.datasets import fetch_file
 
 _UCI = "https://archive.ics.uci.edu/static/public"
+#: Which rows of UCI's magic04.data are the prepared table's test rows: the steps from one to the
+#: next, as bytes, compressed. (The prepared table came shuffled, by whom and how is not known.)
+_MAGIC_TEST_ROWS = Path(__file__).with_name("magic_test_rows.bin")
 _N_TURBINE_TRAIN = 22191  # the rows of 2011, 2012 and 2013
 #: What an archive raises that is not as it was: an encrypted member is a RuntimeError, and an
 #: unknown version of zip a NotImplementedError, which is one.
@@ -123,7 +126,7 @@ def _converted(archive, table):
 
 def _magic_rows(lines):
     rows = [line.split(",") for line in lines("magic04.data")]
-    steps = np.frombuffer(zlib.decompress(b85decode(_MAGIC_TEST_ROWS)), dtype=np.uint8)
+    steps = np.frombuffer(zlib.decompress(_MAGIC_TEST_ROWS.read_bytes()), dtype=np.uint8)
     is_test = np.isin(np.arange(len(rows)), np.cumsum(steps))
     split = _random_split(len(rows))
     order = np.empty(len(rows), dtype=int)
@@ -221,25 +224,3 @@ TABLES = {
         checksums=("1606fb1af50a1193b660e2c1e1d540322539ba9b53428b4c7b86c9e564215d10",),
     ),
 }
-
-# Which rows of UCI's magic04.data are the prepared table's test rows: the steps from one to the
-# next, as bytes, compressed. (The prepared table came shuffled, by whom and how is not known.)
-_MAGIC_TEST_ROWS = (
-    "c-j?JNsb#w5JYaZFTFQ+a?H_4mL<UkWEj5q>?ipDFLCg~L$i<-8CzKv;}~TUI*jb1#YrdSW3TFkB2P=yg==z8l3+_rJ"
-    "!cN;GtT9%;(9wYUq!=S_f?XS(hp&Z&2uc83`d4|;+bM;uK(lRQR5I&R{5j!&LU)=%z}6Pn-^s_sO}`3U1ef6CYQZacj"
-    "iUE^W8@d(;URdVbv6wsfo;)abuy$sIbfUC}Y(U**Rj$No+`N3)S2-hDh0q#fIU0UdYARuFgC9r?Y8O1z=&WU)57!9w?"
-    "vxd?zPH8@ZX+l(AqGF>GqMf50M=1{@|@eI;7#NGnz8BKnp|5?AK-O^501i7Jk@8zqk2<L9jPh;!umd?0#6AFQwbw_~>"
-    "`i#jh@9u#d08Act33T8-%ub}rPpdlsJ;Vq1=1g&E@DJZ;J#R`?!DX36B*gd^=S(U&9wWb#g^=h$RRdx%s^i%~<9c6bX"
-    "s8|YF+B0LhVwMlsC`;Z9cSA2f!2nBKshQH)o!-oJGy5Fb#GsA$`UG`aQg)Voxe(>wgEu?AOr@K%f>A8-$3%Y05g)_GU"
-    "uT!ClBs7;n)BpiU$T<jbtK4@;Q|Tul3xN{*WskuNe+b5j`jpiG1ki$HRl2pqAp>ESe`~{>STPv&=kf_oK(y`*x9ybJ~"
-    "5f?o9dMMX#h%z1^Rl4w8m~6$oqp{X;Esx>}@Te;qQnQw(AKuFvzW{3t)90oqZZ1-I}JFzRcJ>%%YKK3Kq-6Zck7g1MI"
-    "*sD@pvBsD$@kx6va}qbwyl&lYE8|4SN2U+rs=JbKxm;-zPpdcw%?AGB+hLK|m`H}Dp3ldwnPjGZizzt3JC|FVBnlNQQ"
-    "@k1hpu6rzQ{Gz8dyK<2`0vBe{CMMh)Q0N1#Ww{#gMU?kD@HV)|vc$6VZPa$jK#?O*dIdJgG#dqiOv_52FdGdH}7Z<2*"
-    "WJPXsa4g~AUu$1?y0DtP=3aDqgtoQyWZ(pffokI=mpnJz2U=4;DBJvQe;?Y^tdY4PScN?hs2qVoN6o93%1JWEwId$AD"
-    "M#MY60x8@Tp=kOOb3qD3QA7g=-x<Ef(JiBOL^v=C9OXsY)E>%_kp(aB*?I*B&ZArA~|&Grx*Yp1<*aS{D4a2YFc>Yun"
-    "hCg3z%!e=mPrmK0>I3E|uhmvg043QGb;f?Dzr!`=UXpud}sTW;CatDk9nYqiNja#IjA)NH31RagWA%H5+Ag@bs$&>{W"
-    "gOgLSRqcD}v(F!0<f$B*Qfi%sz>&AyPjy?zW3JL^1Huve{W-BD9vTvgB<^r2}D(%iroa&EfA)}6hS;q?lPO0Qyuw@W>"
-    "eOCCa)w}yuL1cA`rKWEe}pq=_>za)pMg+(Mr?x+r58>$a2Zvsc~UE+X7dH;sz;e4%A4vTh9oWtS7kMmE3iTSelA;^$A"
-    "(D<sbhBn_61w)k*)wu(Kq8y(Z=U3k$w;iM)0dk;@$6<@6{fI1t(w#u;C%w`*eG+oF;_5`0{kGijoV}0ViK4~}!4z}W;"
-    "A#MhJF-TwL~-c#S7|SxeTEO7XER@pUvOi{Zh{|vjl_E>4NP{#D0YWTZGlE)4Dr|%)O!0Lh;>R#"
-)

@@ -1,6 +1,7 @@
 """Displays: their arrays against other ways to compute them, their labels, and what they refuse."""
 
 import sys
+from functools import partial
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -69,26 +70,23 @@ def record(iteration, cost, accepted, best_cost):
 
 # ---- what all share
 
+
+def without_rows(display):
+    return lambda estimator, X, **kwargs: display.from_estimator(estimator, **kwargs)
+
+
 FROM_ESTIMATOR = {
-    "masks": lambda estimator, X, **kwargs: MaskDisplay.from_estimator(estimator, **kwargs),
-    "training": lambda estimator, X, **kwargs: TrainingCurveDisplay.from_estimator(
-        estimator, **kwargs
-    ),
-    "search": lambda estimator, X, **kwargs: SearchHistoryDisplay.from_estimator(
-        estimator, **kwargs
-    ),
+    "masks": without_rows(MaskDisplay),
+    "training": without_rows(TrainingCurveDisplay),
+    "search": without_rows(SearchHistoryDisplay),
     "density": DensityDisplay.from_estimator,
     "conditional": lambda estimator, X, **kwargs: ConditionalDisplay.from_estimator(
         estimator, X, 0, X[:2], grid_resolution=9, **kwargs
     ),
     "pairs": PairPlotDisplay.from_estimator,
-    "quantiles": lambda estimator, X, **kwargs: PITDisplay.from_estimator(
-        estimator, X, scale="normal", **kwargs
-    ),
+    "quantiles": partial(PITDisplay.from_estimator, scale="normal"),
     "latent PIT": PITDisplay.from_estimator,
-    "density PIT": lambda estimator, X, **kwargs: PITDisplay.from_estimator(
-        estimator, X, values="density", n_samples=50, **kwargs
-    ),
+    "density PIT": partial(PITDisplay.from_estimator, values="density", n_samples=50),
 }
 
 
@@ -195,23 +193,19 @@ def test_members_one_at_a_time(ensemble):
         MaskDisplay.from_estimator(ensemble, member=2)
 
 
-@pytest.mark.parametrize("named", [False, True])
-@pytest.mark.parametrize("shape", [(1, 1), (40, 200)])
-def test_labels_of_masks_do_not_overlap(shape, named):
-    names = [f"a rather long name, {j}" for j in range(shape[1])] if named else None
+@pytest.mark.parametrize("name", [None, "band {}", "a rather long name, {}"])
+@pytest.mark.parametrize("shape", [(1, 1), (8, 60), (40, 200)])
+def test_labels_of_masks_do_not_overlap(shape, name):
+    names = name and [name.format(j) for j in range(shape[1])]
     display = MaskDisplay.from_masks(np.ones(shape, dtype=bool), feature_names=names)
+    if shape == (8, 60) and name == "band {}":  # all are written
+        assert texts(display.ax_.get_xticklabels()) == names
     display.figure_.canvas.draw()
     for axis in (display.ax_.xaxis, display.ax_.yaxis):
         boxes = [label.get_window_extent() for label in axis.get_ticklabels()]
         assert boxes
         assert not any(a.overlaps(b) for a, b in pairwise(boxes))
         assert min(label.get_fontsize() for label in axis.get_ticklabels()) >= 6.5
-
-
-def test_sixty_names_are_all_written():
-    names = [f"band {j}" for j in range(60)]
-    display = MaskDisplay.from_masks(masks.parity(8, 60), feature_names=names)
-    assert texts(display.ax_.get_xticklabels()) == names
 
 
 @pytest.mark.parametrize(
@@ -311,23 +305,18 @@ def test_regions_of_a_gaussian_are_its_ellipses():
     assert texts(display.colorbar_.ax.get_yticklabels()) == ["90 %", "50 %"]
 
 
+@pytest.mark.parametrize("at", [None, 7])
 @pytest.mark.parametrize("features", [("width", "weight"), (1, 3), (1, -1)])
-def test_a_slice_holds_the_other_features(flow, table, features):
-    display = DensityDisplay.from_estimator(flow, table, features=features, grid_resolution=5)
-    point = table.median()
+def test_a_slice_holds_the_other_features(flow, table, features, at):
+    point = table.median() if at is None else table.iloc[at].copy()
+    display = DensityDisplay.from_estimator(
+        flow, table, features=features, at=None if at is None else point, grid_resolution=5
+    )
     point["width"], point["weight"] = display.xx0[2, 3], display.xx1[2, 3]
     expected = flow.score_samples(point.to_frame().T)[0]
     assert display.log_density[2, 3] == pytest.approx(expected)
     assert (display.ax_.get_xlabel(), display.ax_.get_ylabel()) == ("width", "weight")
-    assert "median" in display.name
-
-
-def test_a_slice_at_a_point(flow, table):
-    point = table.to_numpy()[7]
-    display = DensityDisplay.from_estimator(flow, table, at=point, grid_resolution=5)
-    row = np.array([display.xx0[1, 0], display.xx1[1, 0], *point[2:]])
-    expected = flow.score_samples(pandas.DataFrame([row], columns=NAMES))[0]
-    assert display.log_density[1, 0] == pytest.approx(expected)
+    assert ("median" if at is None else "given values") in display.name
 
 
 def test_a_flat_density_has_one_region():

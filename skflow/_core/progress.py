@@ -96,17 +96,10 @@ class _Screen:
 
 
 class Progress:
-    """Progress of a loop, on the screen of the call if it has one.
+    """Progress of a loop of ``total`` updates, on the screen of the call if it has one.
 
-    Parameters
-    ----------
-    description : str
-    total : int
-        Number of updates until the end.
-    patience : float
-        Seconds before it is shown.
-    task, told : context of scikit-learn's, dict
-        Whose callbacks are told, and what.
+    It is shown after ``patience`` seconds. ``task`` is the context whose callbacks of scikit-learn
+    are told, and ``told`` what.
     """
 
     def __init__(
@@ -151,13 +144,7 @@ class Progress:
 class FitProgress:
     """Tells the callbacks of an estimator, and the screen, of the long loops of a fit.
 
-    Parameters
-    ----------
-    estimator : estimator
-    X : callable
-        Returns the rows of the fit, as the estimator's methods take them.
-    y : ndarray of shape (n,) or (n, n_targets), optional
-        Their targets, if there are any.
+    ``X`` returns the rows of the fit, as the estimator's methods take them.
     """
 
     def __init__(self, estimator, X, y=None):

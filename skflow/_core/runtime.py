@@ -102,15 +102,10 @@ def shelter():
 
 @contextmanager
 def threads_for(n_numbers):
-    """As many threads as tensors of that size can use, never more than the user allows.
+    """As many threads as tensors of ``n_numbers`` can use, never more than the user allows.
 
     The counts are those of the calling thread alone, so that contexts of several Python threads
     may overlap. OpenBLAS, which has one count for the whole process, is left alone.
-
-    Parameters
-    ----------
-    n_numbers : int
-        Numbers in the widest tensor.
     """
     # in a new thread this sets torch's count, which would otherwise undo ours later
     allowed = allowed_threads()
@@ -135,19 +130,7 @@ def allowed_threads():
 
 
 def map_blocks(function, blocks):
-    """Call a function with each of the blocks, several at once where the user's limit allows it.
-
-    Parameters
-    ----------
-    function : callable
-        Of a block alone, whatever the others are.
-    blocks : iterable
-
-    Returns
-    -------
-    results : list
-        In the order of the blocks.
-    """
+    """Results of a function of each block, in order; several at once where the user allows it."""
     blocks = list(blocks)
     n_threads = min(len(blocks), MOST_BLOCKS, allowed_threads())
     if n_threads <= 1:

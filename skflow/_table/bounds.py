@@ -31,13 +31,7 @@ HUMP_DISTANCE = 3.0
 def check_bounds(bounds, n_features, names=None):
     """Lower and upper bounds ``(d,)``, infinite for open ends, from what a user passes.
 
-    Parameters
-    ----------
-    bounds : None, pair, list of pairs or dict
-        As in ``CouplingFlowDensity``.
-    n_features : int
-    names : ndarray of shape (d,) or None
-        Names of the columns.
+    ``bounds`` are as in ``CouplingFlowDensity``; ``names`` are those of the columns, or None.
     """
     if not (bounds is None or isinstance(bounds, (dict, list, tuple, np.ndarray))):
         raise ValueError(

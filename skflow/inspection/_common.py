@@ -28,6 +28,7 @@ class Display:
     name: str | None = None
 
     _figsize = (5.2, 3.6)
+    _n_axes = 1
 
     def plot(self, ax: Any = None) -> Self:
         """Draw what the display holds.
@@ -35,7 +36,7 @@ class Display:
         Parameters
         ----------
         ax : matplotlib Axes or None, default=None
-            Where to draw; None makes a figure.
+            Where to draw, a sequence of two for two pictures; None makes a figure.
 
         Returns
         -------
@@ -67,17 +68,17 @@ class Display:
         return self._figsize
 
     def _draw(self, ax):
-        """Draw into the axes."""
+        """Draw into the axes, one or two."""
         raise NotImplementedError
 
-    def _new_axes(self, ax, n_columns=1):
+    def _new_axes(self, ax):
         """The axes to draw into, with the title; new ones if None was given."""
         check_matplotlib_support(f"{type(self).__name__}.plot")
         import matplotlib.pyplot as plt
 
         if ax is None:
-            ax = plt.subplots(1, n_columns, figsize=self._size(), layout="constrained")[1]
-        if n_columns == 1:
+            ax = plt.subplots(1, self._n_axes, figsize=self._size(), layout="constrained")[1]
+        if self._n_axes == 1:
             self.ax_ = first = ax
         else:
             self.axes_, first = np.array(list(ax)), ax[0]

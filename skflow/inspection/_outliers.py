@@ -86,6 +86,8 @@ class OutlierReportDisplay(Display):
     plane_names: Sequence[str] = ()
     plane_labels: Sequence[Any] = (None, None)
 
+    _n_axes = 2
+
     @classmethod
     def from_estimator(
         cls,
@@ -146,27 +148,14 @@ class OutlierReportDisplay(Display):
             **_plane(reasons, shown[0], labels),
         ).plot(ax)
 
-    def plot(self, ax: Any = None) -> OutlierReportDisplay:
-        """Draw the reasons.
-
-        Parameters
-        ----------
-        ax : sequence of two matplotlib Axes or None, default=None
-            Where to draw; None makes a figure.
-
-        Returns
-        -------
-        display : OutlierReportDisplay
-            The object itself.
-        """
-        left, right = self._new_axes(ax, n_columns=2)
+    def _draw(self, ax):
+        left, right = ax
         left.set_title(left.get_title(loc="left"), loc="left", fontsize="medium")
         self._draw_bars(left)
         if self.plane is None:
             right.set_axis_off()
         else:
             self._draw_plane(right)
-        return self
 
     def _size(self):
         return 9.5, max(3.4, 1.2 + 0.42 * len(self.feature_names))

@@ -248,16 +248,10 @@ class PairPlotDisplay(Display):
                 rows[:, column], rows[:, row], s=size, alpha=alpha, color=color, linewidths=0
             )
             panel.set_ylim(limits[row])
-        last = len(self.feature_names) - 1
         panel.tick_params(labelsize=8)
-        if row == last:
-            panel.set_xlabel(self.feature_names[column], fontsize=9)
-        else:
-            panel.tick_params(labelbottom=False)
-        if column == 0:
-            panel.set_ylabel(self.feature_names[row], fontsize=9)
-        if column != 0 or row == 0:  # the first histogram's counts are not values of a feature
-            panel.tick_params(labelleft=False)
+        panel.set_xlabel(self.feature_names[column], fontsize=9)
+        panel.set_ylabel(self.feature_names[row], fontsize=9)
+        panel.label_outer()
 
     def _handles(self, colors):
         """The text of the legend."""

@@ -294,6 +294,7 @@ class CoverageDisplay(Display):
     covered: Any
 
     _figsize = (8, 3.6)
+    _n_axes = 2
 
     @classmethod
     def from_estimator(
@@ -304,7 +305,7 @@ class CoverageDisplay(Display):
         *,
         coverage: Sequence[float] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
         name: str | None = None,
-        axes: Any = None,
+        ax: Any = None,
     ) -> CoverageDisplay:
         """Compute distribution functions and coverage of rows and draw them.
 
@@ -320,7 +321,7 @@ class CoverageDisplay(Display):
             Of the intervals.
         name : str or None, default=None
             Title.
-        axes : pair of matplotlib Axes, default=None
+        ax : sequence of two matplotlib Axes, default=None
             Where to draw; a new figure if None.
 
         Returns
@@ -334,20 +335,10 @@ class CoverageDisplay(Display):
             covered.append(np.mean((low <= truth) & (truth <= high)))
         cdf = np.asarray(estimator.cdf(X, y))
         display = cls(cdf=cdf, coverage=np.array(coverage), covered=np.array(covered), name=name)
-        return display.plot(axes=axes)
+        return display.plot(ax)
 
-    def plot(self, axes: Any = None) -> CoverageDisplay:
-        """Draw again.
-
-        Parameters
-        ----------
-        axes : pair of matplotlib Axes, default=None
-
-        Returns
-        -------
-        display : CoverageDisplay
-        """
-        left, right = self._new_axes(axes, n_columns=2)
+    def _draw(self, ax):
+        left, right = ax
         n_rows, n_bins = len(self.cdf), int(np.clip(len(self.cdf) // 20, 5, 20))
         left.hist(self.cdf, np.linspace(0, 1, n_bins + 1), density=True, color=BLUE, alpha=0.4)
         margin = 1.96 * np.sqrt((n_bins - 1) / n_rows)
@@ -362,4 +353,3 @@ class CoverageDisplay(Display):
         right.plot(self.coverage, self.coverage, color=GREY, linewidth=1)
         right.plot(self.coverage, self.covered, color=BLUE, marker="o", markersize=4)
         right.set(xlabel="coverage asked for", ylabel="part within intervals")
-        return self
