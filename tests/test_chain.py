@@ -110,17 +110,6 @@ def test_draws_are_of_the_distribution(chain, probabilities):
     assert (np.abs(counts / n_draws - probabilities) < 4 * error + 1e-9).all()
 
 
-def test_values_of_levels_are_quantiles():
-    rows = table()
-    factor = fitted(rows).factors[-1]
-    levels = (np.arange(5000)[:, None] + 0.5) / 5000
-    for row in all_rows():
-        placed = factor.place(np.tile(row, (5000, 1)), levels)
-        assert (np.diff(placed) >= 0).all()
-        shares = np.bincount(placed, minlength=SIZES[factor.column]) / 5000
-        np.testing.assert_allclose(shares, factor.probabilities(row[None])[0], atol=2.1e-4)
-
-
 class Fixed:
     """A model with the same probabilities for every row."""
 
@@ -219,25 +208,6 @@ def test_the_chain_begins_with_the_column_that_tells_most():
     again = fitted(rows[:, moved], [4] * 4).factors
     assert [moved[factor.column] for factor in again] == [3, 2, 1, 0]
     assert [[moved[j] for j in factor.given] for factor in again] == [[], [3], [3, 2], [3, 2, 1]]
-
-
-def test_what_is_given_comes_in_the_order_of_what_it_tells():
-    """The last column is nearly a copy of one that comes late in the chain."""
-    rng = np.random.RandomState(0)
-
-    def copy_of(column, part):
-        return np.where(rng.uniform(size=2000) < part, column, rng.choice(4, 2000))
-
-    hub = rng.choice(4, 2000)
-    late = copy_of(hub, 0.5)
-    rows = np.column_stack([copy_of(hub, 0.9), copy_of(hub, 0.9), copy_of(late, 0.9), late, hub])
-    factors = fitted(rows, [4] * 5).factors
-    assert factors[0].column == 4
-    assert {factor.column: list(factor.given)[:2] for factor in factors}[2] == [3, 4]
-    for factor in factors:
-        column = rows[:, factor.column]
-        told = [mutual_info_score(column, rows[:, j]) for j in factor.given]
-        assert told == sorted(told, reverse=True)
 
 
 # ---- the models

@@ -45,14 +45,6 @@ def test_members_differ_in_masks_and_parameters(ensemble):
         assert (np.abs(one - other) > 1e-3).mean() > 0.9
 
 
-def test_an_ensemble_is_at_least_as_good_as_its_average_member(ensemble, X):
-    # Jensen: the log of a mean is at least the mean of the logs
-    density = ensemble._density
-    Z = (X - ensemble.location_) / ensemble.scale_
-    members = density.flow.log_probs(Z)
-    assert (logsumexp(members, axis=0) - np.log(3) >= members.mean(axis=0) - 1e-12).all()
-
-
 def test_samples_are_of_the_whole_mixture(ensemble):
     drawn = ensemble.sample(4000, random_state=0, tails=True)
     again = ensemble.sample(4000, random_state=1, tails=True)
@@ -67,15 +59,6 @@ def test_samples_are_of_the_whole_mixture(ensemble):
     weight = np.exp(log_p - log_q)
     assert weight.mean() == pytest.approx(1, abs=0.03)
     assert -(weight * log_p).mean() == pytest.approx(entropy, abs=0.15)
-
-
-def test_draws_come_from_members_and_components_by_their_weights(X):
-    flow = CouplingFlowDensity(n_layers=2, max_iter=2, component_weight=0.9, random_state=0).fit(X)
-    heavy = flow.sample(2000, random_state=0, tails=True)
-    flow.set_params(component_weight=0.0).fit(X)
-    bare = flow.sample(2000, random_state=0, tails=True)
-    spans = [np.ptp(sample, axis=0) for sample in (heavy, bare)]
-    assert (spans[0] > 1.5 * spans[1]).all()
 
 
 @pytest.mark.parametrize("n_rows", [1, 7, 600])

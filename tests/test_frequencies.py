@@ -38,13 +38,6 @@ def interpolated(X, y, weight, concentration, given):
     return (counts + concentration * shorter) / (counts.sum() + concentration)
 
 
-def test_four_rows_by_hand():
-    X, y = np.array([[0], [0], [1], [1]]), np.array([0, 0, 0, 1])
-    found = fitted(X, y, sizes=[2], n_values=2).predict_proba(np.array([[0], [1]]))
-    share = (3 + 1 / 2) / (4 + 1)  # of the value 0 whatever is given
-    assert found[:, 0] == pytest.approx([(2 + share) / (2 + 1), (1 + share) / (2 + 1)])
-
-
 @pytest.mark.parametrize("concentration", [1.0, 10.0, 100.0])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_probabilities_are_the_interpolated_counts(concentration, weighted):
@@ -76,15 +69,6 @@ def test_a_set_that_was_not_seen_is_answered_by_the_shorter_one():
     np.testing.assert_allclose(unseen, shorter)
 
 
-def test_weights_are_repeated_rows():
-    X, y = table()
-    times = np.random.RandomState(0).randint(1, 4, len(y))
-    given = np.array(list(product(range(-1, 2), range(-1, 3))))
-    weighted = fitted(X, y, weight=times.astype(float)).predict_proba(given)
-    repeated = fitted(np.repeat(X, times, axis=0), np.repeat(y, times)).predict_proba(given)
-    np.testing.assert_allclose(weighted, repeated)
-
-
 def test_sets_of_fewer_than_two_rows_on_average_are_not_counted():
     X, y = table(60)
     names = np.arange(60)[:, None]
@@ -103,12 +87,3 @@ def test_columns_beyond_what_a_number_can_tell_apart_are_left_out():
     found = fitted(wide, y, sizes=[3] * 40).predict_proba(wide)
     shares = np.array([[np.mean(y[X[:, 0] == x] == v) for v in range(N_VALUES)] for x in (0, 1)])
     np.testing.assert_allclose(found, shares[X[:, 0]], atol=1e-6)  # 30 times interpolated
-
-
-def test_many_rows_say_what_they_say():
-    X, y = table(20_000)
-    given = np.array(list(product(*map(range, SIZES))))
-    found = fitted(X, y, 10.0).predict_proba(given)
-    usual = (given[:, 0] + 2 * (given[:, 1] == 2)) % N_VALUES
-    assert found[np.arange(6), usual] == pytest.approx(0.8, abs=0.025)
-    assert found[np.arange(6), (usual + 1) % N_VALUES] == pytest.approx(0.2, abs=0.025)

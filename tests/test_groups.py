@@ -12,7 +12,6 @@ from sklearn.covariance import ledoit_wolf
 from sklearn.linear_model import Ridge
 from small_flows import flow
 
-from skflow._models import components as _components
 from skflow._models import groups as module
 from skflow._models.components import fit_components
 from skflow._models.groups import _fit_grouped, fit_groups
@@ -109,13 +108,6 @@ def test_a_split_inside_a_split():
     rows = given_of(list(product((0, 1), (0, 1))))
     found = groups.group(rows)
     assert found[0] == found[1] and len(set(found)) == 3
-
-
-def test_a_spread_that_changes_is_worth_a_group():
-    discrete = np.random.RandomState(0).choice(2, (400, 1))
-    U = np.random.RandomState(1).normal(size=(400, 2)) * np.where(discrete, 3.0, 0.5)
-    given = given_of(discrete)
-    assert parts(fit_groups(U, given), given) == partition(discrete[:, 0])
 
 
 def test_the_numbers_of_the_categories_do_not_matter(crossed):
@@ -279,53 +271,16 @@ def test_draws_have_the_mean_and_the_covariance_of_their_group(component):
         assert np.corrcoef(own.T)[0, 1] == pytest.approx(correlation, abs=0.04)
 
 
-def test_a_component_of_a_group_is_that_of_its_rows(crossed):
-    U, given = crossed
+@pytest.mark.parametrize("sizes", [(200, 400), (10, 590), (31, 2500)])
+def test_components_suit_the_smallest_group_and_the_largest(sizes, monkeypatch):
+    monkeypatch.setattr(module, "LEAST_ROWS", 10)
+    column = np.repeat([0, 1], sizes)
+    U, given = draws(column), given_of(column[:, None])
     groups = fit_groups(U, given)
-    found = gaussians(groups, U, given)
-    residuals, second = U - groups.location(given), given.discrete[:, 1]
-    for value in (0, 1):
-        rng, own = np.random.RandomState(0), residuals[second == value]
-        alone = fit_components(own, None, rng, 0.0, ["gaussian"])["gaussian"]
-        np.testing.assert_allclose(
-            found.log_prob(U, given)[second == value], alone.log_prob(own), atol=1e-9
-        )
-
-
-def test_components_suit_the_smallest_group_and_the_largest(monkeypatch):
-    class Large:
-        heavy_tailed = False
-
-        def suits(self, n_rows, n_features):
-            return n_rows > 100
-
-        def fit(self, statistics):
-            return self
-
-    class Small(Large):
-        def suits(self, n_rows, n_features):
-            return n_rows < 300
-
-    both = {
-        "large": Large,
-        "small": Small,
-        "any": lambda: type("Any", (Large,), {"suits": lambda *a: True})(),
-    }
-    monkeypatch.setattr(_components, "COMPONENTS", both)
-    monkeypatch.setattr(
-        module, "fit_components", lambda rows, w, rng, noise, names: dict.fromkeys(names)
-    )
-    for sizes, names in [
-        ((200, 200), {"large", "small", "any"}),
-        ((50, 350), {"any"}),
-        ((50, 250), {"small", "any"}),
-    ]:
-        column = np.repeat([0, 1], sizes)
-        U, given = draws(column), given_of(column[:, None])
-        groups = fit_groups(U, given)
-        assert len(parts(groups, given)) == 2
-        found = _fit_grouped(groups, U, given, None, np.random.RandomState(0))
-        assert set(found) == names
+    assert len(parts(groups, given)) == 2
+    found = _fit_grouped(groups, U, given, None, np.random.RandomState(0))
+    alone = [set(fit_components(U[column == k], rng=np.random.RandomState(0))) for k in (0, 1)]
+    assert set(found) == alone[0] & alone[1]
 
 
 def test_rows_come_back_in_their_order(component):

@@ -1,6 +1,5 @@
 """Tables with categories and spikes: the density of both parts, and what comes out."""
 
-import pickle
 from decimal import Decimal
 
 import numpy as np
@@ -110,18 +109,6 @@ def test_integers_go_as_far_as_their_dtype_reaches(dtype):
     assert drawn[2] == pytest.approx(limits.max, rel=1e-15)
 
 
-def test_saved_and_loaded(fitted):
-    again = pickle.loads(pickle.dumps(fitted))
-    np.testing.assert_array_equal(again.score_samples(FRAME), fitted.score_samples(FRAME))
-
-
-def test_weights_of_rows():
-    twice = flow(max_iter=20).fit(FRAME, sample_weight=np.where(FRAME.kind == "a", 3.0, 1.0))
-    share = (twice.sample(4000, random_state=0).kind == "a").mean()
-    weight = (FRAME.kind == "a") * 2 + 1
-    assert share == pytest.approx(weight[FRAME.kind == "a"].sum() / weight.sum(), abs=0.04)
-
-
 def test_a_spike_in_an_array():
     rng = np.random.RandomState(0)
     X = rng.normal(size=(800, 2))
@@ -192,17 +179,6 @@ def test_reasons_do_not_depend_on_units(detector):
         spikes={1: 0.0},
     )[0]
     np.testing.assert_allclose(nats[:, 1], metres[:, 1], atol=1e-6)
-
-
-@pytest.mark.slow
-def test_the_default_detector_takes_a_frame_with_categories():
-    frame = mixed_table(200)
-    detector = FlowOutlierDetector(random_state=0).fit(frame)
-    assert {"flow", "neighbours", "tails"} == set(detector.densities_)
-    usual = frame["length"].median()
-    strange = frame[:3].assign(kind="none of them", length=[9.0, 20.0, usual])
-    assert (detector.pvalue(strange) < 0.1).all()
-    assert detector.report(strange, details=True).stack().isin(["(unknown)"]).any()
 
 
 # ---- regression
