@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from sklearn.datasets import load_wine
 
-from skflow import CouplingFlowDensity, FlowOutlierDetector, FlowRegressor
+from skflow import CouplingFlowDensity, FlowOutlierDetector, FlowRegressor, Training
 
 STATIC = Path(__file__).resolve().parent / "_static"
 BLUE = "#0072b2"
@@ -43,7 +43,10 @@ def answers():
     detector = FlowOutlierDetector(random_state=0).fit(table)
     report = detector.report(table, n=1)
     regressor = FlowRegressor(
-        bounds=(0, None), mean_estimator=None, activation="tanh", random_state=0
+        bounds=(0, None),
+        mean_estimator=None,
+        training=Training(activation="tanh"),
+        random_state=0,
     )
     regressor.fit(table[[X_NAME]], table[Y_NAME])
     at = np.linspace(0.4, 3.9, 80)

@@ -46,8 +46,6 @@ default="race"
         Hidden layers of the conditioners. With them a layer begins with a linear step, ``(x_A - W
         x_B) * s + t``. With ``()`` it does not, and with ``coupling="affine"`` a coupling is then
         that of [2]_, ``(s, t) = tanh(W x_B + b)``.
-    activation : {"relu", "tanh"}, default="relu"
-        Of the hidden layers.
     dequantize : bool, default=False
         Spread the values of columns on a grid (counts, codes, rounded measurements: at most half as
         many values as rows, in whole steps) evenly over their cells during training. The density
@@ -189,7 +187,6 @@ default="race"
         coupling: str = "spline",
         n_bins: int = 8,
         hidden_layer_sizes: int | Sequence[int] = (64, 64),
-        activation: str = "relu",
         dequantize: bool = False,
         bounds: Any = None,
         categorical_features: Any = "from_dtype",
@@ -211,7 +208,6 @@ default="race"
         self.coupling = coupling
         self.n_bins = n_bins
         self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
         self.dequantize = dequantize
         self.bounds = bounds
         self.categorical_features = categorical_features
@@ -265,7 +261,7 @@ class StructureSearchFlow(BaseFlowDensity):
     n_candidate_steps, move, initial_layout, candidate_score, search_space, top_k, \
 checkpoint, n_jobs
         As in ``masks.EvolutionarySearch``, which has more of them.
-    coupling, n_bins, hidden_layer_sizes, activation, dequantize, bounds, \
+    coupling, n_bins, hidden_layer_sizes, dequantize, bounds, \
 categorical_features, handle_unknown, spikes, component_weight, n_estimators, training, max_iter, \
 early_stopping, max_time, device, verbose, random_state
         As in ``CouplingFlowDensity``. Candidates are trained in the same way, with the schedule
@@ -334,7 +330,6 @@ n_iter_, loss_curve_, validation_scores_, n_parameters_, n_features_in_, feature
         coupling: str = "spline",
         n_bins: int = 8,
         hidden_layer_sizes: int | Sequence[int] = (64, 64),
-        activation: str = "relu",
         dequantize: bool = False,
         bounds: Any = None,
         categorical_features: Any = "from_dtype",
@@ -364,7 +359,6 @@ n_iter_, loss_curve_, validation_scores_, n_parameters_, n_features_in_, feature
         self.coupling = coupling
         self.n_bins = n_bins
         self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
         self.dequantize = dequantize
         self.bounds = bounds
         self.categorical_features = categorical_features

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 _SHARED = (
-    "n_layers coupling n_bins hidden_layer_sizes activation bounds dequantize "
+    "n_layers coupling n_bins hidden_layer_sizes bounds dequantize "
     "n_estimators training max_iter max_time device verbose random_state"
 ).split()
 #: Rows that "auto" sets aside at least: the fewest that can tell 90 %. More of them cost small
@@ -72,8 +72,6 @@ default="derived"
         Bins of the spline.
     hidden_layer_sizes : tuple of int, default=(64, 64)
         Hidden layers of the networks that make the couplings' parameters of the features.
-    activation : {"relu", "tanh"}, default="relu"
-        Of the hidden layers.
     bounds : None, pair, list of pairs or dict, default=None
         Ends of the targets' ranges, ``None`` for an open end, as in ``CouplingFlowDensity``: a pair
         such as ``(0, None)`` for all targets, or a list of pairs.
@@ -186,7 +184,6 @@ default="derived"
         coupling: str = "spline",
         n_bins: int = 8,
         hidden_layer_sizes: int | Sequence[int] = (64, 64),
-        activation: str = "relu",
         bounds: Any = None,
         dequantize: bool = False,
         n_estimators: int = 5,
@@ -204,7 +201,6 @@ default="derived"
         self.coupling = coupling
         self.n_bins = n_bins
         self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
         self.bounds = bounds
         self.dequantize = dequantize
         self.n_estimators = n_estimators

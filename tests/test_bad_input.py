@@ -55,7 +55,7 @@ def bad(name, *values):
         *bad("coupling", "additive"),
         *bad("n_bins", 1, 501),
         *bad("hidden_layer_sizes", (0,), (2.5,), "64", -1),
-        *bad("activation", "step"),
+        *bad("training__activation", "step"),
         *bad("training__standardize", "yes"),
         *bad("component_weight", 1, -0.1, "none"),
         *bad("training", "adam", CouplingFlowDensity),

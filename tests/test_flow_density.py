@@ -169,8 +169,6 @@ def test_grid_in_a_pipeline(X, short_search):
     assert search.best_estimator_["scale"].inverse_transform(Z).shape == (5, 4)
 
 
-
-
 def test_grid_over_the_parameters_of_a_layout(X):
     grid = {"mask_layout__n_iter": [1, 4], "mask_layout__search_space": ["free", "alternating"]}
     search = GridSearchCV(flow(mask_layout=SEARCH), grid, cv=2).fit(X)

@@ -28,7 +28,6 @@ from .._missing.fitting import (
     rows_with_values,
 )
 from .._models.fitting import fit_density, fit_real_columns
-from .._nn.conditioners import ACTIVATIONS
 from .._nn.couplings import COUPLINGS
 from .._nn.recipe import flow_config, training_options
 from .._nn.settings import TakesTraining, Training, training_of
@@ -71,7 +70,6 @@ class BaseFlowDensity(TakesTraining, Summarised, CallbackSupportMixin, LatentSpa
         "coupling": [StrOptions(COUPLINGS.keys())],
         "n_bins": [Interval(Integral, 2, 500, closed="both")],
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "activation": [StrOptions(ACTIVATIONS.keys())],
         "categorical_features": "no_validation",  # fit_table says what is allowed
         "handle_unknown": [StrOptions({"rare", "error"})],
         "spikes": ["boolean"],
@@ -233,7 +231,9 @@ class BaseFlowDensity(TakesTraining, Summarised, CallbackSupportMixin, LatentSpa
 def fixed_parameters(estimator, layout):
     """Names and values, as text, of all parameters that a warm start has to find as they were."""
     values = {name: getattr(estimator, name) for name in ("n_features_in_", *_FIXED)}
-    values |= flow_config(estimator) | {"training.standardize": training_of(estimator).standardize}
+    values |= flow_config(estimator)
+    values["training.activation"] = values.pop("activation")
+    values["training.standardize"] = training_of(estimator).standardize
     params = estimator.get_params(deep=False)
     prefix = "mask_layout__" if "mask_layout" in params else ""
     if prefix:

@@ -85,7 +85,7 @@ def flow_config(params):
     return {
         "coupling": params.coupling,
         "hidden_layer_sizes": sizes,
-        "activation": params.activation,
+        "activation": training_of(params).activation,
         "linear": bool(sizes),  # single-layer conditioners are the paper's
         **{name: value for name, value in vars(params).items() if name in own},
     }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, StrOptions, validate_parameter_constraints
 
+from .conditioners import ACTIVATIONS
 from .optimizers import SCHEDULES, SOLVERS
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ _AUTO = StrOptions({"auto"})
 
 
 class Training(BaseEstimator):
-    """How flows are trained: what is rarely changed, beside ``max_iter`` and ``early_stopping``.
+    """How flows are trained, and other options that are rarely changed.
 
     `CouplingFlowDensity`, `StructureSearchFlow` and `FlowRegressor` take it as ``training``;
     None stands for the defaults. In a grid its parameters are ``training__alpha`` and the like.
@@ -65,6 +66,8 @@ class Training(BaseEstimator):
         targets, and "auto" tries several sizes; elsewhere "auto" is 0.
     context_noise : "auto" or float, default="auto"
         The same for the features of `FlowRegressor`; without effect elsewhere.
+    activation : {"relu", "tanh"}, default="relu"
+        Of the conditioners' hidden layers.
     standardize : bool, default=True
         Make mean and standard deviation of the columns the first, fixed layer of the flow.
         Densities stay in the units of the data either way, so no scaler is needed in front.
@@ -103,6 +106,7 @@ class Training(BaseEstimator):
         "n_init": [Interval(Integral, 1, None, closed="left")],
         "noise": [_AUTO, Interval(Real, 0, None, closed="left")],
         "context_noise": [_AUTO, Interval(Real, 0, None, closed="left")],
+        "activation": [StrOptions(ACTIVATIONS.keys())],
         "standardize": ["boolean"],
     }
 
@@ -120,6 +124,7 @@ class Training(BaseEstimator):
         n_init: int = 1,
         noise: float | str = "auto",
         context_noise: float | str = "auto",
+        activation: str = "relu",
         standardize: bool = True,
     ) -> None:
         self.solver = solver
@@ -133,6 +138,7 @@ class Training(BaseEstimator):
         self.n_init = n_init
         self.noise = noise
         self.context_noise = context_noise
+        self.activation = activation
         self.standardize = standardize
 
 
