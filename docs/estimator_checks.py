@@ -19,8 +19,6 @@ TABLE = DOCS / "estimator_checks.md"
 sys.path.insert(0, str(DOCS.parent / "tests"))
 from test_common import ESTIMATORS, expected_failures  # noqa: E402
 
-CELLS = {"passed": "yes", "skipped": "skipped", "xfail": "fails"}
-
 
 def listed():
     """The estimators that each check is for, without running it."""
@@ -33,27 +31,44 @@ def listed():
 
 def table():
     """The checks in Markdown: those that do not pass with the reason, then all of them."""
-    found, reasons = {}, {}
+    failed, reasons = {}, {}
     for label, estimator in ESTIMATORS.items():
         expected = expected_failures(estimator)
         for result in check_estimator(estimator, expected_failed_checks=expected):
-            name, status = result["check_name"], result["status"]
-            found.setdefault(name, {})[label] = CELLS[status]
-            if status != "passed":
+            if result["status"] != "passed":
+                name = result["check_name"]
+                failed.setdefault(name, []).append(label)
                 reasons[name] = expected.get(name) or str(result["exception"])
     lines = ["## Skipped checks and expected failures", ""]
     lines += ["| check | estimators | reason |", "| --- | --- | --- |"]
-    for name, reason in sorted(reasons.items()):
-        labels = [label for label, cell in found[name].items() if cell != "yes"]
-        whose = "all" if len(labels) == len(ESTIMATORS) else ", ".join(labels)
-        lines.append(f"| `{name}` | {whose} | {reason} |")
-    lines += ["", "## All checks by estimator", ""]
-    lines += [f"| check | {' | '.join(ESTIMATORS)} |"]
-    lines += [f"| --- {'| :-: ' * len(ESTIMATORS)}|"]
-    for name, cells in sorted(found.items()):
-        row = (cells.get(label, "–") for label in ESTIMATORS)
-        lines.append(f"| `{name}` | {' | '.join(row)} |")
-    return "\n".join(lines) + "\n"
+    lines += [
+        f"| `{name}` | {together(labels)} | {reasons[name]} |"
+        for name, labels in sorted(failed.items())
+    ]
+    return "\n".join([*lines, "", *by_estimators()]) + "\n"
+
+
+def by_estimators():
+    """All checks, by the estimators that scikit-learn has them for."""
+    groups = {}
+    for name, labels in sorted(listed().items()):
+        groups.setdefault(together(labels), []).append(f"`{name}`")
+    lines = [
+        "## All checks by estimator",
+        "",
+        "| estimators | checks |",
+        "| --- | --- |",
+    ]
+    return [
+        *lines,
+        *(f"| {who} | {', '.join(names)} |" for who, names in groups.items()),
+    ]
+
+
+def together(labels):
+    """Some estimators in a cell, in their order."""
+    labels = [label for label in ESTIMATORS if label in labels]
+    return "all" if len(labels) == len(ESTIMATORS) else ", ".join(labels)
 
 
 if __name__ == "__main__":
