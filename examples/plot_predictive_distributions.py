@@ -28,7 +28,7 @@ from skflow.inspection import (
 
 iris = load_iris(as_frame=True).data
 X, y = iris[["sepal width (cm)"]], iris["petal length (cm)"]
-regressor = FlowRegressor(n_estimators=2, random_state=0).fit(X, y)
+regressor = FlowRegressor(random_state=0).fit(X, y)
 rows = X.iloc[[60, 50, 0, 33]]
 display = PredictiveDensityDisplay.from_estimator(
     regressor, rows, y.loc[rows.index], name="petal length given sepal width"
@@ -54,7 +54,7 @@ print("ten draws", np.sort(regressor.sample_y(flower, 10)[0]).round(1))
 
 X, y = load_diabetes(return_X_y=True, as_frame=True)
 train = np.arange(len(X)) % 3 > 0
-regressor = FlowRegressor(n_estimators=2, random_state=0).fit(X[train], y[train])
+regressor = FlowRegressor(random_state=0).fit(X[train], y[train])
 display = QuantileFanDisplay.from_estimator(
     regressor, X[train], "bmi", name="progression of diabetes"
 )
