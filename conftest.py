@@ -68,6 +68,13 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "slow: takes seconds; -m 'not slow' leaves it out")
 
 
+def pytest_ignore_collect(collection_path, config):
+    """To read a file of which all tests are left out would only take time."""
+    if config.option.markexpr == "not slow" and collection_path.name in SLOW_FILES:
+        return True
+    return None
+
+
 def pytest_collection_modifyitems(items):
     for item in items:
         if item.path.name in SLOW_FILES or isinstance(item, pytest.DoctestItem):
