@@ -3,38 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from sklearn.base import _fit_context
-from sklearn.utils import check_random_state
+from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
 
-from . import masks
-from ._core.checks import name_columns
-from ._core.progress import FitProgress
-from ._core.random import RandomStreams
-from ._core.rows import at, effective_rows, weighted_rows
-from ._core.runtime import atomic, check_device, sheltered
+from ._core.checks import FLOATS, check_count, check_part, checked_state
+from ._core.progress import CallbackSupportMixin, FitProgress
+from ._core.rows import weighted_rows
+from ._core.runtime import atomic, sheltered
+from ._core.saving import PlainState
+from ._core.summary import ShowsSummary, by_weight, counted
 from ._core.typing import ArrayLike, MaskLayout, RandomState
 from ._density.base import BaseFlowDensity
 from ._models.mixture import features_alone
-from ._models.stacking import VALIDATION_FRACTION
-from ._nn.plan import Plan
-from ._nn.recipe import conditional_alpha, flow_config, training_options
-from ._nn.settings import TakesTraining, Training, training_of
-from ._nn.training_data import training_data
-from ._regression.answers import DistributionRegressor
-from ._regression.calibration import Calibration
-from ._regression.features import fit_features
+from ._nn.blocks import answer_in_parts, parts
+from ._nn.settings import TakesTraining, Training
 from ._regression.fitting import fit_targets
-from ._regression.mean import fit_out_of_fold
-from ._table.bounds import check_bounds
-from ._table.columns import constant_columns, fit_columns
+from ._table.reading import TableMixin
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -43,12 +33,17 @@ _SHARED = (
     "n_layers coupling n_bins hidden_layer_sizes bounds dequantize "
     "n_estimators training max_iter max_time device verbose random_state"
 ).split()
-#: Rows that "auto" sets aside at least: the fewest that can tell 90 %. More of them cost small
-#: tables more than intervals gain.
-_LEAST_ASIDE = 9
 
 
-class FlowRegressor(TakesTraining, DistributionRegressor):
+class FlowRegressor(
+    TakesTraining,
+    PlainState,
+    ShowsSummary,
+    TableMixin,
+    CallbackSupportMixin,
+    RegressorMixin,
+    BaseEstimator,
+):
     """Regression that gives the whole distribution of the targets, by conditional flows.
 
     The density of the targets given the features is that of a flow whose couplings are functions
@@ -250,67 +245,14 @@ default="derived"
         rows, weight = weighted_rows(np.hstack([X, Y]), sample_weight)
         X, Y = rows[:, : X.shape[1]], rows[:, X.shape[1] :]
         self._n_rows = len(X)
-        streams = RandomStreams(int(check_random_state(self.random_state).randint(2**31 - 1)))
-        rows, held_out, aside = self._split(len(Y), streams)
-        seen = np.sort(np.append(rows, held_out))
-        columns = self._target_columns(Y, weight, seen)
-        U, log_det = columns.training_rows(Y, streams)
-        columns.warn(Y, U)
-        context, n_mean = self._fit_context(X, U, weight, seen, rows, streams)
         progress = FitProgress(self, partial(self._table.frame, X), Y)
-        plan = self._plan(U, context, weight, rows, held_out, log_det, streams, progress)
-        layout = masks.resolve(self.mask_layout)
-        self._density, self.n_iter_ = fit_targets(
-            self, layout, plan, U, context, weight, columns, n_mean
-        )
+        fitted = fit_targets(self, self._table, X, Y, weight, progress)
         progress.close()
-        self._calibration = None
-        if len(aside):
-            scores = self._density.scores(Y[aside], U[aside], context[aside])
-            self._calibration = Calibration.of(scores, at(weight, aside))
+        self._features, self._density, self._calibration = fitted[:3]
+        self.n_iter_ = fitted.n_epochs
+        if fitted.mean is not None:
+            self.mean_estimator_ = fitted.mean
         return self
-
-    def _target_columns(self, Y, weight, seen):
-        """The ``Columns`` of the targets, from rows that are not set aside."""
-        check_targets(Y[seen])
-        n_targets = Y.shape[1]
-        names = np.array(["y"] if n_targets == 1 else [f"y[{j}]" for j in range(n_targets)])
-        bounds = check_bounds(self.bounds, n_targets)
-        options = dict(dequantize=self.dequantize, bounds=bounds, names=names)
-        columns = fit_columns(Y[seen], at(weight, seen), **options)
-        columns.bounds.check(Y, names)
-        return columns
-
-    def _fit_context(self, X, U, weight, seen, rows, streams):
-        """The ``Context`` of all rows, and how many columns of it a mean estimator predicts."""
-        self._features = fit_features(X[seen], self._table, at(weight, seen))
-        C, n_mean = self._features.forward(X, self._table), 0
-        if self.mean_estimator is not None:
-            self.mean_estimator_, predicted = fit_out_of_fold(
-                self.mean_estimator, C, U, weight, streams("mean"), rows
-            )
-            C, n_mean = np.hstack([C, predicted]), U.shape[1]
-        return features_alone(C, U.shape[1]), n_mean
-
-    def _plan(self, U, context, weight, rows, held_out, log_det, streams, progress):
-        """The ``Plan`` of the trainings: all members see the same rows."""
-        splits = (torch.from_numpy(part).repeat(self.n_estimators, 1) for part in (rows, held_out))
-        device = check_device(self.device)
-        data = training_data(U, weight, device, splits, context=context.numbers)
-        n_columns, n_context = data.table.shape[1] + data.context.shape[1], data.context.shape[1]
-        n_effective = effective_rows(weight, len(U)) * len(rows) / len(U)
-        options = training_options(self, len(rows), n_columns, n_effective)
-        if training_of(self).alpha == "auto":
-            options = replace(options, alpha=conditional_alpha(n_effective, n_columns))
-        return Plan(
-            data,
-            replace(options, noise=0.0),
-            flow_config(self) | {"n_context": n_context},
-            streams,
-            log_det,
-            progress=progress,
-            device=self.device,
-        )
 
     @property
     def component_weight_(self) -> float:
@@ -318,43 +260,307 @@ default="derived"
 
     @property
     def n_parameters_(self) -> int:
-        return sum(flow.n_parameters for flow, _ in self._density._nn())
+        return sum(flow.n_parameters for flow, _ in self._density.flows())
 
-    def _split(self, n_rows, streams):
-        """Rows to train on, to choose by, and to calibrate with: index arrays.
+    # ---- what goes in
 
-        They are the same for all members, which are judged together, as they are served.
-        """
-        is_auto = self.calibration_fraction == "auto"
-        n_aside = int(np.ceil((0.1 if is_auto else self.calibration_fraction or 0) * n_rows))
-        if is_auto:
-            n_aside = max(n_aside, min(_LEAST_ASIDE, n_rows // 3))
-        fraction = training_of(self).validation_fraction
-        fraction = VALIDATION_FRACTION if fraction == "auto" else fraction
-        n_held_out = int(np.ceil(fraction * (n_rows - n_aside)))
-        if n_rows - n_aside - n_held_out < 3:
+    def _context(self, X):
+        """What targets are conditional on, from codes of the features."""
+        C = self._features.forward(X, self._table)
+        if self.mean_estimator is not None:
+            C = np.hstack([C, np.reshape(self.mean_estimator_.predict(C), (len(C), -1))])
+        return features_alone(C, self._density.n_targets)
+
+    def _checked(self, X):
+        check_is_fitted(self)
+        return self._finite(self._encode(self._source(X), dtype=FLOATS), allow_nan=True)
+
+    def _checked_pair(self, X, y):
+        check_is_fitted(self)
+        X, y = self._encode(self._source(X), y, dtype=FLOATS)
+        Y = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
+        if Y.shape[1] != self._density.n_targets:
             raise ValueError(
-                f"calibration_fraction={self.calibration_fraction!r} and "
-                f"training.validation_fraction={fraction} set {n_aside + n_held_out} of n_samples="
-                f"{n_rows} rows (of positive weight) aside, which leaves fewer than 3 to fit to. "
-                "Give more rows, or lower them."
+                f"y has {Y.shape[1]} targets, but fit had {self._density.n_targets}. Give the same."
             )
-        order = streams("split").permutation(n_rows)
-        aside, held_out, rows = np.split(order, [n_aside, n_aside + n_held_out])
-        return rows, held_out, aside
+        return self._finite(X, allow_nan=True), Y
 
+    def _answer(self, function, X, *Y, shape=(), n_values=1):
+        """What a function says of contexts (and targets), part by part, ``(n, *shape)``.
 
-def check_targets(Y):
-    """Raise for targets that have no density; ``Y`` are the rows that are not set aside."""
-    n_rows, n_targets = Y.shape
-    constant = constant_columns(Y)
-    if constant.any():
-        raise ValueError(
-            f"y is constant in column {name_columns(constant, None)}, beside the rows set aside: "
-            "there is no distribution to learn. Leave such targets out."
+        ``n_values`` is how many values of the target it needs for each row.
+        """
+        width = max(X.shape[1], n_values * self._density.n_targets)
+        chosen = parts(len(X), width, self._density.numbers_per_row(n_values))
+
+        def of_part(X, *Y):
+            return function(*Y, self._context(X))
+
+        return answer_in_parts(of_part, chosen, X, *Y, shape=shape)
+
+    def _check_one_target(self, method, instead):
+        if self._density.n_targets > 1:
+            raise ValueError(
+                f"{method} is for a single target, but y had {self._density.n_targets} in fit. "
+                f"{instead}"
+            )
+
+    # ---- answers
+
+    @sheltered
+    def predict(self, X: ArrayLike, return_std: bool = False) -> Any:
+        """Mean of the targets given the features.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        return_std : bool, default=False
+            Whether to return the standard deviation, too.
+
+        Returns
+        -------
+        y_mean : ndarray of shape (n_samples,) or (n_samples, n_targets)
+        y_std : ndarray of the same shape
+            Only with ``return_std=True``: of the predictive distribution, noise included.
+        """
+        X, density = self._checked(X), self._density
+        moments = self._answer(
+            density.moments, X, shape=(2, density.n_targets), n_values=density.n_nodes
         )
-    if n_targets > n_rows:
-        raise ValueError(
-            f"y has {n_targets} targets in {n_rows} rows (of positive weight, and not set aside), "
-            "and a distribution of as many cannot be learned. Give more rows, or fewer targets."
+        mean, std = (self._shaped(moments[:, k]) for k in (0, 1))
+        return (mean, std) if return_std else mean
+
+    def _shaped(self, values):
+        return values[:, 0] if self._density.n_targets == 1 else values
+
+    @sheltered
+    def predict_quantiles(self, X: ArrayLike, alpha: ArrayLike = 0.5) -> np.ndarray:
+        """Quantiles of a single target given the features.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        alpha : float or array-like of shape (n_alphas,), default=0.5
+            Levels between 0 and 1.
+
+        Returns
+        -------
+        quantiles : ndarray of shape (n_samples,) or (n_samples, n_alphas)
+            Those of the density; only ``predict_interval`` is calibrated.
+        """
+        X = self._checked(X)
+        self._check_one_target("predict_quantiles", "Take quantiles of sample_y(X, n_samples).")
+        levels = np.asarray(alpha, dtype=np.float64)
+        if levels.ndim > 1 or not levels.size or not ((levels > 0) & (levels < 1)).all():
+            raise ValueError(
+                f"alpha={alpha!r} is not possible. Give a number in (0, 1), or a list of them."
+            )
+        wanted, density = np.atleast_1d(levels), self._density
+        quantiles = self._answer(
+            lambda context: density.marginal_quantiles(wanted[None], context)[:, 0],
+            X,
+            shape=wanted.shape,
+            n_values=len(wanted),
         )
+        return quantiles if levels.ndim else quantiles[:, 0]
+
+    @sheltered
+    def predict_interval(self, X: ArrayLike, coverage: float = 0.9) -> np.ndarray:
+        """Intervals that hold a target with a given probability.
+
+        They reach from the quantile at ``1/2 - q`` to that at ``1/2 + q``. Calibrated, ``q`` is
+        such that the intervals of as many of the rows that ``fit`` set aside hold their target:
+        split conformal prediction with the distribution function as the score [1]_. A new row
+        that is exchangeable with these lies within its interval with at least the given
+        probability, however good the density is. With ``calibration_fraction=None``, ``q`` is
+        ``coverage / 2``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        coverage : float, default=0.9
+            Between 0 and 1. Of several targets, that of each alone.
+
+        Returns
+        -------
+        intervals : ndarray of shape (n_samples, 2) or (n_samples, n_targets, 2)
+            Lower and upper ends.
+
+        Raises
+        ------
+        ValueError
+            If ``coverage`` is not between 0 and 1, or more than the rows set aside can tell.
+
+        References
+        ----------
+        .. [1] Chernozhukov, V., Wüthrich, K., Zhu, Y., "Distributional conformal prediction",
+           PNAS 118 (48), 2021.
+        """
+        X, density = self._checked(X), self._density
+        half = np.full(density.n_targets, self._up_to(coverage, coverage / 2)[: density.n_targets])
+        half = np.clip(half, 1e-12, 0.5 - 1e-12)  # the median's own, or no end at all
+        levels = 0.5 + np.outer(half, [-1, 1])
+        intervals = self._answer(
+            lambda context: density.marginal_quantiles(levels, context),
+            X,
+            shape=levels.shape,
+            n_values=2 if density.n_targets == 1 else density.n_nodes,
+        )
+        return self._shaped(intervals)
+
+    def _up_to(self, coverage, not_calibrated):
+        """Scores that rows have at most with some probability, one of each kind."""
+        check_part("coverage", coverage)
+        if self._calibration is None:
+            return np.array([not_calibrated])
+        return self._calibration.bounds(coverage)
+
+    @sheltered
+    def in_region(self, X: ArrayLike, y: ArrayLike, coverage: float = 0.9) -> np.ndarray:
+        """Whether several targets lie within the region that holds them with a given probability.
+
+        The region of a row is that of the highest density: all targets together whose density
+        exceeds a threshold. Calibrated, the regions of as many of the rows that ``fit`` set aside
+        hold their targets: split conformal prediction with the probability of all that have a
+        higher density as the score [1]_. A new row that is exchangeable with these lies in its
+        region with at least the given probability. With ``calibration_fraction=None`` regions are
+        those of the density.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            For a picture of a region, the same row as often as there are targets to try.
+        y : array-like of shape (n_samples, n_targets)
+        coverage : float, default=0.9
+            Between 0 and 1.
+
+        Returns
+        -------
+        inside : ndarray of bool, shape (n_samples,)
+
+        Raises
+        ------
+        ValueError
+            If there is a single target, or ``coverage`` is not between 0 and 1, or more than the
+            rows set aside can tell.
+
+        References
+        ----------
+        .. [1] Izbicki, R., Shimizu, G., Stern, R. B., "CD-split and HPD-split: Efficient Conformal
+           Regions in High Dimensions", JMLR 23 (87), 2022.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skflow import FlowRegressor
+        >>> rng = np.random.default_rng(0)
+        >>> X = rng.normal(size=(200, 1))
+        >>> Y = np.hstack([X, -X]) + rng.normal(size=(200, 2))
+        >>> regressor = FlowRegressor(n_estimators=2, max_iter=20, random_state=0).fit(X, Y)
+        >>> regressor.in_region([[0.0], [0.0]], [[0, 0], [5, 5]]).tolist()
+        [True, False]
+        """
+        X, Y = self._checked_pair(X, y)
+        if self._density.n_targets == 1:
+            raise ValueError(
+                "in_region is for several targets, but y had one in fit. Take predict_interval."
+            )
+        level = self._up_to(coverage, coverage)[-1]
+        rows, place = np.unique(X, axis=0, return_inverse=True)
+        thresholds = self._answer(
+            lambda context: self._density.thresholds(level, context),
+            rows,
+            n_values=self._density.n_nodes,
+        )
+        return self._answer(self._density.log_prob, X, Y) >= thresholds[place.ravel()]
+
+    @sheltered
+    def cdf(self, X: ArrayLike, y: ArrayLike) -> np.ndarray:
+        """Distribution function of a single target at ``y`` given the features.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,)
+
+        Returns
+        -------
+        probability : ndarray of shape (n_samples,)
+            That the target is at most ``y``.
+        """
+        X, Y = self._checked_pair(X, y)
+        self._check_one_target("cdf", "Take sample_y(X, n_samples) and count.")
+        return self._answer(self._density.cdf, X, Y)
+
+    @sheltered
+    def sample_y(
+        self, X: ArrayLike, n_samples: int = 1, random_state: RandomState = 0
+    ) -> np.ndarray:
+        """Draw targets given the features.
+
+        They are draws from the whole density, of which ``score_samples`` is the logarithm, within
+        ``bounds`` and on the grid of ``dequantize``, and are not calibrated.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples_X, n_features)
+        n_samples : int, default=1
+            Draws for each row.
+        random_state : int, RandomState instance or None, default=0
+
+        Returns
+        -------
+        y_samples : ndarray of shape (n_samples_X, n_samples) or \
+(n_samples_X, n_targets, n_samples)
+        """
+        X, density = self._checked(X), self._density
+        check_count("n_samples", n_samples)
+        rng = checked_state(random_state)
+        drawn = self._answer(
+            lambda context: density.draws(n_samples, rng, context),
+            X,
+            shape=(density.n_targets, n_samples),
+            n_values=n_samples,
+        )
+        return self._shaped(drawn)
+
+    @sheltered
+    def score_samples(self, X: ArrayLike, y: ArrayLike) -> np.ndarray:
+        """Log-density of the targets given the features, in the targets' own units.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+
+        Returns
+        -------
+        log_density : ndarray of shape (n_samples,)
+            In nats.
+        """
+        X, Y = self._checked_pair(X, y)
+        return self._answer(self._density.log_prob, X, Y)
+
+    def _summary_lines(self):
+        density, mixture = self._density, self._density.mixture
+        n_categories, aside = len(self._table.categories), self._calibration
+        kinds = ["real"] * (self.n_features_in_ - n_categories) + ["category"] * n_categories
+        return {
+            "features": counted(kinds),
+            "targets": counted(density.columns.kinds),
+            "flows": f"{density.n_members} of {self.n_layers} {self.coupling} layers, hidden "
+            f"layers {self.hidden_layer_sizes}, {self.n_parameters_:,} parameters",
+            "training": f"{self.n_iter_} epochs",
+            "mean": type(self.mean_estimator_).__name__ if self.mean_estimator is not None else "",
+            "weights": by_weight(mixture.models, mixture.weights),
+            "calibration": f"{len(aside.scores)} rows set aside: coverages up to "
+            f"{aside.reached[-1].min():.3f}"
+            if aside
+            else "none: intervals are those of the density",
+        }
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        tags.input_tags.allow_nan = True
+        return tags

@@ -21,7 +21,7 @@ from sklearn.utils import check_random_state
 
 from skflow import FlowRegressor, Training, masks
 from skflow._core.random import RandomStreams
-from skflow._regression.calibration import Calibration
+from skflow._regression.fitting import Calibration, split
 
 QUICK = {
     "n_estimators": 2,
@@ -230,7 +230,7 @@ def test_rows_set_aside_say_nothing_but_how_wide_intervals_are():
     """Location, scale and range of the columns come from the other rows, too."""
     regressor = FlowRegressor(**{**QUICK, "mean_estimator": DecisionTreeRegressor()})
     streams = RandomStreams(int(check_random_state(0).randint(2**31 - 1)))
-    *_, aside = regressor._split(len(X), streams)
+    *_, aside = split(regressor, len(X), streams)
     other_X, other_y = X.copy(), Y1.copy()
     other_X[aside] *= 3
     other_y[aside] += 10

@@ -1,22 +1,42 @@
-"""How the density of targets given features is fitted: flows in variants, and a Student-t."""
+"""How the density of targets given features is fitted and calibrated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
+import torch
+from sklearn.utils import check_random_state
 
+from .. import masks
+from .._core.checks import name_columns
 from .._core.deadline import share_of_time, time_limit
-from .._core.rows import at
+from .._core.random import RandomStreams
+from .._core.rows import at, effective_rows
+from .._core.runtime import check_device
+from .._core.saving import saved_as
 from .._models.chain import Chain
 from .._models.flow import Variant, cross_fit
-from .._models.mixture import Mixture
-from .._models.stacking import estimate_weights
+from .._models.mixture import Mixture, features_alone
+from .._models.stacking import VALIDATION_FRACTION, estimate_weights
+from .._nn.plan import Plan
+from .._nn.recipe import conditional_alpha, flow_config, training_options
 from .._nn.settings import training_of
+from .._nn.training_data import training_data
 from .._structure.member_masks import choose_masks, stack_top
+from .._table.bounds import check_bounds
+from .._table.columns import Columns, constant_columns, fit_columns
 from .._table.schema import fit_schema
-from .heavy_tailed import fit_regressed_t
-from .targets import TargetDensity
+from .context import Features, fit_features, fit_out_of_fold
+from .targets import TargetDensity, fit_regressed_t
 
 #: Noise on targets and features, and whether the flow sees the predictions of a mean estimator, if
 #: there is one. A kind without both, noise and mean, gained nothing on eight tables.
 VARIANTS = ((0.05, 0.05, False), (0, 0, True), (0, 0.02, True))
+#: Rows that "auto" sets aside at least: the fewest that can tell 90 %. More of them cost small
+#: tables more than intervals gain.
+LEAST_ASIDE = 9
 #: The least weight of a variant; what has less is left out.
 LEAST_WEIGHT = 0.1
 #: Part of the time that is left which the flows may train for; then they are weighed, calibrated.
@@ -25,69 +45,192 @@ PART_OF_FLOWS = 0.7
 LEAST_HEAVY_TAILED = 0.003
 
 
-def variants_of(noise, context_noise, n_mean):
+@saved_as("calibration")
+@dataclass
+class Calibration:
+    """Conformity scores of rows that a density was not fitted to.
+
+    The score of a target is its distance from the median, in probability: ``|F(y | x) - 1/2|``.
+    That of several targets together, the last one, is the probability of all that have a higher
+    density (Izbicki, Shimizu, Stern, "CD-split and HPD-split", JMLR 23, 2022).
+
+    Attributes
+    ----------
+    scores : ndarray of shape (n, d) or (n, d + 1)
+        Of each kind, ascending.
+    reached : ndarray of the same shape
+        Weight of the rows up to each, as a part of all with a new row among them.
+    """
+
+    scores: np.ndarray
+    reached: np.ndarray
+
+    @classmethod
+    def of(cls, scores, weight=None):
+        """From scores of rows with weights ``(n,)`` or None."""
+        weight = np.ones(len(scores)) if weight is None else weight / weight.mean()
+        order = scores.argsort(axis=0)
+        ordered = np.take_along_axis(scores, order, axis=0)
+        return cls(ordered, weight[order].cumsum(axis=0) / (weight.sum() + 1))
+
+    def bounds(self, coverage):
+        """The scores up to which a new row's are with that probability, one of each kind."""
+        place = (self.reached < coverage - 1e-12).sum(axis=0)
+        if (place == len(self.scores)).any():
+            raise ValueError(
+                f"coverage={coverage} is more than the {len(self.scores)} rows can tell that fit "
+                f"set aside: at most {self.reached[-1].min():.3f}. Lower coverage, raise "
+                "calibration_fraction, or set it to None for what is not calibrated."
+            )
+        return np.take_along_axis(self.scores, place[None], axis=0)[0]
+
+
+class Fitted(NamedTuple):
+    """What a fit leaves; ``mean`` is a regressor or None, ``calibration`` may be None."""
+
+    features: Features
+    density: TargetDensity
+    calibration: Calibration | None
+    mean: Any
+    n_epochs: int
+
+
+def fit_targets(params, table, X, Y, weight, progress):
+    """Fit the density of targets ``(n, d)`` given the features of a table, and calibrate it.
+
+    ``params`` is a ``FlowRegressor``, X holds codes of the ``Table``, and weight may be None.
+    """
+    streams = RandomStreams(int(check_random_state(params.random_state).randint(2**31 - 1)))
+    rows, held_out, aside = split(params, len(Y), streams)
+    seen = np.sort(np.append(rows, held_out))
+    columns = _target_columns(params, Y, weight, seen)
+    U, log_det = columns.training_rows(Y, streams)
+    columns.warn(Y, U)
+    features, mean = fit_features(X[seen], table, at(weight, seen)), None
+    C, n_mean = features.forward(X, table), 0
+    if params.mean_estimator is not None:
+        stream = streams("mean")
+        mean, predicted = fit_out_of_fold(params.mean_estimator, C, U, weight, stream, rows)
+        C, n_mean = np.hstack([C, predicted]), U.shape[1]
+    context = features_alone(C, U.shape[1])
+    plan = _plan(params, U, context, weight, rows, held_out, log_det, streams, progress)
+    mixture, n_epochs = _fit_mixture(params, plan, U, context, weight, n_mean)
+    density = TargetDensity(fit_schema(U, spikes=False), columns, Chain([]), mixture)
+    calibration = None
+    if len(aside):
+        scores = density.scores(Y[aside], U[aside], context[aside])
+        calibration = Calibration.of(scores, at(weight, aside))
+    return Fitted(features, density, calibration, mean, n_epochs)
+
+
+def split(params, n_rows, streams):
+    """Rows to train on, to choose by, and to calibrate with: index arrays.
+
+    They are the same for all members, which are judged together, as they are served.
+    """
+    fraction = params.calibration_fraction
+    is_auto = fraction == "auto"
+    n_aside = int(np.ceil((0.1 if is_auto else fraction or 0) * n_rows))
+    if is_auto:
+        n_aside = max(n_aside, min(LEAST_ASIDE, n_rows // 3))
+    fraction = training_of(params).validation_fraction
+    fraction = VALIDATION_FRACTION if fraction == "auto" else fraction
+    n_held_out = int(np.ceil(fraction * (n_rows - n_aside)))
+    if n_rows - n_aside - n_held_out < 3:
+        raise ValueError(
+            f"calibration_fraction={params.calibration_fraction!r} and "
+            f"training.validation_fraction={fraction} set {n_aside + n_held_out} of n_samples="
+            f"{n_rows} rows (of positive weight) aside, which leaves fewer than 3 to fit to. "
+            "Give more rows, or lower them."
+        )
+    order = streams("split").permutation(n_rows)
+    aside, held_out, rows = np.split(order, [n_aside, n_aside + n_held_out])
+    return rows, held_out, aside
+
+
+def _target_columns(params, Y, weight, seen) -> Columns:
+    """The ``Columns`` of the targets, from rows that are not set aside."""
+    n_rows, n_targets = Y[seen].shape
+    constant = constant_columns(Y[seen])
+    if constant.any():
+        raise ValueError(
+            f"y is constant in column {name_columns(constant, None)}, beside the rows set aside: "
+            "there is no distribution to learn. Leave such targets out."
+        )
+    if n_targets > n_rows:
+        raise ValueError(
+            f"y has {n_targets} targets in {n_rows} rows (of positive weight, and not set aside), "
+            "and a distribution of as many cannot be learned. Give more rows, or fewer targets."
+        )
+    names = np.array(["y"] if n_targets == 1 else [f"y[{j}]" for j in range(n_targets)])
+    bounds = check_bounds(params.bounds, n_targets)
+    options = dict(dequantize=params.dequantize, bounds=bounds, names=names)
+    columns = fit_columns(Y[seen], at(weight, seen), **options)
+    columns.bounds.check(Y, names)
+    return columns
+
+
+def _plan(params, U, context, weight, rows, held_out, log_det, streams, progress):
+    """The ``Plan`` of the trainings: all members see the same rows."""
+    splits = (torch.from_numpy(part).repeat(params.n_estimators, 1) for part in (rows, held_out))
+    data = training_data(U, weight, check_device(params.device), splits, context=context.numbers)
+    n_context = data.context.shape[1]
+    n_columns = U.shape[1] + n_context
+    n_effective = effective_rows(weight, len(U)) * len(rows) / len(U)
+    options = training_options(params, len(rows), n_columns, n_effective)
+    if training_of(params).alpha == "auto":
+        options = replace(options, alpha=conditional_alpha(n_effective, n_columns))
+    return Plan(
+        data,
+        replace(options, noise=0.0),
+        flow_config(params) | {"n_context": n_context},
+        streams,
+        log_det,
+        progress=progress,
+        device=params.device,
+    )
+
+
+def _variants(noise, context_noise, n_mean):
     """The ``Variant``s to try; a number given as noise holds for all.
 
     ``n_mean`` is the number of columns of the context, the last, that a mean estimator predicts.
     """
-    variants = []
-    for own, own_context, sees_mean in VARIANTS:
-        variant = Variant(
+    tried = [
+        Variant(
             own if noise == "auto" else noise,
             own_context if context_noise == "auto" else context_noise,
             0 if sees_mean else n_mean,
         )
-        if variant not in variants:
-            variants.append(variant)
-    return variants
+        for own, own_context, sees_mean in VARIANTS
+    ]
+    return list(dict.fromkeys(tried))
 
 
-def fit_targets(params, layout, plan, U, context, weight, columns, n_mean=0):
+def _fit_mixture(params, plan, U, context, weight, n_mean):
     """Every variant of every member, trained side by side, and mixed by their held-out rows.
 
     Members share evenly what a variant has, and it is their mean that is judged, as it is a mean
-    that is served. A variant of little weight is left out.
-
-    Parameters
-    ----------
-    params : FlowRegressor
-    layout : layout
-    plan : Plan
-        All members have the same training and held-out rows.
-    U : ndarray of shape (n, d)
-        Targets in standardised units.
-    context : Context
-        Features.
-    weight : ndarray of shape (n,) or None
-    columns : Columns
-        Of the targets.
-    n_mean : int
-        As of ``variants_of``.
-
-    Returns
-    -------
-    density : TargetDensity
-    n_epochs : int
-        Of the longest training.
+    that is served. A variant of little weight is left out. Returns the ``Mixture``, and the epochs
+    of the longest training.
     """
-    training = training_of(params)
+    training, layout = training_of(params), masks.resolve(params.mask_layout)
     if U.shape[1] == 1:  # there is nothing to choose
         structures = np.ones((params.n_estimators, 1, params.n_layers, 1), dtype=bool)
     else:
         structures = stack_top(choose_masks(plan, layout, params))
-    variants = variants_of(training.noise, training.context_noise, n_mean)
+    variants = _variants(training.noise, training.context_noise, n_mean)
     with time_limit(share_of_time(PART_OF_FLOWS)):
         trained = cross_fit(plan, structures, variants, n_init=training.n_init)
     rows, held_out = trained.data.rows[0].numpy(), trained.data.validation_rows[0].numpy()
-    flows = [trained.flow.take(np.flatnonzero(trained.variant == v)) for v in range(len(variants))]
-    heavy_tailed = fit_regressed_t(U[rows], context[rows], at(weight, rows))
-    models = [*flows, heavy_tailed]
-    log_probs = np.stack([model.log_prob(U[held_out], context[held_out]) for model in models])
-    floors = np.append(np.zeros(len(flows)), LEAST_HEAVY_TAILED)
-    weights = estimate_weights(log_probs, floors, at(weight, held_out))
+    models = {
+        f"flow_{v}": trained.flow.take(np.flatnonzero(trained.variant == v))
+        for v in range(len(variants))
+    }
+    models["t"] = fit_regressed_t(U[rows], context[rows], at(weight, rows))
+    log_probs = [model.log_prob(U[held_out], context[held_out]) for model in models.values()]
+    floors = np.append(np.zeros(len(variants)), LEAST_HEAVY_TAILED)
+    weights = estimate_weights(np.stack(log_probs), floors, at(weight, held_out))
     kept = np.append(weights[:-1] >= min(LEAST_WEIGHT, weights[:-1].max()), True)
-    names = [*(f"flow_{v}" for v in range(len(flows))), "t"]
-    served = {name: model for name, model, keep in zip(names, models, kept) if keep}
-    mixture = Mixture(served, weights[kept] / weights[kept].sum())
-    density = TargetDensity(fit_schema(U, spikes=False), columns, Chain([]), mixture)
-    return density, int(trained.n_epochs.max())
+    served = {name: model for (name, model), keep in zip(models.items(), kept) if keep}
+    return Mixture(served, weights[kept] / weights[kept].sum()), int(trained.n_epochs.max())

@@ -11,16 +11,19 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from scipy.special import chdtri, ndtr, ndtri, stdtrit
+from scipy.linalg import solve_triangular
+from scipy.special import chdtri, ndtr, ndtri, stdtr, stdtrit
 
 from .._core.random import sobol
 from .._core.rows import at
 from .._core.runtime import map_blocks
 from .._core.saving import saved_as
+from .._models.components import EllipticalMixture
 from .._models.density import Density
+from .._models.ellipses import precision_factors, shrunk_covariance
+from .._models.groups import GroupedComponent, one_group
 from .._nn.blocks import blocks
 from .._nn.row_maps import NUMBERS_PER_VALUE
-from .heavy_tailed import RegressedT
 
 #: Latent places of the integrals over one target: the trapezoidal rule, which is exact to many
 #: digits for smooth functions times the normal density.
@@ -33,6 +36,58 @@ _N_DRAWS = 256
 _N_HEIGHTS = 64
 
 
+@saved_as("residual t")
+class ResidualT(EllipticalMixture):
+    """A Student-t with 5 degrees of freedom: its mean and variance are finite."""
+
+    dof = 5.0
+    heavy_tailed = True
+
+    def fit(self, U, weight):
+        """Fit to residuals ``(n, d)`` with weights that add up to 1."""
+        centre, shape = shrunk_covariance(U, weight)
+        least = 1e-6 * np.eye(U.shape[1])  # where y is linear in x
+        factor = precision_factors(((1 - 2 / self.dof) * shape + least)[None])
+        self.weights, self.centres, self.factors = np.ones(1), centre[None], factor
+        return self
+
+
+@saved_as("regressed t")
+class RegressedT(GroupedComponent):
+    """A Student-t around a ridge regression, whose location is bounded as the features are."""
+
+    dof = ResidualT.dof
+
+    def location(self, context):
+        return self.groups.location(context) + self.members[0].centres[0]
+
+    @property
+    def _factor(self):
+        return self.members[0].factors[0]
+
+    def cdf(self, U, context):
+        """Distribution function of one target, at values ``(n, m)``."""
+        return stdtr(self.dof, (U - self.location(context)) * self._factor[0, 0])
+
+    def quantile(self, levels, context):
+        """Values ``(n, m)`` of one target at levels ``(n, m)``."""
+        return self.location(context) + stdtrit(self.dof, levels) / self._factor[0, 0]
+
+    def place(self, Z, radius, context):
+        """Points ``(n, m, d)`` at normal places ``(m, d)`` and chi-square radii ``(m,)``."""
+        scaled = Z * np.sqrt(self.dof / radius)[:, None]
+        steps = solve_triangular(self._factor, scaled.T, trans="T").T
+        return self.location(context)[:, None] + steps
+
+
+def fit_regressed_t(U, context, weight=None):
+    """The ``RegressedT`` of targets ``(n, d)`` given their context, in standardised units."""
+    weight = np.ones(len(U)) if weight is None else weight / weight.mean()
+    groups = one_group(U, context, weight)
+    residuals = U - groups.location(context)
+    return RegressedT(groups, [ResidualT().fit(residuals, weight / weight.sum())])
+
+
 @saved_as("target density")
 @dataclass(eq=False)
 class TargetDensity(Density):
@@ -42,7 +97,7 @@ class TargetDensity(Density):
     def n_targets(self):
         return len(self.columns.scale)
 
-    def _nn(self):
+    def flows(self):
         """Pairs of a flow and the weight of each of its members."""
         models = list(self.mixture.models.values())[:-1]
         return [(flow, w / flow.n_members) for flow, w in zip(models, self.mixture.weights)]
@@ -53,7 +108,7 @@ class TargetDensity(Density):
 
     @property
     def n_members(self):
-        return sum(flow.n_members for flow, _ in self._nn())
+        return sum(flow.n_members for flow, _ in self.flows())
 
     # ---- one target
 
@@ -63,21 +118,6 @@ class TargetDensity(Density):
         cdf = self.marginal_cdf(self.columns.ends_of_cells(Y), context)
         cdf = np.where(bounds.upper <= Y, 1.0, cdf)
         return np.where(bounds.lower > Y, 0.0, cdf)[:, 0]
-
-    def quantiles(self, levels, context):
-        """Values ``(n, m)`` of one target at levels ``(n, m)``."""
-        n_levels = levels.shape[1]
-        U = self._of_one_target(context, lambda block, one: one.quantiles(levels[block]), n_levels)
-        return self._values(U, self.columns.draws)
-
-    def _of_one_target(self, context, function, n_values=1):
-        """What ``function(block, one_target)`` returns for all rows, with ``n_values`` of each."""
-
-        def call(block):
-            return function(block, _OneTarget(self, context[block]))
-
-        chosen = blocks(len(context), self.numbers_per_row(n_values))
-        return np.concatenate(map_blocks(call, chosen))
 
     def numbers_per_row(self, n_values=1):
         """Numbers that a row needs at once, with so many values: the size of blocks.
@@ -103,7 +143,7 @@ class TargetDensity(Density):
         """
         Z, radius, weight = latent_nodes(self.n_targets, RegressedT.dof, n_draws)
         n_rows, n_nodes, parts, weights = len(context), len(Z), [], []
-        for flow, member_weight in self._nn():
+        for flow, member_weight in self.flows():
             if self.n_targets == 1:
                 U = flow.row_maps(context).inverse(np.tile(Z.T, (n_rows, 1)))
             else:
@@ -116,22 +156,19 @@ class TargetDensity(Density):
         U = np.concatenate(parts, axis=1)
         return U, np.outer([*weights, self.mixture.weights[-1]], weight).ravel()
 
-    def over_nodes(self, function, context, *rows):
-        """What a function of nodes, weights and rows returns for all rows, block by block."""
-
-        def call(block):
-            return function(*self.nodes(context[block]), *(part[block] for part in rows))
-
-        chosen = blocks(len(context), self.numbers_per_row(self.n_nodes))
+    def _by_blocks(self, call, context, n_values=1):
+        """What ``call(block)`` returns of blocks of rows, for all of them."""
+        chosen = blocks(len(context), self.numbers_per_row(n_values))
         return np.concatenate(map_blocks(call, chosen))
 
     def moments(self, context):
         """Means and standard deviations ``(n, 2, d)`` of the targets."""
 
-        def moments(U, weight):
+        def call(block):
+            U, weight = self.nodes(context[block])
             return _moments(self._values(U, self.columns.places), weight)
 
-        return self.over_nodes(moments, context)
+        return self._by_blocks(call, context, self.n_nodes)
 
     def _values(self, U, back):
         """What a way back makes of places ``(..., d)``."""
@@ -142,16 +179,27 @@ class TargetDensity(Density):
 
         They are in standardised units: in a cell that stands for a value there are many.
         """
-        if self.n_targets == 1:
-            return self._of_one_target(context, lambda block, one: one.cdf(U[block]))
-        return self.over_nodes(_marginal_cdf, context, U)
+
+        def call(block):
+            if self.n_targets == 1:
+                return _OneTarget(self, context[block]).cdf(U[block])
+            nodes, weight = self.nodes(context[block])
+            return np.einsum("nmd,m->nd", nodes <= U[block][:, None], weight)
+
+        return self._by_blocks(call, context, 1 if self.n_targets == 1 else self.n_nodes)
 
     def marginal_quantiles(self, levels, context):
         """Values ``(n, d, m)`` of each target alone at levels ``(d, m)``."""
-        if self.n_targets == 1:
-            return self.quantiles(np.repeat(levels, len(context), axis=0), context)[:, None]
-        U = self.over_nodes(lambda U, w: _marginal_quantiles(U, w, levels), context)
-        return self._values(U.swapaxes(1, 2), self.columns.draws).swapaxes(1, 2)
+
+        def call(block):
+            if self.n_targets == 1:
+                wanted = np.repeat(levels, len(context[block]), axis=0)
+                return _OneTarget(self, context[block]).quantiles(wanted)[:, :, None]
+            return _marginal_quantiles(*self.nodes(context[block]), levels).swapaxes(1, 2)
+
+        n_values = levels.shape[1] if self.n_targets == 1 else self.n_nodes
+        U = self._by_blocks(call, context, n_values)
+        return self._values(U, self.columns.draws).swapaxes(1, 2)
 
     def scores(self, Y, U, context):
         """Conformity scores of rows in both units, as of ``Calibration``."""
@@ -193,7 +241,7 @@ class _OneTarget:
     """The distribution of a single target given rows: many values of each at little cost."""
 
     def __init__(self, density, context):
-        self.flows = [(flow.row_maps(context), weight) for flow, weight in density._nn()]
+        self.flows = [(flow.row_maps(context), weight) for flow, weight in density.flows()]
         self.rest, self.rest_weight = density.heavy_tailed, density.mixture.weights[-1]
         self.context = context
 
@@ -241,10 +289,6 @@ def _moments(Y, weight):
     most = np.maximum(distance.max(axis=1), np.finfo(float).tiny)  # so that no square overflows
     variance = np.einsum("nmd,m->nd", (distance / most[:, None]) ** 2, weight)
     return np.stack([mean, most * np.sqrt(variance)], axis=1)
-
-
-def _marginal_cdf(nodes, weight, U):
-    return np.einsum("nmd,m->nd", nodes <= U[:, None], weight)
 
 
 def _marginal_quantiles(nodes, weight, levels):
