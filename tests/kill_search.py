@@ -1,23 +1,14 @@
-"""Kill searches at random moments: what is lost, and whether the same call ends with the same.
+"""Searches in processes of their own, to be killed (SIGKILL) while a stack is trained.
 
-    python tests/kill_search.py --moments 20 --seed 0
-
-Each search runs in a process of its own and is killed (SIGKILL) when a stack that is drawn at
-random has begun and a random part of the time that a stack takes has passed. (Not at a moment after
-the start: how long a process takes depends on what else runs.) The same call then goes on from the
-checkpoint, and its result is compared with that of an unbroken one: every record of the history,
-and the scores of all rows. Lost are the candidates that were trained twice; the command fails if
-these are more than the stack that was being trained, or if a result differs.
+The same call then goes on from the checkpoint, and its result is compared with that of an unbroken
+one: every record of the history, and the scores of all rows.
 """
 
-import argparse
 import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -77,7 +68,7 @@ class LoggedStacks:
 def start_process(folder):
     """A process that has imported everything and waits for a line before it searches."""
     process = subprocess.Popen(
-        [sys.executable, __file__, "--search", str(folder)],
+        [sys.executable, __file__, str(folder)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
@@ -133,41 +124,5 @@ def difference(flow, whole):
     return max(costs, np.abs(flow.score_samples(rows()) - whole.score_samples(rows())).max())
 
 
-def kill(n_moments, seed):
-    rng = np.random.default_rng(seed)
-    failed = 0
-    with tempfile.TemporaryDirectory() as folder:
-        search(None)  # what is loaded at first use
-        begin = time.monotonic()
-        whole, planned = gone_on(Path(folder))
-        duration = (time.monotonic() - begin) / len(planned)
-    for n_stacks in rng.integers(1, len(planned), n_moments, endpoint=True):
-        with tempfile.TemporaryDirectory() as folder:
-            folder = Path(folder)
-            stacks = LoggedStacks(folder / "stacks")
-            wait = partial(wait_for, stacks, n_stacks, rng.uniform(0, duration))
-            begun = killed_when(wait, folder)
-            flow, left = gone_on(folder)
-        lost = sum(begun) + sum(left) - sum(planned)
-        at_most = begun[-1]
-        apart = difference(flow, whole)
-        failed += lost > at_most or apart > 1e-5
-        print(
-            f"killed in stack {len(begun):2} of {len(planned)}: {lost:2} candidates trained twice "
-            f"(the stack had {at_most:2}), largest difference {apart:.1e}",
-            flush=True,
-        )
-    print(f"{failed} of {n_moments} failed")
-    return failed
-
-
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--moments", type=int, default=20)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--search", type=Path, help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    if args.search is not None:
-        search_when_told(args.search)
-    else:
-        sys.exit(kill(args.moments, args.seed) > 0)
+    search_when_told(Path(sys.argv[1]))

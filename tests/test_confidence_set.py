@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from skflow import CouplingFlowDensity, metrics
+from skflow import metrics
 from skflow._structure.confidence_set import confidence_p_values, mean_interval
 
 
@@ -106,21 +106,6 @@ def test_a_row_of_weight_zero_has_no_say():
     )
     assert np.array_equal(few.p_values, all_of_them.p_values)
     assert few.n_rows == all_of_them.n_rows == 100
-
-
-def test_flows_of_several_layouts_are_compared_on_rows_of_their_own():
-    rng = np.random.default_rng(0)
-    X = rng.normal(size=(400, 1)).repeat(2, axis=1) + 0.1 * rng.normal(size=(400, 2))
-    blind = np.array([[True, False, True, False], [True, False, True, False]])
-    X = np.hstack([X, rng.normal(size=(400, 2))])[:, [0, 2, 1, 3]]
-    small = {"coupling": "affine", "hidden_layer_sizes": (), "component_weight": 0, "max_iter": 30}
-    flows = {
-        name: CouplingFlowDensity(2, mask_layout=layout, random_state=0, **small).fit(X[:250])
-        for name, layout in [("derived", "derived"), ("blind", blind)]
-    }
-    test = metrics.compare_structures(flows, X[250:], random_state=0)
-    assert test.in_set.tolist() == [True, False]
-    assert test.differences[1, 1] > 0.5
 
 
 @pytest.mark.parametrize(

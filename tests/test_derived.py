@@ -5,10 +5,9 @@ import itertools
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from sklearn.base import clone
-from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.linear_model import Ridge
 
-from skflow import CouplingFlowDensity, StructureSearchFlow, masks
+from skflow import masks
 from skflow._nn.mask_arrays import layer_sizes
 from skflow._structure.derived import (
     _ridge_regression,
@@ -52,16 +51,6 @@ def test_gaussian_code_length_is_the_conditional_entropy(gaussian):
         assert_allclose(code_length(X, mask, n_layers=1), expected, atol=0.01)
 
 
-def test_first_layer_removes_what_least_squares_predicts(gaussian):
-    X, _ = gaussian
-    mask = np.array([True, False, True, False, True, False])
-    A, B = X[:, mask], X[:, ~mask]
-    remains = A - LinearRegression().fit(B, A).predict(B)
-    assert code_length(X, mask, n_layers=1) == pytest.approx(
-        0.5 * np.log(remains.var(axis=0)).sum(), abs=0.01
-    )
-
-
 def test_scale_that_depends_on_part_b_shortens_the_code(rng):
     n = 4000
     b = rng.standard_normal(n)
@@ -72,17 +61,6 @@ def test_scale_that_depends_on_part_b_shortens_the_code(rng):
     first = code_length(X, np.array([True, False]), n_layers=1)
     assert -(0.8**2) - 0.05 < first < -0.3
     assert code_length(X, np.array([False, True]), n_layers=1) == pytest.approx(0, abs=0.05)
-
-
-def test_second_layer_sees_the_remains_of_the_first(rng):
-    """A chain of dependences through A is not counted twice."""
-    a = rng.standard_normal((4000, 1))
-    X = np.hstack([a, a + 0.1 * rng.standard_normal((4000, 1))])
-    X /= X.std(axis=0)
-    mask = np.array([True, False])
-    both = code_length(X, mask)
-    assert both == pytest.approx(code_length(X, mask, n_layers=1), abs=0.01)
-    assert both == pytest.approx(0.5 * np.log(1 - np.corrcoef(X.T)[0, 1] ** 2), abs=0.02)
 
 
 def test_linear_optimum_beats_all_of_its_swaps_and_often_all_masks(gaussian):
@@ -158,16 +136,6 @@ def test_sizes_are_those_asked_for(gaussian, monkeypatch, n_conditioning, max_sc
     assert masks.is_alternating(made[:2])
 
 
-def test_remains_of_a_gaussian_are_uncorrelated_between_the_parts(gaussian):
-    X, _ = gaussian
-    mask = np.array([True, False, True, False, True, False])
-    length, remains = linear_flow(X, mask)
-    assert length == code_length(X, mask)
-    covariance = remains.T @ remains / len(remains)
-    assert_allclose(np.diag(covariance), 1, atol=1e-3)
-    assert_allclose(covariance[np.ix_(mask, ~mask)], 0, atol=0.02)
-
-
 def test_every_pair_is_chosen_for_what_the_previous_ones_leave(rng):
     """Three features that are alike: a pair of layers has two of them on one side."""
     X = rng.standard_normal((1000, 1)) + 0.5 * rng.standard_normal((1000, 3))
@@ -202,70 +170,6 @@ def test_least_squares_needs_different_masks_to_be_a_gaussian(gaussian):
     assert parity[2] == pytest.approx(parity[0], abs=0.02) and parity[2] > derived[2] + 0.1
 
 
-@pytest.mark.slow
-def test_score_ranks_structures_as_training_does(rng):
-    """Two pairs of dependent columns and a lone one."""
-    common = rng.standard_normal((2000, 2)).repeat(2, axis=1)
-    X = np.hstack([common + 0.3 * rng.standard_normal((2000, 4)), rng.standard_normal((2000, 1))])
-    choices = masks_of(5, 3)
-    scores = [
-        CouplingFlowDensity(
-            2,
-            mask_layout=masks.alternating(mask, 2),
-            coupling="affine",
-            hidden_layer_sizes=(),
-            component_weight=0,
-            max_iter=10,
-            random_state=0,
-        )
-        .fit(X)
-        .score(X)
-        for mask in choices
-    ]
-    lengths = [code_length((X - X.mean(axis=0)) / X.std(axis=0), mask) for mask in choices]
-    assert np.corrcoef(lengths, scores)[0, 1] < -0.6
-
-
-@pytest.mark.parametrize("layout", ["derived", masks.Repeat("derived")])
-def test_layout_in_the_estimator(gaussian, layout):
-    X, _ = gaussian
-    X = X[:300]
-    one = CouplingFlowDensity(3, max_iter=1, component_weight=0, random_state=0)
-    flow, again = (clone(one).set_params(mask_layout=layout).fit(X) for _ in range(2))
-    assert flow.masks_.shape == (3, 6)
-    assert np.array_equal(flow.masks_, again.masks_)
-
-
-def test_it_is_the_same_for_a_data_frame(gaussian):
-    pandas = pytest.importorskip("pandas")
-    X = gaussian[0][:200]
-    frame = pandas.DataFrame(X, columns=list("abcdef"))
-    params = {"max_iter": 1, "component_weight": 0, "random_state": 0}
-    named = CouplingFlowDensity(4, mask_layout="derived", **params).fit(frame)
-    plain = CouplingFlowDensity(4, mask_layout="derived", **params).fit(X)
-    assert np.array_equal(named.masks_, plain.masks_)
-    assert named.score(frame) == plain.score(X)
-
-
-def test_search_starts_from_the_derived_structure(gaussian):
-    X, _ = gaussian
-    X = X[:300]
-    search = StructureSearchFlow(
-        2,
-        initial_layout="derived",
-        search_space="alternating",
-        n_search_iter=2,
-        n_candidate_steps=2,
-        max_iter=1,
-        component_weight=0,
-        early_stopping=False,
-        random_state=0,
-    ).fit(X)
-    derived = {"mask_layout": "derived", "early_stopping": False}
-    flow = CouplingFlowDensity(2, max_iter=1, component_weight=0, random_state=0, **derived).fit(X)
-    assert np.array_equal(search.initial_masks_, flow.masks_)
-
-
 def test_alternating_search_of_many_layers_starts_from_the_first_pair(gaussian):
     X, _ = gaussian
     made = masks.Derived().make(6, 6, X=X, random_state=0)
@@ -286,13 +190,6 @@ def test_constant_and_equal_columns_and_a_single_one(rng):
 def test_few_rows(rng, n_rows):
     made = masks.Derived().make(2, 20, X=rng.standard_normal((n_rows, 20)), random_state=0)
     assert (made.sum(axis=1) == 10).all()
-
-
-def test_errors_say_what_is_missing():
-    with pytest.raises(ValueError, match="is derived from the data: pass X"):
-        masks.Derived().make(2, 3)
-    with pytest.raises(ValueError, match=r"X has shape \(5, 2\)"):
-        masks.Derived().make(2, 3, X=np.zeros((5, 2)))
 
 
 def test_importances_are_what_leaving_a_column_out_costs():

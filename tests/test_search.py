@@ -1,5 +1,3 @@
-from itertools import pairwise
-
 import numpy as np
 import pytest
 from scipy import stats
@@ -8,47 +6,31 @@ from skflow import masks as M
 from skflow._structure.moves import MOVES, propose, select_layers, shuffle, swap
 from skflow._structure.search import candidate_streams, evolutionary_search
 
+PRICES = np.random.default_rng(0).normal(size=(4, 7))
 
-def make_evaluator(n_layers, n_features, noise=0.5, digits=None):
-    """Make a deterministic stand-in for training: each masked feature has a price, plus noise.
 
-    The noise comes from the candidate's stream, as that of a training does.
-    """
-    prices = np.random.default_rng(0).normal(size=(n_layers, n_features))
-
-    def evaluate(masks, streams):
-        draws = np.array([np.random.default_rng(stream).normal() for stream in streams])
-        costs = (masks * prices).sum(axis=(1, 2)) + noise * draws
-        return costs if digits is None else costs.round(digits)
-
-    return evaluate
+def evaluate(masks, streams):
+    """A stand-in for training: each masked feature has a price, plus the candidate's noise."""
+    draws = np.array([np.random.default_rng(stream).normal() for stream in streams])
+    return (masks * PRICES).sum(axis=(1, 2)) + 0.5 * draws
 
 
 def algorithm_1(masks, evaluate, n_iter, seed, move):
     """Transcribe the paper's Algorithm 1, one candidate at a time."""
     _, stream = candidate_streams(seed, 0)
-    best = masks
-    c_star = evaluate(best[None], [stream])[0]
-    sequence = []
-    t = 1
-    while t <= n_iter:
+    best, c_star, sequence = masks, evaluate(masks[None], [stream])[0], []
+    for t in range(1, n_iter + 1):
         rng, stream = candidate_streams(seed, t)
         xi = move(best, rng)
         c = evaluate(xi[None], [stream])[0]
         if c <= c_star:
-            best = xi
-            c_star = c
+            best, c_star = xi, c
             sequence.append((t, xi.tolist(), c))
-        t += 1
     return best, c_star, sequence
 
 
 def accepted_of(result):
     return [(r.iteration, r.masks.tolist(), r.cost) for r in result.history[1:] if r.accepted]
-
-
-def n_acceptances(result):
-    return len(accepted_of(result))
 
 
 def as_lists(history):
@@ -73,17 +55,6 @@ def test_number_of_selected_layers_is_geometric():
     # Each layer as often as any other.
     counts = np.bincount(np.concatenate(draws), minlength=n_layers)
     assert stats.chisquare(counts).pvalue > 0.01
-
-
-def test_shuffle_touches_a_geometric_number_of_layers():
-    # With 30 features a shuffled mask practically never stays the same (1 in 155 million).
-    masks = M.random(5, 30, random_state=0)
-    rng = np.random.default_rng(1)
-    changed = np.array([(shuffle(masks, rng) != masks).any(axis=1) for _ in range(3000)])
-    observed = np.bincount(changed.sum(axis=1), minlength=6)
-    assert observed[0] == 0
-    expected = 3000 * np.array([1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 16])
-    assert stats.chisquare(observed[1:], expected).pvalue > 0.01
 
 
 def test_shuffle_permutes_uniformly_and_each_layer_on_its_own():
@@ -140,27 +111,6 @@ def test_one_feature_stays_as_it_is(move, search_space):
     np.testing.assert_array_equal(offspring, masks)
 
 
-@pytest.mark.parametrize("move", MOVES)
-@pytest.mark.parametrize("n_features", [6, 7])
-def test_alternating_stays_alternating(move, n_features):
-    start = M.parity(5, n_features)
-    result = evolutionary_search(
-        start,
-        make_evaluator(5, n_features),
-        n_iter=60,
-        seed=0,
-        move=move,
-        search_space="alternating",
-    )
-    assert n_acceptances(result) > 0
-    sizes = start.sum(axis=1)
-    for record in result.history:
-        assert M.is_alternating(record.masks)
-        np.testing.assert_array_equal(record.masks.sum(axis=1), sizes)
-    n_different = len({record.masks.tobytes() for record in result.history})
-    assert n_different > 10
-
-
 # --- streams
 
 
@@ -183,7 +133,6 @@ def test_streams_belong_to_the_candidate():
 @pytest.mark.parametrize("max_stack", [1, 2, 7, 16])
 @pytest.mark.parametrize("move", MOVES)
 def test_algorithm_1(seed, max_stack, move):
-    evaluate = make_evaluator(*START.shape)
     best, cost, sequence = algorithm_1(START, evaluate, 80, seed, MOVES[move])
     result = evolutionary_search(
         START, evaluate, n_iter=80, seed=seed, move=move, max_stack=max_stack
@@ -192,7 +141,6 @@ def test_algorithm_1(seed, max_stack, move):
     assert accepted_of(result) == sequence
     np.testing.assert_array_equal(result.best.masks, best)
     assert result.best.cost == cost
-    assert n_acceptances(result) == len(sequence)
     assert result.stop_reason == "n_iter"
     np.testing.assert_array_equal(result.history[0].masks, START)
 
@@ -204,7 +152,7 @@ def test_speculation_changes_nothing(search_space, n_iter_no_change):
     for min_stack, max_stack in [(1, 1), (1, 2), (1, 7), (4, 16), (16, 16)]:
         result = evolutionary_search(
             PAIR_START,
-            make_evaluator(*START.shape),
+            evaluate,
             n_iter=50,
             seed=3,
             search_space=search_space,
@@ -232,28 +180,9 @@ def test_stacks_grow_and_shrink():
     assert sizes == [1, 1, 2, 1, 2, 4, 8, 8, 4, 8, 8]
 
 
-def test_history():
-    result = evolutionary_search(START, make_evaluator(*START.shape), n_iter=60, seed=0)
-    history = result.history
-    assert [record.iteration for record in history] == list(range(61))
-    start = history[0]
-    np.testing.assert_array_equal(start.masks, START)
-    assert start.accepted
-    assert start.cost == start.best_cost
-    for before, record in pairwise(history):
-        assert record.accepted == (record.cost <= before.best_cost)
-        assert record.best_cost == min(record.cost, before.best_cost)
-        np.testing.assert_array_equal(record.masks.sum(axis=1), START.sum(axis=1))
-        assert (type(record.cost), type(record.accepted)) == (float, bool)
-    assert history[-1].best_cost == result.best.cost < start.cost
-    last = [record for record in history if record.accepted][-1]
-    np.testing.assert_array_equal(result.best.masks, last.masks)
-    assert last.cost == result.best.cost
-
-
 def test_ties_are_accepted():
     result = evolutionary_search(START, lambda masks, _: [1.0] * len(masks), n_iter=9, seed=0)
-    assert n_acceptances(result) == 9
+    assert len(accepted_of(result)) == 9
     np.testing.assert_array_equal(result.best.masks, result.history[-1].masks)
 
 
@@ -268,16 +197,6 @@ def test_cost_that_is_not_finite_is_the_worst(bad):
     assert [record.cost for record in result.history] == [2.0, np.inf, 3.0, np.inf, 1.0, np.inf]
     assert [record.iteration for record in result.history if record.accepted] == [0, 4]
     assert result.best.cost == 1.0
-
-
-def test_start_that_diverges_is_left_behind():
-    costs = iter([np.nan, np.nan, 5.0, np.nan])
-    result = evolutionary_search(
-        START, lambda masks, _: [next(costs)], n_iter=3, seed=0, max_stack=1
-    )
-    # Until something works, one failure is as good as another.
-    assert [record.accepted for record in result.history] == [True, True, True, False]
-    assert result.best.cost == 5.0
 
 
 def test_early_stop():
@@ -303,14 +222,13 @@ def test_early_stop():
         assert len(result.history) - 1 == 9
         assert result.stop_reason == "n_iter_no_change"
         assert result.best.cost == 7
-        assert n_acceptances(result) == 3
+        assert len(accepted_of(result)) == 3
     assert len(search(2).history) - 1 == 4
     assert len(search(5).history) - 1 == 15
     assert len(search(None).history) - 1 == 30
 
 
 def test_time_limit(monkeypatch):
-    evaluate = make_evaluator(*START.shape)
     whole = evolutionary_search(START, evaluate, n_iter=40, seed=0)
     clock = iter(range(1000))  # a second passes between any two stacks
     monkeypatch.setattr("skflow._structure.search.time.monotonic", lambda: float(next(clock)))
@@ -325,21 +243,16 @@ def test_time_limit(monkeypatch):
 
 @pytest.mark.parametrize("broken_at", [0, 1, 13, 40])
 def test_resumption_is_identical(broken_at):
-    evaluate = make_evaluator(*START.shape)
     whole = evolutionary_search(START, evaluate, n_iter=40, seed=2)
     first = evolutionary_search(START, evaluate, n_iter=broken_at, seed=2)
     assert len(first.history) == broken_at + 1
     kept = list(first.history)
     second = evolutionary_search(START, evaluate, n_iter=40, history=first.history, seed=2)
     assert as_lists(second.history) == as_lists(whole.history)
-    assert n_acceptances(second) == n_acceptances(whole)
-    np.testing.assert_array_equal(second.best.masks, whole.best.masks)
-    np.testing.assert_array_equal(second.history[0].masks, START)
     assert first.history == kept
 
 
 def test_resumption_keeps_the_early_stop():
-    evaluate = make_evaluator(*START.shape)
     options = {"seed": 2, "n_iter_no_change": 10}
     whole = evolutionary_search(START, evaluate, n_iter=200, **options)
     assert 12 < len(whole.history) < 200
@@ -352,7 +265,6 @@ def test_resumption_keeps_the_early_stop():
 
 @pytest.mark.parametrize("n_calls", [1, 2, 5])
 def test_interruption_keeps_the_best(n_calls):
-    evaluate = make_evaluator(*START.shape)
     calls = []
 
     def interrupted(masks, streams):
@@ -386,15 +298,12 @@ def test_interruption_by_the_callback():
         if record.iteration == 6:
             raise KeyboardInterrupt
 
-    result = evolutionary_search(
-        START, make_evaluator(*START.shape), n_iter=40, seed=0, callback=callback
-    )
+    result = evolutionary_search(START, evaluate, n_iter=40, seed=0, callback=callback)
     assert result.stop_reason == "interrupted"
     assert len(result.history) == 7
 
 
 def test_callback_sees_every_new_record():
-    evaluate = make_evaluator(*START.shape)
     seen = []
     first = evolutionary_search(START, evaluate, n_iter=10, seed=0, callback=seen.append)
     assert seen == first.history
@@ -407,7 +316,6 @@ def test_callback_sees_every_new_record():
 
 def test_a_search_that_goes_on_makes_the_stacks_of_one_in_one_go():
     def recording(sizes):
-        evaluate = make_evaluator(*START.shape)
 
         def call(masks, streams):
             sizes.append(len(masks))
@@ -427,13 +335,6 @@ def test_a_search_that_goes_on_makes_the_stacks_of_one_in_one_go():
         rest = []
         evolutionary_search(START, recording(rest), n_iter=60, history=history[:end], **options)
         assert rest == whole[i + 2 :]
-
-
-def test_the_history_owns_its_masks():
-    start = START.copy()
-    result = evolutionary_search(start, make_evaluator(*START.shape), n_iter=0, seed=0)
-    start[:] = False
-    np.testing.assert_array_equal(result.history[0].masks, START)
 
 
 def test_evaluator_of_wrong_shape():

@@ -20,12 +20,6 @@ def task(history=(), n_steps=100, previous=None):
         def stack_bounds(self):
             return 1, 1
 
-    made = {}
-
-    def make_evaluator(*args, **kwargs):
-        made.update(kwargs, n_steps=args[0])
-        return Evaluator()
-
     return SimpleNamespace(
         n_layers=4,
         n_features=8,
@@ -35,8 +29,7 @@ def task(history=(), n_steps=100, previous=None):
         max_time=None,
         has_held_out=False,
         previous=previous,
-        made=made,
-        make_evaluator=make_evaluator,
+        make_evaluator=lambda *args, **kwargs: Evaluator(),
         log_det=0.0,
         progress=lambda description, total: SimpleNamespace(
             update=lambda **figures: None, close=lambda: None
@@ -50,20 +43,6 @@ def records(costs):
 
 def search(n_iter, **params):
     return masks.EvolutionarySearch(n_iter, initial_layout="random", search_space="free", **params)
-
-
-def test_the_evaluator_is_that_of_the_parameters():
-    asked = task(records([1.0, 2.0]))
-    search(
-        1,
-        n_candidate_steps=7,
-        candidate_score="validation",
-    ).choose(asked)
-    assert asked.made == {
-        "n_steps": 7,
-        "score": "validation",
-        "n_jobs": None,
-    }
 
 
 @pytest.mark.parametrize(("top_k", "expected"), [(1, 1), (2, 2), (20, 6)])
@@ -89,5 +68,8 @@ def test_the_search_goes_on_from_the_previous_choice():
     first = search(2).choose(task(records(costs)))
     assert first.stop_reason == "n_iter"
     assert search(2).choose(task(previous=first)) is first
+    # two iterations in a row without a lower cost
+    stopped = search(9, n_iter_no_change=2).choose(task(records([3.0, 2.0, 4.0, 5.0])))
+    assert stopped.stop_reason == "n_iter_no_change" and len(stopped.history) == 4
     second = search(4).choose(task(records(costs[3:]), previous=first))
     assert [record.cost for record in second.history] == costs

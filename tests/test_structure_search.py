@@ -2,11 +2,9 @@
 
 import pickle
 import re
-import sys
 
 import numpy as np
 import pytest
-from joblib import parallel_config
 
 from skflow import StructureSearchFlow, Training, masks
 from skflow._structure.candidates import CandidateEvaluator
@@ -86,25 +84,6 @@ def test_history_holds_every_iteration_and_the_best_is_kept(X, mode):
     assert np.isfinite(model.score(X)) and model.n_iter_ == 2
 
 
-def test_search_on_a_dask_cluster_is_the_same(X):
-    distributed = pytest.importorskip(
-        "distributed", reason="needs dask.distributed: pip install 'dask[distributed]'"
-    )
-    local = search(n_search_iter=30).fit(X)
-    with (
-        distributed.LocalCluster(
-            n_workers=1, threads_per_worker=2, processes=True, dashboard_address=None
-        ) as cluster,
-        distributed.Client(cluster) as client,
-        parallel_config(backend="dask"),
-    ):
-        remote = search(n_search_iter=30, n_jobs=2).fit(X)
-        trained_there = client.run(lambda: "skflow._nn.training" in sys.modules)
-    assert list(trained_there.values()) == [True]
-    assert_same_history(remote.search_history_, local.search_history_)
-    np.testing.assert_array_equal(remote.masks_, local.masks_)
-
-
 def test_search_finds_what_conditions_what():
     """x2 = x1^2, the others noise: the layer that moves x2 must see x1, and nothing else counts."""
     rng = np.random.RandomState(0)
@@ -144,11 +123,6 @@ def test_time_limit(X):
     unlimited = model.set_params(max_time=None, warm_start=True).fit(X)
     assert unlimited.search_stop_reason_ == "n_iter"
     assert_same_history(unlimited.search_history_, search().fit(X).search_history_)
-
-
-def test_validation_score_needs_validation_rows(X):
-    with pytest.raises(ValueError, match=r"candidate_score='validation'.*early_stopping"):
-        search(candidate_score="validation", early_stopping=False).fit(X)
 
 
 @pytest.mark.parametrize(

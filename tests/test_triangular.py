@@ -6,7 +6,7 @@ from scipy import stats
 
 from skflow import CouplingFlowDensity
 from skflow import masks as M
-from skflow._structure.derived_order import code, derive_order, derive_parents, entropy
+from skflow._structure.derived_order import _bent, causes_first, code, derive_parents, entropy
 from skflow._structure.triangular import parents_of
 
 
@@ -35,18 +35,17 @@ def test_random_and_given_names():
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_order_of_a_mechanism_is_found(seed):
+def test_the_graph_of_a_mechanism_is_found(seed):
     rng = np.random.default_rng(seed)
-    order = derive_order(chain(1000, rng), rng).tolist()
+    X = chain(1000, rng)
+    parents = derive_parents(X, rng)
+    assert parents == [[2], [3], [], [0], []]
+    order = causes_first(parents).tolist()
     assert sorted(order) == list(range(5))
-    assert order.index(2) < order.index(0) < order.index(3)
-
-
-def test_parents_of_a_mechanism_are_found():
-    rng = np.random.default_rng(0)
-    X, order = chain(2000, rng), [4, 2, 0, 3, 1]
-    found = [parents.tolist() for parents in derive_parents(X, order, rng)]
-    assert found == [[], [], [2], [0], [3]]
+    assert order.index(2) < order.index(0) < order.index(3) < order.index(1)
+    # against the order of the mechanism no edge can be right
+    turned = derive_parents(X, rng, order[::-1])
+    assert all(order.index(i) > order.index(j) for j, given in enumerate(turned) for i in given)
 
 
 def test_normal_rows_have_the_same_code_in_every_order():
@@ -54,7 +53,10 @@ def test_normal_rows_have_the_same_code_in_every_order():
     X = rng.multivariate_normal([0, 0, 0], [[1, 0.8, 0.1], [0.8, 1, -0.3], [0.1, -0.3, 1]], 20_000)
     X /= X.std(axis=0)
     orders = [[0, 1, 2], [2, 1, 0], [1, 2, 0]]
-    lengths = [sum(code(X, j, order[:i]) for i, j in enumerate(order)) for order in orders]
+    lengths = [
+        sum(code(X[:, j], [_bent(X[:, k]) for k in order[:i]]) for i, j in enumerate(order))
+        for order in orders
+    ]
     # up to the ridges, which are of the order 1 / n
     assert np.ptp(lengths) < 0.003
     truth = 0.5 * np.linalg.slogdet(np.corrcoef(X.T))[1]

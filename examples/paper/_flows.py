@@ -1,43 +1,28 @@
-"""What the scripts of this folder share: the paper's flow, trained as stacks of models."""
+"""What the scripts of this folder share: the paper's flow as stacks of models, and results."""
 
+import argparse
 import json
 import math
+import os
+import re
+import sys
 import time
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import sklearn.datasets
 from scipy import stats
-from sklearn.model_selection import train_test_split
 
-from skflow import CouplingFlowDensity, Training, datasets
+from skflow import CouplingFlowDensity, Training
 
 N_STEPS = 1250  # of the final training
 SINGLE_LAYER = {"coupling": "affine", "hidden_layer_sizes": ()}
-
-
-def load(name, data_home=None):
-    """Training rows, sets of test rows by name, and the batch size of one of the paper's tables."""
-    table = getattr(datasets, f"fetch_{name}")(data_home=data_home)
-    tests = {"test": table.data[table.test_indices]}
-    return table.data[table.train_indices], tests, table.batch_size
-
-
-def rows_of(table, data_home):
-    """Training rows, held-out rows and the batch size."""
-    if table == "turbine":
-        turbine = datasets.fetch_turbine(data_home=data_home)
-        X = turbine.data
-        return X[turbine.fit_indices], X[turbine.heldout_indices], turbine.batch_size
-    if table in ("magic", "yeast"):
-        X, tests, batch_size = load(table, data_home)
-        return X, tests["test"], batch_size
-    X = getattr(sklearn.datasets, f"load_{table.replace('-', '_')}")().data
-    if table == "diabetes":
-        X = np.delete(X, 1, axis=1)  # two values have no density
-    X, held_out = train_test_split(X, test_size=0.25, random_state=0)
-    return X, held_out, 64
+CONDITIONERS = {
+    "single-layer": SINGLE_LAYER,
+    "affine (64, 64)": {"coupling": "affine", "hidden_layer_sizes": (64, 64)},
+    "spline (64, 64)": {"coupling": "spline", "hidden_layer_sizes": (64, 64)},
+}
 
 
 def epochs(n_rows, batch_size, n_steps=N_STEPS):
@@ -84,6 +69,19 @@ def bits(model, X):
     return -log_prob / (X.shape[1] * math.log(2))
 
 
+def measured(layout, depth, X, X_test, n_models, **params):
+    """Nats a dimension on the test rows of every model, and processor seconds of a model."""
+    model, seconds = fit(layout, depth, X, n_models, component_weight=0, **params)
+    nats = math.log(2) * bits(model, X_test)
+    return {"nats": nats.round(4).tolist(), "seconds": round(seconds / n_models, 2)}
+
+
+def difference(nats, layout):
+    """Mean difference of a layout from parity over paired flows, and its standard error."""
+    differences = np.subtract(nats[layout], nats["parity"])
+    return differences.mean(), differences.std(ddof=1) / math.sqrt(len(differences))
+
+
 def interval(values, others):
     """The 95 % interval of the mean paired difference, bold where p < 0.01."""
     test = stats.ttest_rel(values, others)
@@ -92,24 +90,29 @@ def interval(values, others):
     return f"{stars}{low:+.3f} to {high:+.3f}{stars}"
 
 
+def markdown(head, rows, first=""):
+    """A table with a column of names and such of numbers."""
+    head, *rows = (f"| {' | '.join(line)} |\n" for line in ([first, *head], *rows))
+    return f"{head}|---|{'---:|' * (head.count('|') - 2)}\n{''.join(rows)}"
+
+
 def layout_table(records, cells, names):
     """Nats of layouts, as Markdown, with their paired intervals less parity.
 
-    A column for each cell, a pair of a name and a depth, of ``records[(*cell, layout)]``.
+    A column for each cell, a pair of a name and a depth, of ``records["name | depth | layout"]``.
     """
-    head = " | ".join(f"{name}, {depth} layers" for name, depth in cells)
-    lines = [f"| | {head} |", "|---|" + "---:|" * len(cells)]
-    for name in names:
-        texts = []
-        for cell in cells:
-            nats = records.get((*cell, name), {}).get("nats")
-            text = "" if nats is None else f"{np.mean(nats):.3f}"
-            if text and name != "parity":
-                text += f" ({interval(nats, records[(*cell, 'parity')]['nats'])})"
-            texts.append(text)
-        if any(texts):
-            lines.append(f"| {name} | " + " | ".join(texts) + " |")
-    return "\n".join(lines) + "\n"
+
+    def text(cell, name):
+        nats, parity = (records.get(f"{cell} | {n}", {}).get("nats") for n in (name, "parity"))
+        if nats is None:
+            return ""
+        compared = "" if name == "parity" else f" ({interval(nats, parity)})"
+        return f"{np.mean(nats):.3f}{compared}"
+
+    cells = {cell: f"{cell.replace(' |', ',')} layers" for cell in cells}
+    cells = {cell: title for cell, title in cells.items() if f"{cell} | parity" in records}
+    rows = [[name, *(text(cell, name) for cell in cells)] for name in names]
+    return markdown(cells.values(), [row for row in rows if any(row[1:])])
 
 
 class Given:
@@ -145,3 +148,41 @@ class Results:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         entries = (f"{json.dumps(key)}: {json.dumps(r)}" for key, r in sorted(self.records.items()))
         self.path.write_text("{\n" + ",\n".join(entries) + "\n}\n", encoding="utf-8")
+
+
+def parser_of(doc):
+    parser = argparse.ArgumentParser(
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    home = os.environ.get("SKFLOW_DATA")
+    parser.add_argument("--data-home", default=home, help="directory of the data, see _tables.py")
+    parser.add_argument("--markdown", help="page to write")
+    return parser
+
+
+def run(doc, plan, page=None, draw=None):
+    """The command line of a script.
+
+    Parameters
+    ----------
+    doc : str
+    plan : callable
+        Of the folder of the data and the records so far; yields keys and functions that measure.
+        In what is in the JSON file nothing is run again.
+    page, draw : callable
+        The page as a string, of the records; and the picture, of the records and a path.
+    """
+    parser = parser_of(doc)
+    parser.add_argument("--output", default=f"{Path(sys.argv[0]).stem}.json", help="JSON file")
+    parser.add_argument("--only", default="", help="a regular expression of the keys to run")
+    parser.add_argument("--figure", help="picture to write")
+    arguments = parser.parse_args()
+    warnings.filterwarnings("ignore", ".*nearly discrete")
+    results = Results(arguments.output)
+    for key, measure in plan(arguments.data_home, results.records):
+        if re.search(arguments.only, key):
+            print(key, str(results.get(key, measure))[:200], flush=True)
+    if arguments.markdown:
+        Path(arguments.markdown).write_text(page(results.records), encoding="utf-8")
+    if arguments.figure:
+        draw(results.records, arguments.figure)

@@ -9,13 +9,11 @@ rows of the other half, with a level of 5 %. Which of them is the best is told b
 times as long on the fit rows of the table, each from three starts, and rows that no run sees.
 """
 
-import argparse
-import os
 from functools import partial
-from pathlib import Path
 
 import numpy as np
-from _flows import SINGLE_LAYER, Given, Results, fit, recipe, rows_of
+from _flows import SINGLE_LAYER, Given, fit, markdown, recipe, run
+from _tables import rows_of
 
 from skflow import masks
 from skflow._structure.confidence_set import confidence_p_values
@@ -57,7 +55,7 @@ def truth(table, data_home):
     return {"means": np.round(means, 5).tolist()}
 
 
-def run(table, seed, data_home):
+def p_values(table, seed, data_home):
     """P-values of the pairs in one run."""
     X, _, _, batch_size = split(table, data_home)
     rng = np.random.default_rng(seed)
@@ -67,48 +65,26 @@ def run(table, seed, data_home):
     return {"p_values": np.round(confidence_p_values(-found, random_state=rng), 4).tolist()}
 
 
-def page(results):
-    lines = [
-        "| table | pairs | runs | best of long training in the set | size of the set, mean | "
-        "(least to most) | parity in the set |",
-        "|---|---:|---:|---:|---:|---:|---:|",
-    ]
+def page(records):
+    rows = []
     for table in TABLES:
-        known = results.records.get(f"{table} | truth")
-        keys = [key for key in results.records if key.startswith(f"{table} | run")]
-        if known is None or not keys:
-            continue
-        best = np.mean(known["means"], axis=0).argmax()
-        in_set = np.array([results.records[key]["p_values"] for key in keys]) >= ALPHA
+        best = np.mean(records[f"{table} | truth"]["means"], axis=0).argmax()
+        found = [r["p_values"] for key, r in records.items() if key.startswith(f"{table} | run")]
+        in_set = np.array(found) >= ALPHA
         sizes = in_set.sum(axis=1)
-        lines.append(
-            f"| {table} | {N_PAIRS} | {len(keys)} | {in_set[:, best].sum()} of {len(keys)} | "
-            f"{sizes.mean():.1f} | {sizes.min()} to {sizes.max()} | {in_set[:, 0].sum()} |"
-        )
-    return "\n".join(lines) + "\n"
+        row = [table, N_PAIRS, len(found), f"{in_set[:, best].sum()} of {len(found)}"]
+        row += [f"{sizes.mean():.1f}", f"{sizes.min()} to {sizes.max()}", in_set[:, 0].sum()]
+        rows.append(map(str, row))
+    head = ["pairs", "runs", "best of long training in the set", "size of the set, mean"]
+    return markdown([*head, "(least to most)", "parity in the set"], rows, "table")
 
 
-def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data-home", default=os.environ.get("SKFLOW_DATA"))
-    parser.add_argument(
-        "--output", default="confidence_level.json", help="JSON file of the results"
-    )
-    parser.add_argument("--markdown", help="page to write")
-    arguments = parser.parse_args()
-    results = Results(arguments.output)
+def plan(data_home, _):
     for table in TABLES:
-        results.get(f"{table} | truth", partial(truth, table, arguments.data_home))
+        yield f"{table} | truth", partial(truth, table, data_home)
         for seed in range(N_RUNS):
-            made = partial(run, table, seed, arguments.data_home)
-            record = results.get(f"{table} | run | {seed:02d}", made)
-            n_kept = sum(p >= ALPHA for p in record["p_values"])
-            print(f"{table}, run {seed}: {n_kept} in the set", flush=True)
-    if arguments.markdown:
-        Path(arguments.markdown).write_text(page(results), encoding="utf-8")
+            yield f"{table} | run | {seed:02d}", partial(p_values, table, seed, data_home)
 
 
 if __name__ == "__main__":
-    main()
+    run(__doc__, plan, page)

@@ -21,12 +21,11 @@ random, alternating
     layouts that look at the rows.
 """
 
-import argparse
 from functools import partial
-from pathlib import Path
+from itertools import product
 
 import numpy as np
-from _flows import SINGLE_LAYER, Given, Results, bits, fit, layout_table
+from _flows import SINGLE_LAYER, Given, layout_table, measured, run
 from scipy import stats
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
@@ -35,15 +34,12 @@ from skflow import masks
 
 FLOWS = {"paper": SINGLE_LAYER, "default": {}}
 N_MODELS = {"paper": 20, "default": 5}
-RULES = (
+LAYOUTS = (
     *("parity", "parity, shuffled", "checkerboard", "stripes", "halves"),
     *("random, alternating", "random", "derived", "derived, shuffled"),
+    *("searched", "searched, shuffled"),
 )
-SEARCHED = ("searched", "searched, shuffled")
-PLAN = [
-    *[("paper", depth, layout) for depth in (2, 4) for layout in (*RULES, *SEARCHED)],
-    *[("default", depth, layout) for depth in (2, 4) for layout in (*RULES, *SEARCHED)],
-]
+CELLS = [f"{flow} | {depth}" for flow in FLOWS for depth in (2, 4)]
 COLOURS = {"in order": "#1f5fa8", "shuffled": "#d98032"}
 
 
@@ -81,27 +77,23 @@ def measure(flow, depth, name):
     if shuffled:
         X = X[:, np.random.default_rng(1).permutation(X.shape[1])]
     X, X_test = train_test_split(X, test_size=0.2, random_state=0)
-    model, seconds = fit(
-        layout, depth, X, N_MODELS[flow], max_iter=40, component_weight=0, **FLOWS[flow]
-    )
-    nats = np.log(2) * bits(model, X_test)
-    return {"nats": nats.round(4).tolist(), "seconds": round(seconds / len(nats), 2)}
+    return measured(layout, depth, X, X_test, N_MODELS[flow], max_iter=40, **FLOWS[flow])
 
 
-def cells_of(records):
-    return [(f, depth) for f in FLOWS for depth in (2, 4) if (f, depth, "parity") in records]
+def page(records):
+    return layout_table(records, CELLS, LAYOUTS)
 
 
 def draw(records, path):
     import matplotlib.pyplot as plt
 
-    cells = cells_of(records)
-    figure, axes = plt.subplots(1, len(cells), figsize=(3.1 * len(cells), 3.2), sharey=True)
-    names = [*RULES, *SEARCHED][::-1]
-    for ax, cell in zip(np.atleast_1d(axes), cells):
+    figure, axes = plt.subplots(1, len(CELLS), figsize=(12.4, 3.2), sharey=True)
+    names = LAYOUTS[::-1]
+    for ax, cell in zip(axes, CELLS):
         for y, name in enumerate(names):
-            if (*cell, name) in records:
-                nats, parity = (np.array(records[(*cell, n)]["nats"]) for n in (name, "parity"))
+            if f"{cell} | {name}" in records:
+                pair = (records[f"{cell} | {n}"]["nats"] for n in (name, "parity"))
+                nats, parity = map(np.array, pair)
                 low, high = stats.ttest_rel(nats, parity).confidence_interval()
                 colour = COLOURS["shuffled" if "shuffled" in name else "in order"]
                 ax.plot(nats.mean() - parity.mean(), y, "o", color=colour)
@@ -109,36 +101,17 @@ def draw(records, path):
                     ax.plot([low, high], [y, y], color=colour)
         ax.axvline(0, color="0.7", linewidth=0.8)
         ax.set_yticks(range(len(names)), names)
-        ax.set_title(f"{cell[0]} flow, {cell[1]} layers", loc="left", fontsize=10)
+        ax.set_title(f"{cell.replace(' |', ' flow,')} layers", loc="left", fontsize=10)
         ax.spines[["top", "right"]].set_visible(False)
     figure.supxlabel("nats a dimension behind parity", fontsize=10)
     figure.tight_layout()
     figure.savefig(path)
 
 
-def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--flows", nargs="+", default=list(FLOWS), choices=FLOWS)
-    parser.add_argument("--output", default="digits.json", help="JSON file of the results")
-    parser.add_argument("--markdown", help="page to write")
-    parser.add_argument("--figure", help="picture to write")
-    arguments = parser.parse_args()
-    results = Results(arguments.output)
-    for flow, depth, name in PLAN:
-        if flow in arguments.flows:
-            key = f"{flow} | {depth} | {name}"
-            record = results.get(key, partial(measure, flow, depth, name))
-            print(f"{key}: {np.mean(record['nats']):.4f}, {record['seconds']} s", flush=True)
-    split = (key.split(" | ") for key in results.records)
-    records = {(f, int(d), n): results.records[f"{f} | {d} | {n}"] for f, d, n in split}
-    if arguments.markdown:
-        page = layout_table(records, cells_of(records), (*RULES, *SEARCHED))
-        Path(arguments.markdown).write_text(page, encoding="utf-8")
-    if arguments.figure:
-        draw(records, arguments.figure)
+def plan(*_):
+    for flow, depth, name in product(FLOWS, (2, 4), LAYOUTS):
+        yield f"{flow} | {depth} | {name}", partial(measure, flow, depth, name)
 
 
 if __name__ == "__main__":
-    main()
+    run(__doc__, plan, page, draw)

@@ -10,16 +10,13 @@ those of optdigits 8 x 8 counts of dark pixels, row by row (as in ``digits.py`` 
 are nearly constant). A layout that is missing has not been run.
 """
 
-import argparse
-import os
-import warnings
 from functools import partial
-from pathlib import Path
+from itertools import product
 
 import numpy as np
-from _flows import SINGLE_LAYER, Results, bits, fit, layout_table
+from _flows import SINGLE_LAYER, layout_table, measured, run
+from _tables import split
 from digits import layout_of
-from sparse_flows import split
 
 TABLES = ("sonar", "musk", "optdigits")
 LAYOUTS = (
@@ -31,50 +28,24 @@ DEPTHS, N_MODELS = (2, 4), 20
 
 def measure(table, depth, name, data_home):
     """Nats a dimension on held-out rows, of every flow."""
-    X, held_out = split(table, data_home)
+    X, held_out = split(table, data_home, 2000, 1000, most_frequent=0.95)
     place = np.zeros(X.shape[1])  # no layout asks for rows and columns of an image
     layout, shuffled = layout_of(name, depth, N_MODELS, place, place)
     if shuffled:
         order = np.random.default_rng(1).permutation(X.shape[1])
         X, held_out = X[:, order], held_out[:, order]
-    model, seconds = fit(
-        layout, depth, X, N_MODELS, max_iter=40, component_weight=0, **SINGLE_LAYER
-    )
-    nats = np.log(2) * bits(model, held_out)
-    return {"nats": nats.round(4).tolist(), "seconds": round(seconds / N_MODELS, 2)}
+    return measured(layout, depth, X, held_out, N_MODELS, max_iter=40, **SINGLE_LAYER)
 
 
-def page(results):
-    records = {}
-    for key, record in results.records.items():
-        table, depth, name = key.split(" | ")
-        records[table, int(depth), name] = record
-    cells = [(table, depth) for table in TABLES for depth in DEPTHS]
-    cells = [cell for cell in cells if (*cell, "parity") in records]
+def page(records):
+    cells = [f"{table} | {depth}" for table in TABLES for depth in DEPTHS]
     return layout_table(records, cells, LAYOUTS)
 
 
-def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data-home", default=os.environ.get("SKFLOW_DATA", "."))
-    parser.add_argument("--tables", nargs="+", default=TABLES, choices=TABLES)
-    parser.add_argument("--output", default="locality.json", help="JSON file of the results")
-    parser.add_argument("--markdown", help="page to write")
-    arguments = parser.parse_args()
-    warnings.filterwarnings("ignore", ".*nearly discrete")
-    results = Results(arguments.output)
-    for name in LAYOUTS:
-        for table in arguments.tables:
-            for depth in DEPTHS:
-                chosen = (table, depth, name, arguments.data_home)
-                record = results.get(f"{table} | {depth} | {name}", partial(measure, *chosen))
-                told = f"{np.mean(record['nats']):.4f}, {record['seconds']} s"
-                print(f"{table}, {depth} layers, {name}: {told}", flush=True)
-    if arguments.markdown:
-        Path(arguments.markdown).write_text(page(results), encoding="utf-8")
+def plan(data_home, _):
+    for name, table, depth in product(LAYOUTS, TABLES, DEPTHS):
+        yield f"{table} | {depth} | {name}", partial(measure, table, depth, name, data_home)
 
 
 if __name__ == "__main__":
-    main()
+    run(__doc__, plan, page)

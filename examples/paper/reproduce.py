@@ -20,14 +20,14 @@ choose their weight, and at two layers give them nearly all of it. Within a sett
 the only difference.
 """
 
-import argparse
 import json
 import warnings
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from _flows import SINGLE_LAYER, Results, bits, epochs, fit, load, recipe
+from _flows import SINGLE_LAYER, Results, bits, epochs, fit, markdown, parser_of, recipe
+from _tables import load
 
 from skflow import Training, masks
 
@@ -41,18 +41,14 @@ PAPER_TABLES = Path(__file__).with_name("paper_tables.json")
 
 
 def parse_arguments():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     add = parser.add_argument
     add("--dataset", nargs="+", choices=DATASETS, default=DATASETS)
     add("--depth", type=int, nargs="+", default=DEPTHS, help="numbers of layers")
     add("--setting", nargs="+", choices=SETTINGS, default=SETTINGS)
     add("--models", type=int, default=20, help="models of a mean (the paper: 20)")
     add("--search-iter", type=int, default=200, help="iterations of the search (the paper: 200)")
-    add("--data-home", help="directory of the data, see skflow.datasets")
     add("--output", help="JSON file that keeps the results; what is in it is not run again")
-    add("--markdown", help="page to write: all results of the file beside the paper's")
     return parser.parse_args()
 
 
@@ -86,7 +82,7 @@ def choose_rate(X, batch_size):
 
 def cell(dataset, depth, setting, layout, arguments, results):
     """Bits of every model on training and test rows, and processor seconds of a model."""
-    X, tests, batch_size = load(dataset, arguments.data_home)
+    X, X_test, batch_size = load(dataset, arguments.data_home)
     if setting == "paper":
         rate = results.get(f"rate {dataset}", lambda: choose_rate(X, batch_size))["rate"]
         params, search = literal(X, batch_size, rate), masks.EvolutionarySearch.paper
@@ -98,7 +94,7 @@ def cell(dataset, depth, setting, layout, arguments, results):
     model, seconds = fit(mask_layout, depth, X, arguments.models, **SINGLE_LAYER, **params)
     return {
         "train": bits(model, X).round(4).tolist(),
-        "test": bits(model, tests["test"]).round(4).tolist(),
+        "test": bits(model, X_test).round(4).tolist(),
         "seconds": round(seconds / arguments.models, 3),
     }
 
@@ -127,77 +123,60 @@ def summary(values):
 # The page
 
 
-def page(results):
+def page(records):
     paper = json.loads(PAPER_TABLES.read_text(encoding="utf-8"))["tables"]
     parts = []
     for dataset in DATASETS:
         parts.append(f"### {dataset}\n")
-        parts += [table(dataset, part, paper[dataset], results) for part in ("test", "train")]
-    return "\n".join([*parts, wins(paper, results), times(results), rates(results)])
+        parts += [table(dataset, part, paper[dataset], records) for part in ("test", "train")]
+    return "\n".join([*parts, wins(paper, records), times(records), rates(records)])
 
 
-def table(dataset, part, paper, results):
-    columns = [("published", layout) for layout in LAYOUTS]
-    columns += [(setting, layout) for setting in SETTINGS for layout in LAYOUTS]
-    lines = [
-        f"{part} rows | " + " | ".join(f"{who}: {layout}" for who, layout in columns),
-        "--- | " + " | ".join(["---:"] * len(columns)),
-    ]
-    for depth in DEPTHS:
-        texts = []
-        for who, layout in columns:
-            mean, deviation = published = paper[str(depth)][part][layout]
-            if who != "published":
-                record = results.records.get(f"{who} {dataset} {depth} {layout}")
-                if record is None:
-                    texts.append("")
-                    continue
-                mean, deviation = np.mean(record[part]), np.std(record[part])
-            better = who != "published" and mean < published[0]
-            texts.append(f"{mean:.2f} ± {deviation:.2f}" + (" ✓" if better else ""))
-        lines.append(f"{depth} layers | " + " | ".join(texts))
-    return "\n".join(f"| {line} |" for line in lines) + "\n"
+def table(dataset, part, paper, records):
+    def text(depth, who, layout):
+        mean, deviation = published = paper[str(depth)][part][layout]
+        if who == "published":
+            return f"{mean:.2f} ± {deviation:.2f}"
+        found = records[f"{who} {dataset} {depth} {layout}"][part]
+        return summary(found) + (" ✓" if np.mean(found) < published[0] else "")
+
+    columns = [(who, layout) for who in ("published", *SETTINGS) for layout in LAYOUTS]
+    rows = [[f"{depth} layers", *(text(depth, *column) for column in columns)] for depth in DEPTHS]
+    return markdown([f"{who}: {layout}" for who, layout in columns], rows, f"{part} rows")
 
 
-def wins(paper, results):
+def wins(paper, records):
     lines = ["### Cells in which our mean is below the paper's of the same column, test rows\n"]
     for setting in SETTINGS:
         for dataset in DATASETS:
-            won = lost = 0
-            for depth in DEPTHS:
-                for layout in LAYOUTS:
-                    record = results.records.get(f"{setting} {dataset} {depth} {layout}")
-                    if record is None:
-                        continue
-                    below = np.mean(record["test"]) < paper[dataset][str(depth)]["test"][layout][0]
-                    won, lost = won + below, lost + (not below)
-            lines.append(f'- setting "{setting}", {dataset}: {won} of {won + lost}')
+            below = [
+                np.mean(records[f"{setting} {dataset} {depth} {layout}"]["test"])
+                < paper[dataset][str(depth)]["test"][layout][0]
+                for depth in DEPTHS
+                for layout in LAYOUTS
+            ]
+            lines.append(f'- setting "{setting}", {dataset}: {sum(below)} of {len(below)}')
     return "\n".join(lines) + "\n"
 
 
-def times(results):
-    lines = [
-        "### Processor seconds of a model, search and training\n",
-        "| | " + " | ".join(f"{depth} layers" for depth in DEPTHS) + " |",
-        "|---|" + "---:|" * len(DEPTHS),
-    ]
+def times(records):
+    rows = []
     for setting in SETTINGS:
         for dataset in DATASETS:
             for layout in ("parity", "opt"):
                 keys = [f"{setting} {dataset} {depth} {layout}" for depth in DEPTHS]
-                found = [results.records.get(key, {}).get("seconds", np.nan) for key in keys]
-                texts = " | ".join(f"{seconds:.2f}" for seconds in found)
-                lines.append(f"| {setting}, {dataset}, {layout} | {texts} |")
-    return "\n".join(lines) + "\n"
+                texts = [f"{records[key]['seconds']:.2f}" for key in keys]
+                rows.append([f"{setting}, {dataset}, {layout}", *texts])
+    made = markdown([f"{depth} layers" for depth in DEPTHS], rows)
+    return f"### Processor seconds of a model, search and training\n\n{made}"
 
 
-def rates(results):
+def rates(records):
     lines = ['### Learning rates of setting "paper"\n']
     for dataset in DATASETS:
-        record = results.records.get(f"rate {dataset}")
-        if record is not None:
-            losses = ", ".join(f"{rate}: {loss:.2f}" for rate, loss in record["train"].items())
-            lines.append(f"- {dataset}: {record['rate']} (training bits: {losses})")
+        record = records[f"rate {dataset}"]
+        losses = ", ".join(f"{rate}: {loss:.2f}" for rate, loss in record["train"].items())
+        lines.append(f"- {dataset}: {record['rate']} (training bits: {losses})")
     return "\n".join(lines) + "\n"
 
 
@@ -209,7 +188,7 @@ def main():
     warnings.filterwarnings("ignore", ".*nearly discrete|.*became infinite or NaN")
     run(arguments, results)
     if arguments.markdown:
-        Path(arguments.markdown).write_text(page(results), encoding="utf-8")
+        Path(arguments.markdown).write_text(page(results.records), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -15,20 +15,15 @@ derived, sparse
     layer a half, a quarter, an eighth or a sixteenth condition it, the others are idle.
 """
 
-import argparse
-import math
-import os
-import warnings
 from functools import partial
-from pathlib import Path
 
 import numpy as np
-from _flows import SINGLE_LAYER, Results, bits, fit
-from deep_flows import rows
+from _flows import SINGLE_LAYER, bits, fit, markdown, run
+from _tables import split
 
 from skflow import masks
 
-N_MODELS, N_ROWS, SPREAD = 3, 3000, 0.1
+N_MODELS = 3
 TABLES = ("turbine", "magic", "digits", "optdigits", "sonar", "ionosphere", "musk")
 SHARES = (0.5, 0.25, 0.125, 0.0625)
 PLAN = [
@@ -38,98 +33,60 @@ PLAN = [
 COLOURS = {"dense": "#6b6b6b", "derived, sparse": "#1f5fa8"}
 
 
-def table_rows(name, data_home):
-    if name in ("optdigits", "musk"):
-        with np.load(Path(data_home, "outliers", f"{name}.npz")) as table:
-            X = table["X"][table["y"] == 0]
-    else:
-        X = rows(name, data_home)
-    most_frequent = [np.unique(values, return_counts=True)[1].max() for values in X.T]
-    return X[:, np.array(most_frequent) < 0.95 * len(X)]
-
-
-def split(name, data_home):
-    """Training and held-out rows, spread and in standard deviations."""
-    rng = np.random.default_rng([*name.encode()])
-    X = rng.permutation(table_rows(name, data_home))[:N_ROWS]
-    Z = (X - X.mean(axis=0)) / X.std(axis=0)
-    Z += SPREAD * rng.standard_normal(Z.shape)
-    return Z[len(Z) // 3 :], Z[: len(Z) // 3]
-
-
 def measure(name, depth, value, data_home):
     """Nats a dimension on the held-out rows, and parameters, of every flow."""
-    X, held_out = split(name, data_home)
-    params = {**SINGLE_LAYER, "max_iter": 40, "component_weight": 0}
+    X, held_out = split(name, data_home, 2000, 1000, most_frequent=0.95)
     layout = masks.Derived(conditioning_share=value)
+    params = {**SINGLE_LAYER, "max_iter": 40, "component_weight": 0}
     model = fit(layout, depth, X, N_MODELS, **params)[0]
-    nats = math.log(2) * bits(model, held_out)
-    parameters = model.n_parameters_ / model._density.flow.n_members
+    nats = np.log(2) * bits(model, held_out)
     return {
         "rows": len(X),
         "columns": X.shape[1],
         "nats": nats.round(4).tolist(),
-        "parameters": round(float(parameters)),
+        "parameters": model.n_parameters_ // N_MODELS,
     }
 
 
-def gathered(results):
-    """Points ``{table: {arm: [(parameters, nats, depth, value), ...]}}``, by parameters."""
-    found = {}
-    for key, record in results.records.items():
-        name, arm, depth, value = key.split(" | ")
-        point = (record["parameters"], float(np.mean(record["nats"])), int(depth), float(value))
-        found.setdefault(name, {}).setdefault(arm, []).append(point)
+def gathered(records):
+    """Points ``{table: {arm: [(parameters, nats, depth), ...]}}``, by parameters."""
+    found = {name: {arm: [] for arm in COLOURS} for name in TABLES}
+    for key, record in records.items():
+        name, arm, depth, _ = key.split(" | ")
+        point = (record["parameters"], float(np.mean(record["nats"])), int(depth))
+        found[name][arm].append(point)
     return {n: {arm: sorted(points) for arm, points in arms.items()} for n, arms in found.items()}
 
 
-def page(results):
-    found = gathered(results)
-    lines = [
-        "| table | rows x columns | dense, the best | its parameters | sparse, as good | "
-        "its parameters | part | sparse, the best |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|",
-    ]
-    for name in sorted(found, key=lambda n: list(TABLES).index(n)):
-        arms = found[name]
-        sparse = [point for arm, points in arms.items() if arm != "dense" for point in points]
-        dense = min(arms["dense"], key=lambda point: point[1])
-        as_good = [point for point in sparse if point[1] <= dense[1]]
-        chosen = min(as_good, default=None)
-        record = next(r for key, r in results.records.items() if key.startswith(f"{name} |"))
-        if chosen:
-            cells = f"{chosen[1]:.3f} | {chosen[0]:,} | {chosen[0] / dense[0]:.0%}"
-        else:
-            cells = "none | | "
-        lines.append(
-            f"| {name} | {record['rows']} x {record['columns']} | {dense[1]:.3f} "
-            f"({dense[2]} layers) "
-            f"| {dense[0]:,} | {cells} | {min(p[1] for p in sparse):.3f} |"
-        )
-    return "\n".join(lines) + "\n"
+def page(records):
+    rows = []
+    for name, arms in gathered(records).items():
+        record, sparse = records[f"{name} | dense | 1 | 1.0"], arms["derived, sparse"]
+        size, nats, depth = min(arms["dense"], key=lambda point: point[1])
+        as_good = min((point for point in sparse if point[1] <= nats), default=None)
+        told = ["none", "", ""]
+        if as_good:
+            told = [f"{as_good[1]:.3f}", f"{as_good[0]:,}", f"{as_good[0] / size:.0%}"]
+        shape = f"{record['rows']} x {record['columns']}"
+        best = f"{min(point[1] for point in sparse):.3f}"
+        rows.append([name, shape, f"{nats:.3f} ({depth} layers)", f"{size:,}", *told, best])
+    head = ["rows x columns", "dense, the best", "its parameters", "sparse, as good"]
+    return markdown([*head, "its parameters", "part", "sparse, the best"], rows, "table")
 
 
-def draw(results, path):
+def draw(records, path):
     import matplotlib.pyplot as plt
     from matplotlib.ticker import NullFormatter
 
-    found = gathered(results)
-    names = [name for name in TABLES if name in found]
-    figure, axes = plt.subplots(1, len(names), figsize=(2.3 * len(names), 2.9))
-    for ax, name in zip(np.atleast_1d(axes), names):
-        for arm, points in found[name].items():
+    figure, axes = plt.subplots(1, len(TABLES), figsize=(2.3 * len(TABLES), 2.9))
+    for ax, (name, arms) in zip(axes, gathered(records).items()):
+        for arm, points in arms.items():
             line = "o-" if arm == "dense" else "o"
-            ax.plot(
-                [p[0] for p in points],
-                [p[1] for p in points],
-                line,
-                color=COLOURS[arm],
-                label=arm,
-                markersize=4,
-            )
+            sizes, nats, _ = zip(*points)
+            ax.plot(sizes, nats, line, color=COLOURS[arm], label=arm, markersize=4)
         ax.set(xscale="log", xlabel="parameters")
         ax.xaxis.set_minor_formatter(NullFormatter())
-        best = min(point[1] for points in found[name].values() for point in points)
+        best = min(point[1] for points in arms.values() for point in points)
         ax.set_ylim(best - 0.02, best + 0.25)
         ax.set_title(name, loc="left", fontsize=10)
         ax.spines[["top", "right"]].set_visible(False)
@@ -139,30 +96,12 @@ def draw(results, path):
     figure.savefig(path)
 
 
-def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data-home", default=os.environ.get("SKFLOW_DATA", "."))
-    parser.add_argument("--tables", nargs="+", default=TABLES, choices=TABLES)
-    parser.add_argument("--arms", nargs="+", default=list(COLOURS), choices=COLOURS)
-    parser.add_argument("--output", default="sparse.json", help="JSON file of the results")
-    parser.add_argument("--markdown", help="page to write")
-    parser.add_argument("--figure", help="picture to write")
-    arguments = parser.parse_args()
-    warnings.filterwarnings("ignore", ".*nearly discrete")
-    results = Results(arguments.output)
+def plan(data_home, _):
     for arm, depth, value in PLAN:
-        for name in arguments.tables if arm in arguments.arms else ():
-            chosen = (name, depth, value, arguments.data_home)
-            record = results.get(f"{name} | {arm} | {depth} | {value}", partial(measure, *chosen))
-            told = f"{np.mean(record['nats']):.4f}, {record['parameters']:,} parameters"
-            print(f"{name}, {arm}, {depth} layers, {value}: {told}", flush=True)
-    if arguments.markdown:
-        Path(arguments.markdown).write_text(page(results), encoding="utf-8")
-    if arguments.figure:
-        draw(results, arguments.figure)
+        for name in TABLES:
+            chosen = partial(measure, name, depth, value, data_home)
+            yield f"{name} | {arm} | {depth} | {value}", chosen
 
 
 if __name__ == "__main__":
-    main()
+    run(__doc__, plan, page, draw)

@@ -10,16 +10,13 @@ be perfect), and the bits of the structure that the rule would choose, beside th
 the best and of the median structure.
 """
 
-import argparse
 import itertools
 import math
-import warnings
 from functools import partial
-from pathlib import Path
 
 import numpy as np
-from _flows import Given, Results, bits, fit, recipe, rows_of
-from ablation import CONDITIONERS
+from _flows import CONDITIONERS, Given, bits, fit, markdown, recipe, run
+from _tables import rows_of
 from scipy.stats import spearmanr
 from sklearn.covariance import ledoit_wolf
 from sklearn.feature_selection import mutual_info_regression
@@ -55,25 +52,17 @@ def candidates(d, most, rng):
 # Scores: the lower the better
 
 
-def cut(weights):
+def cut(weights, mask):
     """Dependences that run between the two parts are seen by a coupling: the more the better."""
-
-    def score(mask):
-        return -weights[np.ix_(mask, ~mask)].sum()
-
-    return score
+    return -weights[np.ix_(mask, ~mask)].sum()
 
 
-def conditional_variance(covariance):
+def conditional_variance(covariance, mask):
     """The linear part of the code length: half the log-variances of part A given part B."""
-
-    def score(mask):
-        a, b = np.flatnonzero(mask), np.flatnonzero(~mask)
-        gain = covariance[np.ix_(a, b)] @ np.linalg.inv(covariance[np.ix_(b, b)])
-        remaining = covariance[np.ix_(a, a)] - gain @ covariance[np.ix_(b, a)]
-        return 0.5 * np.log(np.diag(remaining)).sum()
-
-    return score
+    a, b = np.flatnonzero(mask), np.flatnonzero(~mask)
+    gain = covariance[np.ix_(a, b)] @ np.linalg.inv(covariance[np.ix_(b, b)])
+    remaining = covariance[np.ix_(a, a)] - gain @ covariance[np.ix_(b, a)]
+    return 0.5 * np.log(np.diag(remaining)).sum()
 
 
 def mutual_information(Z):
@@ -100,10 +89,10 @@ def scores_of(X, rng):
         "code length, each part given the other": lambda mask: (
             code_length(Z, mask, n_layers=1) + code_length(Z, ~mask, n_layers=1)
         ),
-        "conditional variance, linear": conditional_variance(covariance),
-        "cut of correlations": cut(np.abs(covariance)),
-        "cut of partial correlations": cut(np.abs(precision / np.outer(scale, scale))),
-        "cut of mutual information": cut(mutual_information(Z)),
+        "conditional variance, linear": partial(conditional_variance, covariance),
+        "cut of correlations": partial(cut, np.abs(covariance)),
+        "cut of partial correlations": partial(cut, np.abs(precision / np.outer(scale, scale))),
+        "cut of mutual information": partial(cut, mutual_information(Z)),
     }
 
 
@@ -116,8 +105,9 @@ def measure(table, conditioner, most, n_steps, n_seeds, data_home):
     rng = np.random.default_rng(0)
     first = candidates(X.shape[1], most, rng)
     params = {**CONDITIONERS[conditioner], **recipe(len(X), batch_size, n_steps)}
+    parts = [first[start : start + 42] for start in range(0, len(first), 42)]
     trained = [
-        np.concatenate([train(part, X, held_out, seed, params) for part in chunks(first, 42)])
+        np.concatenate([train(part, X, held_out, seed, params) for part in parts])
         for seed in range(n_seeds)
     ]
     rules = scores_of(X, rng)
@@ -130,56 +120,34 @@ def measure(table, conditioner, most, n_steps, n_seeds, data_home):
     }
 
 
-def chunks(items, size):
-    return [items[start : start + size] for start in range(0, len(items), size)]
-
-
 def train(first, X, held_out, seed, params):
     layout = Given([masks.alternating(mask, 2) for mask in first])
     return bits(fit(layout, 2, X, len(first), seed, **params)[0], held_out)
 
 
-def page(results):
+def page(records):
     parts = []
-    for key, record in results.records.items():
+    for table, conditioner, *_ in PLAN:
+        record = records[f"{table} | {conditioner}"]
         trained = np.array(record["bits"])
         parts += [
-            f"### {key.replace(' | ', ', ')}\n",
+            f"### {table}, {conditioner}\n",
             f"{len(trained)} structures; parity {trained[0]:.3f}, best {trained.min():.3f}, median "
             f"{np.median(trained):.3f} bits; standard deviation between seeds "
             f"{record['deviation']:.3f}.\n",
-            "| score | Spearman's correlation | bits of its choice |",
-            "|---|---:|---:|",
         ]
-        for name, scores in record["scores"].items():
-            correlation = spearmanr(scores, trained).statistic
-            parts.append(f"| {name} | {correlation:.2f} | {trained[np.argmin(scores)]:.3f} |")
-        parts.append("")
+        rows = [
+            [name, f"{spearmanr(s, trained).statistic:.2f}", f"{trained[np.argmin(s)]:.3f}"]
+            for name, s in record["scores"].items()
+        ]
+        parts.append(markdown(["Spearman's correlation", "bits of its choice"], rows, "score"))
     return "\n".join(parts)
 
 
-def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data-home", help="directory of the paper's data, see skflow.datasets")
-    parser.add_argument(
-        "--output", default="structure_scores.json", help="JSON file of the results"
-    )
-    parser.add_argument("--markdown", help="page to write")
-    arguments = parser.parse_args()
-    warnings.filterwarnings("ignore", ".*nearly discrete")  # yeast; the paper takes it as it is
-    results = Results(arguments.output)
+def plan(data_home, _):
     for table, conditioner, *sizes in PLAN:
-        key = f"{table} | {conditioner}"
-        record = results.get(key, partial(measure, table, conditioner, *sizes, arguments.data_home))
-        best = min(
-            record["scores"], key=lambda n: -spearmanr(record["scores"][n], record["bits"])[0]
-        )
-        print(f"{key}: best correlated is {best}", flush=True)
-    if arguments.markdown:
-        Path(arguments.markdown).write_text(page(results), encoding="utf-8")
+        yield f"{table} | {conditioner}", partial(measure, table, conditioner, *sizes, data_home)
 
 
 if __name__ == "__main__":
-    main()
+    run(__doc__, plan, page)

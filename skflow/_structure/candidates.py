@@ -47,8 +47,8 @@ def _log_probs(flow, data, generators):
 def stack_bounds(n_jobs):
     """Fewest and most candidates of a stack that `n_jobs` processes share.
 
-    A process trains from 4 to 16 models at once: 4 take little longer than 1, and beyond 16 a
-    model's share of the time hardly falls (``examples/benchmarks/search.py`` measures both).
+    A process trains from 4 to 16 at once: 4 take little longer than 1, and beyond 16 the share of
+    each hardly falls (``examples/benchmarks/search.py`` measures both).
     """
     return 4 * n_jobs, 16 * n_jobs
 
@@ -75,37 +75,23 @@ class CandidateEvaluator:
         same for any number, up to rounding.
     """
 
-    def __init__(
-        self,
-        flow_config,
-        options,
-        data,
-        *,
-        score,
-        n_jobs=None,
-    ):
+    def __init__(self, flow_config, options, data, *, score, n_jobs=None):
         self.flow_config, self.options = flow_config, options
         self.data = data if score == "validation" else replace(data, validation_rows=None)
         self.n_jobs = n_jobs
 
     def __call__(self, masks, streams):
-        task = (self.data, self.flow_config, self.options)
         n_jobs = effective_n_jobs(self.n_jobs)
         parts = [
             part
             for group in equal_sizes(masks)
             for part in np.array_split(group, min(n_jobs, len(group)))
         ]
+        task = (self.data, self.flow_config, self.options)
         jobs = [(*task, masks[part], [streams[k] for k in part]) for part in parts]
-        if n_jobs == 1:
-            results = [train_candidates(*job) for job in jobs]
-        else:
-            run = Parallel(n_jobs=self.n_jobs)
-            results = run(delayed(train_candidates)(*job) for job in jobs)
-        costs = np.empty(len(masks))
-        for part, found in zip(parts, results):
-            costs[part] = found
-        return costs
+        run = Parallel(n_jobs=self.n_jobs if n_jobs > 1 else 1)
+        results = run(delayed(train_candidates)(*job) for job in jobs)
+        return np.concatenate(results)[np.argsort(np.concatenate(parts))]
 
     def held_out(self, masks, streams):
         """Log-densities ``(K, m)`` of the validation rows under candidates after their training."""

@@ -1,9 +1,11 @@
-"""An order of the features derived from the data, causes first, and the parents of each.
+"""The graph of a mechanism derived from the data: the parents of each feature, and an order.
 
 A structural equation with noise that does not depend on the causes, or scales with them, is short
-to write in its own direction only: given its effects, the distribution of a cause is bent. So an
-order is scored by the sum of the code lengths of each feature given those before it. For linear
-equations with normal noise that sum is the same for all orders; everything else tells them apart.
+to write in its own direction only: given its effects, the distribution of a cause is bent. So a
+graph is scored by the sum of the code lengths of each feature given its parents, and edges are
+added one by one, the one that saves most first (Bühlmann, Peters and Ernest, "CAM: Causal Additive
+Models", Annals of Statistics 42, 2014). For linear equations with normal noise no direction is
+shorter; everything else tells them apart.
 """
 
 import math
@@ -12,8 +14,6 @@ import numpy as np
 
 from .derived import linear_coupling, looked_at
 
-#: Times that all neighbours in the order are compared at most.
-MAX_SWEEPS = 20
 #: Values of a feature at which a regression on it may bend.
 N_KNOTS = 5
 #: Slopes that belong to one parent, of shift and log-size.
@@ -22,73 +22,65 @@ PER_PARENT = 2 * (1 + N_KNOTS)
 _NORMAL_ENTROPY = 0.5 * math.log(2 * math.pi * math.e)
 
 
-def derive_order(X, rng):
-    """Numbers of the features, causes first.
+def derive_parents(X, rng, order=None):
+    """For each feature those that it depends on: a list of lists, without a circle.
 
-    It starts with those whose pairs with others are shorter to write when they come first, and
-    exchanges neighbours as long as the code gets shorter.
+    An edge is added as long as it saves more than its slopes cost (as in the Bayesian information
+    criterion), and with an ``order`` only from features before.
     """
     X = looked_at(X, rng)
-    d = X.shape[1]
-    alone = np.array([code(X, j, []) for j in range(d)])
-    given = np.array([[0.0 if i == j else code(X, j, [i]) for j in range(d)] for i in range(d)])
-    first = alone[:, None] + given  # i, then j given i
-    order = list(np.argsort((first - first.T).sum(axis=1), kind="stable"))
-    known = {}
+    n, d = X.shape
+    bases = [_bent(x) for x in X.T]
+    place = np.arange(d) if order is None else np.argsort(order)
+    excluded = np.eye(d, dtype=bool) if order is None else place[:, None] >= place
+    parents, price = [[] for _ in range(d)], PER_PARENT * math.log(n) / (2 * n)
+    now = np.array([code(X[:, j], []) for j in range(d)])
+    leads = np.eye(d, dtype=bool)  # leads[i, j]: from i edges lead to j
+    saved = np.full((d, d), -np.inf)
 
-    def length(j, before):
-        key = (j, frozenset(before))
-        if key not in known:
-            known[key] = code(X, j, sorted(before))
-        return known[key]
+    def weigh(j):
+        for i in np.flatnonzero(~(excluded[:, j] | leads[j])):
+            given = [bases[k] for k in (*parents[j], i)]
+            saved[i, j] = now[j] - code(X[:, j], given)
 
-    for _ in range(MAX_SWEEPS):
-        improved = False
-        for k in range(d - 1):
-            before, i, j = order[:k], order[k], order[k + 1]
-            now = length(i, before) + length(j, [*before, i])
-            if length(j, before) + length(i, [*before, j]) < now - 1e-9:
-                order[k], order[k + 1], improved = j, i, True
-        if not improved:
-            break
-    return np.array(order)
-
-
-def derive_parents(X, order, rng):
-    """For each feature of an order, the features before it that shorten its code: index arrays.
-
-    The best one is added as long as it saves more than its parameters cost.
-    """
-    X = looked_at(X, rng)
-    price = PER_PARENT * math.log(len(X)) / (2 * len(X))
-    parents = []
-    for i, feature in enumerate(order):
-        chosen, left, now = [], list(order[:i]), code(X, feature, [])
-        while left:
-            lengths = [code(X, feature, [*chosen, other]) for other in left]
-            best = int(np.argmin(lengths))
-            if lengths[best] > now - price:
-                break
-            now = lengths[best]
-            chosen.append(left.pop(best))
-        parents.append(np.array(chosen, dtype=int))
+    for j in range(d):
+        weigh(j)
+    while saved.max() > price:
+        i, j = np.unravel_index(saved.argmax(), saved.shape)
+        parents[j].append(i)
+        now[j] -= saved[i, j]
+        excluded[i, j] = True
+        leads |= np.outer(leads[:, i], leads[j])
+        saved[excluded | leads.T] = -np.inf
+        weigh(j)
     return parents
 
 
-def code(X, j, given):
-    """Code length of feature j given others, in nats a row, up to a constant.
+def causes_first(parents):
+    """An order ``(d,)`` in which every feature comes after its parents."""
+    order, left = [], list(range(len(parents)))
+    while left:
+        first = next(j for j in left if not set(parents[j]) & set(left))
+        left.remove(first)
+        order.append(first)
+    return np.array(order)
 
-    Its value and the log-size of what remains are predicted by sums of functions that are linear
-    between knots; what then remains is coded by its own distribution.
+
+def code(x, bases):
+    """Code length of a feature ``(n,)`` given what stands for others, in nats a row.
+
+    It is known up to a constant. The value and the log-size of what remains are predicted by sums
+    of functions that are linear between knots; what then remains is coded by its own distribution.
     """
-    length, residuals = linear_coupling(X[:, [j]], _bent(X[:, given]))
+    given = np.hstack(bases) if bases else np.empty((len(x), 0))
+    length, residuals = linear_coupling(x[:, None], given)
     return length + entropy(residuals[:, 0]) - _NORMAL_ENTROPY
 
 
-def _bent(B):
-    """The columns and their distances from quantiles, standardised ``(n, m (1 + N_KNOTS))``."""
-    knots = np.quantile(B, np.linspace(0, 1, N_KNOTS + 2)[1:-1], axis=0)
-    bent = np.hstack([B, *(np.abs(B - knot) for knot in knots)])
+def _bent(x):
+    """A column and its distances from quantiles, standardised ``(n, 1 + N_KNOTS)``."""
+    knots = np.quantile(x, np.linspace(0, 1, N_KNOTS + 2)[1:-1])
+    bent = np.column_stack([x, *(np.abs(x - knot) for knot in knots)])
     return (bent - bent.mean(axis=0)) / (bent.std(axis=0) + 1e-9)
 
 

@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator
 
 from .._core.saving import saved_as
 from .._core.typing import ArrayLike, RandomSource
+from .structures import check_integer, check_rng
 
 
 @saved_as("choice")
@@ -95,6 +96,10 @@ class Layout(BaseEstimator):
         masks : ndarray of shape (n_layers, n_features)
             Checked, and a new array with each call.
         """
+        check_integer(n_layers, "n_layers")
+        return self._make(n_layers, n_features, check_rng(random_state), X)
+
+    def _make(self, n_layers, n_features, rng, X):
         raise NotImplementedError(f"{type(self).__name__} has no method make.")
 
     def n_masks(self, n_layers: int, n_features: int) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .._core.typing import ArrayLike, MaskLayout, RandomSource
+from .._core.typing import MaskLayout
 from .derived import derive
 from .layout import Layout
 from .structures import (
@@ -20,7 +20,6 @@ from .structures import (
     check_integer,
     check_masks,
     check_n_conditioning,
-    check_rng,
     check_rows,
     parity,
     random,
@@ -59,23 +58,16 @@ class Rule(Layout):
         self.rule = rule
         self.n_conditioning = n_conditioning
 
-    def make(
-        self,
-        n_layers: int,
-        n_features: int,
-        *,
-        random_state: RandomSource = None,
-        X: ArrayLike | None = None,
-    ) -> np.ndarray:
+    def _make(self, n_layers, n_features, rng, X):
         if isinstance(self.rule, str):
             if self.rule == "parity":
                 return parity(n_layers, n_features)
             if self.rule == "random":
-                return random(n_layers, n_features, self.n_conditioning, random_state)
+                return random(n_layers, n_features, self.n_conditioning, rng)
             raise ValueError(f"rule={self.rule!r} is not known. Use 'parity' or 'random'.")
         if not callable(self.rule):
             return check_masks(self.rule, n_layers, n_features)
-        masks = self.rule(n_layers, n_features, check_rng(random_state))
+        masks = self.rule(n_layers, n_features, rng)
         called = getattr(self.rule, "__name__", type(self.rule).__name__)
         name = f"What the function {called} given as mask_layout returned"
         return check_masks(masks, n_layers, n_features, name=name)
@@ -137,15 +129,7 @@ class Derived(Layout):
         self.conditioning_share = conditioning_share
         self.n_conditioning = n_conditioning
 
-    def make(
-        self,
-        n_layers: int,
-        n_features: int,
-        *,
-        random_state: RandomSource = None,
-        X: ArrayLike | None = None,
-    ) -> np.ndarray:
-        check_integer(n_layers, "n_layers")
+    def _make(self, n_layers, n_features, rng, X):
         if not 0 < self.conditioning_share <= 1:
             raise ValueError(
                 f"conditioning_share={self.conditioning_share!r} is not possible. Give a number "
@@ -155,7 +139,6 @@ class Derived(Layout):
         X = check_rows(X, n_features)
         if n_features == 1:
             return alternating([True], n_layers)
-        rng = check_rng(random_state)
         return derive(X, n_conditioning, n_layers, rng, self.conditioning_share)
 
 
@@ -191,18 +174,10 @@ class Repeat(Layout):
     def needs_data(self):
         return resolve_maker(self.base, "base").needs_data
 
-    def make(
-        self,
-        n_layers: int,
-        n_features: int,
-        *,
-        random_state: RandomSource = None,
-        X: ArrayLike | None = None,
-    ) -> np.ndarray:
-        check_integer(n_layers, "n_layers")
+    def _make(self, n_layers, n_features, rng, X):
         check_integer(self.block, "block")
         base = resolve_maker(self.base, "base")
-        masks = base.make(self.block, n_features, random_state=random_state, X=X)
+        masks = base.make(self.block, n_features, random_state=rng, X=X)
         return masks[np.arange(n_layers) % len(masks)]
 
 

@@ -60,21 +60,11 @@ def swap(masks, rng):
 MOVES = {"shuffle": shuffle, "swap": swap}
 
 
-def _in_free_space(masks, rng, move):
-    return MOVES[move](masks, rng)
-
-
-def _in_alternating_space(masks, rng, move):
-    # the move acts on the first mask, and the layers after it follow
-    return alternating(MOVES[move](masks[:1], rng)[0], len(masks))
-
-
-SEARCH_SPACES = {
-    "free": _in_free_space,
-    "alternating": _in_alternating_space,
-}
+SEARCH_SPACES = ("free", "alternating")
 
 
 def propose(masks, rng, move="shuffle", search_space="free"):
-    """Draw one offspring of `masks`."""
-    return SEARCH_SPACES[search_space](masks, rng, move)
+    """Draw one offspring of `masks`; of alternating ones the layers follow the first."""
+    if search_space == "free":
+        return MOVES[move](masks, rng)
+    return alternating(MOVES[move](masks[:1], rng)[0], len(masks))

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from .._core.deadline import time_limit
-from .._core.typing import ArrayLike, MaskLayout, RandomSource
+from .._core.typing import MaskLayout
 from .._nn.mask_arrays import layer_sizes
 from .layout import Choice, Layout, make_for
 from .layouts import SHORTHANDS, resolve_maker
@@ -74,15 +74,8 @@ class Race(Layout):
     def needs_data(self):
         return any(layout.needs_data for layout in self._resolved())
 
-    def make(
-        self,
-        n_layers: int,
-        n_features: int,
-        *,
-        random_state: RandomSource = None,
-        X: ArrayLike | None = None,
-    ) -> np.ndarray:
-        return self._resolved()[0].make(n_layers, n_features, random_state=random_state, X=X)
+    def _make(self, n_layers, n_features, rng, X):
+        return self._resolved()[0].make(n_layers, n_features, random_state=rng, X=X)
 
     def choose(self, task: Any) -> Choice:
         """Race for the structure of one member; with `warm_start` the last fit's stays.

@@ -94,7 +94,7 @@ def evolutionary_search(
     min_stack=1,
     max_stack=16,
     history=None,
-    callback=None,
+    callback=lambda record: None,
 ):
     """Search for masks of low cost: Algorithm 1 of [1]_, a (1 + 1) evolutionary strategy.
 
@@ -121,7 +121,7 @@ def evolutionary_search(
     history : list of SearchRecord or None, default=None
         Of an earlier search from the same start, which goes on where it ended. With the same seed
         and parameters the result is that of a search without a break.
-    callback : callable or None, default=None
+    callback : callable
         Called with each new record.
 
     Returns
@@ -135,7 +135,6 @@ def evolutionary_search(
     .. [1] Gonsior, F., Mücke, S., Morik, K., "Structure Search for Normalizing Flows", LWDA 2021.
     """
     history = list(history or ())
-    callback = callback or _do_nothing
     deadline = time.monotonic() + (math.inf if max_time is None else max_time)
     resumed = bool(history)
     if not resumed:
@@ -166,10 +165,6 @@ def evolutionary_search(
     except KeyboardInterrupt:
         stop_reason = "interrupted"
     return SearchResult(history, stop_reason)
-
-
-def _do_nothing(*args):
-    pass
 
 
 def _n_ahead(history, fewest, most):

@@ -11,7 +11,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from .._core.checks import warn
 from .._core.deadline import time_limit
-from .._core.typing import ArrayLike, MaskLayout, RandomSource
+from .._core.typing import MaskLayout
 from .._nn.mask_arrays import equal_sizes
 from .journal import SearchJournal, fingerprint
 from .layout import Choice, Layout, choose_for, n_masks_for
@@ -190,17 +190,10 @@ class EvolutionarySearch(Layout):
         """Number of layers of the structures, as the initial layout has it."""
         return n_masks_for(self._initial(), n_layers, n_features)
 
-    def make(
-        self,
-        n_layers: int,
-        n_features: int,
-        *,
-        random_state: RandomSource = None,
-        X: ArrayLike | None = None,
-    ) -> np.ndarray:
+    def _make(self, n_layers, n_features, rng, X):
         self.validate()
         self._check_array(n_layers, n_features)
-        made = self._initial().make(n_layers, n_features, random_state=random_state, X=X)
+        made = self._initial().make(n_layers, n_features, random_state=rng, X=X)
         return self._in_space(made)
 
     def _check_array(self, n_layers, n_features):
@@ -316,15 +309,12 @@ class EvolutionarySearch(Layout):
             accepted[0] += record.accepted
             progress.update(best_cost=record.best_cost - task.log_det, accepted=accepted[0])
 
-        max_time = self.max_time
-        if task.max_time is not None:
-            max_time = task.max_time if max_time is None else min(max_time, task.max_time)
-
         def costs(masks, streams):
             with time_limit(None, anew=True):  # costs of shorter trainings would not compare
                 return evaluate(masks, streams)
 
         fewest, most = evaluate.stack_bounds()
+        limits = [limit for limit in (self.max_time, task.max_time) if limit is not None]
         result = evolutionary_search(
             start,
             costs,
@@ -333,7 +323,7 @@ class EvolutionarySearch(Layout):
             move=self.move,
             search_space=self.search_space,
             n_iter_no_change=self.n_iter_no_change,
-            max_time=max_time,
+            max_time=min(limits, default=None),
             history=history,
             min_stack=fewest,
             max_stack=most,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from .._core.typing import ArrayLike, RandomSource
+from .._core.typing import ArrayLike
 from .._nn.mask_arrays import IDLE, tidy
-from .derived_order import derive_order, derive_parents
+from .derived_order import causes_first, derive_parents
 from .layout import Layout
-from .structures import check_integer, check_rng, check_rows
+from .structures import check_rows
 
 ORDERS = ("derived", "random", "given")
 PARENTS = ("all", "derived")
@@ -32,10 +32,10 @@ class Triangular(Layout):
     Parameters
     ----------
     order : {"derived", "random", "given"} or array of int, shape (n_features,), default="derived"
-        Numbers of the features, causes first. "derived": from the data, without training, the
-        order in which each feature given those before it has the shortest code, by regressions of
-        its values and of the log-size of what remains. "random": drawn. "given": as the columns
-        stand.
+        Numbers of the features, causes first. "derived": from the data, without training, that of
+        the graph in which the features given their parents have the shortest code, by regressions
+        of their values and of the log-size of what remains. "random": drawn. "given": as the
+        columns stand.
     parents : {"all", "derived"}, default="all"
         Whether all features before one condition it, or those that shorten its code by more than
         they cost (their slopes, as in the Bayesian information criterion).
@@ -62,27 +62,23 @@ class Triangular(Layout):
         """Number of layers, ``n_layers * n_features``."""
         return n_layers * n_features
 
-    def make(
-        self,
-        n_layers: int,
-        n_features: int,
-        *,
-        random_state: RandomSource = None,
-        X: ArrayLike | None = None,
-    ) -> np.ndarray:
-        check_integer(n_layers, "n_layers")
+    def _make(self, n_layers, n_features, rng, X):
         if self.parents not in PARENTS:
             raise ValueError(f"parents={self.parents!r} is not known. Use one of {PARENTS}.")
         if self.needs_data:
             X = check_rows(X, n_features)
-        rng = check_rng(random_state)
-        order = self._order(n_features, rng, X)
-        given = [order[:i] for i in range(n_features)]
+        order = self._order(n_features, rng)
+        if self.needs_data:
+            parents = derive_parents(X, rng, order)
+            order = causes_first(parents) if order is None else order
         if self.parents == "derived":
-            given = derive_parents(X, order, rng)
+            given = [parents[j] for j in order]
+        else:
+            given = [order[:i] for i in range(n_features)]
         return tidy(np.tile(triangle(order, given), (n_layers, 1)))
 
-    def _order(self, n_features, rng, X):
+    def _order(self, n_features, rng):
+        """The order, None where it is to be derived."""
         if isinstance(self.order, str):
             if self.order not in ORDERS:
                 raise ValueError(
@@ -90,7 +86,7 @@ class Triangular(Layout):
                     "or the numbers of the features, causes first."
                 )
             if self.order == "derived":
-                return derive_order(X, rng)
+                return None
             return rng.permutation(n_features) if self.order == "random" else np.arange(n_features)
         order = np.asarray(self.order)
         if order.shape != (n_features,) or (np.sort(order) != np.arange(n_features)).any():
