@@ -18,6 +18,7 @@ from skflow import (
 )
 from skflow._core import deadline
 from skflow._core.deadline import in_turn, share_of_time, time_left, time_limit
+from skflow._models.fitting import fit_real_columns
 from skflow._nn.flow import FlowStack
 from skflow._nn.optimizers import learning_rates
 from skflow._nn.training import FIRST_STEPS, Trainer, make_generators
@@ -133,6 +134,22 @@ def test_all_trainings_of_a_fit_end_in_time(clock, monkeypatch, name):
     # a fit of several parts starts each of them, and keeps time for what comes after the trainings
     assert 15 <= clock.now - begin <= 60
     assert math.isinf(time_left())
+
+
+def test_where_time_is_short_missing_cells_are_drawn_from_mixtures(clock, monkeypatch):
+    """A round of mixtures takes ten seconds here: three in place of six, and no flow follows."""
+
+    def slow(*args, **options):
+        clock.now += 10
+        return fit_real_columns(*args, **options)
+
+    monkeypatch.setattr("skflow._missing.fitting.fit_real_columns", slow)
+    trainings = []
+    clock.slow_down(monkeypatch, "fit", lambda: trainings.append(clock.now) or 0)
+    X, begin = np.random.default_rng(0).normal(size=(90, 3)), clock.now
+    X[::4, 1] = np.nan
+    CouplingFlowDensity(2, mask_layout="parity", max_time=50, max_iter=2, **SMALL).fit(X)
+    assert [moment - begin for moment in trainings] == [30]
 
 
 def test_trees_of_a_regressor_have_a_share_of_the_time(clock, monkeypatch):

@@ -38,7 +38,8 @@ def test_mixtures_fill_in_what_depends_on_each_other(most_rows, monkeypatch):
     incomplete = with_missing(X, 0.3)
     with shelter():
         schema = fit_schema(incomplete, {}, False)
-        filled = fill_with_mixtures(incomplete, schema, None, np.random.RandomState(0), OPTIONS)
+        rng = np.random.RandomState(0)
+        filled, _ = fill_with_mixtures(incomplete, schema, None, rng, OPTIONS)
     known = ~np.isnan(incomplete)
     assert np.array_equal(filled[known], X[known])
     residual = filled[:, 2] + filled[:, 0] - 10

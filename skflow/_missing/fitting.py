@@ -13,6 +13,7 @@ import warnings
 import numpy as np
 
 from .._core.checks import name_columns
+from .._core.deadline import clock, time_left
 from .._core.rows import at
 from .._models.factor_model import is_dense
 from .._models.fitting import Rows, fit_real_columns
@@ -26,6 +27,9 @@ from .questions import QUICK, sample_given
 #: before the last one; times that its draws fill a row.
 N_MIXTURES, MOST_ROWS = 6, 2000
 PART_OF_EPOCHS, LEAST_EPOCHS = 0.25, 3
+#: Part of the time that is left which the mixtures may take; what is left after them for a flow to
+#: follow, as a multiple of what they took.
+PART_OF_MIXTURES, LEAST_TIMES = 0.2, 4
 N_COPIES = 8
 _ROWS_A_COLUMN = 20  # that 8 clusters need
 
@@ -57,10 +61,12 @@ def fill_missing(X, schema, weight, rng, fit, column_options):
         Of ``fit_real_columns``.
     """
     _check_columns(X, column_options)
-    filled = fill_with_mixtures(X, schema, weight, rng, column_options)
+    started = clock()
+    filled, density = fill_with_mixtures(X, schema, weight, rng, column_options)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the last fit warns of what there is to say
-        density = fit(filled, rng.randint(2**31 - 1))
+        if time_left() > LEAST_TIMES * (clock() - started):
+            density = fit(filled, rng.randint(2**31 - 1))
         return draw_missing(density, X, rng, filled)
 
 
@@ -106,15 +112,17 @@ def fill_with_mixtures(X, schema, weight, rng, column_options):
     """The rows with their missing cells drawn from each column alone, and from mixtures in turn.
 
     They are the density of a table without a flow: the chain of the discrete part, and a mixture
-    for each group of rows. Of a long table they are fitted to some of the rows, and the last one
-    fills the others.
+    for each group of rows. Of a long table they are fitted to some of the rows, and the last one,
+    which is returned too, fills the others.
     """
+    started, seconds = clock(), PART_OF_MIXTURES * time_left()
     filled = fill_by_columns(X, weight, rng)
     some = np.arange(len(X))
     if len(X) > MOST_ROWS:
         some = np.sort(rng.choice(len(X), MOST_ROWS, replace=False))
     parts = at(weight, some)
     for k in range(N_MIXTURES):
+        is_last = k == N_MIXTURES - 1 or clock() - started > seconds
         columns = fit_real_columns(filled[some], schema, parts, **column_options)
         rows = Rows(filled[some], parts, schema, columns, rng.randint(2**31 - 1))
         U = rows.complete()
@@ -122,10 +130,12 @@ def fill_with_mixtures(X, schema, weight, rng, column_options):
         fit = component_fitter(U, rows.context, parts)
         components = fit(U, rows.context, parts, rng, 0.0, [_mixture_for(*U.shape)])
         density = rows.density(Mixture({"flow": None, **components}, np.array([0.0, 1.0])))
-        asked = some if k < N_MIXTURES - 1 else slice(None)
+        asked = slice(None) if is_last else some
         drawn = sample_given(density, X[asked], 1, rng, QUICK)[0][:, :, 0]
         filled[asked] = _but_constants(X, filled[asked], drawn)
-    return filled
+        if is_last:
+            break
+    return filled, density
 
 
 def _mixture_for(n_rows, n_features):

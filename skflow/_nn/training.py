@@ -12,13 +12,15 @@ import numpy as np
 import torch
 
 from .._core.deadline import clock, time_left
-from .._core.runtime import threads_for
+from .._core.runtime import map_blocks, threads_for
 from .blocks import blocks
 from .kernel_training import kernel_training
 from .optimizers import SOLVERS, learning_rates
 
 #: Steps after which a training with a deadline first looks at the clock.
 FIRST_STEPS = 5
+#: Parts of a block of validation rows, of which threads take turns.
+PARTS_OF_BLOCK = 4
 
 
 @dataclass(frozen=True)
@@ -145,8 +147,8 @@ def validation_loss(flow, data, noise=NO_NOISE):
     ``noise`` is added to these rows and their context.
     """
     rows = data.validation_rows.to(data.table.device)
-    total, mass = 0.0, 0.0
-    for block in blocks(rows.shape[1], flow.numbers_per_row):
+
+    def sums(block):
         x, weight, context = data.at(rows[:, block])
         if noise.absent is not None:
             x = torch.where(x.isnan(), noise.absent[:, block], x)
@@ -156,9 +158,11 @@ def validation_loss(flow, data, noise=NO_NOISE):
             context = context + noise.context[:, block]
         log_prob = flow.log_prob(x, context)
         weight = torch.ones_like(log_prob) if weight is None else weight.expand_as(log_prob)
-        total = total - (log_prob * weight).sum(1, dtype=torch.float64)
-        mass = mass + weight.sum(1, dtype=torch.float64)
-    return (total / mass).cpu().numpy()
+        return torch.stack([log_prob * weight, weight]).sum(2, dtype=torch.float64)
+
+    parts = blocks(rows.shape[1], PARTS_OF_BLOCK * flow.numbers_per_row)
+    total, mass = sum(map_blocks(sums, parts))
+    return (-total / mass).cpu().numpy()
 
 
 class _Pace:
@@ -323,7 +327,7 @@ class Trainer:
     def _judge(self, loss):
         """Keep improved states, bring diverged models back, stop those that no longer improve."""
         # A diverged model is NaN in its own row only: one look at the epoch's end is enough.
-        finite = torch.isfinite(self.flow.theta).all(1).cpu().numpy() & np.isfinite(loss)
+        finite = torch.isfinite(self.flow.theta.sum(1)).cpu().numpy() & np.isfinite(loss)
         self.result.loss_curve.append(loss)
         score = loss
         if self.data.validation_rows is not None:

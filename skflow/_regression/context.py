@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from sklearn.base import clone
-from sklearn.model_selection import KFold, cross_val_predict
 from sklearn.utils.validation import has_fit_parameter
 
 from .._core.deadline import clock, share_of_time
@@ -118,6 +117,8 @@ def fit_out_of_fold(estimator, C, U, weight, rng, rows):
     The predictions of the rows that it is fitted to, an index array, are those of regressors that
     have not seen them. Features ``C`` and targets ``U`` are standardised.
     """
+    from sklearn.model_selection import KFold, cross_val_predict  # take a while
+
     u = U[:, 0] if U.shape[1] == 1 else U
     if isinstance(estimator, str):
         shape = len(rows), C.shape[1], U.shape[1]
