@@ -123,9 +123,9 @@ class Fixed:
 def test_a_value_without_probability_is_never_drawn():
     factor = Factor(0, np.array([], int), [Fixed([0, 0.5, 0, 0.5, 0])], np.ones(1), 0.0)
     levels = np.array([[0.0], [0.25], [0.5], [np.nextafter(1, 0)]])
-    assert factor.place(np.zeros((4, 1), int), levels).tolist() == [1, 1, 3, 3]
+    assert factor.place(np.zeros((4, 1), int), levels)[0].tolist() == [1, 1, 3, 3]
     factor.models = [Fixed([0.5, 0.5 - 2e-16, 0])]  # the sum is rounded below 1
-    assert factor.place(np.zeros((1, 1), int), levels[3:]).tolist() == [1]
+    assert factor.place(np.zeros((1, 1), int), levels[3:])[0].tolist() == [1]
 
 
 # ---- what is not known

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .._core.rows import at, effective_rows
+from .._core.rows import effective_rows
 from .._core.saving import saved_as
 from .._table.table import MISSING
 from .stacking import estimate_weights
@@ -38,14 +38,8 @@ class Frequencies:
     the order of what they tell, the most informative first. (The mean of a hierarchy of Dirichlet
     distributions: MacKay and Peto 1995.)
 
-    Attributes
-    ----------
-    sizes : ndarray of shape (m,)
-        How many values each given column has.
-    keys : list of ndarray
-        For each number of given columns, from none, the sets of values that were seen, ascending.
-    counts : list of ndarray of shape (n_sets, n_values)
-        How often each value was seen with them.
+    ``keys`` are, for each number of given columns from none, the sets of values that were seen,
+    ascending, and ``counts`` ``(n_sets, n_values)`` how often each value was seen with them.
     """
 
     def __init__(self, concentration):
@@ -126,36 +120,29 @@ def models_for(n_given, n_seen):
 @saved_as("factor")
 @dataclass
 class Factor:
-    """The distribution of one column given some others.
-
-    Attributes
-    ----------
-    column : int
-    given : ndarray of shape (m,)
-        The columns before it in the chain, the most informative first.
-    models : list
-    weights : ndarray
-        Their parts in the mixture.
-    unseen : float
-        Probability of a category that no row had.
-    """
+    """The distribution of one column given some others, a mixture of models."""
 
     column: int
-    given: np.ndarray
+    given: np.ndarray  # the columns before it in the chain, the most informative first
     models: list
     weights: np.ndarray
-    unseen: float
+    unseen: float  # probability of a category that no row had
 
     def probabilities(self, discrete):
         """Of the categories that ``fit`` knows, given that it is one of these ``(n, n_values)``."""
         found = [model.predict_proba(discrete[:, self.given]) for model in self.models]
         return np.tensordot(self.weights, found, 1)
 
-    def place(self, discrete, uniform):
-        """Values ``(n,)`` for numbers ``(n, 1)`` that are uniform in [0, 1), of those seen."""
-        reached = np.cumsum(self.probabilities(discrete), axis=1)
-        level = uniform * reached[:, -1:]
-        return (reached <= level).sum(axis=1).clip(max=reached.shape[1] - 1)
+    def place(self, discrete, uniform, allowed=None):
+        """Values ``(n,)`` for numbers ``(n, 1)`` that are uniform in [0, 1), and their probability.
+
+        That is the probability of all values that are allowed, by default those that were seen.
+        """
+        probabilities = self.probabilities(discrete)
+        allowed = np.ones(probabilities.shape[1], bool) if allowed is None else allowed
+        reached = np.cumsum(probabilities * allowed, axis=1)
+        value = (reached <= uniform * reached[:, -1:]).sum(axis=1)
+        return value.clip(max=allowed.nonzero()[0][-1]), reached[:, -1]
 
     def log_prob(self, discrete):
         """Log-probabilities ``(n,)`` of the column's values given those before it."""
@@ -184,80 +171,44 @@ class Chain:
         """Draws ``(n_samples, q)``."""
         drawn = np.zeros((n_samples, len(self.factors)), dtype=int)
         for factor in self.factors:
-            drawn[:, factor.column] = factor.place(drawn, rng.uniform(size=(n_samples, 1)))
+            drawn[:, factor.column], _ = factor.place(drawn, rng.uniform(size=(n_samples, 1)))
         return drawn
 
     def fill(self, discrete, uniform):
-        """Rows ``(n, q)`` with missing cells drawn one after another, and the weights of that.
+        """Rows ``(n, q)`` with what is ``MISSING`` drawn one after another, and log-weights.
 
-        Parameters
-        ----------
-        discrete : ndarray of int, shape (n, q)
-            ``MISSING`` where a value is to be drawn.
-        uniform : ndarray of shape (n, q)
-            Numbers in [0, 1) to draw by.
-
-        Returns
-        -------
-        filled : ndarray of int, shape (n, q)
-        log_weight : ndarray of shape (n,)
-            Log-probability of the values that were there, each given those before it. The mean of
-            the weights of many draws is the probability of the values that were there.
+        They are drawn by numbers ``(n, q)`` in [0, 1). A weight is the probability of the values
+        that were there, each given those before it; its mean over many draws is that of them all.
         """
         filled, log_weight = discrete.copy(), np.zeros(len(discrete))
         for factor in self.factors:
             missing = discrete[:, factor.column] == MISSING
             if missing.any():
                 level = uniform[missing][:, [factor.column]]
-                filled[missing, factor.column] = factor.place(filled[missing], level)
+                filled[missing, factor.column], _ = factor.place(filled[missing], level)
             if not missing.all():
                 log_weight[~missing] += factor.log_prob(filled[~missing])
         return filled, log_weight
 
     def fill_within(self, allowed, uniform):
-        """Rows ``(n, q)`` drawn from some values of each column, and their weights.
+        """Rows ``(n, q)`` drawn from the values that are allowed in each column, and log-weights.
 
-        Parameters
-        ----------
-        allowed : list of ndarray of bool
-            Which of the values of each column may be drawn.
-        uniform : ndarray of shape (n, q)
-            Numbers in [0, 1) to draw by.
-
-        Returns
-        -------
-        filled : ndarray of int, shape (n, q)
-        log_weight : ndarray of shape (n,)
-            The mean of the weights of many draws is the probability of what is allowed.
+        They are drawn by numbers ``(n, q)`` in [0, 1). The mean of the weights of many draws is the
+        probability of what is allowed.
         """
         filled, log_weight = np.zeros(uniform.shape, dtype=int), np.zeros(len(uniform))
         for factor in self.factors:
             j = factor.column
-            reached = (factor.probabilities(filled) * allowed[j]).cumsum(axis=1)
-            level = uniform[:, [j]] * reached[:, -1:]
-            filled[:, j] = (reached <= level).sum(axis=1).clip(max=allowed[j].nonzero()[0][-1])
+            filled[:, j], probability = factor.place(filled, uniform[:, [j]], allowed[j])
             with np.errstate(divide="ignore"):
-                log_weight += np.log(reached[:, -1]) + np.log1p(-factor.unseen)
+                log_weight += np.log(probability) + np.log1p(-factor.unseen)
         return filled, log_weight
 
 
 def fit_chain(discrete, sizes, weight=None, rng=None, open_ended=None):
-    """The ``Chain`` of discrete columns.
+    """The ``Chain`` of discrete columns ``(n, q)`` that have so many values ``sizes`` ``(q,)``.
 
-    Parameters
-    ----------
-    discrete : ndarray of int, shape (n, q)
-    sizes : ndarray of shape (q,)
-        How many values each column has.
-    weight : ndarray of shape (n,) or None
-    rng : RandomState
-        Draws the folds.
-    open_ended : ndarray of bool, shape (q,)
-        Which columns may have values that were not seen.
-
-    Returns
-    -------
-    chain : Chain
+    ``open_ended`` ``(q,)`` says which of them may have values that were not seen.
     """
     information = mutual_information(discrete, sizes, weight)
     order = np.argsort(-information.sum(axis=1), kind="stable")
@@ -271,31 +222,26 @@ def fit_chain(discrete, sizes, weight=None, rng=None, open_ended=None):
 
 
 def _fit_factor(discrete, sizes, weight, folds, j, given, unseen):
-    X, y, weight = (
-        discrete[:, given],
-        discrete[:, j],
-        np.ones(len(discrete)) if weight is None else weight,
-    )
+    X, y = discrete[:, given], discrete[:, j]
+    weight = np.ones(len(y)) if weight is None else weight
 
-    def fitted(rows):
-        models = models_for(len(given), len(np.unique(y[rows])))
-        return [
-            model.fit(X[rows], y[rows], sizes[given], sizes[j], weight[rows]) for model in models
-        ]
+    def fitted(rows, n_models=None):
+        models = models_for(len(given), len(np.unique(y[rows])))[:n_models]
+        of_rows = X[rows], y[rows], sizes[given], sizes[j], weight[rows]
+        return [model.fit(*of_rows) for model in models]
 
-    everything = np.arange(len(y))
     n_models = len(models_for(len(given), min(len(np.unique(y[rows])) for rows, _ in folds)))
     weights = np.ones(1)
     if n_models > 1:
         log_probs, held_out = [], np.concatenate([others for _, others in folds])
         for rows, others in folds:
-            found = [model.predict_proba(X[others]) for model in fitted(rows)[:n_models]]
+            found = [model.predict_proba(X[others]) for model in fitted(rows, n_models)]
             with np.errstate(divide="ignore"):
                 log_probs.append(np.log([p[np.arange(len(others)), y[others]] for p in found]))
         least = np.append(LEAST_WEIGHT, np.zeros(n_models - 1))
-        weights = estimate_weights(np.hstack(log_probs), least, at(weight, held_out))
+        weights = estimate_weights(np.hstack(log_probs), least, weight[held_out])
     kept = np.flatnonzero(weights)
-    models = fitted(everything)
+    models = fitted(slice(None))
     return Factor(int(j), given, [models[k] for k in kept], weights[kept], unseen)
 
 

@@ -75,19 +75,12 @@ class FlowModel:
     def sample(self, n_samples, rng, context=None):
         member = rng.choice(self.n_members, n_samples)
         Z = rng.standard_normal((n_samples, self.stack.n_features))
-        # side by side, as many rows for each member, those that it lacks being any
-        counts = np.bincount(member, minlength=self.n_members)
-        rows = np.zeros((self.n_members, counts.max(initial=0)), dtype=int)
-        own = np.arange(rows.shape[1]) < counts[:, None]
-        rows[own] = member.argsort(kind="stable")
-        drawn = np.empty_like(Z)
-        drawn[rows[own]] = self.from_latent(Z[rows], at(context, rows))[own]
-        return drawn
-
-    # ---- what the members answer, one by one
+        return self._by_member(member, self.from_latent, Z, context)
 
     def log_prob_in_turn(self, U, context=None):
         return self.log_prob_of(np.arange(len(U)) % self.n_members, U, context)
+
+    # ---- what the members answer, one by one
 
     def log_probs(self, U, context=None):
         """Log-densities ``(K, n)`` of the members alone."""
@@ -98,21 +91,28 @@ class FlowModel:
 
         For weights of draws, which are many.
         """
-        n_members, order = self.n_members, np.argsort(member, kind="stable")
-        counts = np.bincount(member, minlength=n_members)
-        # each member has as many rows, some of them empty ones
-        place = np.arange(len(U)) - np.repeat(np.cumsum(counts) - counts, counts)
         stack = self.stack.to(dtype=torch.float32)
 
-        def spread(rows):
-            table = torch.zeros(n_members, counts.max(), rows.shape[1])
-            table[member[order], place] = torch.as_tensor(rows[order], dtype=torch.float32)
-            return table
+        def call(U, context):
+            given = None if context is None else torch.as_tensor(context.numbers).float()
+            return stack.log_prob(torch.as_tensor(U).float(), given).numpy()
 
-        given = None if context is None else spread(context.numbers)
-        found = np.empty(len(U))
-        found[order] = stack.log_prob(spread(U), given).numpy()[member[order], place]
-        return np.nan_to_num(found, nan=LOWEST, neginf=LOWEST)
+        found = self._by_member(member, call, U, context)
+        return np.nan_to_num(found.astype(float), nan=LOWEST, neginf=LOWEST)
+
+    def _by_member(self, member, call, table, context):
+        """What is answered of rows ``(n, d)``, each by one member ``(n,)``; ``call`` takes stacks.
+
+        The rows of each member stand side by side, as many of each, those that it lacks being any.
+        """
+        counts = np.bincount(member, minlength=self.n_members)
+        rows = np.zeros((self.n_members, counts.max(initial=0)), dtype=int)
+        own = np.arange(rows.shape[1]) < counts[:, None]
+        rows[own] = member.argsort(kind="stable")
+        found = call(table[rows], at(context, rows))
+        ordered = np.empty((len(member), *found.shape[2:]), found.dtype)
+        ordered[rows[own]] = found[own]
+        return ordered
 
     def to_latent(self, U, context=None):
         """Latent points ``(K, n, d)`` of rows."""
