@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from functools import partial
 from numbers import Integral, Real
 from types import SimpleNamespace
@@ -14,6 +13,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from .. import masks
+from .._core.checksum import checksum
 from .._core.deadline import share_of_time, time_limit
 from .._core.progress import CallbackSupportMixin, FitProgress
 from .._core.random import RandomStreams
@@ -31,7 +31,7 @@ from .._models.fitting import fit_density, fit_real_columns
 from .._nn.couplings import COUPLINGS
 from .._nn.recipe import flow_config, training_options
 from .._nn.settings import TakesTraining, Training, training_of
-from .._structure.layouts import Rule, take_layout
+from .._structure.layouts import take_layout
 from .._table.bounds import check_bounds, take_bounds
 from .._table.schema import fit_schema
 from .latent import LatentSpace
@@ -132,15 +132,11 @@ class BaseFlowDensity(TakesTraining, Summarised, CallbackSupportMixin, LatentSpa
         """
         real = np.isin(np.arange(len(kept)), categories, invert=True)
         places = np.cumsum(kept) - 1
-        params = self.get_params(deep=False)
-        taken = {
-            "categorical_features": [int(places[j]) for j in categories if kept[j]] or None,
-        }
+        self.categorical_features = [int(places[j]) for j in categories if kept[j]] or None
         if self.bounds is not None:
-            taken["bounds"] = take_bounds(self.bounds, kept, names)
-        for name in {"mask_layout", "initial_layout"} & set(params):
-            taken[name] = take_layout(params[name], kept[real])
-        return self.set_params(**taken)
+            self.bounds = take_bounds(self.bounds, kept, names)
+        for name in {"mask_layout", "initial_layout"} & set(vars(self)):
+            setattr(self, name, take_layout(getattr(self, name), kept[real]))
 
     def _fit_codes(self, X, weight=None, previous=None):
         """Fit to rows of ``_table`` as codes ``(n, d)``, or go on from a ``Fit``."""
@@ -234,17 +230,10 @@ def fixed_parameters(estimator, layout):
     values |= flow_config(estimator)
     values["training.activation"] = values.pop("activation")
     values["training.standardize"] = training_of(estimator).standardize
-    params = estimator.get_params(deep=False)
-    prefix = "mask_layout__" if "mask_layout" in params else ""
-    if prefix:
-        values["mask_layout"] = type(layout).__name__
-    if isinstance(layout, Rule):
-        values |= {"mask_layout": layout.rule, "n_conditioning": layout.n_conditioning}
-    elif hasattr(layout, "get_params"):
-        chosen = layout.get_params(deep=False).items()
-        values |= {prefix + name: value for name, value in chosen if name not in _FREE}
-    elif prefix:
-        values["mask_layout"] = layout
+    chosen = layout.get_params(deep=False) if hasattr(layout, "get_params") else {}
+    values["mask_layout"] = chosen.pop("rule", type(layout).__name__ if chosen else layout)
+    prefix = "mask_layout__" if hasattr(estimator, "mask_layout") else ""
+    values |= {prefix + name: value for name, value in chosen.items() if name not in _FREE}
     return {name: _text(value) for name, value in values.items()}
 
 
@@ -263,8 +252,7 @@ def check_unchanged(before, now):
 def _text(value):
     """The value in words that are the same in another process."""
     if isinstance(value, np.ndarray) and value.size > 20:
-        digest = hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()[:8]
-        return f"an array of shape {value.shape} ({digest})"
+        return f"an array of shape {value.shape} ({checksum(value)[:8]})"
     if isinstance(value, np.ndarray):
         return repr(value.tolist())
     if hasattr(value, "get_params"):
