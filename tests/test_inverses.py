@@ -8,9 +8,7 @@ from scipy import stats
 from scipy.integrate import trapezoid
 
 from skflow import CouplingFlowDensity, FlowRegressor, Training
-from skflow._core.random import RandomStreams
 from skflow._models.fitting import fit_real_columns
-from skflow._table.columns import fit_columns
 from skflow._table.schema import fit_schema
 
 INF = np.inf
@@ -172,17 +170,6 @@ def test_sums_over_a_grid_are_one(name):
     grid = np.arange(max(bounds[0, 0], -400), min(bounds[1, 0], 400) + 1)
     p = np.exp(model.score_samples(grid[:, None])) * 1.0  # times the step
     assert p.sum() == pytest.approx(1, abs=0.03)
-
-
-def test_weights_count_as_repetitions():
-    rng = np.random.RandomState(0)
-    X, weight = zeros(rng, 0.2)[:, None], 1.0 + 2 * (rng.uniform(size=N) < 0.5)
-    weight[X[:, 0] == 0] *= 3
-    bounds = (np.zeros(1), np.full(1, INF))
-    columns = fit_columns(X, weight, bounds=bounds)
-    U, _ = columns.training_rows(X, RandomStreams(0))
-    again = columns.draws(U)
-    assert weight[again[:, 0] == 0].sum() == weight[X[:, 0] == 0].sum()
 
 
 # ---- regression
