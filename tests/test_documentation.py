@@ -3,6 +3,7 @@
 import ast
 import doctest
 import importlib.util
+import re
 import sys
 from pathlib import Path
 
@@ -126,3 +127,18 @@ def test_decimal_numbers_of_a_page_may_be_somewhat_off(want, got, agree):
     checker = doctest.OutputChecker()
     flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
     assert conftest.check_roughly(checker, want + "\n", got + "\n", flags) == agree
+
+
+def test_the_architecture_names_what_exists():
+    """Modules as ``_folder.module``, and in the table of rooms those of a row's folder."""
+    package = Path(skflow.__file__).parent
+    text = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(_\w+(?:\.\w+)+)`", text))
+    for folder, holds in re.findall(r"^\| `(_\w+)` \| (.*) \|$", text, flags=re.M):
+        named |= {f"{folder}.{name}" for name in re.findall(r"`(\w+)`", holds)}
+    absent = {
+        name
+        for name in named
+        if not package.joinpath(*name.split(".")).with_suffix(".py").is_file()
+    }
+    assert named and not absent
