@@ -45,6 +45,7 @@ SLOW_FILES = {
     "test_mixed_missing.py",
     "test_outlier.py",
     "test_outlier_missing.py",
+    "test_output.py",
     "test_progress.py",
     "test_properties.py",
     "test_questions.py",
@@ -58,6 +59,7 @@ SLOW_FILES = {
     "test_stacking.py",
     "test_structure_search.py",
     "test_summary.py",
+    "test_tables.py",
     "test_typical.py",
     "test_unchanged.py",
 }
