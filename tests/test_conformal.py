@@ -14,7 +14,7 @@ from sklearn.preprocessing import OneHotEncoder
 from test_outlier import Distance, table
 
 from skflow import CouplingFlowDensity, FlowOutlierDetector
-from skflow._outliers import resolutions
+from skflow._outliers import scorers
 from skflow._outliers.scorers import Neighbours, Tails
 
 LEVELS = np.array([0.05, 0.1, 0.2, 0.5, 0.9])
@@ -105,7 +105,7 @@ def test_pvalues_are_valid_at_five_levels(case, monkeypatch):
 
     Of one fit it is of a beta distribution, with a number of rows that is binomial given that.
     """
-    monkeypatch.setattr(resolutions, "default_flow", lambda n_rows, n_columns: QUICK)
+    monkeypatch.setattr(scorers, "default_flow", lambda n_rows, n_columns: QUICK)
     n_rows, density, params, make = CASES[case]
     n_fits, n_new = 8 if density is None else 25, 100
     rng, rates = np.random.default_rng(0), []

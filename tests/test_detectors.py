@@ -13,7 +13,7 @@ from test_outlier import correlated
 
 from skflow import FlowOutlierDetector
 from skflow._outliers.detectors import is_detector, scores_of
-from skflow._outliers.resolutions import check_pairs
+from skflow._outliers.fitting import check_pairs
 
 
 class OfPyOD:

@@ -19,9 +19,8 @@ from sklearn.preprocessing import PowerTransformer, StandardScaler
 
 from skflow import CouplingFlowDensity, FlowOutlierDetector
 from skflow._nn import blocks as _blocks
-from skflow._outliers import resolutions
-from skflow._outliers.resolutions import trimming_scores
-from skflow._outliers.scorers import Neighbours
+from skflow._outliers import scorers
+from skflow._outliers.scorers import Neighbours, trimming_scores
 
 QUICK = {"n_layers": 2, "hidden_layer_sizes": (8,), "max_iter": 3, "component_weight": 0}
 
@@ -541,7 +540,7 @@ def test_a_list_of_rows_has_a_report_and_infinity_is_refused():
 @pytest.mark.filterwarnings("ignore:Column 3 is constant")
 def test_another_value_in_a_constant_column_is_an_outlier(monkeypatch):
     monkeypatch.setattr(
-        resolutions, "default_flow", lambda n_rows, n_columns: CouplingFlowDensity(**QUICK)
+        scorers, "default_flow", lambda n_rows, n_columns: CouplingFlowDensity(**QUICK)
     )
     X = np.column_stack([table(100), np.full(100, 0.3)])
     detector = FlowOutlierDetector(random_state=0).fit(X)

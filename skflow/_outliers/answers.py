@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class OutlierAnswers(ShowsSummary, MissingMixin, RowsMixin, OutlierMixin):
-    """The public answers of a detector, from its scores and those of the rows set aside.
+    """The public answers of a detector, from its scores and those of the calibration rows.
 
     ``fit`` sets ``calibration_scores_``, scores of rows that nothing was fitted to, ascending, and
     ``offset_``.
@@ -250,23 +250,23 @@ class OutlierAnswers(ShowsSummary, MissingMixin, RowsMixin, OutlierMixin):
     def pvalue(self, X: ArrayLike, *, tail: bool = False) -> np.ndarray:
         """Conformal p-value of each row.
 
-        With ``n`` rows set aside it is ``(1 + #{scores of these <= the row's}) / (n + 1)``. Under
-        the null hypothesis that a row is exchangeable with those set aside, it is at most ``a``
-        with a probability of at most ``a``, for every ``a`` and ``n``; ties (up to rounding) make
-        it larger. The probability is over the rows set aside, too: with few of them, a single fit
-        may be off.
+        With ``n`` calibration rows it is ``(1 + #{scores of these <= the row's}) / (n + 1)``. Under
+        the null hypothesis that a row is exchangeable with those of ``fit``, it is at most ``a``
+        with a probability of at most ``a``, for every ``a`` and ``n``, if the calibration rows were
+        set aside, and of about ``a`` otherwise; ties (up to rounding) make it larger. The
+        probability is over the calibration rows, too: with few of them, a single fit may be off.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             New rows. See the notes of the class for those of ``fit``.
         tail : bool, default=False
-            Let p-values go on below ``1 / (n + 1)``: for scores below the lowest tenth of those set
-            aside by a generalised Pareto distribution of how far they lie below it, of a shape of
-            at least 0.1. It is fitted without scores that look like outliers. That is a model, not
-            a guarantee: where scores have a smooth tail, p-values of 0.001 are on average as small
-            as they should be or larger, and where some ordinary rows are as far out as outliers,
-            about half as large. It takes 500 rows set aside.
+            Let p-values go on below ``1 / (n + 1)``: for scores below the lowest tenth of the
+            calibration rows by a generalised Pareto distribution of how far they lie below it, of a
+            shape of at least 0.1. It is fitted without scores that look like outliers. That is a
+            model, not a guarantee: where scores have a smooth tail, p-values of 0.001 are on
+            average as small as they should be or larger, and where some ordinary rows are as far
+            out as outliers, about half as large. It takes 500 calibration rows.
 
         Returns
         -------
@@ -287,9 +287,10 @@ class OutlierAnswers(ShowsSummary, MissingMixin, RowsMixin, OutlierMixin):
     def select(self, X: ArrayLike, *, fdr: float = 0.1, tail: bool = False) -> np.ndarray:
         """Outliers among the rows, at a false discovery rate.
 
-        The method of Benjamini and Hochberg on the p-values. As these share the rows set aside,
-        they are not independent, but dependent in a way (PRDS) that the method allows [1]_: on
-        average over such tables, at most ``fdr`` of the rows selected are ordinary ones.
+        The method of Benjamini and Hochberg on the p-values. As these share the calibration rows,
+        they are not independent. With rows set aside they depend in a way (PRDS) that the method
+        allows [1]_: on average over such tables, at most ``fdr`` of the rows selected are ordinary
+        ones; without, this is about so.
 
         Parameters
         ----------
@@ -300,14 +301,14 @@ class OutlierAnswers(ShowsSummary, MissingMixin, RowsMixin, OutlierMixin):
         tail : bool, default=False
             Select by the p-values of ``pvalue(X, tail=True)``. Then the rate holds as far as the
             model of the tail does. With outliers among the rows of ``fit``, ranks alone select
-            next to nothing, as those set aside are as unusual.
+            next to nothing, as the calibration rows are as unusual.
 
         Returns
         -------
         selected : ndarray of bool, shape (n_samples,)
             True for outliers. If none is selected and the least possible p-value, ``1 / (n + 1)``,
-            is too large to select a single one, a warning says how many rows set aside it takes: to
-            select one row of ``m``, ``n + 1`` has to be at least ``m / fdr``; for ``k`` rows,
+            is too large to select a single one, a warning says how many calibration rows it takes:
+            to select one row of ``m``, ``n + 1`` has to be at least ``m / fdr``; for ``k`` rows,
             ``m / (k * fdr)``.
 
         Raises
@@ -326,24 +327,22 @@ class OutlierAnswers(ShowsSummary, MissingMixin, RowsMixin, OutlierMixin):
     # ---- in words
 
     def _summary_lines(self):
-        n_aside = len(self.calibration_scores_)
+        n = len(self.calibration_scores_)
         fraction = np.mean(self.calibration_scores_ < self.offset_)
         kinds = self._schema.described(np.full(len(self._schema.real_columns), "real", object))
         return {
             "columns": counted(kinds),
             "scorers": self._scorers(),
-            "calibration": f"{n_aside:,} rows set aside: p-values from {1 / (n_aside + 1):.2g}",
-            "threshold": f"{self.offset_:.3f}: {fraction:.1%} of the rows set aside lie below",
-            "to try": ""
-            if n_aside >= 99
-            else "a larger calibration_fraction, or more rows: "
-            "p-values of 0.01 take 99 rows set aside",
+            "calibration": f"{n:,} rows: p-values from {1 / (n + 1):.2g}",
+            "threshold": f"{self.offset_:.3f}: {fraction:.1%} of the calibration rows lie below",
+            "to try": "" if n >= 99 else "more rows: p-values of 0.01 take 99 calibration rows",
         }
 
     def _scorers(self):
         if not self.reference_scores_:
             return type(self.densities_["density"][0]).__name__
-        return by_weight(self.densities_, self._weights / self._weights.sum())
+        weights = np.array([*self._weights.values()])
+        return by_weight(self.densities_, weights / weights.sum())
 
     # ---- life after the fit
 
@@ -351,7 +350,7 @@ class OutlierAnswers(ShowsSummary, MissingMixin, RowsMixin, OutlierMixin):
     @atomic
     @sheltered
     def partial_fit(self, X: ArrayLike, y: object = None) -> Self:
-        """Let new ordinary rows join those set aside; the densities stay as they are.
+        """Let new ordinary rows join the calibration rows; the densities stay as they are.
 
         With more of them p-values are finer. They stay valid if the new rows come from where the
         rows of ``fit`` came from and were not chosen by their scores: rows that passed as ordinary
@@ -383,7 +382,7 @@ class OutlierAnswers(ShowsSummary, MissingMixin, RowsMixin, OutlierMixin):
     def shift_evidence(self, X: ArrayLike) -> np.ndarray:
         """Evidence, row after row, that rows come no longer from where those of ``fit`` came from.
 
-        Each row is ranked among those set aside and the rows before it. While nothing changes,
+        Each row is ranked among the calibration rows and those before it. While nothing changes,
         these p-values are independent and uniform. The evidence is what betting against that has
         multiplied a stake by (a conformal test martingale [1]_).
 

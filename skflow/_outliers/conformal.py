@@ -1,4 +1,4 @@
-"""Conformal p-values: what scores and the scores of rows set aside say together."""
+"""Conformal p-values: what scores and the scores of calibration rows say together."""
 
 import numpy as np
 from scipy.stats import false_discovery_control
@@ -16,13 +16,13 @@ def just_below(scores):
 
 
 def ranks(scores, calibration_scores):
-    """The p-values ``(n,)`` of scores: their ranks among those of rows set aside, ascending."""
+    """The p-values ``(n,)`` of scores: their ranks among those of calibration rows, ascending."""
     n_not_higher = np.searchsorted(just_below(calibration_scores), scores, side="right")
     return (1 + n_not_higher) / (1 + len(calibration_scores))
 
 
 def tail_pvalues(scores, calibration_scores):
-    """The same, and below the lowest tenth of the rows set aside by the model of a ``Tail``."""
+    """The same, and below the lowest tenth of the calibration rows by the model of a ``Tail``."""
     tail = fit_tail(calibration_scores)
     found = ranks(scores, calibration_scores)
     return np.where(scores < tail.start, tail.pvalues(scores), found)
@@ -33,26 +33,26 @@ def selected(pvalues, fdr):
     return false_discovery_control(pvalues, method="bh") <= fdr
 
 
-def warn_if_too_few(pvalues, fdr, n_aside):
+def warn_if_too_few(pvalues, fdr, n):
     """Say that nothing is selected because ranks cannot be small enough, and what would do."""
-    n_rows, n_least = len(pvalues), int(np.sum(pvalues <= 1 / (n_aside + 1)))
+    n_rows, n_least = len(pvalues), int(np.sum(pvalues <= 1 / (n + 1)))
     # so many rows have to have the least possible p-value for all of them to be selected
-    n_least_needed = int(np.ceil(n_rows / (fdr * (n_aside + 1)) - 1e-9))
+    n_least_needed = int(np.ceil(n_rows / (fdr * (n + 1)) - 1e-9))
     if n_least_needed <= max(1, n_least):
         return
     needed = int(np.ceil(n_rows / (fdr * max(1, n_least)) - 1e-9)) - 1
     warn(
-        f"Nothing is selected. With {n_aside} rows set aside no p-value is below "
-        f"1/{n_aside + 1}. At fdr={fdr}, {n_least_needed} rows would have to be more unusual than "
-        f"all rows set aside, and {n_least} of {n_rows} are. To select "
-        f"{max(1, n_least)} takes at least {needed} rows set aside (fit to more rows, raise "
+        f"Nothing is selected. With {n} calibration rows no p-value is below "
+        f"1/{n + 1}. At fdr={fdr}, {n_least_needed} rows would have to be more unusual than "
+        f"all of them, and {n_least} of {n_rows} are. To select "
+        f"{max(1, n_least)} takes at least {needed} calibration rows (fit to more rows, raise "
         "calibration_fraction, or let ordinary rows join by partial_fit). Or set tail=True, which "
         "continues p-values by a model; or select from fewer rows."
     )
 
 
 def threshold(contamination, scores, calibration_scores):
-    """What ``offset_`` is, from the scores of all rows and, ascending, of those set aside."""
+    """What ``offset_`` is, from the scores of all rows and, ascending, of calibration rows."""
     if contamination == "auto":
         # a p-value is at most k / (n + 1) if the score is below the k-th lowest of n
         k = max(1, int(FALSE_ALARM_RATE * (len(calibration_scores) + 1)))

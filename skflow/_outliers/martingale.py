@@ -1,6 +1,6 @@
 """Whether rows still come from where others came from: a conformal test martingale.
 
-Row after row is ranked among the rows set aside and those before it. As long as all of these are
+Row after row is ranked among the calibration rows and those before it. As long as all of these are
 exchangeable, such p-values are independent and uniform, whatever the scores are. Somebody who bets
 against that, without knowing what comes, multiplies the stake by more than ``1 / a`` with a
 probability of at most ``a`` (Ville 1939; Vovk, Nouretdinov and Gammerman 2003).
@@ -17,7 +17,7 @@ MOVED = 0.01
 
 
 def online_pvalues(scores, calibration_scores, rng):
-    """p-values ``(n,)`` of scores among those set aside, ascending, and those before.
+    """p-values ``(n,)`` of scores among those of calibration rows, ascending, and those before.
 
     Ties, up to rounding, are broken at random: these p-values are uniform, not only valid.
     """

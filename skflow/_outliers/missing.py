@@ -6,8 +6,8 @@ only where the same columns are known. So a row is ranked among rows of the fit 
 columns are known, as they look without their other cells, and gets the score that has this rank
 among those that are whole.
 
-What a row is compared with is fixed before the rows set aside are looked at, and these keep their
-own missing cells: rows and missing cells together are exchangeable. So p-values are valid over all
+What a row is compared with does not depend on rows set aside, and calibration rows keep their own
+missing cells: rows and missing cells together are exchangeable. So p-values are valid over all
 rows, whatever decides which cells are missing. Over the rows that lack one set of cells, they are
 as good as the comparison is.
 """
@@ -19,8 +19,8 @@ import numpy as np
 from .._core.checks import name_columns, warn
 from .._core.rows import patterns
 from .._nn.blocks import answer_in_parts, parts
+from .fitting import N_FOLDS
 from .rarity import harmonic_mean, log_rarity, score_of_rarity
-from .resolutions import N_FOLDS
 
 #: Rows of the fit that rows with missing cells are compared with: so many, and at least so many.
 N_COMPARED, LEAST_COMPARED = 200, 20
@@ -35,7 +35,7 @@ def whole(X):
 
 
 class MissingMixin:
-    """Scores rows with missing cells; a subclass scores whole ones in ``_whole_scores``."""
+    """Scores rows with missing cells beside others."""
 
     def _given(self):
         """The densities as they were given; none for the default."""
@@ -62,111 +62,94 @@ class MissingMixin:
         if n_whole < min(least, len(X)):
             named = name_columns(often == often.max(), self._table.feature_names)
             raise ValueError(
-                f"Of {len(X)} rows that are not set aside {n_whole} have no missing cell, but "
+                f"Of {len(X)} rows to fit to {n_whole} have no missing cell, but "
                 f"at least {least} are needed. Leave out columns that are often missing (first "
                 f"{named}), or fill the cells in before (FlowImputer)."
             )
         if several and n_whole < len(X) / 2:
             warn(
-                f"Of {len(X)} rows that are not set aside {n_whole} have no missing cell. Flows "
+                f"Of {len(X)} rows to fit to {n_whole} have no missing cell. Flows "
                 "are fitted to these, and the nearest rows and the tails to all."
             )
 
-    def _missing(self, X):
-        """Which rows have missing cells that are ours to deal with."""
-        return ~whole(X) & (not self._takes_missing())
+    def _by_pattern(self, X):
+        """For each pattern of known cells its rows, and by name what scorers say of them.
 
-    def _flow_name(self):
-        fitted = self.densities_.items()
-        return next(name for name, members in fitted if hasattr(members[0], "sample_given"))
+        Then, of rows with missing cells, the scores that these compare with; otherwise None.
+        """
+        X = self._within_reach(X)
+        for known, rows in patterns(~np.isnan(X) | self._takes_missing()):
+            if known.all():
+                references, compared = self.reference_scores_ or {"density": None}, None
+            else:
+                references, compared = self._with_missing(known)
+            yield rows, self._parts(X[rows], references), compared
 
-    def _names_for_missing(self):
-        """The densities that are asked about rows with missing cells."""
-        fitted = self.densities_.items()
-        own = [name for name, members in fitted if hasattr(members[0], "scores_own_rows")]
-        return own or [self._flow_name()]
+    def _parts(self, X, references):
+        """By name the logarithms of how rare rows are; where there is no reference, the scores."""
+        scores = {name: self._score_by(name, X) for name in references}
+        return {
+            name: scores[name] if reference is None else log_rarity(scores[name], reference)
+            for name, reference in references.items()
+        }
+
+    def _combined(self, parts):
+        return harmonic_mean(
+            np.array([*parts.values()]), np.array([self._weights[name] for name in parts])
+        )
 
     def _scores(self, X):
         def answer(X):
-            missing, scores = self._missing(X), np.empty(len(X))
-            if not missing.all():
-                scores[~missing] = self._whole_scores(X[~missing])
-            for rows, parts_by_name, compared in self._by_pattern(X, missing):
-                combined = self._combined(list(parts_by_name.values()))
-                scores[rows] = self._as_whole(combined, compared)
+            scores = np.empty(len(X))
+            for rows, parts_by_name, compared in self._by_pattern(X):
+                scores[rows] = self._combined(parts_by_name)
+                if compared is not None:
+                    rarity = log_rarity(scores[rows], compared)
+                    scores[rows] = score_of_rarity(rarity, self._with_missing(None)[1])
             return scores
 
         return answer_in_parts(answer, parts(*X.shape), X)
 
-    def _by_pattern(self, X, missing):
-        """For each pattern, its rows, their parts by name, and the scores that these compare with.
+    def _scores_by_density(self, X, scores):
+        """By name the logarithms ``(n,)`` of how rare rows of these scores are.
 
-        ``missing`` ``(n,)`` selects the rows that are asked about.
+        NaN for scorers that are not asked about a row with missing cells; of a single one that is,
+        the row's score.
         """
-        for known, rows in patterns(~np.isnan(X[missing])):
-            rows = np.flatnonzero(missing)[rows]
-            references, compared = self._with_missing(known)
-            found = self._parts_with_missing(X[rows], references)
-            yield rows, dict(zip(references, found)), compared
-
-    def _as_whole(self, scores, compared):
-        """The scores of whole rows with the ranks that scores have among those compared with."""
-        every = np.ones(self._compared.shape[1], dtype=bool)
-        return score_of_rarity(log_rarity(scores, compared), self._with_missing(every)[1])
+        found = {name: np.full(len(X), np.nan) for name in self.reference_scores_}
+        for rows, parts_by_name, compared in self._by_pattern(X):
+            for name, part in parts_by_name.items():
+                alone = compared is not None and len(parts_by_name) == 1
+                found[name][rows] = scores[rows] if alone else part
+        return found
 
     def _with_missing(self, known):
-        """Scores of rows of the fit, by name and combined, as they look with missing cells."""
+        """References by name and scores, ascending, of rows of the fit as they look like that.
+
+        With ``known`` None, as they are without a missing cell.
+        """
         fitted, kept = _KNOWN.get(self, (None, None))
         if fitted is not self.densities_:
             fitted, kept = _KNOWN[self] = self.densities_, {}
-        if known.tobytes() not in kept:
-            kept[known.tobytes()] = self._scores_with_missing(known)
-        return kept[known.tobytes()]
+        key = None if known is None else known.tobytes()
+        if key not in kept:
+            kept[key] = self._scores_with_missing(known)
+        return kept[key]
 
     def _scores_with_missing(self, known):
-        if known.all():
-            rows = self._compared[whole(self._compared)]
-            return {}, np.sort(self._whole_scores(rows))
+        if known is None:
+            return {}, np.sort(self._scores(self._compared[whole(self._compared)]))
         # those of which all of these columns are known, or else nearly all
         lacking = (np.isnan(self._compared) & known).sum(axis=1)
         n_rows = max(LEAST_COMPARED, np.sum(lacking == 0))
         rows = self._compared[np.argsort(lacking, kind="stable")[:n_rows]]
-        rows, names = np.where(known, rows, np.nan), self._names_for_missing()
+        rows = np.where(known, rows, np.nan)
+        # scorers that judge known columns by themselves, or else the first flow
+        fitted = self.densities_.items()
+        names = [name for name, members in fitted if hasattr(members[0], "score_own_rows")]
+        if not names:
+            names = [name for name, members in fitted if hasattr(members[0], "sample_given")][:1]
         references = dict.fromkeys(names)
         if len(names) > 1:
             references = {name: np.sort(self._score_by(name, rows)) for name in names}
-        return references, np.sort(self._combined(self._parts_with_missing(rows, references)))
-
-    def _parts_with_missing(self, X, references):
-        """Logarithms ``(k, n)`` of how rare rows of a pattern are; a single scorer's own scores."""
-        X = self._within_reach(X)
-        return np.array(
-            [
-                scores if reference is None else log_rarity(scores, reference)
-                for name, reference in references.items()
-                for scores in [self._score_by(name, X)]
-            ]
-        )
-
-    def _combined(self, parts):
-        if len(parts) == 1:
-            return parts[0]
-        names, parts = list(self.densities_), np.array(parts)
-        return harmonic_mean(
-            parts, self._weights[[names.index(n) for n in self._names_for_missing()]]
-        )
-
-    def _scores_by_density(self, X, scores):
-        """For each density the logarithms ``(n,)`` of how rare rows of these scores are.
-
-        NaN for those that are not asked about a row with missing cells; of a single one, the row's
-        score.
-        """
-        missing, found = self._missing(X), np.full((len(self.reference_scores_), len(X)), np.nan)
-        if not missing.all():
-            found[:, ~missing] = self._rarities(X[~missing])
-        by_density = dict(zip(self.reference_scores_, found))
-        for rows, parts_by_name, _ in self._by_pattern(X, missing):
-            for name, part in parts_by_name.items():
-                by_density[name][rows] = part if len(parts_by_name) > 1 else scores[rows]
-        return by_density
+        return references, np.sort(self._combined(self._parts(rows, references)))

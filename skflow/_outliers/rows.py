@@ -3,6 +3,8 @@
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from .._core.checks import warn_of
+from .._table.columns import constant_columns, copied_columns, few_valued_columns
 from .._table.reading import TableMixin
 from .._table.schema import fit_schema
 
@@ -46,3 +48,26 @@ def _reach(X):
         width = highest - lowest
         width[width == 0] = np.maximum(1.0, np.abs(lowest))[width == 0]
         return np.array([lowest - MAX_RANGES * width, highest + MAX_RANGES * width])
+
+
+def warn_of_columns(X, names):
+    """Say of columns that decide by themselves what is an outlier, and how to avoid it."""
+    constant = constant_columns(X)
+    found = (
+        (
+            few_valued_columns(X) & ~constant,
+            "of few values, at most one in 20 rows. A row can be an outlier by a rare one alone, "
+            "or by one that is inconsistent with the rest of the row; leave out codes, years and "
+            "the like if that is not what you look for.",
+        ),
+        (
+            constant,
+            "constant: a row with any other value there is an outlier, whatever else it has.",
+        ),
+        (
+            copied_columns(X) & ~constant,
+            "a copy of another column, perhaps in another unit: rows in which the two differ are "
+            "outliers, and others are harder to find. Leave the copies out.",
+        ),
+    )
+    warn_of(found, names)

@@ -1,7 +1,11 @@
-"""Scorers beside the flow: how near other rows are, and how far out the values of a row lie.
+"""The default's scorers, which see different things.
 
-Both take codes of categories and rows with missing cells, which they judge by the known columns,
-and both judge a row of their own fit as they judge any other row: not by its own place. Rows with
+A row can be unusual because its values do not go together, because no other row is near, or because
+its values lie far out, and no single scorer is right for all three. So there is a flow, and beside
+it the nearest rows and the tails of the columns.
+
+These two take codes of categories and rows with missing cells, which they judge by the known
+columns, and they judge a row of their own fit as any other row: not by its own place. Rows with
 missing cells are among those that they are fitted to.
 """
 
@@ -14,7 +18,9 @@ from .._core.rows import patterns
 from .._core.runtime import map_blocks
 from .._core.saving import saved_as
 from .._nn.blocks import blocks
+from .._nn.recipe import batch_size
 from .._table.columns import FARTHEST, constant_columns, location_and_scale
+from ..density import CouplingFlowDensity
 from .rarity import harmonic_mean, log_rarity
 
 #: A neighbour counts by the inverse of a power of its distance, at least the eighth: this is the
@@ -34,6 +40,12 @@ NEAREST_PART, SOME_ROWS = 0.1, 1000
 RARE, TIMES = 0.03, 3.0
 #: Beyond this squared length the products of rows lose the digits of small distances.
 FAR = 1e8
+#: Optimizer steps of a flow, within bounds on epochs. Detection does not need the last hundredth of
+#: a nat, which takes 5000.
+N_STEPS, MIN_EPOCHS, MAX_EPOCHS = 640, 10, 60
+#: What the flow, the nearest rows and the tails weigh. The more columns there are than so many, the
+#: more of a row's tails is chance: with twice as many they weigh a quarter.
+WEIGHTS, FEW_COLUMNS = (1.0, 2.0, 2.0), 6
 
 
 @saved_as("neighbours")
@@ -55,8 +67,6 @@ class Neighbours(BaseEstimator):
     random_state : int or None
         Draws the rows that are looked at.
     """
-
-    scores_own_rows = True
 
     def __init__(self, categories=(), random_state=None):
         self.categories = categories
@@ -107,6 +117,9 @@ class Neighbours(BaseEstimator):
         for j, codes in zip(self.categories, self.codes_):
             parts.append((X[:, [j]] == codes).astype(float))
         return np.hstack(parts)
+
+    def score_own_rows(self, X):
+        return self.score_samples(X)
 
     def score_samples(self, X):
         scores, rows = np.zeros(len(X)), self._encoded(X)
@@ -178,7 +191,7 @@ def log_rarity_afar(rows, X, categories):
         return np.partition(cdist(rows[block], some), place, axis=1)[:, place]
 
     distance = np.concatenate(map_blocks(distances, blocks(len(rows), len(some))))
-    scores = -np.log(distance + RESOLUTION), Tails(categories).fit(X).score_samples(X)
+    scores = -np.log(distance + RESOLUTION), Tails(categories).fit(X).score_own_rows(X)
     return harmonic_mean(np.array([log_rarity(own, np.sort(own)) for own in scores]), np.ones(2))
 
 
@@ -195,8 +208,6 @@ class Tails(BaseEstimator):
         Columns that hold codes.
     """
 
-    scores_own_rows = True
-
     def __init__(self, categories=()):
         self.categories = categories
 
@@ -210,7 +221,11 @@ class Tails(BaseEstimator):
             self.parts_.append(np.array(rarer))
         return self
 
-    def score_samples(self, X):
+    def score_own_rows(self, X):
+        """Of rows of the fit, without themselves."""
+        return self.score_samples(X, own=True)
+
+    def score_samples(self, X, own=False):
         scores = np.zeros(len(X))
         places = {j: k for k, j in enumerate(self.categories)}
         for j, (column, values) in enumerate(zip(X.T, self.columns_)):
@@ -224,5 +239,36 @@ class Tails(BaseEstimator):
                 n_below = np.searchsorted(values, column + rounding, side="right")
                 n_above = n_rows - np.searchsorted(values, column - rounding, side="left")
                 n_beyond = np.minimum(n_below, n_above)
-            scores += np.where(np.isnan(column), 0.0, np.log((n_beyond + 1) / (n_rows + 1)))
+            # a row counts itself, one of the fit only once
+            part = (n_beyond + 1 - own) / (n_rows + 1 - own)
+            scores += np.where(np.isnan(column), 0.0, np.log(part))
         return scores
+
+
+# ---- the default
+
+
+def default_flow(n_rows, n_columns):
+    """The flow of the default for a table of such a shape, which gives the reasons."""
+    n_epochs = np.clip(N_STEPS * batch_size(n_rows) // n_rows, MIN_EPOCHS, MAX_EPOCHS)
+    return CouplingFlowDensity(
+        4, dequantize=True, component_weight=0, max_iter=int(n_epochs), early_stopping=False
+    )
+
+
+def default_scorers(n_rows, n_columns, categories=()):
+    """The default's scorers for a table of such a shape, and their weights.
+
+    The flow's likelihood, which sees values that do not go together; the nearest rows, which see
+    what lies by itself; the tails of the columns, which see values far out.
+    """
+    flow = default_flow(n_rows, n_columns)
+    coded = tuple(categories)
+    scorers = [("flow", flow), ("neighbours", Neighbours(coded)), ("tails", Tails(coded))]
+    return scorers, np.array(WEIGHTS) * [1, 1, min(1, FEW_COLUMNS / n_columns) ** 2]
+
+
+def trimming_scores(X, categories=()):
+    """Scores ``(n,)`` that say which rows to trim: those far from most rows, or far out."""
+    nearest = Neighbours(tuple(categories), random_state=0).fit(X)
+    return log_rarity_afar(nearest._encoded(X), X, tuple(categories))

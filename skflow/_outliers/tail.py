@@ -1,12 +1,12 @@
 """p-values below the least rank, from a model of how scores go on: a generalised Pareto tail.
 
 Above a high threshold the excesses of most distributions are about generalised Pareto (Pickands
-1975). Here they are how far scores lie below the lowest tenth of those of the rows set aside. That
-is a model, no guarantee; it is fitted so that it errs towards large p-values:
+1975). Here they are how far scores lie below the lowest tenth of the calibration scores. That is
+a model, no guarantee; it is fitted so that it errs towards large p-values:
 
 - Its shape is at least ``LEAST_SHAPE``, a tail heavier than exponential.
 - The farthest quarter of the excesses counts only as far (censored), not how far: outliers among
-  the rows set aside make the tail heavier by their number alone.
+  the calibration rows make the tail heavier by their number alone.
 - Where a uniform background beside the tail explains the excesses much better, those that belong to
   it are taken for outliers, and left out.
 """
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize, minimize_scalar
 
-#: Rows that the tail begins with: this part, and at least so many, of at least so many set aside.
+#: Rows that the tail begins with: this part, and at least so many, of at least so many.
 PART, LEAST, LEAST_ROWS = 0.1, 50, 500
 #: Part of the excesses that is censored.
 CENSORED = 0.25
@@ -42,13 +42,13 @@ class Tail:
 
 
 def fit_tail(calibration_scores):
-    """The ``Tail`` of scores of rows set aside, ascending; at least ``LEAST_ROWS`` of them."""
+    """The ``Tail`` of scores of calibration rows, ascending; at least ``LEAST_ROWS`` of them."""
     scores = calibration_scores
     n_rows = len(scores)
     if n_rows < LEAST_ROWS:
         raise ValueError(
-            f"tail=True needs at least {LEAST_ROWS} rows set aside, but there are {n_rows}. Fit to "
-            "more rows, raise calibration_fraction, or leave tail=False."
+            f"tail=True needs at least {LEAST_ROWS} calibration rows, but there are {n_rows}. Fit "
+            "to more rows, raise calibration_fraction, or leave tail=False."
         )
     n_tail = max(LEAST, int(PART * n_rows))
     start = scores[n_tail]
@@ -56,8 +56,8 @@ def fit_tail(calibration_scores):
     excess = excess[excess > 0]
     if len(excess) < LEAST // 2:
         raise ValueError(
-            "tail=True needs scores that differ, but many of the lowest scores of the rows set "
-            "aside are the same. Leave tail=False."
+            "tail=True needs scores that differ, but many of the lowest scores of the "
+            "calibration rows are the same. Leave tail=False."
         )
     n_outliers = len(excess) - len(_without_background(excess))
     excess = excess[: len(excess) - n_outliers]

@@ -1,0 +1,140 @@
+"""Fits scorers, each to folds of the rows, so that every row is new to one of the fits."""
+
+import numpy as np
+import torch
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline
+from sklearn.utils import check_random_state
+
+from .._core.deadline import in_turn, share_of_time, time_limit
+from .._missing.questions import ROUGH
+from .._models.fitting import fit_flows
+from .._nn.settings import noise_of, training_of
+from ..density import CouplingFlowDensity
+from .detectors import can_score, fit_scorer
+
+#: Each density is fitted to all folds of the rows but one, which it scores, fold by fold.
+N_FOLDS = 4
+
+
+def check_pairs(densities):
+    names = [pair[0] for pair in densities if isinstance(pair, tuple) and len(pair) == 2]
+    if not names or len(names) < len(densities) or len({*names}) < len(names):
+        raise ValueError(
+            f"density={densities!r} is not possible. Give one density, or a list of pairs "
+            '("name", density), each name once.'
+        )
+    for name, density in densities:
+        if not can_score(density):
+            raise ValueError(
+                f"The density named {name!r} is {density!r}, but has to have the methods fit and "
+                "score_samples, or be a detector with decision_function. Give a flow, a mixture, a "
+                "pipeline that ends with one, ..."
+            )
+
+
+def folds(n_rows, rng):
+    """Rows held out in each fold, and the others, as lists of arrays.
+
+    The folds have equal sizes, so that flows of all folds can be members of one stack; where the
+    sizes do not divide, some rows are in two of them.
+    """
+    if n_rows < 2 * N_FOLDS:
+        raise ValueError(
+            f"Several densities are fitted to {N_FOLDS} folds of the rows, which takes at least "
+            f"{2 * N_FOLDS} of them besides any set aside, but there are {n_rows}. Give more "
+            "rows, or a single density."
+        )
+    size = -(-n_rows // N_FOLDS)
+    order = rng.permutation(n_rows)
+    held_out = [order[np.arange(f * size, (f + 1) * size) % n_rows] for f in range(N_FOLDS)]
+    return held_out, [np.setdiff1d(order, rows) for rows in held_out]
+
+
+def fit_scorers(densities, X, every_row, table, others, default):
+    """Fit every density to the rows outside each fold.
+
+    Parameters
+    ----------
+    densities : list of (str, estimator)
+    X : ndarray of shape (n, d)
+        Codes, of the rows that all scorers take.
+    every_row : ndarray of shape (m, d)
+        With those that only scorers which judge known columns take.
+    table : Table
+    others : list of ndarray
+        For each fold the rows outside it.
+    default : bool
+        Whether all densities are ours, and take codes. Others get tables like that of ``fit``.
+
+    Returns
+    -------
+    fitted : dict of str to list of estimator
+        One estimator for each fold; of a scorer that scores its own rows like others, a single one.
+    of_codes : list of str
+        Names of the densities that are fitted to codes.
+    """
+    fitted, of_codes = {}, []
+    # what has no limit of its own, such as the nearest rows, takes little
+    trained = [any("max_time" in key for key in one.get_params()) for _, one in densities]
+    for k, (name, density) in enumerate(densities):
+        flow = _bare_flow(density)
+        if default or flow is not None:
+            of_codes.append(name)
+        parts = [X[rows] for rows in others]
+        if hasattr(density, "score_own_rows"):
+            parts = [every_row]
+        with time_limit(share_of_time(0.9 / max(1, sum(trained[k:])))):
+            if flow is not None:
+                flows = fit_flow_to_folds(flow, X, table, others)
+                fitted[name] = [_behind(f, density, rows) for f, rows in zip(flows, parts)]
+            else:
+                fitted[name] = [
+                    fit_scorer(clone(density), rows if default else table.frame(rows))
+                    for rows in in_turn(parts)
+                ]
+    return fitted, of_codes
+
+
+def _bare_flow(density):
+    """A bare flow that the density is, or that its pipeline starts with; otherwise None.
+
+    Components beside a flow take weights of its own, so that one with them is fitted by itself, and
+    so is one that has its own idea of which columns are categories.
+    """
+    first = density.steps[0][1] if isinstance(density, Pipeline) else density
+    if not isinstance(first, CouplingFlowDensity) or first.component_weight != 0:
+        return None
+    return first if isinstance(first.categorical_features, str) else None
+
+
+def fit_flow_to_folds(flow, X, table, others):
+    """A flow for each fold, trained in a stack on the others, of which some say when to stop."""
+    first = clone(flow)._with_table(table)
+    seed = int(check_random_state(first.random_state).randint(2**31 - 1))
+    schema, columns = first._columns_of(X, seed=seed)[1:3]
+    rows, held_out = torch.from_numpy(np.stack(others)), None
+    if flow.early_stopping:
+        n_held_out = int(np.ceil(training_of(flow).validation_fraction * rows.shape[1]))
+        order = np.random.default_rng(seed).permuted(rows, axis=1)
+        held_out, rows = torch.from_numpy(order).tensor_split([n_held_out], dim=1)
+    splits, noises = [rows, held_out], [noise_of(flow)]
+    (fits,) = fit_flows(first, first._layout(), noises, X, schema, columns, splits, seed=seed)
+    return [clone(flow)._with_table(table)._with_fit(fitted) for fitted in fits]
+
+
+def _behind(flow, density, codes):
+    """The density whose flow is fitted: itself, or the pipeline with its rest fitted as well."""
+    if not isinstance(density, Pipeline):
+        return flow
+    rest = clone(density[1:]).fit(flow._density.to_latent(codes))
+    return Pipeline([(density.steps[0][0], flow), *rest.steps])
+
+
+def score_codes(density, X):
+    """Scores ``(n,)`` of rows of codes by a density that was fitted to codes."""
+    if isinstance(density, CouplingFlowDensity):
+        return density._log_prob(X, ROUGH)  # ranks of them count
+    if isinstance(density, Pipeline) and isinstance(density[0], CouplingFlowDensity):
+        return density[1:].score_samples(density[0]._density.to_latent(X))
+    return density.score_samples(X)
