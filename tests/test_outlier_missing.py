@@ -27,7 +27,7 @@ def detector(request):
 def test_a_broken_dependence_is_found_and_named_if_it_is_known(detector):
     X = np.array([[1.5, -1.5, np.nan], [1.5, np.nan, np.nan], [np.nan, np.nan, np.nan]])
     assert (detector.predict(X) == [-1, 1, 1]).all()
-    assert detector.pvalue(X)[2] == 1
+    assert detector.pvalue(X)[2] > 0.99
     contributions = detector.explain(X)
     assert (contributions[np.isnan(X)] == 0).all()
     assert contributions[0, :2].max() > 3
@@ -47,18 +47,17 @@ def test_whole_rows_are_scored_as_without_missing_beside_them(detector):
 def test_rows_with_missing_take_part_where_they_can(monkeypatch):
     monkeypatch.setattr(scorers, "default_flow", lambda n_rows, n_columns: FLOW)
     X, few = rows(50), rows(50)
-    X[:10, 1], few[:44, 1] = np.nan, np.nan
+    X[:10, 1], few[:43, 1] = np.nan, np.nan
     detector = FlowOutlierDetector(random_state=0).fit(X)
-    assert len(detector.calibration_scores_) == 10  # of all rows
-    assert len(detector.densities_["tails"][0].columns_[0]) == 40
-    n_whole = len(detector.reference_scores_["flow"])
-    assert 30 <= n_whole < 40  # the flow's rows
-    assert len(detector.partial_fit(X).calibration_scores_) == 60
+    assert len(detector.calibration_scores_) == 50
+    assert len(detector.densities_["tails"][0].columns_[0]) == 50
+    assert len(detector.reference_scores_["flow"]) == 40
+    assert len(detector.partial_fit(X).calibration_scores_) == 100
     with pytest.raises(ValueError, match=r"at least 8 are needed.*\(first 1\)"):
         FlowOutlierDetector(random_state=0).fit(few)
     few[:30] = rows(30)
-    few[:22, 1] = np.nan
-    with pytest.warns(UserWarning, match=r"Of 40 rows that are not set aside \d+ have no missing"):
+    few[:20, 1] = np.nan
+    with pytest.warns(UserWarning, match="Of 50 rows to fit to 17 have no missing"):
         FlowOutlierDetector(random_state=0).fit(few)
 
 

@@ -55,7 +55,7 @@ def test_the_tail_goes_on_where_ranks_end():
 
 
 def test_a_tail_takes_rows_that_differ():
-    with pytest.raises(ValueError, match="at least 500 rows set aside, but there are 10"):
+    with pytest.raises(ValueError, match="at least 500 calibration rows, but there are 10"):
         FlowOutlierDetector(Distance(), random_state=0).fit(table(50)).pvalue(table(2), tail=True)
     with pytest.raises(ValueError, match="needs scores that differ"):
         tail_pvalues(np.zeros(3), np.sort(np.repeat([-3.0, 0.0], [200, 800])))

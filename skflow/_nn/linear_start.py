@@ -102,5 +102,6 @@ def _regressions(covariance, a, b, n):
     total = np.diagonal(covariance[:, a, a], axis1=1, axis2=2)
     left = total - (slopes * covariance[:, a, b]).sum(axis=2)
     # of new rows
-    left = left * (n / (n - inner.shape[1])) ** 2
-    return slopes, 1 / np.sqrt(np.clip(left, LEAST_VARIANCE * total, total))
+    left = np.clip(left * (n / (n - inner.shape[1])) ** 2, LEAST_VARIANCE * total, total)
+    # of a copy that a layer before has explained, rounding may leave a variance below 0
+    return slopes, 1 / np.sqrt(np.where(left > 0, left, 1.0))

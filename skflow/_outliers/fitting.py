@@ -7,9 +7,12 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state
 
 from .._core.deadline import in_turn, share_of_time, time_limit
+from .._core.random import RandomStreams
 from .._missing.questions import ROUGH
 from .._models.fitting import fit_flows
-from .._nn.settings import noise_of, training_of
+from .._models.stacking import fold_sizes
+from .._nn.settings import noise_of
+from .._nn.training_data import split_rows
 from ..density import CouplingFlowDensity
 from .detectors import can_score, fit_scorer
 
@@ -113,12 +116,11 @@ def fit_flow_to_folds(flow, X, table, others):
     first = clone(flow)._with_table(table)
     seed = int(check_random_state(first.random_state).randint(2**31 - 1))
     schema, columns = first._columns_of(X, seed=seed)[1:3]
-    rows, held_out = torch.from_numpy(np.stack(others)), None
-    if flow.early_stopping:
-        n_held_out = int(np.ceil(training_of(flow).validation_fraction * rows.shape[1]))
-        order = np.random.default_rng(seed).permuted(rows, axis=1)
-        held_out, rows = torch.from_numpy(order).tensor_split([n_held_out], dim=1)
-    splits, noises = [rows, held_out], [noise_of(flow)]
+    outside = torch.from_numpy(np.stack(others))
+    fraction = fold_sizes(flow, *X.shape, 1)[1]
+    splits = split_rows(outside.shape[1], len(outside), fraction, RandomStreams(seed))
+    splits = [None if rows is None else outside.gather(1, rows) for rows in splits]
+    noises = [noise_of(flow)]
     (fits,) = fit_flows(first, first._layout(), noises, X, schema, columns, splits, seed=seed)
     return [clone(flow)._with_table(table)._with_fit(fitted) for fitted in fits]
 

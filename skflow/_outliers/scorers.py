@@ -241,7 +241,7 @@ class Tails(BaseEstimator):
                 n_beyond = np.minimum(n_below, n_above)
             # a row counts itself, one of the fit only once
             part = (n_beyond + 1 - own) / (n_rows + 1 - own)
-            scores += np.where(np.isnan(column), 0.0, np.log(part))
+            scores += np.log(np.where(np.isnan(column), 1.0, part))
         return scores
 
 
@@ -251,9 +251,7 @@ class Tails(BaseEstimator):
 def default_flow(n_rows, n_columns):
     """The flow of the default for a table of such a shape, which gives the reasons."""
     n_epochs = np.clip(N_STEPS * batch_size(n_rows) // n_rows, MIN_EPOCHS, MAX_EPOCHS)
-    return CouplingFlowDensity(
-        4, dequantize=True, component_weight=0, max_iter=int(n_epochs), early_stopping=False
-    )
+    return CouplingFlowDensity(4, dequantize=True, component_weight=0, max_iter=int(n_epochs))
 
 
 def default_scorers(n_rows, n_columns, categories=()):
