@@ -245,12 +245,11 @@ class StructureSearchFlow(BaseFlowDensity):
 
     The defaults search where more is found at the same effort: among alternating masks, from the
     winner of a race of parity and derived masks, by the likelihood of validation rows. Where these
-    are too few to tell that a structure is better than the start, the start is kept and a warning
-    says so.
-    ``StructureSearchFlow.paper()`` has the paper's search.
+    are too few to prove that a structure is better than the start, the start is kept, with a
+    warning. ``StructureSearchFlow.paper()`` has the paper's search.
 
-    Iterations are evaluated several at a time as one stack, on the assumption that none of them is
-    accepted, and what follows an acceptance is drawn again; the result is that of one at a time.
+    Several iterations are evaluated side by side, on the assumption that none of them is accepted,
+    and what follows an acceptance is drawn again; the result is that of one at a time.
 
     Parameters
     ----------

@@ -162,8 +162,8 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
         Raises
         ------
         ValueError
-            If X, the weights or an argument cannot be used; the sentence says which value, and what
-            is allowed. A failed or interrupted ``fit`` leaves the imputer as it was before.
+            If X, the weights or an argument cannot be used; the message names the value and what is
+            allowed. A failed or interrupted ``fit`` leaves the imputer as it was before.
         """
         density = CouplingFlowDensity() if self.density is None else clone(self.density)
         chosen = getattr(density, "categorical_features", None)
@@ -285,7 +285,7 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
 
     @sheltered
     def report(self, X: ArrayLike) -> Any:
-        """Table of what ``transform`` fills in, and how surely.
+        """Table of the columns that ``transform`` fills, and how certain the values are.
 
         Parameters
         ----------
@@ -300,9 +300,9 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
             - ``missing``: how many;
             - ``spread``: the standard deviation of the unknown value given what is known of its
               row, in the column's units: the root of the mean square over the cells;
-            - ``explained``: 1 less the square of that by the variance of the column's known
-              values. About 1 where the known cells determine the missing ones, about 0 where they
-              say no more of them than the column by itself;
+            - ``explained``: the fraction of the variance of the column's known values that the
+              known cells of the row explain: about 1 where they determine the missing ones, about 0
+              where they are of no use;
             - ``probability``: of a column with categories, the mean probability of the category
               that is filled in, the likeliest.
 

@@ -221,8 +221,8 @@ default="derived"
         X : array-like or data frame of shape (n_samples, n_features)
             Features; nothing needs to be scaled. Columns of a data frame with a dtype of
             categories, text or truth values are categories; one that is not among those of
-            ``fit`` says nothing. Missing cells are NaN or None: a number counts as the mean of its
-            column, and that it is missing is a feature of its own, if ``fit`` saw it missing.
+            ``fit`` is ignored. Missing cells are NaN or None: a number counts as the mean of its
+            column, and its absence is a feature of its own, if cells were missing in ``fit``.
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
             Targets, real numbers, none of them missing.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -236,8 +236,8 @@ default="derived"
         Raises
         ------
         ValueError
-            If X, y, the weights or an argument cannot be used; the sentence says which value, and
-            what is allowed. A failed or interrupted ``fit`` leaves the estimator as it was before.
+            If X, y, the weights or an argument cannot be used; the message names the value and what
+            is allowed. A failed or interrupted ``fit`` leaves the estimator as it was before.
         """
         X, y = self._fit_table(X, "from_dtype", y, ensure_min_samples=2)
         X = self._finite(X, allow_nan=True)

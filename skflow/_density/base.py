@@ -112,9 +112,9 @@ class BaseFlowDensity(TakesTraining, Summarised, CallbackSupportMixin, LatentSpa
         Raises
         ------
         ValueError
-            If X, the weights, the masks or an argument cannot be used; the sentence says which
-            value, and what is allowed. A failed or interrupted ``fit`` leaves the estimator as it
-            was before.
+            If X, the weights, the masks or an argument cannot be used; the message names the value
+            and what is allowed. A failed or interrupted ``fit`` leaves the estimator as it was
+            before.
         """
         previous = getattr(self, "_fitted", None) if self.warm_start else None
         if previous is None:
