@@ -14,10 +14,9 @@ from ._conditional import ConditionalDisplay
 from ._curves import SearchHistoryDisplay, TrainingCurveDisplay
 from ._density import DensityDisplay
 from ._masks import MaskDisplay
-from ._outliers import OutlierReportDisplay
+from ._outliers import OutlierReportDisplay, ShiftDisplay
 from ._pairs import PairPlotDisplay
 from ._predictive import CoverageDisplay, PredictiveDensityDisplay, QuantileFanDisplay
-from ._shift import ShiftDisplay
 
 __all__ = [
     "ConditionalDisplay",
