@@ -26,21 +26,6 @@ _PACKAGES = (Path(__file__).parents[1], Path(sklearn.__file__).parent, Path(jobl
 _INSIDE = tuple(map(str, _PACKAGES))
 
 
-class Registry(dict):
-    """A dict of the values that an argument may have; another one is an error that lists them.
-
-    What is to be known by a name (a coupling, a solver, ...) is added by an entry in its table.
-    """
-
-    def __init__(self, argument, entries):
-        super().__init__(entries)
-        self.argument = argument
-
-    def __missing__(self, name):
-        known = ", ".join(map(repr, self))
-        raise ValueError(f"{self.argument}={name!r} is not known. Use one of {known}.")
-
-
 def warn(message, category=UserWarning):
     """Warn at the user's line, also where scikit-learn's pipelines and searches lie between."""
     level, frame = 2, sys._getframe(1)

@@ -12,8 +12,6 @@ from typing import NamedTuple
 
 import torch
 
-from .._core.checks import Registry
-
 
 def _relu_gradient(grad, output):
     # autograd's own kernel: vectorised, unlike torch.where
@@ -40,13 +38,10 @@ class Activation(NamedTuple):
 
 
 #: A new activation is an entry.
-ACTIVATIONS = Registry(
-    "activation",
-    {
-        "relu": Activation(torch.relu_, _relu_gradient),
-        "tanh": Activation(_tanh, _tanh_gradient),
-    },
-)
+ACTIVATIONS = {
+    "relu": Activation(torch.relu_, _relu_gradient),
+    "tanh": Activation(_tanh, _tanh_gradient),
+}
 
 
 class Linear(NamedTuple):

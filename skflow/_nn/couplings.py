@@ -7,8 +7,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from .._core.checks import Registry
-
 _LOG2_E = 1 / math.log(2)
 
 
@@ -354,7 +352,7 @@ def _numbers(dtype, device):
     return lambda value: torch.tensor(value, dtype=dtype, device=device)
 
 
-COUPLINGS = Registry("coupling", {"affine": Affine, "spline": Spline})
+COUPLINGS = {"affine": Affine, "spline": Spline}
 
 
 def hyperparameters(name):

@@ -9,8 +9,6 @@ import math
 import numpy as np
 import torch
 
-from .._core.checks import Registry
-
 
 class _Solver:
     """Descends on ``theta`` ``(K, P)`` in place, whose rows are the parameters of models.
@@ -72,7 +70,7 @@ class SGD(_Solver):
         self.theta.addcmul_(gradient, rates, value=-1)
 
 
-SOLVERS = Registry("solver", {"adam": Adam, "sgd": SGD})
+SOLVERS = {"adam": Adam, "sgd": SGD}
 
 
 # A schedule says which part of the peak rate a step takes, from the training's progress in [0, 1)
@@ -104,9 +102,7 @@ def constant(progress, n_epochs):
     return 1.0
 
 
-SCHEDULES = Registry(
-    "learning_rate", {"one_cycle": one_cycle, "cyclic": cyclic, "constant": constant}
-)
+SCHEDULES = {"one_cycle": one_cycle, "cyclic": cyclic, "constant": constant}
 
 
 def learning_rates(options, n_steps=None):
