@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context, clone
 from sklearn.utils import check_random_state
 from sklearn.utils._optional_dependencies import check_pandas_support
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from ._core.checks import FLOATS, check_count, checked_state
@@ -18,12 +18,11 @@ from ._core.runtime import atomic, sheltered
 from ._core.saving import PlainState
 from ._core.summary import ShowsSummary
 from ._core.typing import ArrayLike, RandomState
-from ._density.base import BaseFlowDensity
+from ._missing.modes import best_completions
 from ._missing.questions import MOST_NUMBERS, sample_given
 from ._nn.blocks import answer_in_parts, parts
-from ._table.frames import read
-from ._table.reading import TableMixin, in_asked_container, inner_tables
-from .density import CouplingFlowDensity
+from ._table.reading import TableMixin, in_asked_container
+from .density import CouplingFlowDensity, StructureSearchFlow
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -36,19 +35,20 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
     """Imputation of missing values from the density of the rows.
 
     A flow is fitted to the table with its missing cells, and each of them is filled from its
-    distribution given the known cells of its row: by the mean, the median, or a draw. Draws keep
-    dependences and spreads, and several of them (``sample``) express the uncertainty [1]_. Means
-    have the smallest average error, but a table of means has less spread than the data.
+    distribution given the known cells of its row: by the mean, the median, the mode, or a draw.
+    Draws keep dependences and spreads, and several of them (``sample``) express the uncertainty
+    [1]_. Means have the smallest average error, but a table of means has less spread than the data.
 
     Parameters
     ----------
     density : estimator or None, default=None
         A ``CouplingFlowDensity`` or ``StructureSearchFlow``, which also sets bounds and grids of
         columns. It is cloned. None is ``CouplingFlowDensity()``.
-    strategy : {"mean", "median", "draw"}, default="mean"
+    strategy : {"mean", "median", "mode", "draw"}, default="mean"
         How ``transform`` fills a cell: by the mean or the median of ``n_draws`` draws, column by
-        column, or by one joint draw for the row. Means and medians of columns on a grid are rounded
-        to it; for categories they are the most frequent draw.
+        column, by the completion of the row that has the highest density (see
+        ``CouplingFlowDensity.mode_given``), or by one joint draw for the row. Means and medians of
+        columns on a grid are rounded to it; for categories they are the most frequent draw.
     n_draws : int, default=100
         Number of draws for means and medians.
     add_indicator : bool, default=False
@@ -109,8 +109,8 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
     __module__ = "skflow"  # the name that files keep, wherever the class lives
 
     _parameter_constraints = {
-        "density": [HasMethods(["fit", "sample_given", "score_samples"]), None],
-        "strategy": [StrOptions({"mean", "median", "draw"})],
+        "density": [CouplingFlowDensity, StructureSearchFlow, None],
+        "strategy": [StrOptions({"mean", "median", "mode", "draw"})],
         "n_draws": [Interval(Integral, 1, None, closed="left")],
         "add_indicator": ["boolean"],
         "keep_empty_features": ["boolean"],
@@ -166,8 +166,8 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
             allowed. A failed or interrupted ``fit`` leaves the imputer as it was before.
         """
         density = CouplingFlowDensity() if self.density is None else clone(self.density)
-        chosen = getattr(density, "categorical_features", None)
-        X = self._finite(self._fit_table(X, chosen, ensure_min_samples=2), allow_nan=True)
+        X = self._fit_table(X, density.categorical_features, ensure_min_samples=2)
+        X = self._finite(X, allow_nan=True)
         self._n_rows, self._share_missing = len(X), np.isnan(X).mean(axis=0)
         self._empty = self._share_missing == 1
         if self._empty.all():
@@ -181,19 +181,13 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
             self.indicator_ = MissingIndicator(error_on_new=False).fit(X)
         rng = check_random_state(self.random_state)
         self._filled = self._table.take(~self._empty)
-        if self._empty.any() and hasattr(density, "_take_columns"):
+        if self._empty.any():
             names = getattr(self, "feature_names_in_", None)
             density._take_columns(~self._empty, list(self._table.categories), names)
         elif self._table.categories:
             density.set_params(categorical_features=list(self._filled.categories))
-        density, X = seeded(density, rng), X[:, ~self._empty]
-        if isinstance(density, BaseFlowDensity):
-            self.density_ = density._fit_rows_of(self._filled, X, sample_weight)
-        else:
-            # weights are for densities that take them
-            weights = {} if sample_weight is None else {"sample_weight": sample_weight}
-            with inner_tables():
-                self.density_ = density.fit(self._filled.frame(X), **weights)
+        density = seeded(density, rng)
+        self.density_ = density._fit_rows_of(self._filled, X[:, ~self._empty], sample_weight)
         self._seed = int(rng.randint(2**31 - 1))
         return self
 
@@ -230,10 +224,11 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
             lie beyond the bounds of the density.
         """
         source, codes = self._checked(X)
-        filled = np.empty((len(codes), (~self._empty).sum()))
-        filled[:] = codes[:, ~self._empty] if self._empty.any() else codes
+        filled = codes[:, ~self._empty].astype(float)
         n_draws = 1 if self.strategy == "draw" else self.n_draws
         rng = np.random.RandomState(self._seed)
+        if self.strategy == "mode":
+            filled = best_completions(self.density_._density, filled, rng)
         for rows in _blocks_with_missing(filled, n_draws):
             part = filled[rows]
             drawn = self._draw(part, n_draws, rng)
@@ -338,8 +333,7 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
             drawn = self._draw(codes[rows], n_draws, rng)
             variance[rows] = drawn.var(axis=2, ddof=1)
             for j, values in categories.items():
-                counts = [(drawn[:, j] == code).mean(axis=1) for code in range(len(values))]
-                share[rows, j] = np.max(counts, axis=0)
+                share[rows, j] = _counts(drawn[:, j], len(values)).max(axis=0) / n_draws
         lines = {}
         for j in np.flatnonzero(missing.any(axis=0)):
             cells = missing[:, j]
@@ -369,59 +363,38 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
         log_density : ndarray of shape (n_samples,)
             In nats, as ``CouplingFlowDensity.score_samples``.
         """
-        X, kept = self._checked(X)[1], ~self._empty
-        if isinstance(self.density_, BaseFlowDensity):
-            return self.density_._log_prob(X if kept.all() else X[:, kept])
-
-        def answer(X):
-            return self.density_.score_samples(self._filled.frame(X[:, kept]))
-
-        with inner_tables():
-            return answer_in_parts(answer, parts(*X.shape), X)
+        return self.density_._log_prob(self._checked(X)[1][:, ~self._empty])
 
     def _summary_lines(self):
         share, how = self._share_missing, self.strategy
         most = self._table.labels[share.argmax()]
-        by_draws = "one draw" if how == "draw" else f"the {how} of {self.n_draws} draws"
-        ours = isinstance(self.density_, ShowsSummary)
+        by_draws = f"the {how} of {self.n_draws} draws"
+        lone = {"draw": "one draw", "mode": "the completion of the highest density"}
         return {
             "missing": f"{share.mean():.1%} of the cells, in {np.sum(share > 0)} columns: at most "
             f"{share.max():.1%}, in {most}",
-            "filled by": by_draws,
+            "filled by": lone.get(how, by_draws),
             "density": type(self.density_).__name__,
-            **(self.density_._summary_lines() if ours else {}),
+            **self.density_._summary_lines(),
         }
 
     def _draw(self, X, n_samples, rng):
         """Draws ``(n, d, n_samples)`` of rows, with codes for categories."""
-        if isinstance(self.density_, BaseFlowDensity):
-            return sample_given(self.density_._density, X, n_samples, rng)[0]
-        with inner_tables():
-            drawn = self.density_.sample_given(self._filled.frame(X), n_samples, rng)
-        if not self._filled.categories and not isinstance(drawn, list):
-            return drawn
-        tables = drawn if isinstance(drawn, list) else np.moveaxis(drawn, 2, 0)
-        codes = [self._filled.encode(read(table, self), quiet=True) for table in tables]
-        return np.stack(codes, axis=2)
+        return sample_given(self.density_._density, X, n_samples, rng)[0]
 
     def _point(self, drawn):
         """What draws ``(n, d, m)`` say of each cell ``(n, d)``."""
         point = _mean(drawn) if self.strategy != "median" else np.median(drawn, axis=2)
-        ours = isinstance(self.density_, BaseFlowDensity)
-        columns = self.density_._density.columns if ours else None
-        if not self._filled.categories:
-            return point if columns is None else columns.to_grid(point)
         for j, values in self._filled.categories.items():
-            counts = [(drawn[:, j] == code).sum(axis=1) for code in range(len(values))]
-            point[:, j] = np.argmax(counts, axis=0)
-        real = np.delete(np.arange(point.shape[1]), list(self._filled.categories))
-        if columns is not None:
-            point[:, real] = columns.to_grid(point[:, real])
+            point[:, j] = _counts(drawn[:, j], len(values)).argmax(axis=0)
+        density = self.density_._density
+        real = density.schema.real_columns
+        point[:, real] = density.columns.to_grid(point[:, real])
         return point
 
     def _tables(self, filled, source, codes, indicator):
         """Filled rows ``(n, d, m)`` as m tables like it, with empty columns and indicators."""
-        n_rows, _, n_tables = filled.shape
+        n_tables = filled.shape[2]
         kept = ~self._empty
         own = source if kept.all() else source.take(kept)
         filled = self._filled.decode_draws(filled, own)
@@ -440,14 +413,11 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
             ]
         if not empty and not indicator.shape[1]:
             return np.moveaxis(filled, 2, 0)
-        shown = np.flatnonzero(kept | np.isin(np.arange(len(kept)), list(empty)))
-        dtype = np.result_type(filled, *empty.values())
-        tables = np.empty((n_tables, n_rows, len(shown) + indicator.shape[1]), dtype=dtype)
-        tables[:, :, np.flatnonzero(kept[shown])] = np.moveaxis(filled, 2, 0)
-        for j, column in empty.items():
-            tables[:, :, np.searchsorted(shown, j)] = column
-        tables[:, :, len(shown) :] = indicator
-        return tables
+        order = np.argsort([*np.flatnonzero(kept), *empty], kind="stable")
+        others = [column[:, None] for column in (*empty.values(), *indicator.T)]
+        others = [np.repeat(column[:, :, None], n_tables, axis=2) for column in others]
+        tables = np.concatenate([filled, *others], axis=1)
+        return np.moveaxis(tables[:, [*order, *range(len(order), tables.shape[1])]], 2, 0)
 
     def _empty_columns(self, source, codes):
         """Those that were empty in ``fit`` and are kept: what is known of them now, otherwise 0."""
@@ -498,6 +468,11 @@ def _blocks_with_missing(X, n_draws):
     rows = np.flatnonzero(np.isnan(X).any(axis=1))
     size = max(1, MOST_NUMBERS // (n_draws * X.shape[1]))
     return [rows[start : start + size] for start in range(0, len(rows), size)]
+
+
+def _counts(codes, n_values):
+    """How often each category is among draws ``(n, m)``, as ``(n_values, n)``."""
+    return np.array([(codes == code).sum(axis=1) for code in range(n_values)])
 
 
 def _mean(drawn):

@@ -106,6 +106,7 @@ _CALLS = [
         "sample_given, range",
         lambda e, X: e.sample_given({_first(X): (0, None)}, 5, **_seed),
     ),
+    ("density", "mode_given", lambda e, X: e.mode_given(with_missing(X)[_few])),
     ("density", "probability", lambda e, X: e.probability({_first(X): (0, None)})),
     ("density imputer", "transform", lambda e, X: e.transform(X)),
     ("density imputer", "transform, missing cells", lambda e, X: e.transform(with_missing(X))),

@@ -112,11 +112,11 @@ def weighted_draws(density, X, n_points, effort, rng=None, unseen=True):
     own = np.flatnonzero(~settled[number])
     if len(own):
         row, point = drawn.row[own], (np.arange(len(number)) - np.searchsorted(number, number))[own]
-        numbers = _points(n_points, completions.U.shape[1])[point]
+        numbers = points(n_points, completions.U.shape[1])[point]
         if rng is not None:
             numbers = (numbers + rng.uniform(size=(row[-1] + 1, numbers.shape[1]))[row]) % 1
         place = (np.cumsum(~settled) - 1)[number[own]]
-        drawn.U[own] = guess.place(place, *_spread(numbers))
+        drawn.U[own] = guess.place(place, *spread(numbers))
         if proposal.has_flow:
             own = own[guess.first_share[place] > LEAST_SHARE]
             log_weight[own] += _log_ratio(density, proposal, drawn.take(own))
@@ -138,12 +138,12 @@ def _log_ratio(density, proposal, completions):
 
 
 @lru_cache(maxsize=16)
-def _points(n_points, n_columns):
+def points(n_points, n_columns):
     """Quasi-random numbers: which ellipse, how far out, and a place for each column."""
     return sobol(n_points, n_columns + 2)
 
 
-def _spread(numbers):
+def spread(numbers):
     """What ``Conditionals.place`` takes."""
     numbers = np.clip(numbers, np.finfo(float).eps, 1 - np.finfo(float).eps)
     return numbers[:, 0], ndtri(numbers[:, 2:]), numbers[:, 1]

@@ -146,7 +146,7 @@ def _ask(density, X, rows, effort, note, n_points=1, rng=None):
         # those of a pattern together: what has to be decomposed for it is, once
         order = [own for _, own in patterns(np.isnan(X[rows]))]
         left = []
-        for block in _blocks(density, X, rows[np.concatenate(order)], n_points, effort):
+        for block in row_blocks(density, X, rows[np.concatenate(order)], n_points, effort):
             draws = weighted_draws(density, X[block], n_points, effort, rng, unseen=rng is None)
             enough = np.full(len(block), True) if last else draws.effective() >= wanted
             note(block, draws, enough)
@@ -154,7 +154,7 @@ def _ask(density, X, rows, effort, note, n_points=1, rng=None):
         rows, n_points = np.concatenate(left), 4 * n_points
 
 
-def _blocks(density, X, rows, n_points, effort):
+def row_blocks(density, X, rows, n_points, effort):
     """Numbers of rows, as arrays of so many as are answered at once."""
     numbers = proposal_of(density).numbers_per_row
     n_completions = np.ones(len(rows))

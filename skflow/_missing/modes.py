@@ -1,0 +1,111 @@
+"""The best completion of rows: their unknown cells where the joint density is highest.
+
+Candidates are centres and draws of the proposal given what is known, or rows of a region. Then
+differential evolution (Storn and Price 1997) looks further, with the density alone: a candidate is
+replaced by a step from the best one, along the difference of two others, where that is better. What
+all candidates of a row have in common, known cells and categories, such a step leaves as it is.
+"""
+
+import numpy as np
+
+from .completions import find_completions
+from .events import sample_region
+from .importance import points, spread
+from .proposal import proposal_of
+from .questions import QUICK, row_blocks
+
+#: Candidates of a completion, completions of a row that are looked at, rows drawn of a region.
+N_CANDIDATES, N_TRIED, N_DRAWN = 2**5, 3, 2**9
+#: Steps of each candidate at most; so many steps without so much gain, in nats, are the last.
+N_STEPS, PATIENCE, LEAST_GAIN = 60, 5, 1e-3
+
+
+def best_completions(density, X, rng):
+    """Rows ``(n, d)``, codes and numbers, with their unknown cells where the density is highest."""
+    density.columns.bounds.check(X[:, density.schema.real_columns], density.columns.names)
+    best, asked = X.copy(), np.flatnonzero(np.isnan(X).any(axis=1))
+    for rows in row_blocks(density, X, asked, N_CANDIDATES * N_TRIED, QUICK) if len(asked) else ():
+        candidates, row = _candidates(density, X[rows])
+        found, log_prob = _climb(density, candidates, rng)
+        order = np.lexsort((log_prob, row))  # the last of each row is its best
+        last = np.append(np.diff(row[order]) > 0, True)
+        best[rows] = found[order[last]]
+    return best
+
+
+def best_of_region(density, region, rng):
+    """The row ``(1, d)`` of a region where the density is highest."""
+    drawn = sample_region(density, region, N_DRAWN, rng)[0]
+    discrete = density.schema.split(drawn)[0]
+    parts, number, counts = np.unique(discrete, axis=0, return_inverse=True, return_counts=True)
+    tried = np.argsort(-counts, kind="stable")
+    tried = tried[_have_the_same_spikes(density, parts[tried], np.zeros(len(tried), int))][:N_TRIED]
+    log_prob, candidates = density.log_prob(drawn), []
+    for part in tried:
+        own = np.flatnonzero(number.ravel() == part)
+        own = own[np.argsort(-log_prob[own])][:N_CANDIDATES]
+        candidates.append(drawn[np.resize(own, N_CANDIDATES)])
+    found, log_prob = _climb(density, np.stack(candidates), rng, region.lower, region.upper)
+    return found[[log_prob.argmax()]]
+
+
+def _candidates(density, X):
+    """Rows ``(m, N_CANDIDATES, d)``, those of a completion together, and which row each is of."""
+    completions = find_completions(density, X, QUICK.n_completions, unseen=False)
+    context = completions.context
+    guess = proposal_of(density).conditionals(completions.U, completions.known, context)
+    row = completions.row
+    order = np.lexsort((-completions.joint(guess.log_prob), row))
+    first = np.searchsorted(row, row)
+    tried = order[np.arange(len(row)) - first < N_TRIED]
+    row = row[tried]
+    discrete = np.zeros((len(row), 0), int) if context is None else context.discrete[tried]
+    same = _have_the_same_spikes(density, discrete, np.searchsorted(row, row))
+    tried, row, discrete = tried[same], row[same], discrete[same]
+    choice, normal, radius = spread(points(N_CANDIDATES, completions.U.shape[1]))
+    normal = np.where(np.arange(N_CANDIDATES)[:, None] % 2, normal, 0.0)  # half of them are centres
+    n = len(tried)
+    arrays = np.tile(choice, n), np.tile(normal, (n, 1)), np.tile(radius, n)
+    U = guess.place(np.repeat(tried, N_CANDIDATES), *arrays)
+    found = density.to_data(U, np.repeat(discrete, N_CANDIDATES, axis=0))
+    known = np.repeat(X[row], N_CANDIDATES, axis=0)
+    found = np.where(np.isnan(known), found, known)
+    return found.reshape(n, N_CANDIDATES, X.shape[1]), row
+
+
+def _have_the_same_spikes(density, discrete, first):
+    """Which discrete parts have spikes where those numbered ``first`` have them.
+
+    Others have densities of other numbers, which do not compare.
+    """
+    absent = density.schema.absent(discrete) if discrete.shape[1] else np.zeros((len(first), 0))
+    return (absent == absent[first]).all(axis=1)
+
+
+def _climb(density, candidates, rng, lower=-np.inf, upper=np.inf):
+    """The best of candidates ``(m, k, d)`` after the search, ``(m, d)``, and its log-density."""
+    shape, real, columns = candidates.shape, density.schema.real_columns, density.columns
+    ends = columns.bounds.lower, columns.bounds.upper
+    candidates, active = candidates.copy(), np.arange(len(candidates))
+    log_prob = density.log_prob(candidates.reshape(-1, shape[2])).reshape(shape[:2])
+    history = []
+    for _ in range(N_STEPS):
+        own, n = candidates[active], len(active)
+        best = own[np.arange(n), log_prob[active].argmax(axis=1)][:, None]
+        one, other = (rng.randint(shape[1], size=(n, shape[1])) for _ in range(2))
+        step = np.take_along_axis(own, one[:, :, None], 1)
+        step -= np.take_along_axis(own, other[:, :, None], 1)
+        trial = best + rng.uniform(0.2, 1.0, (n, shape[1], 1)) * step
+        trial = np.clip(trial, lower, upper).reshape(-1, shape[2])
+        trial[:, real] = columns.to_grid(np.clip(trial[:, real], *ends))
+        new = density.log_prob(trial).reshape(n, shape[1])
+        better = new > log_prob[active]
+        candidates[active] = np.where(better[:, :, None], trial.reshape(own.shape), own)
+        log_prob[active] = np.where(better, new, log_prob[active])
+        history.append(log_prob.max(axis=1))
+        if len(history) > PATIENCE:
+            active = active[(history[-1] - history[-1 - PATIENCE])[active] > LEAST_GAIN]
+            if not len(active):
+                break
+    chosen = log_prob.argmax(axis=1)
+    return candidates[np.arange(shape[0]), chosen], log_prob.max(axis=1)
