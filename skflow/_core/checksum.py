@@ -69,10 +69,15 @@ def _content(value):
     if type(value).__module__.partition(".")[0] not in _DEEP:
         return None
     try:
-        reduced = value.__reduce_ex__(4)
+        return reduced(value)
     except TypeError:  # cannot be saved: whoever tries will say so
         return None
-    if isinstance(reduced, str):
-        return reduced
-    build, args, state, items, pairs = (*reduced, None, None, None)[:5]
-    return [build, args, state, list(items or ()), list(pairs or ())]
+
+
+def reduced(value):
+    """What builds an object, its arguments, state, items and pairs; a name if it is there once."""
+    parts = value.__reduce_ex__(4)
+    if isinstance(parts, str):
+        return parts
+    build, args, state, items, pairs = (*parts, None, None, None)[:5]
+    return build, args, state, list(items or ()), list(pairs or ())

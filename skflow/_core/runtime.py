@@ -114,10 +114,7 @@ def threads_for(n_numbers):
         if not hasattr(_outside, "allowed"):
             _outside.allowed = allowed
             stack.callback(delattr, _outside, "allowed")
-        for pool in _pools():
-            before = pool.num_threads
-            stack.callback(pool.set_num_threads, before)
-            pool.set_num_threads(min(allowed, usable))
+        stack.enter_context(_pools().limit(limits=min(allowed, usable)))
         set_mkl = _mkl_setter()
         if set_mkl is not None:
             stack.callback(set_mkl, set_mkl(min(allowed, usable)))
@@ -143,7 +140,7 @@ def map_blocks(function, blocks):
 @lru_cache(maxsize=1)
 def _pools():
     """The pools of threads of OpenMP: found once, as it takes 3 ms."""
-    return ThreadpoolController().select(user_api="openmp").lib_controllers
+    return ThreadpoolController().select(user_api="openmp")
 
 
 @lru_cache(maxsize=1)

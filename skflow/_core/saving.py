@@ -18,7 +18,7 @@ from typing import TypeVar
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from .checksum import checksum
+from .checksum import checksum, reduced
 from .progress import SESSION
 
 #: Raised whenever older versions could not read, or would misread, what is saved.
@@ -188,15 +188,15 @@ def _reduced(value):
     """What builds the value, with which arguments, state, list items and pairs of key and item."""
     if isinstance(value, PlainState):
         return copyreg.__newobj__, (type(value),), _kept(value), [], []
-    reduced = value.__reduce_ex__(4)
-    if isinstance(reduced, str):  # the name of what there is once
+    parts = reduced(value)
+    if isinstance(parts, str):  # the name of what there is once
         return None, (), None, [], []
-    build, args, state, items, pairs = (*reduced, None, None, None)[:5]
+    build, args, state, items, pairs = parts
     if hasattr(value, "get_tree_stats"):  # a tree counts how often it was asked; nobody else does
         counts = value.get_tree_stats()
         places = slice(_COUNTS, _COUNTS + len(counts) + 1)
         state = (*state[:_COUNTS], *(0 for _ in state[places]), *state[places.stop :])
-    return build, args, state, list(items or ()), list(pairs or ())
+    return build, args, state, items, pairs
 
 
 def _set_state(value, state):
