@@ -26,7 +26,7 @@ def table():
 
 def mixture_of(n_clusters, rows, weight):
     labels = cluster_labels(n_clusters, rows, weight, np.random.RandomState(0))
-    return fit_gaussian_mixture(labels, rows, weight, ridge=0.0, tol=5e-4)
+    return fit_gaussian_mixture(labels, rows, weight, ridge=0.0)
 
 
 @pytest.mark.parametrize("dof", [math.inf, 3.0])
@@ -109,7 +109,7 @@ def test_a_collinear_shape_gets_a_ridge_and_leaves_the_others_alone():
 
 
 def test_the_gaussian_mixture_is_that_of_scikit_learn(table):
-    expected = mixture.GaussianMixture(3, reg_covar=0.0, random_state=0).fit(table)
+    expected = mixture.GaussianMixture(3, tol=2e-3, reg_covar=0.0, random_state=0).fit(table)
     weight = np.full(len(table), 1 / len(table))
     found = mixture_of(3, table, weight)
     for array, name in zip(found, ("weights_", "means_", "covariances_")):
