@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from . import masks
+    from ._nn.kernels import show_versions
     from ._nn.settings import Training
-    from ._nn.versions import show_versions
     from .density import CouplingFlowDensity, StructureSearchFlow
     from .imputer import FlowImputer
     from .outliers import FlowOutlierDetector
@@ -34,7 +34,7 @@ _HOMES = {
     "FlowRegressor": "regressor",
     "StructureSearchFlow": "density",
     "Training": "_nn.settings",
-    "show_versions": "_nn.versions",
+    "show_versions": "_nn.kernels",
 }
 
 

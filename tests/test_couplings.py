@@ -1,13 +1,11 @@
 """Couplings: both directions, log-determinants, hand-written gradients."""
 
-import copy
-import math
 from functools import partial
 
 import pytest
 import torch
 
-from skflow._nn.couplings import COUPLINGS, Affine, Spline, hyperparameters, make_coupling
+from skflow._nn.couplings import COUPLINGS, Affine, Spline, make_coupling
 
 CASES = {
     "paper": partial(Affine, 1.0, bounded_shift=True),
@@ -112,21 +110,6 @@ def backward(coupling, cache, grad, grad_log_det):
     return grad_x, grad_raw.unflatten(1, (coupling.n_parameters, -1))
 
 
-class HandWritten(torch.autograd.Function):
-    """A coupling with its own ``backward``, as torch's checks want it."""
-
-    @staticmethod
-    def forward(ctx, coupling, x, raw):
-        y, log_det, ctx.cache = forward(coupling, x, raw)
-        ctx.coupling = coupling
-        return y, log_det
-
-    @staticmethod
-    def backward(ctx, grad, grad_log_det):
-        # the cache may be used up, and torch's checks go back more than once
-        return None, *backward(ctx.coupling, copy.deepcopy(ctx.cache), grad, grad_log_det)
-
-
 def test_zero_parameters_are_the_identity(coupling):
     x, raw = draw(coupling)
     for direction in (forward, inverse):
@@ -151,16 +134,6 @@ def test_round_trip_at_extreme_slopes(coupling):
     again, log_det, _ = forward(coupling, x, raw)
     torch.testing.assert_close(again, y, rtol=0, atol=1e-11)
     torch.testing.assert_close(log_det, -log_det_back, rtol=0, atol=1e-6)
-
-
-@pytest.mark.parametrize("dtype", [torch.float32])
-def test_round_trip_in_float32(coupling, dtype):
-    x, raw = draw(coupling, dtype=dtype)
-    y, log_det, _ = forward(coupling, x, raw)
-    back, log_det_back = inverse(coupling, y, raw)
-    assert y.dtype == back.dtype == log_det.dtype == torch.float32
-    torch.testing.assert_close(back, x, rtol=1e-4, atol=1e-3)
-    torch.testing.assert_close(log_det_back, -log_det, rtol=1e-3, atol=1e-3)
 
 
 def test_parameters_of_one_feature_are_those_of_all_values(coupling):
@@ -203,25 +176,6 @@ def test_backward_agrees_with_autograd_of_the_plain_formula(coupling):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-10)
 
 
-def test_gradcheck(coupling):
-    x, raw = draw(coupling, (2, 2, 3))
-    x[0, 0, 0] = 10.0  # a tail
-    inputs = x.requires_grad_(), raw.requires_grad_()
-    assert torch.autograd.gradcheck(lambda *inputs: HandWritten.apply(coupling, *inputs), inputs)
-
-
-def test_one_bad_model_leaves_the_others_untouched(coupling):
-    x, raw = draw(coupling)
-    grad, grad_log_det = torch.randn_like(x), torch.randn(3, x.shape[2], dtype=x.dtype)
-    outcomes = []
-    for value in (raw[1].clone(), torch.full_like(raw[1], math.nan)):
-        raw[1] = value
-        y, log_det, cache = forward(coupling, x, raw)
-        outcomes.append((y, log_det, *backward(coupling, cache, grad, grad_log_det)))
-    for good, beside_bad in zip(*outcomes):
-        assert torch.equal(good[[0, 2]], beside_bad[[0, 2]])
-
-
 def test_affine_is_bounded_both_ways():
     for coupling in (Affine(), Affine(1.0, bounded_shift=True)):
         x = torch.ones(1, 1, 4)
@@ -230,15 +184,6 @@ def test_affine_is_bounded_both_ways():
             y, log_det = direction(coupling, x, raw)[:2]
             assert torch.isfinite(y).all()
             assert log_det.abs().max() <= coupling.high * (1 + 1e-6)
-
-
-def test_papers_coupling_against_the_literal_formula(dtype):
-    coupling = make_coupling("affine", True, {}, dtype=dtype)
-    x, raw = draw(coupling)
-    y, log_det, _ = forward(coupling, x, raw)
-    s, t = torch.tanh(raw[:, 0]), torch.tanh(raw[:, 1])
-    torch.testing.assert_close(y, torch.exp(s) * x + t)
-    torch.testing.assert_close(log_det, s.sum(1))
 
 
 def test_every_coupling_of_the_table_is_tested():
@@ -250,11 +195,6 @@ def test_make_coupling():
     assert make_coupling("affine", True, {}).bounded_shift
     assert not make_coupling("affine", False, {}).bounded_shift
     assert make_coupling("affine", True, {"max_log_scale": 2.0}).high == 2
-
-
-def test_hyperparameters():
-    assert hyperparameters("spline") == {"n_bins", "bound"}
-    assert hyperparameters("affine") == {"max_log_scale", "bounded_shift"}
 
 
 @DTYPES
@@ -330,14 +270,3 @@ def test_spline_stays_finite(spline, scale, dtype):
     assert torch.isfinite(back).all() and torch.isfinite(log_det_back).all()
     for grad in backward(spline, cache, torch.ones_like(x), torch.ones_like(log_det)):
         assert torch.isfinite(grad).all()
-
-
-def test_gradients_beyond_the_bound(spline):
-    """In the tails x has slope 1, and the parameters have no influence."""
-    x = torch.tensor([-1e6, -spline.bound - 1, spline.bound + 1, 1e6], dtype=torch.float64)
-    raw = constant_raw(spline, 4)
-    _, _, cache = forward(spline, x.view(1, 1, -1), raw)
-    grad = torch.randn(1, 1, 4, dtype=torch.float64)
-    grad_x, grad_raw = backward(spline, cache, grad, torch.randn(1, 4, dtype=torch.float64))
-    assert torch.equal(grad_x, grad)
-    assert grad_raw.abs().max() < 1e-9

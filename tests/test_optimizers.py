@@ -3,14 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from small_trainings import options
 
 from skflow._nn.optimizers import SCHEDULES, SOLVERS, Adam, learning_rates
-from skflow._nn.training import TrainingOptions
-
-
-def options(**changed):
-    given = {"n_steps": 40, "steps_per_epoch": 8, "batch_size": 30, "learning_rate_init": 0.01}
-    return TrainingOptions(**{**given, **changed})
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)

@@ -1,15 +1,13 @@
 """Epochs of training by the compiled kernels, the models of a stack shared out over threads."""
 
-import ctypes
 import math
 from collections import deque
-from ctypes import c_double, c_int64, c_void_p
 
 import numpy as np
 import torch
 
 from .._core.runtime import allowed_threads, map_blocks
-from .kernels import ROWS_IN_TRAINING, address
+from .kernels import ROWS_IN_TRAINING, address, native
 from .optimizers import SGD, Adam
 
 #: Noise that is drawn at once for a model, in numbers.
@@ -19,39 +17,6 @@ NOISE_SIZE = 2**20
 PARTS = 4
 #: Work of a call, parameters times rows: a tenth of a second or so, in which Ctrl-C has to wait.
 MOST_WORK = 2e9
-
-
-class _Steps(ctypes.Structure):
-    _fields_ = [
-        ("model", c_int64),
-        ("n_steps", c_int64),
-        ("batch_size", c_int64),
-        ("tile", c_int64),
-        ("first_step", c_int64),
-        ("table", c_void_p),
-        ("weight", c_void_p),
-        ("context", c_void_p),
-        ("index", c_void_p),
-        ("index_stride", c_int64),
-        ("absent", c_void_p),
-        ("noise", c_void_p),
-        ("context_noise", c_void_p),
-        ("noise_size", c_double),
-        ("context_noise_size", c_double),
-        ("rates", c_void_p),
-        ("max_grad_norm", c_double),
-        ("adam", c_int64),
-        ("beta1", c_double),
-        ("beta2", c_double),
-        ("eps", c_double),
-        ("theta", c_void_p),
-        ("mean", c_void_p),
-        ("square", c_void_p),
-        ("decay", c_void_p),
-        ("gradient", c_void_p),
-        ("losses", c_void_p),
-        ("memory", c_void_p),
-    ]
 
 
 def kernel_training(trainer):
@@ -137,7 +102,7 @@ class KernelTraining:
         noise = self._noise(k, n_steps)
         optimizer, batches = trainer.optimizer, batches[part]
         adam = type(optimizer) is Adam
-        steps = _Steps(
+        steps = native.Steps(
             **self._common,
             model=k,
             n_steps=n_steps,
@@ -156,7 +121,7 @@ class KernelTraining:
             losses=address(losses[k, part]),
             memory=address(memory),
         )
-        self._kernel.call("train", ctypes.byref(steps))
+        self._kernel.call("train", steps)
 
     def _noise(self, k, n_steps):
         """Standard normal noise of a model's steps, ``(n_steps, B, columns)`` each."""

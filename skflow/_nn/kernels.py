@@ -9,10 +9,15 @@ to PyTorch. docs/developer/kernels.md tells how the library is built and tested.
 import ctypes
 import hashlib
 import os
+import platform
+import re
+import sys
 import weakref
-from ctypes import POINTER, c_double, c_int64, c_void_p
+from ctypes import c_double, c_int64, c_void_p
 from functools import lru_cache
+from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -30,86 +35,20 @@ _RELU, _TANH = ACTIVATIONS["relu"], ACTIVATIONS["tanh"]
 _DTYPES = {torch.float32: "float", torch.float64: "double"}
 
 
-class _Layer(ctypes.Structure):
-    _fields_ = [
-        ("n_transformed", c_int64),
-        ("n_conditioning", c_int64),
-        ("n_linears", c_int64),
-        ("constants", c_int64),
-        ("linear", c_int64),
-        ("conditioner", c_int64),
-        ("sizes", c_void_p),
-        ("rows", c_void_p),
-    ]
+def _structures():
+    """The structures of ``native/descriptions.h``; fields are int64_t, double or pointers."""
+    text = re.sub("//.*", "", (SOURCES / "descriptions.h").read_text(encoding="utf-8"))
+    found = {}
+    for name, body in re.findall(r"struct (\w+) {(.*?)};", text, re.DOTALL):
+        fields = []
+        for line in body.split(";"):
+            kind = c_void_p if "*" in line else c_double if "double" in line else c_int64
+            fields += [(field, kind) for field in re.findall(r"(\w+)\s*(?:,|$)", line)]
+        found[name] = type(name, (ctypes.Structure,), {"_fields_": fields})
+    return SimpleNamespace(**found)
 
 
-class _Flow(ctypes.Structure):
-    _fields_ = [
-        ("n_features", c_int64),
-        ("n_context", c_int64),
-        ("n_layers", c_int64),
-        ("n_constants", c_int64),
-        ("n_parameters", c_int64),
-        ("spline", c_int64),
-        ("tanh", c_int64),
-        ("n_bins", c_int64),
-        ("bounded_shift", c_int64),
-        ("bound", c_double),
-        ("min_length", c_double),
-        ("free_length", c_double),
-        ("derivative_range", c_double),
-        ("min_derivative", c_double),
-        ("offset", c_double),
-        ("layers", POINTER(_Layer)),
-        ("last_rows", c_void_p),
-        ("seen", c_void_p),
-        ("theta", c_void_p),
-    ]
-
-
-class _Rows(ctypes.Structure):
-    _fields_ = [
-        ("first_model", c_int64),
-        ("last_model", c_int64),
-        ("n_rows", c_int64),
-        ("tile", c_int64),
-        ("inverse", c_int64),
-        ("add_base", c_int64),
-        ("values", c_void_p),
-        ("context", c_void_p),
-        ("values_stride", c_int64),
-        ("context_stride", c_int64),
-        ("out", c_void_p),
-        ("log_det", c_void_p),
-        ("memory", c_void_p),
-    ]
-
-
-class _Values(ctypes.Structure):
-    _fields_ = [
-        ("n_models", c_int64),
-        ("n_values", c_int64),
-        ("n_rows", c_int64),
-        ("inverse", c_int64),
-        ("x", c_void_p),
-        ("raw", c_void_p),
-        ("scale", c_void_p),
-        ("shift", c_void_p),
-    ]
-
-
-class _Gradient(ctypes.Structure):
-    _fields_ = [
-        ("model", c_int64),
-        ("n_rows", c_int64),
-        ("tile", c_int64),
-        ("values", c_void_p),
-        ("weight", c_void_p),
-        ("context", c_void_p),
-        ("gradient", c_void_p),
-        ("loss", c_void_p),
-        ("memory", c_void_p),
-    ]
+native = _structures()
 
 
 def library_path(sources=SOURCES):
@@ -162,7 +101,7 @@ class FlowKernel:
         self._set = instruction_set()
         self._kept = []  # arrays that the compiled code reads
         coupling = flow.layers[0].coupling
-        self.description = _Flow(
+        self.description = native.Flow(
             n_features=flow.n_features,
             n_context=flow.n_context,
             n_layers=flow.n_layers,
@@ -185,7 +124,7 @@ class FlowKernel:
         return self._address(np.ascontiguousarray(places, dtype=np.int64))
 
     def _layers(self, flow):
-        layers, constants = (_Layer * flow.n_layers)(), 0
+        layers, constants = (native.Layer * flow.n_layers)(), 0
         place = 2 * flow.parameters.log_scales.shape[1]
         for described, layer in zip(layers, flow.layers):
             sizes = np.array(layer.conditioner.sizes, dtype=np.int64)
@@ -198,13 +137,15 @@ class FlowKernel:
             described.sizes = self._address(sizes)
             described.rows = self._rows(layer.rows, flow)
             constants, place = constants + layer.n_constants, end
-        return layers
+        self._kept.append(layers)
+        return ctypes.addressof(layers)
 
     def call(self, name, *arguments):
         """Call a function of the library, in this flow's dtype; its own thread's work alone."""
         function = getattr(_library(), f"{name}_{_DTYPES[self._flow.theta.dtype]}_{self._set}")
         self.description.theta = self._flow.theta.data_ptr()
-        return function(ctypes.byref(self.description), *arguments)
+        by = [ctypes.byref(a) if isinstance(a, ctypes.Structure) else a for a in arguments]
+        return function(ctypes.byref(self.description), *by)
 
     def memory(self, n_rows, training):
         """What a call needs to work in, for tiles of so many rows at most."""
@@ -222,7 +163,7 @@ class FlowKernel:
         tile = min(ROWS, n_rows)
         if n_rows:
             memory = self.memory(tile, training=False)
-            rows = _Rows(
+            rows = native.Rows(
                 last_model=flow.n_models,
                 n_rows=n_rows,
                 tile=tile,
@@ -236,7 +177,7 @@ class FlowKernel:
                 log_det=address(log_det),
                 memory=address(memory),
             )
-            self.call("map", ctypes.byref(rows))
+            self.call("map", rows)
         return out, log_det
 
     def _check(self, numbers):
@@ -273,7 +214,7 @@ class FlowKernel:
         for part in (x, raw, scale, shift):
             self._check(part)
         n_models, n_values, n_rows = x.shape
-        values = _Values(
+        values = native.Values(
             n_models=n_models,
             n_values=n_values,
             n_rows=n_rows,
@@ -283,7 +224,7 @@ class FlowKernel:
             scale=address(scale),
             shift=address(shift),
         )
-        self.call("values", ctypes.byref(values))
+        self.call("values", values)
 
     def gradient(self, x, gradient, weight, context):
         """The loss ``(K,)`` of rows ``(K, B, d)``; the gradient into a flat ``(K, P)``."""
@@ -294,22 +235,25 @@ class FlowKernel:
         weight = None if weight is None else weight.expand(n_models, n_rows).contiguous()
         for numbers in (gradient, *([] if weight is None else [weight])):
             self._check(numbers)
-        loss = x.new_empty(n_models)
+        loss, index = x.new_empty(n_models), torch.arange(n_rows)
         tile = min(ROWS_IN_TRAINING, n_rows)
         memory = self.memory(tile, training=True)
         for k in range(n_models):
-            own = _Gradient(
+            own = native.Steps(
                 model=k,
-                n_rows=n_rows,
+                n_steps=1,
+                batch_size=n_rows,
                 tile=tile,
-                values=address(x) + k * x_stride * size,
+                table=address(x) + k * x_stride * size,
                 weight=None if weight is None else address(weight[k]),
                 context=None if context is None else address(context) + k * context_stride * size,
+                index=address(index),
+                theta=address(flow.theta[k]),
                 gradient=address(gradient[k]),
-                loss=address(loss[k:]),
+                losses=address(loss[k:]),
                 memory=address(memory),
             )
-            self.call("gradient", ctypes.byref(own))
+            self.call("train", own)
         return loss
 
 
@@ -341,3 +285,27 @@ def supports(flow):
         and _constants(layer.coupling) is not None
         and layer.conditioner.activation in (_RELU, _TANH)
     )
+
+
+def show_versions():
+    """Print versions of skflow and what it needs, and which compiled kernels are in use.
+
+    The kernels make training, scoring and sampling on a CPU several times as fast. They are built
+    when the package is installed, where there is a C++ compiler. With ``SKFLOW_KERNELS=0`` in the
+    environment, PyTorch does all the work.
+
+    Examples
+    --------
+    >>> import skflow
+    >>> skflow.show_versions()
+    skflow ..., Python ..., numpy ..., scipy ..., scikit-learn ..., torch ...
+    compiled kernels: ...
+    """
+    own = sys.modules[__package__.partition(".")[0]]
+    found = {"skflow": own.__version__, "Python": platform.python_version()}
+    found |= {name: version(name) for name in ("numpy", "scipy", "scikit-learn", "torch")}
+    print(", ".join(f"{name} {number}" for name, number in found.items()))
+    chosen = instruction_set()
+    if chosen is not None and not available():
+        chosen = "off, by SKFLOW_KERNELS=0"
+    print(f"compiled kernels: {chosen or 'not built'}")

@@ -46,7 +46,7 @@ template <class T> struct Memory {
     struct Place {
         T *x, *input, *hidden, *raw, *kept, *stepped;
     };
-    T *log_det, *grad_log_det, *z, *grad, *grad_2, *grad_input, *transposed, *scales;
+    T *context, *log_det, *grad_log_det, *z, *grad, *grad_2, *grad_input, *transposed, *scales;
     T* layers;
     int64_t layer_size;  // of all but the first parts, at its most
     int64_t n_numbers;
@@ -76,6 +76,7 @@ template <class T> struct Memory {
             at += (n + line - 1) / line * line;
             return part;
         };
+        context = take(flow.n_context * stride);  // the same in all layers
         log_det = take(stride);
         grad_log_det = take(stride);
         z = take(flow.n_features * stride);

@@ -1,4 +1,5 @@
-// What Python tells the kernels: the same structures as in kernels.py and kernel_training.py.
+// What Python tells the kernels. kernels.py reads the structures here: their fields are int64_t,
+// double or pointers.
 
 #pragma once
 
@@ -33,7 +34,7 @@ struct Steps {
     int64_t index_stride;
     const void *absent, *noise, *context_noise;  // (n_steps, batch_size, d or c) or null
     double noise_size, context_noise_size;
-    const double* rates;
+    const double* rates;  // or null: the gradient is asked for, and no step
     double max_grad_norm;
     int64_t adam;
     double beta1, beta2, eps;
@@ -58,12 +59,5 @@ struct Values {  // of one layer of flows of a single feature
     int64_t inverse;
     void *x, *raw;               // (K, values, rows), (K, n_parameters, rows)
     const void *scale, *shift;  // (K,), of the constants
-};
-
-struct Gradient {
-    int64_t model, n_rows, tile;
-    const void *values, *weight, *context;  // the model's own; (n,) or null
-    void *gradient, *loss;                  // (P,) and a number
-    void* memory;
 };
 }

@@ -23,8 +23,7 @@ namespace {
 constexpr int64_t MOST_ROWS = 256;  // of a tile
 
 template <class T> int64_t memory_size(const Flow& flow, int64_t rows, bool training) {
-    return (Memory<T>(flow, rows, training, nullptr).n_numbers + context_size<T>(flow, rows))
-           * sizeof(T);
+    return Memory<T>(flow, rows, training, nullptr).n_numbers * sizeof(T);
 }
 
 template <class T> T squares(const T* x, int64_t n) {
@@ -76,11 +75,22 @@ template <class T> void update(const Steps& steps, int64_t n, int64_t step) {
     }
 }
 
+// To n rows from `first` on of a step's noise; columns that fill the tile up have that of the first.
+template <class T>
+void add_noise(const void* drawn, T size, int64_t first, int64_t n, int64_t n_columns, Tile<T> tile,
+               T* out) {
+    if (!drawn) return;
+    const T* noise = static_cast<const T*>(drawn) + first * n_columns;
+    for (int64_t j = 0; j < tile.columns; j++)
+        for (int64_t i = 0; i < n_columns; i++)
+            out[i * tile.stride + j] += noise[(j < n ? j : 0) * n_columns + i] * size;
+}
+
 template <class T> void train(const Flow& flow, const Steps& steps) {
     const int64_t d = flow.n_features, c = flow.n_context, n_batch = steps.batch_size;
     const int64_t stride = whole<T>(steps.tile < n_batch ? steps.tile : n_batch);
-    T* context = aligned<T>(steps.memory);
-    const Memory<T> memory(flow, stride, true, context + c * stride);
+    const Memory<T> memory(flow, stride, true, steps.memory);
+    T* context = memory.context;
     const Model<T> model = {flow, steps.model, static_cast<const T*>(steps.theta)};
     const T *table = static_cast<const T*>(steps.table),
             *weight = static_cast<const T*>(steps.weight),
@@ -105,23 +115,12 @@ template <class T> void train(const Flow& flow, const Steps& steps) {
                         if (*value != *value) *value = noise[(j < n ? j : 0) * d + i];
                     }
             }
-            if (steps.noise) {
-                const T* noise = static_cast<const T*>(steps.noise) + first * d;
-                const T size = steps.noise_size;
-                for (int64_t j = 0; j < tile.columns; j++)
-                    for (int64_t i = 0; i < d; i++)
-                        memory.z[i * stride + j] += noise[(j < n ? j : 0) * d + i] * size;
-            }
+            add_noise<T>(steps.noise, steps.noise_size, first, n, d, tile, memory.z);
             if (c) {
                 for (int64_t j = 0; j < n; j++) rows[j] = given + index[start + j] * c;
                 gather<T>(rows, n, c, tile, context);
-                if (steps.context_noise) {
-                    const T* noise = static_cast<const T*>(steps.context_noise) + first * c;
-                    const T size = steps.context_noise_size;
-                    for (int64_t j = 0; j < tile.columns; j++)
-                        for (int64_t i = 0; i < c; i++)
-                            context[i * stride + j] += noise[(j < n ? j : 0) * c + i] * size;
-                }
+                add_noise<T>(steps.context_noise, steps.context_noise_size, first, n, c, tile,
+                             context);
                 see<T>(flow, steps.model, context, tile);
             }
             for (int64_t j = 0; j < tile.columns; j++)
@@ -131,6 +130,7 @@ template <class T> void train(const Flow& flow, const Steps& steps) {
             loss += model.backward(memory, tile, c ? context : nullptr, gradient, start > 0);
         }
         static_cast<T*>(steps.losses)[step] = loss;
+        if (!steps.rates) continue;
         T factor = T(steps.max_grad_norm)
                    / (T(sqrt((double)squares<T>(gradient, flow.n_parameters))) + T(1e-6));
         if (!(factor >= T(1)))  // also where it is NaN
@@ -139,45 +139,11 @@ template <class T> void train(const Flow& flow, const Steps& steps) {
     }
 }
 
-template <class T> void gradient_of(const Flow& flow, const Gradient& given) {
-    const int64_t d = flow.n_features, c = flow.n_context, n_rows = given.n_rows;
-    const int64_t stride = whole<T>(given.tile < n_rows ? given.tile : n_rows);
-    T* context = aligned<T>(given.memory);
-    const Memory<T> memory(flow, stride, true, context + c * stride);
-    const Model<T> model = {
-        flow, given.model,
-        static_cast<const T*>(flow.theta) + given.model * flow.n_parameters};
-    const T *values = static_cast<const T*>(given.values),
-            *weight = static_cast<const T*>(given.weight),
-            *conditions = static_cast<const T*>(given.context);
-    const T* rows[MOST_ROWS];
-    model.scales(memory.scales, false);
-    double loss = 0;
-    for (int64_t start = 0; start < n_rows; start += given.tile) {
-        const int64_t n = n_rows - start < given.tile ? n_rows - start : given.tile;
-        const Tile<T> tile = {whole<T>(n), stride};
-        for (int64_t j = 0; j < n; j++) rows[j] = values + (start + j) * d;
-        gather<T>(rows, n, d, tile, memory.z);
-        if (c) {
-            for (int64_t j = 0; j < n; j++) rows[j] = conditions + (start + j) * c;
-            gather<T>(rows, n, c, tile, context);
-            see<T>(flow, given.model, context, tile);
-        }
-        for (int64_t j = 0; j < tile.columns; j++)
-            memory.grad_log_det[j] =
-                j < n ? (weight ? weight[start + j] : T(1)) / T(-n_rows) : T(0);
-        model.forward(memory, tile, c ? context : nullptr, true);
-        loss += model.backward(memory, tile, c ? context : nullptr,
-                               static_cast<T*>(given.gradient), start > 0);
-    }
-    *static_cast<T*>(given.loss) = loss;
-}
-
 template <class T> void map_rows(const Flow& flow, const Rows& given) {
     const int64_t d = flow.n_features, c = flow.n_context;
     const int64_t stride = whole<T>(given.tile < given.n_rows ? given.tile : given.n_rows);
-    T* context = aligned<T>(given.memory);
-    const Memory<T> memory(flow, stride, false, context + c * stride);
+    const Memory<T> memory(flow, stride, false, given.memory);
+    T* context = memory.context;
     const T* rows[MOST_ROWS];
     for (int64_t k = given.first_model; k < given.last_model; k++) {
         const Model<T> model = {flow, k,
@@ -240,28 +206,20 @@ template <class T> void map_values(const Flow& flow, const Values& given) {
 #define JOIN(name, set) JOIN_2(name, set)
 #define PUBLIC extern "C" __attribute__((visibility("default")))
 
-PUBLIC void JOIN(train_float, SKFLOW_SET)(const Flow* f, const Steps* s) { train<float>(*f, *s); }
-PUBLIC void JOIN(train_double, SKFLOW_SET)(const Flow* f, const Steps* s) { train<double>(*f, *s); }
-PUBLIC void JOIN(gradient_float, SKFLOW_SET)(const Flow* f, const Gradient* g) {
-    gradient_of<float>(*f, *g);
-}
-PUBLIC void JOIN(gradient_double, SKFLOW_SET)(const Flow* f, const Gradient* g) {
-    gradient_of<double>(*f, *g);
-}
-PUBLIC void JOIN(map_float, SKFLOW_SET)(const Flow* f, const Rows* r) { map_rows<float>(*f, *r); }
-PUBLIC void JOIN(map_double, SKFLOW_SET)(const Flow* f, const Rows* r) { map_rows<double>(*f, *r); }
-PUBLIC void JOIN(values_float, SKFLOW_SET)(const Flow* f, const Values* v) {
-    map_values<float>(*f, *v);
-}
-PUBLIC void JOIN(values_double, SKFLOW_SET)(const Flow* f, const Values* v) {
-    map_values<double>(*f, *v);
-}
-PUBLIC int64_t JOIN(memory_float, SKFLOW_SET)(const Flow* f, int64_t rows, int64_t training) {
-    return memory_size<float>(*f, rows, training);
-}
-PUBLIC int64_t JOIN(memory_double, SKFLOW_SET)(const Flow* f, int64_t rows, int64_t training) {
-    return memory_size<double>(*f, rows, training);
-}
+#define EXPORT(T)                                                                              \
+    PUBLIC void JOIN(train_##T, SKFLOW_SET)(const Flow* f, const Steps* s) {                   \
+        train<T>(*f, *s);                                                                      \
+    }                                                                                          \
+    PUBLIC void JOIN(map_##T, SKFLOW_SET)(const Flow* f, const Rows* r) { map_rows<T>(*f, *r); } \
+    PUBLIC void JOIN(values_##T, SKFLOW_SET)(const Flow* f, const Values* v) {                 \
+        map_values<T>(*f, *v);                                                                 \
+    }                                                                                          \
+    PUBLIC int64_t JOIN(memory_##T, SKFLOW_SET)(const Flow* f, int64_t rows, int64_t training) { \
+        return memory_size<T>(*f, rows, training);                                             \
+    }
+
+EXPORT(float)
+EXPORT(double)
 
 #ifdef SKFLOW_CHOOSES
 // The best of the instruction sets that this processor has.

@@ -145,15 +145,6 @@ template <class T> struct Model {
     }
 };
 
-// A context's memory is its own, as it stays the same in all layers.
-template <class T> INLINE int64_t context_size(const Flow& flow, int64_t rows) {
-    return flow.n_context * whole<T>(rows) + 64 / sizeof(T);
-}
-
-template <class T> INLINE T* aligned(void* memory) {
-    return reinterpret_cast<T*>((reinterpret_cast<uintptr_t>(memory) + 63) / 64 * 64);
-}
-
 // Rows of a table to a tile's columns; those that fill it up repeat the first.
 template <class T>
 void gather(const T* const* rows, int64_t n_rows, int64_t n, Tile<T> tile, T* out) {
