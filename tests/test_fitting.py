@@ -10,9 +10,8 @@ from skflow._core.progress import FitProgress, Progress, showing
 from skflow._core.random import RandomStreams
 from skflow._models.flow import Variant, cross_fit
 from skflow._nn.flow import FlowStack
-from skflow._nn.plan import Plan
 from skflow._nn.training import TrainingOptions
-from skflow._nn.training_data import TrainingData
+from skflow._nn.training_data import Plan, TrainingData
 
 
 def plan(n_splits=1, progress=Progress):

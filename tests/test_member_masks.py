@@ -6,9 +6,8 @@ import torch
 
 from skflow import masks
 from skflow._core.random import RandomStreams
-from skflow._nn.plan import Plan
 from skflow._nn.recipe import training_options
-from skflow._nn.training_data import TrainingData
+from skflow._nn.training_data import Plan, TrainingData
 from skflow._structure.member_masks import choose_masks, stack_top
 from skflow.density import StructureSearchFlow
 

@@ -14,10 +14,9 @@ from .._core.random import RandomStreams
 from .._core.rows import effective_rows
 from .._core.runtime import check_device
 from .._core.saving import saved_as
-from .._nn.plan import Plan
 from .._nn.recipe import flow_config, training_options
 from .._nn.settings import training_of
-from .._nn.training_data import split_rows, training_data
+from .._nn.training_data import Plan, split_rows, training_data
 from .._structure.member_masks import choose_masks, stack_top
 from .._table.columns import Columns, filled, fit_columns
 from .._table.schema import Schema

@@ -1,4 +1,7 @@
-"""Masks as arrays ``(n_layers, n_features)``: 1 is transformed, 0 conditions, `IDLE` neither."""
+"""Masks as arrays ``(n_layers, n_features)``: 1 is transformed, 0 conditions, `IDLE` neither.
+
+They stand apart from the layers, as structures are made and searched for without PyTorch.
+"""
 
 import numpy as np
 

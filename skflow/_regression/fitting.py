@@ -20,10 +20,9 @@ from .._models.chain import Chain
 from .._models.flow import Variant, cross_fit
 from .._models.mixture import Mixture, features_alone
 from .._models.stacking import VALIDATION_FRACTION, estimate_weights
-from .._nn.plan import Plan
 from .._nn.recipe import conditional_alpha, flow_config, training_options
 from .._nn.settings import training_of
-from .._nn.training_data import training_data
+from .._nn.training_data import Plan, training_data
 from .._structure.member_masks import choose_masks, stack_top
 from .._table.bounds import check_bounds
 from .._table.columns import Columns, constant_columns, fit_columns
