@@ -96,8 +96,8 @@ for name, model in {"skflow": flow, **peers}.items():
 # Explain unusual rows
 # --------------------
 #
-# Which rows are unusual, and why? The report has a p-value for each row and names the column that is
-# least consistent with the rest of its row, and the range that would have been usual.
+# Which rows are unusual, and why? The report has a p-value for each row and names the column that
+# is least consistent with the rest of its row, and the range that would have been usual.
 
 from skflow import FlowOutlierDetector
 
