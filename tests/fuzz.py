@@ -161,7 +161,8 @@ def draw_estimator(rng):
 
     quick = {"max_iter": int(rng.integers(1, 4)), "hidden_layer_sizes": (8,), "n_layers": 2}
     params = {**quick, **some(PARAMETERS), "random_state": int(rng.integers(1000))}
-    params["training"] = Training(**some(TRAINING))
+    activation = params.pop("activation", "relu")
+    params["training"] = Training(activation=activation, **some(TRAINING))
     which = rng.random()
     if which < 0.1:
         params.pop("mask_layout", None)
