@@ -24,7 +24,6 @@ from ._outliers.fitting import check_pairs, fit_scorers, folds, score_codes
 from ._outliers.missing import whole
 from ._outliers.rarity import log_rarity
 from ._outliers.reasons import values_to_try
-from ._outliers.rows import warn_of_columns
 from ._outliers.scorers import default_flow, default_scorers, trimming_scores
 from ._table.reading import inner_tables
 
@@ -239,8 +238,7 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
         scores = self._fit_trimmed(X[fitted], rng)
         self._fit_reasons(X, rng)
         if self.density is None:
-            real, names = self._real_columns()
-            warn_of_columns(X[whole(X)][:, real], names)
+            self._warn_of_columns(X[whole(X)])
         rows = fitted
         if len(aside):
             rows, scores = aside, np.full(len(aside), np.nan)

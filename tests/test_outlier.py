@@ -1,12 +1,9 @@
 """The outlier detector: single densities and several, explanations, reports, errors."""
 
-import pickle
-
 import numpy as np
 import pandas
 import pytest
 from scipy import stats
-from scipy.stats import beta
 from sklearn.base import BaseEstimator, clone
 from sklearn.compose import make_column_transformer
 from sklearn.exceptions import NotFittedError
@@ -66,22 +63,6 @@ def flow_detector():
     return FlowOutlierDetector(density, random_state=0).fit(correlated(2500))
 
 
-# ---- p-values
-
-
-def test_pvalues_of_a_flow_on_new_rows(flow_detector):
-    pvalues = flow_detector.pvalue(correlated(20_000, seed=1))
-    n = len(flow_detector.calibration_scores_)
-    assert n == 500
-    for level in [0.01, 0.05, 0.2, 0.5]:
-        # given the rows set aside, the true rate is that of an order statistic
-        k = np.floor(level * (n + 1))
-        low, high = beta.ppf([5e-4, 1 - 5e-4], k, n + 1 - k)
-        error = 3.3 * np.sqrt(level / len(pvalues))
-        assert low - error < np.mean(pvalues <= level) < high + error
-    assert flow_detector.pvalue([[5.0, -5.0, 5.0, -5.0, 5.0]]) == 1 / (n + 1)
-
-
 # ---- explanations
 
 
@@ -117,17 +98,6 @@ def test_explanation_has_no_units():
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
 
 
-def hit_rate(detector, rows, planted):
-    return np.mean(detector.explain(rows).argmax(axis=1) == planted)
-
-
-def test_explanation_finds_a_feature_far_from_its_values(flow_detector):
-    rng = np.random.default_rng(3)
-    rows, planted = correlated(300, seed=4), rng.integers(5, size=300)
-    rows[np.arange(300), planted] += rng.choice([-1, 1], 300) * 5
-    assert hit_rate(flow_detector, rows, planted) >= 0.9
-
-
 def test_explanation_finds_a_usual_value_that_does_not_go_with_the_others(flow_detector):
     rng = np.random.default_rng(5)
     rows, planted = correlated(3000, seed=6), rng.integers(4, size=3000)
@@ -139,7 +109,7 @@ def test_explanation_finds_a_usual_value_that_does_not_go_with_the_others(flow_d
     rows, planted = rows[chosen][:300], planted[chosen][:300]
     assert len(rows) == 300
     assert (np.abs(rows[:, :4]) < 4).all()
-    assert hit_rate(flow_detector, rows, planted) >= 0.9
+    assert np.mean(flow_detector.explain(rows).argmax(axis=1) == planted) >= 0.9
 
 
 def test_features_that_go_together_out_of_range_get_no_blame():
@@ -211,15 +181,6 @@ def test_random_state_of_the_density_is_kept_or_filled():
     assert isinstance(fitted[-1].random_state, int)
 
 
-def test_pickle(flow_detector):
-    X = correlated(20, seed=3)
-    copy = pickle.loads(pickle.dumps(flow_detector))
-    for method in ["score_samples", "decision_function", "predict", "pvalue", "select", "explain"]:
-        expected = getattr(flow_detector, method)(X)
-        np.testing.assert_array_equal(getattr(copy, method)(X), expected)
-        assert len(expected) == 20
-
-
 def test_density_sees_the_names_of_columns():
     X = pandas.DataFrame(table(80), columns=["a", "b", "c"])
     density = make_pipeline(
@@ -257,17 +218,6 @@ def test_frozen_density_is_only_calibrated():
         detector.calibration_scores_, np.sort(mixture.score_samples(calibration_rows))
     )
     assert detector.pvalue(fit_rows + 100).max() == 1 / 40
-
-
-def test_in_a_pipeline():
-    X = table(80)
-    detector = FlowOutlierDetector(GaussianMixture(), random_state=0)
-    pipeline = make_pipeline(StandardScaler(), detector).fit(X)
-    assert set(pipeline.fit_predict(X)) == {-1, 1}
-    scaled = pipeline[0].transform(X)
-    np.testing.assert_array_equal(
-        pipeline.decision_function(X), pipeline[-1].decision_function(scaled)
-    )
 
 
 # ---- several densities
@@ -342,13 +292,6 @@ def test_a_frozen_density_among_several():
     np.testing.assert_allclose(
         detector._score_by("frozen", table(9)), mixture.score_samples(table(9))
     )
-
-
-def test_pickle_of_several(several):
-    rows = correlated(20, seed=3)
-    copy = pickle.loads(pickle.dumps(several))
-    np.testing.assert_array_equal(copy.score_samples(rows), several.score_samples(rows))
-    pandas.testing.assert_frame_equal(copy.report(rows, n=3), several.report(rows, n=3))
 
 
 @pytest.mark.parametrize(
@@ -468,21 +411,6 @@ def test_no_threshold_where_the_density_is_zero():
     density = KernelDensity(bandwidth=1e-3, kernel="tophat")
     with pytest.raises(ValueError, match="density is zero at so many rows that contamination"):
         FlowOutlierDetector(density, random_state=0).fit(table(50))
-
-
-def test_a_failed_fit_leaves_the_results_as_they_were():
-    detector = FlowOutlierDetector(Distance(), random_state=0).fit(table(40))
-    expected = detector.pvalue(table(5, seed=1))
-    detector.set_params(density=Broken())
-    with pytest.raises(ValueError):
-        detector.fit(table(50, seed=2))
-    np.testing.assert_array_equal(detector.pvalue(table(5, seed=1)), expected)
-
-
-@pytest.mark.parametrize("method", ["explain", "pvalue", "select", "predict", "score_samples"])
-def test_methods_need_a_fit(method):
-    with pytest.raises(NotFittedError):
-        getattr(FlowOutlierDetector(), method)(table(3))
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from skflow import FlowOutlierDetector
-from skflow._core.saving import from_plain, to_plain
 from skflow._outliers import scorers
 from skflow._outliers.scorers import Neighbours, Tails
 
@@ -102,13 +101,6 @@ def test_tails_are_counts():
     np.testing.assert_allclose(
         fitted.score_samples(rows), np.log((np.array(beyond) + 1) / 6).sum(axis=1)
     )
-
-
-@pytest.mark.parametrize("scorer", [Neighbours((2,)), Tails((2,))])
-def test_scorers_come_back_from_a_file(scorer):
-    fitted = scorer.fit(table(30))
-    copy = from_plain(pickle.loads(pickle.dumps(to_plain(fitted))))
-    np.testing.assert_array_equal(copy.score_samples(table(9)), fitted.score_samples(table(9)))
 
 
 def test_rows_with_missing_change_nothing_and_are_remembered(monkeypatch):

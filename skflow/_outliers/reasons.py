@@ -148,8 +148,7 @@ class Conditional:
             return np.hstack([inner.reshape(len(a), -1), a[:, -1:], alone])
 
         values = interpolated(self.values)
-        atoms = np.arange(values.shape[1]) >= values.shape[1] - self.atoms.sum()
-        return Conditional(values, interpolated(scores), atoms)
+        return Conditional(values, interpolated(scores), _last(values, self.atoms.sum()))
 
 
 def conditionals(score, X, tried, categories=(), spikes=None):

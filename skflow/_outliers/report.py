@@ -80,11 +80,8 @@ class Reasons:
         value, n = self.shown(value, j), self.decimals[j]
         # what the column's own rounding would hide has digits of its own
         if isinstance(value, float):
-            return (
-                f"{value:.{n}f}"
-                if abs(value) < 1e15 and value == round(value, n)
-                else f"{value:.3g}"
-            )
+            own = abs(value) < 1e15 and value == round(value, n)
+            return f"{value:.{n}f}" if own else f"{value:.3g}"
         return str(value)
 
     def sentence(self, i):
@@ -95,7 +92,8 @@ class Reasons:
             return f"{NO_COLUMN}: {what}{self._unknown(i)}"
         j = columns[0]
         name, value = self.table.labels[j], self.text(self.X[i, j], j)
-        return f"{name} {value}: {self._what(i, j)}{self._usual(i, j)}{self._unknown(i)}"
+        said = "; ".join(filter(None, [self._what(i, j), self.usual_text(i, j)]))
+        return f"{name} {value}: {said}{self._unknown(i)}"
 
     def _what(self, i, j):
         value, (lowest, highest) = self.X[i, j], self.ends[:, j]
@@ -107,10 +105,6 @@ class Reasons:
         if k is None:
             return "unusual in such a row"
         return f"unusual with {self.table.labels[k]} {self.text(self.X[i, k], k)}"
-
-    def _usual(self, i, j):
-        text = self.usual_text(i, j)
-        return f"; {text}" if text else ""
 
     def usual_text(self, i, j):
         """What would be usual for row ``i`` in column ``j``, empty where that is not known."""
@@ -141,8 +135,11 @@ class Reasons:
             pair = self.seen[:, [k, j]]
             pair = pair[~np.isnan(pair).any(axis=1)]
             if k != j and (near := _near(pair, self.X[i, k], k in categories)) is not None:
-                measure = _rarity if j in categories else _distance
-                found[k] = measure(near, self.X[i, k], self.X[i, j], k in categories)
+                value = self.X[i, j]
+                if j in categories:  # how rare it is, as a negative logarithm
+                    found[k] = -np.log((np.sum(near[:, 1] == value) + 0.5) / (len(near) + 1))
+                else:
+                    found[k] = _distance(near, self.X[i, k], value, k in categories)
         if not found:
             return None
         best = max(found, key=found.get)
@@ -169,11 +166,6 @@ def _distance(near, at, value, is_category):
     deviation = np.median(np.abs(rest - np.median(rest))) * 1.4826 + 1e-3 * np.ptp(y)
     distance = abs(value - np.median(rest))
     return distance / max(deviation, np.finfo(float).tiny)
-
-
-def _rarity(near, at, value, is_category):
-    """How rare a category is among rows, as a negative logarithm."""
-    return -np.log((np.sum(near[:, 1] == value) + 0.5) / (len(near) + 1))
 
 
 def decimals(column):

@@ -35,10 +35,23 @@ class RowsMixin(TableMixin):
         X = self._encode(self._source(X), dtype=dtype)
         return X if self._takes_missing() else self._finite(X, allow_nan=True)
 
-    def _real_columns(self):
-        """Those that are real, as an index, and their names or None."""
+    def _warn_of_columns(self, X):
+        """Say of real columns that decide by themselves what is an outlier, how to avoid it."""
         real, names = self._schema.real_columns, self._table.feature_names
-        return real, names if names is None else names[real]
+        X, names = X[:, real], names if names is None else names[real]
+        constant = constant_columns(X)
+        few = (
+            "of few values, at most one in 20 rows. A row can be an outlier by a rare one alone, "
+            "or by one that is inconsistent with the rest of the row; leave out codes, years and "
+            "the like if that is not what you look for."
+        )
+        same = "constant: a row with any other value there is an outlier, whatever else it has."
+        copied = (
+            "a copy of another column, perhaps in another unit: rows in which the two differ are "
+            "outliers, and others are harder to find. Leave the copies out."
+        )
+        selected = (few_valued_columns(X) & ~constant, constant, copied_columns(X) & ~constant)
+        warn_of(zip(selected, (few, same, copied)), names)
 
 
 def _reach(X):
@@ -48,26 +61,3 @@ def _reach(X):
         width = highest - lowest
         width[width == 0] = np.maximum(1.0, np.abs(lowest))[width == 0]
         return np.array([lowest - MAX_RANGES * width, highest + MAX_RANGES * width])
-
-
-def warn_of_columns(X, names):
-    """Say of columns that decide by themselves what is an outlier, and how to avoid it."""
-    constant = constant_columns(X)
-    found = (
-        (
-            few_valued_columns(X) & ~constant,
-            "of few values, at most one in 20 rows. A row can be an outlier by a rare one alone, "
-            "or by one that is inconsistent with the rest of the row; leave out codes, years and "
-            "the like if that is not what you look for.",
-        ),
-        (
-            constant,
-            "constant: a row with any other value there is an outlier, whatever else it has.",
-        ),
-        (
-            copied_columns(X) & ~constant,
-            "a copy of another column, perhaps in another unit: rows in which the two differ are "
-            "outliers, and others are harder to find. Leave the copies out.",
-        ),
-    )
-    warn_of(found, names)

@@ -9,6 +9,8 @@ columns, and they judge a row of their own fit as any other row: not by its own 
 missing cells are among those that they are fitted to.
 """
 
+from functools import partialmethod
+
 import numpy as np
 from scipy.spatial.distance import cdist
 from sklearn.base import BaseEstimator
@@ -118,9 +120,6 @@ class Neighbours(BaseEstimator):
             parts.append((X[:, [j]] == codes).astype(float))
         return np.hstack(parts)
 
-    def score_own_rows(self, X):
-        return self.score_samples(X)
-
     def score_samples(self, X):
         scores, rows = np.zeros(len(X)), self._encoded(X)
         for known, members in patterns(~np.isnan(X)):
@@ -131,6 +130,8 @@ class Neighbours(BaseEstimator):
                 power = _power(known.sum())
                 scores[members] = _nearness(rows[np.ix_(members, columns)], ours, left_out, power)
         return scores
+
+    score_own_rows = score_samples  # which does not count a row of the fit itself
 
 
 def _power(n_columns):
@@ -221,10 +222,6 @@ class Tails(BaseEstimator):
             self.parts_.append(np.array(rarer))
         return self
 
-    def score_own_rows(self, X):
-        """Of rows of the fit, without themselves."""
-        return self.score_samples(X, own=True)
-
     def score_samples(self, X, own=False):
         scores = np.zeros(len(X))
         places = {j: k for k, j in enumerate(self.categories)}
@@ -243,6 +240,8 @@ class Tails(BaseEstimator):
             part = (n_beyond + 1 - own) / (n_rows + 1 - own)
             scores += np.log(np.where(np.isnan(column), 1.0, part))
         return scores
+
+    score_own_rows = partialmethod(score_samples, own=True)
 
 
 # ---- the default
