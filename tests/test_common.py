@@ -143,17 +143,3 @@ def test_large_masks_do_not_flood_the_screen(as_layout):
     assert len(shown) < 1500
     assert shown.count("\n") < 25
     assert len(flow._repr_html_()) < 2 * len(CouplingFlowDensity()._repr_html_())
-
-
-@pytest.mark.parametrize("label", ["density", "search"])
-def test_html_links_to_no_documentation_but_its_own(label):
-    """The documentation has no public address yet, so there is nothing to link to.
-
-    Where it gets one, ``_doc_link_module = "skflow"`` and ``_doc_link_template`` on the base class
-    make the links. Until then scikit-learn leaves them off for other packages' estimators.
-    """
-    estimator = ESTIMATORS[label]
-    assert estimator._get_doc_link() == ""
-    html = estimator._repr_html_()
-    assert type(estimator).__name__ in html
-    assert not re.search(r"<a[^>]*href=\"https?:", html)

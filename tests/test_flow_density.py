@@ -46,25 +46,6 @@ SEARCH = masks.EvolutionarySearch.paper(n_iter=3, n_candidate_steps=2)
 # ---- layouts
 
 
-@pytest.mark.parametrize(
-    ("layout", "expected"),
-    [
-        ("parity", masks.parity(2, 4)),
-        (masks.Rule("parity"), masks.parity(2, 4)),
-        (PAIR, PAIR),
-        (PAIR.tolist(), PAIR),
-        (masks.Rule(PAIR), PAIR),
-        (lambda n_layers, n_features, random_state: PAIR, PAIR),
-        (masks.Repeat(PAIR[:1], block=1), PAIR[[0, 0]]),
-    ],
-)
-def test_masks_that_follow_from_the_layout(X, layout, expected):
-    model = flow(mask_layout=layout).fit(X)
-    assert model.masks_.dtype == bool
-    np.testing.assert_array_equal(model.masks_, expected)
-    assert clone(model).get_params()["mask_layout"] is not model.masks_
-
-
 @pytest.mark.parametrize("n_conditioning", [1, 2, 3, 0.25, None])
 @pytest.mark.parametrize("searched", [False, True])
 def test_masks_that_are_drawn_have_the_sizes_that_were_asked_for(X, searched, n_conditioning):

@@ -78,15 +78,6 @@ def test_missing_and_warm_starts_count_as_what_is_known():
     assert model._density.columns.most[0] == 2 * X[:, 0].max()
 
 
-def test_scores_know_nothing_of_it(fitted):
-    X = incomes()
-    before = fitted.score_samples(X)
-    fitted.sample(50)
-    np.testing.assert_array_equal(fitted.score_samples(X), before)
-    far = X[:1] * [-10, 3, 1]
-    assert np.isfinite(fitted.score_samples(far)).all()
-
-
 def test_a_density_far_wider_than_the_data_is_said_to_be_so(fitted):
     columns = fit_columns(incomes()).spanning(np.full((2, 3), 1e9))
     wide = replace(fitted._density, columns=columns)
