@@ -27,15 +27,6 @@ def random_parameters(conditioner, n_models, seed=0):
     return torch.randn(shape, generator=generator, dtype=torch.float64)
 
 
-def literal(parameters, x, activation, k):
-    """Model k as torch.nn.functional would write it, row-major: (n_inputs, B) -> (n_outputs, B)."""
-    h = x[k].T
-    for i, linear in enumerate(parameters):
-        h = h if i == 0 else getattr(torch, activation)(h)
-        h = torch.nn.functional.linear(h, linear.weight[k], linear.bias[k, :, 0])
-    return h.T
-
-
 def test_views_are_the_flat_parameters_in_their_order(case):
     conditioner = Conditioner(*case)
     flat = random_parameters(conditioner, 3)
@@ -47,40 +38,6 @@ def test_views_are_the_flat_parameters_in_their_order(case):
     assert torch.equal(torch.cat(parts, 1), flat)
     views[-1].bias.zero_()
     assert not flat[:, -case[0][-1] :].any()
-
-
-@pytest.mark.parametrize("n_models", [1, 3])
-def test_forward_is_the_literal_perceptron(case, n_models):
-    sizes, activation = case
-    conditioner = Conditioner(sizes, activation)
-    parameters = conditioner.views(random_parameters(conditioner, n_models))
-    x = torch.randn(n_models, sizes[0], 7, dtype=torch.float64)
-    out, _ = conditioner.forward(parameters, x)
-    assert out.shape == (n_models, sizes[-1], 7)
-    for k in range(n_models):
-        torch.testing.assert_close(out[k], literal(parameters, x, activation, k))
-
-
-@pytest.mark.parametrize("n_asked", [0, 1, None])
-@pytest.mark.parametrize("n_models", [1, 3])
-def test_backward_agrees_with_autograd(case, n_models, n_asked):
-    sizes, activation = case
-    conditioner = Conditioner(sizes, activation)
-    flat = random_parameters(conditioner, n_models).requires_grad_()
-    x = torch.randn(n_models, sizes[0], 7, dtype=torch.float64, requires_grad=True)
-    parameters = conditioner.views(flat)
-    out = torch.stack([literal(parameters, x, activation, k) for k in range(n_models)])
-    grad = torch.randn_like(out)
-    true_grad_x, truth = torch.autograd.grad(out, [x, flat], grad)
-    with torch.no_grad():
-        parameters = conditioner.views(flat)
-        out, inputs = conditioner.forward(parameters, x)
-        # garbage in the buffer must be overwritten; the gradient of the first inputs is added
-        gradient = torch.full_like(flat, math.nan)
-        grad_x = torch.ones_like(x[:, :n_asked])
-        conditioner.backward(parameters, conditioner.views(gradient), inputs, grad, grad_x)
-    torch.testing.assert_close(gradient, truth, rtol=1e-11, atol=1e-12)
-    torch.testing.assert_close(grad_x - 1, true_grad_x[:, :n_asked], rtol=1e-11, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)

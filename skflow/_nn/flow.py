@@ -105,13 +105,12 @@ class FlowStack:
             device=self.device,
         )
         for layer_masks in self.masks.transpose(1, 0, 2):
-            self.layers.append(Layer(layer_masks, order, coupling, self._conditioner, linear))
-            order = self.layers[-1].order
+            layer = Layer(layer_masks, order, coupling, self._conditioner, linear, self.device)
+            self.layers.append(layer)
+            order = layer.order
         rows = np.argsort(order, axis=1) + self.n_features * np.arange(self.n_models)[:, None]
         self.last_rows = torch.from_numpy(rows.ravel()).to(self.device)
         self._first_rows = torch.from_numpy(np.argsort(rows.ravel())).to(self.device)
-        for layer in self.layers:
-            layer.to(self.device)
         size = sum(layer.n_parameters for layer in self.layers)
         self._kernel = None
         self._bind(torch.zeros(self.n_models, size, dtype=dtype, device=self.device))

@@ -45,7 +45,7 @@ class Layer:
     left out where it is not asked for or nothing conditions.
     """
 
-    def __init__(self, masks, previous, coupling, make_conditioner, linear=False):
+    def __init__(self, masks, previous, coupling, make_conditioner, linear, device):
         n_models, n_features = masks.shape
         self.n_transformed, n_conditioning = layer_sizes(masks[0]).tolist()
         self.n_active = self.n_transformed + n_conditioning
@@ -57,8 +57,8 @@ class Layer:
         position = np.argsort(previous, axis=1)  # feature -> place in the previous layer's order
         local = np.take_along_axis(position, self.order, axis=1)
         rows = (local + n_features * np.arange(n_models)[:, None]).ravel()
-        self.rows = torch.from_numpy(rows)
-        self.rows_back = torch.from_numpy(np.argsort(rows))
+        self.rows = torch.from_numpy(rows).to(device)
+        self.rows_back = torch.from_numpy(np.argsort(rows)).to(device)
         self.coupling = coupling
         self.conditioner = make_conditioner(
             n_conditioning, self.n_transformed * coupling.n_parameters
@@ -85,9 +85,6 @@ class Layer:
             linear = LinearStep(weight, log_scales[:, own], shifts[:, own])
         conditioner = self.conditioner.views(flat)
         return LayerParameters(log_scales[:, active], shifts[:, active], conditioner, linear)
-
-    def to(self, device):
-        self.rows, self.rows_back = self.rows.to(device), self.rows_back.to(device)
 
     def _split(self, x, context):
         """The transformed features and what they are conditioned on."""
