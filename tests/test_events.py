@@ -87,13 +87,6 @@ def test_functions_are_events_on_several_columns(flow, drawn):
     assert abs(found.probability - share) < 4 * np.hypot(0.5 / np.sqrt(len(within)), found.error)
 
 
-def test_probabilities_of_parts_add_up(flow):
-    given = {"city": "yes"}
-    parts = [(0, 0), (1e-9, 2), (2, None)]
-    found = [flow.probability({"wage": part}, given) for part in parts]
-    assert sum(p.probability for p in found) == pytest.approx(1, abs=0.01)
-
-
 def test_given_a_single_number_the_density_is_meant(flow):
     # against the quotient of integrals of the density over a fine grid
     row = pd.DataFrame({"skill": [1.5], "sector": ["law"], "city": ["no"]})

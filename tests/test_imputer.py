@@ -62,10 +62,6 @@ def test_draws_have_the_spread_of_the_data_and_means_do_not(fitted, whole, X):
     assert mean[missing, 2].std() < draw[missing, 2].std()
 
 
-def test_what_is_known_is_scored(fitted, X):
-    assert np.array_equal(fitted.score_samples(X), fitted.density_.score_samples(X))
-
-
 def test_columns_of_which_nothing_is_known_are_dropped_or_zero(X):
     X = pd.DataFrame(X[:80], columns=list("abc"))
     X.insert(1, "empty", np.nan)

@@ -50,14 +50,6 @@ def test_the_density_of_rows_with_missing_is_that_of_the_table(imputer):
     assert model.score(new) > np.mean([flow.score(new) for flow in dropped])
 
 
-def test_a_warm_start_fills_missing_from_its_density():
-    model = clone(SMALL).set_params(warm_start=True).fit(FRAME[:200])
-    before = model.location_
-    model.fit(INCOMPLETE[:200])
-    np.testing.assert_array_equal(model.location_, before)
-    assert np.isfinite(model.score(FRAME[:50]))
-
-
 def test_missing_are_filled_and_nothing_else(filled):
     assert not filled.isna().any(axis=None)
     assert filled.index.equals(INCOMPLETE.index)
@@ -123,11 +115,6 @@ def test_an_array_with_a_spike_is_filled_with_it_and_with_the_rest(one_round):
     np.testing.assert_array_equal(filled[~missing], X[~missing])
     assert (filled[missing[:, 1], 1] == 5).mean() == pytest.approx(1 / 3, abs=0.2)
     assert (imputer.sample(X[:2] * np.nan, 3) != 0).all()
-
-
-def test_what_cannot_be_fitted_is_said():
-    with pytest.raises(ValueError, match="Nothing is known of column 'length'"):
-        clone(SMALL).fit(FRAME.assign(length=np.nan))
 
 
 # ---- outliers

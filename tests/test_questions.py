@@ -65,17 +65,6 @@ def test_draws_are_of_the_conditional_distribution(fitted, j):
     assert ess[0] > 400
 
 
-def test_scores_do_not_depend_on_other_rows_and_are_the_same_each_time(fitted):
-    X = bent_rows(30)
-    X[np.random.RandomState(1).uniform(size=X.shape) < 0.4] = np.nan
-    scores = fitted.score_samples(X)
-    assert np.array_equal(fitted.score_samples(X), scores)
-    order = np.random.RandomState(2).permutation(30)
-    assert fitted.score_samples(X[order]) == pytest.approx(scores[order], abs=1e-9)
-    alone = [fitted.score_samples(row[None])[0] for row in X]
-    assert alone == pytest.approx(scores, abs=1e-9)
-
-
 def test_whole_rows_are_scored_as_ever_and_empty_ones_with_0(fitted):
     X = bent_rows(20)
     expected = fitted.score_samples(X)
@@ -134,16 +123,6 @@ def test_values_beyond_bounds_have_no_density_and_nothing_given_them():
     assert np.isfinite(scores[1])
     with pytest.raises(ValueError, match="1 rows of X lie beyond the bounds, in column 1"):
         flow.sample_given(X)
-
-
-def test_draws_lie_on_grids_and_within_bounds():
-    X = bent_rows(300)
-    X[:, 1] = np.maximum(np.round(2 * X[:, 1]) / 2, 0)
-    flow = clone(ESTIMATORS["tails"]).set_params(dequantize=True, bounds={1: (0, None)}).fit(X)
-    X[:50, 1] = np.nan
-    drawn = flow.sample_given(X[:50], 4, random_state=0)[:, 1]
-    assert (drawn >= 0).all()
-    assert (drawn * 2 == np.round(drawn * 2)).all()
 
 
 def test_a_flow_that_adds_nothing_is_not_asked(monkeypatch):

@@ -76,12 +76,10 @@ def log_prob_known(density, X, rough, effort=EXACT):
     whole = ~missing.any(axis=1)
     if whole.any():
         result[whole] = density.log_prob(X[whole], n_places=effort.n_places)
-
-    def note(rows, draws, enough):
-        result[rows[enough]] = draws.log_prob()[enough]
-        ess[rows[enough]] = draws.effective()[enough]
-
-    _ask(density, X, np.flatnonzero(~whole & ~missing.all(axis=1)), effort, note)
+    asked = np.flatnonzero(~whole & ~missing.all(axis=1))
+    for rows, draws, enough in _ask(density, X, asked, effort):
+        result[rows] = draws.log_prob()[enough]
+        ess[rows] = draws.effective()[enough]
     rough.add(ess)
     return result
 
@@ -104,17 +102,13 @@ def sample_given(density, X, n_samples, rng, effort=CAREFUL):
     if empty.any():
         rows = density.sample(n_samples * empty.sum(), rng)
         drawn[empty] = rows.reshape(-1, n_samples, X.shape[1]).transpose(0, 2, 1)
-
-    def note(rows, draws, enough):
-        ess[rows[enough]] = draws.effective()[enough]
+    asked = np.flatnonzero(missing.any(axis=1) & ~empty)
+    for rows, draws, enough in _ask(density, X, asked, effort, n_samples, rng):
+        ess[rows] = draws.effective()[enough]
         chosen = draws.choose(n_samples, rng)[enough]
         found = _to_data(density, draws.completions.take(chosen.ravel()), rng)
         found = found.reshape(*chosen.shape, X.shape[1]).transpose(0, 2, 1)
-        rows = rows[enough]
         drawn[rows] = np.where(missing[rows, :, None], found, drawn[rows])
-
-    asked = np.flatnonzero(missing.any(axis=1) & ~empty)
-    _ask(density, X, asked, effort, note, n_samples, rng)
     if effort is CAREFUL:
         rough = RoughRows()
         rough.add(ess)
@@ -133,8 +127,9 @@ def _to_data(density, completions, rng):
     return density.to_data(U, discrete)
 
 
-def _ask(density, X, rows, effort, note, n_points=1, rng=None):
-    """Have ``note`` called with numbers of rows, their draws, and for which these are enough."""
+def _ask(density, X, rows, effort, n_points=1, rng=None):
+    """Numbers of rows that are answered, block by block; the draws of a block, and whose of its
+    rows are enough."""
     if not len(rows):  # nothing is fitted for those
         return
     if proposal_of(density).has_flow:  # otherwise all draws count
@@ -149,7 +144,7 @@ def _ask(density, X, rows, effort, note, n_points=1, rng=None):
         for block in row_blocks(density, X, rows[np.concatenate(order)], n_points, effort):
             draws = weighted_draws(density, X[block], n_points, effort, rng, unseen=rng is None)
             enough = np.full(len(block), True) if last else draws.effective() >= wanted
-            note(block, draws, enough)
+            yield block[enough], draws, enough
             left.append(block[~enough])
         rows, n_points = np.concatenate(left), 4 * n_points
 
