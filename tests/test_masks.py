@@ -144,6 +144,16 @@ def test_chosen_start_is_not_made_alternating():
         search.make(2, 4)
 
 
+def test_layouts_of_others_need_not_take_rows():
+    class Halves(M.Layout):
+        def make(self, n_layers, n_features, *, random_state=None):
+            return halves(n_layers, n_features, random_state)
+
+    made_of = M.Repeat(Halves()), M.Race([Halves()]), M.EvolutionarySearch(initial_layout=Halves())
+    for layout in made_of:
+        np.testing.assert_array_equal(layout.make(4, 4), halves(4, 4, None))
+
+
 def test_repeat_errors():
     with pytest.raises(ValueError, match=r"block=0 is not possible"):
         M.Repeat(block=0).make(4, 4)

@@ -40,6 +40,8 @@ COUPLED = ("parity", "random", "derived")
 ORDERED = ("random order", "derived order", "oracle order")
 SPARSE = ("derived parents", "oracle parents")
 ARMS = (*COUPLED, *ORDERED, *SPARSE, "zuko")
+COLOURS = {10: "#5aa0d8", 20: "#1f5fa8", 40: "#d98032"}
+PUBLISHED = {10: 3.3, 20: 9.7}  # other nonlinear graphs, 5000 rows (Wehenkel and Louppe 2021)
 TOLD = ("edges turned", "Hamming distance", "edges")
 
 
@@ -192,28 +194,25 @@ def _closed(cell, ours, best, least=0.2):
 def draw(records, path):
     import matplotlib.pyplot as plt
 
-    found = {(name, n): cell for (name, d, n), cell in gathered(records).items() if d == 20}
-    shown = {
-        "parity": "#9a9a9a", "derived": "#4a4a4a", "random order": "#d98032",
-        "derived order": "#1f5fa8", "derived parents": "#5aa0d8", "oracle order": "#3a8a4a",
-        "oracle parents": "#8fc79a", "zuko": "#b04a8a",
-    }  # fmt: skip
-    figure, axes = plt.subplots(1, len(GRAPHS), figsize=(11, 3.4), layout="constrained")
+    found = gathered(records)
+    figure, axes = plt.subplots(1, len(GRAPHS), figsize=(11, 3.2), layout="constrained")
     for ax, name in zip(axes, GRAPHS):
-        sizes = sorted(n_rows for graph, n_rows in found if graph == name)
-        for arm, colour in shown.items():
-            points = [(n, list(found[name, n].get(arm, {}).values())) for n in sizes]
-            points = [(n, np.mean(values)) for n, values in points if values]
-            if points:
-                ax.plot(*zip(*points), "o-", color=colour, label=arm, markersize=4)
+        for n_columns, colour in COLOURS.items():
+            cells = {
+                n: found.get((name, n_columns, n), {}).get("Hamming distance") for n in MAX_ITER
+            }
+            points = [(n, np.mean(list(cell.values()))) for n, cell in cells.items() if cell]
+            ax.plot(*zip(*points), "o-", color=colour, label=f"{n_columns} columns", markersize=4)
         ax.set(xscale="log", ylim=(0, None), xlabel="rows")
-        ax.set_xticks(sizes, sizes)
+        ax.set_xticks(list(MAX_ITER), list(MAX_ITER))
         ax.minorticks_off()
         ax.set_title(name, loc="left", fontsize=10)
         ax.spines[["top", "right"]].set_visible(False)
-    axes[0].set_ylabel("nats a row behind the truth")
-    handles = axes[0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside lower center", ncols=8, frameon=False, fontsize=8)
+    for n_columns, distance in PUBLISHED.items():
+        ax.plot(5000, distance, "x", color=COLOURS[n_columns], label=f"published, {n_columns}")
+    axes[0].set_ylabel("structural Hamming distance")
+    handles = ax.get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=5, frameon=False)
     figure.savefig(path)
 
 

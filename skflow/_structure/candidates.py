@@ -89,8 +89,11 @@ class CandidateEvaluator:
         ]
         task = (self.data, self.flow_config, self.options)
         jobs = [(*task, masks[part], [streams[k] for k in part]) for part in parts]
-        run = Parallel(n_jobs=self.n_jobs if n_jobs > 1 else 1)
-        results = run(delayed(train_candidates)(*job) for job in jobs)
+        if n_jobs == 1:
+            results = [train_candidates(*job) for job in jobs]
+        else:
+            run = Parallel(n_jobs=self.n_jobs)
+            results = run(delayed(train_candidates)(*job) for job in jobs)
         return np.concatenate(results)[np.argsort(np.concatenate(parts))]
 
     def held_out(self, masks, streams):

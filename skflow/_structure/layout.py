@@ -55,7 +55,8 @@ class Layout(BaseEstimator):
     """Base of the layouts: what `make` and `choose` take and return.
 
     A class of one's own that derives from it needs a method `make` or, where masks alone do not
-    say it all, `choose`: a layout can train candidates there.
+    say it all, `choose`: a layout can train candidates there. Its `make` is given `X` if the class
+    has an attribute `needs_data` that is true.
 
     Examples
     --------
@@ -68,9 +69,6 @@ class Layout(BaseEstimator):
     array([[1, 1, 0, 0],
            [0, 0, 1, 1]])
     """
-
-    #: Whether `make` needs `X`.
-    needs_data = False
 
     def make(
         self,
@@ -154,10 +152,16 @@ class Layout(BaseEstimator):
         return task.previous or Choice(make_for(self, task))
 
 
+def make_by(layout, n_layers, n_features, random_state, X):
+    """Masks by a layout's `make`, which is given the rows if it takes them."""
+    takes_rows = type(layout).make is Layout.make or getattr(layout, "needs_data", False)
+    rows = {"X": X} if takes_rows else {}
+    return layout.make(n_layers, n_features, random_state=random_state, **rows)
+
+
 def make_for(layout, task):
     """Masks by a layout's `make`, for the shape, the randomness and the rows of a task."""
-    rows = {"X": task.X} if getattr(layout, "needs_data", False) else {}
-    return layout.make(task.n_layers, task.n_features, random_state=task.random_state, **rows)
+    return make_by(layout, task.n_layers, task.n_features, task.random_state, task.X)
 
 
 def n_masks_for(layout, n_layers, n_features):

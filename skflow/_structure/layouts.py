@@ -14,7 +14,7 @@ import numpy as np
 
 from .._core.typing import MaskLayout
 from .derived import derive
-from .layout import Layout
+from .layout import Layout, make_by
 from .structures import (
     alternating,
     check_integer,
@@ -119,8 +119,6 @@ class Derived(Layout):
     True
     """
 
-    needs_data = True
-
     def __init__(
         self,
         conditioning_share: float = 1.0,
@@ -170,14 +168,10 @@ class Repeat(Layout):
         self.base = base
         self.block = block
 
-    @property
-    def needs_data(self):
-        return resolve_maker(self.base, "base").needs_data
-
     def _make(self, n_layers, n_features, rng, X):
         check_integer(self.block, "block")
         base = resolve_maker(self.base, "base")
-        masks = base.make(self.block, n_features, random_state=rng, X=X)
+        masks = make_by(base, self.block, n_features, rng, X)
         return masks[np.arange(n_layers) % len(masks)]
 
 
@@ -197,21 +191,10 @@ def take_layout(layout, kept):
     if isinstance(layout, (list, tuple, np.ndarray)):
         masks = np.array(layout)
         if masks.ndim == 2 and masks.shape[1] == len(kept):
-            return _masks_of(masks, kept)
+            absent = np.flatnonzero(~kept).tolist()
+            name = f"Without the columns {absent} of X, of which nothing is known, mask_layout"
+            return check_masks(masks[:, kept], len(masks), kept.sum(), name=name)
     return layout
-
-
-def _masks_of(masks, kept):
-    taken = masks[:, kept]
-    transformed = (taken == 1).sum(axis=1)
-    alone = (transformed == 0) | ((transformed == kept.sum()) & (kept.sum() > 1))
-    if alone.any():
-        raise ValueError(
-            f"Without the columns {np.flatnonzero(~kept).tolist()} of X, of which nothing is "
-            f"known, layer {alone.argmax() + 1} of the given masks transforms no column or all of "
-            "them. Leave such columns out of X, and give masks of the others."
-        )
-    return taken
 
 
 #: What a string given as `mask_layout` stands for. The search, which needs `resolve` itself, adds

@@ -52,23 +52,20 @@ class LayoutTask:
         return self._data.validation_rows is not None
 
     def make_evaluator(self, n_steps, score="auto", n_jobs=None):
-        return CandidateEvaluator(
-            self._flow_config,
-            self._options.shortened(n_steps),
-            self._data,
-            score=self._resolved_score(score),
-            n_jobs=n_jobs,
-        )
-
-    def _resolved_score(self, score):
         if score == "auto":
-            return "validation" if self.has_held_out else "train_batch"
+            score = "validation" if self.has_held_out else "train_batch"
         if score == "validation" and not self.has_held_out:
             raise ValueError(
                 "candidate_score='validation' needs validation rows: set early_stopping=True, or "
                 "candidate_score='train_batch'."
             )
-        return score
+        return CandidateEvaluator(
+            self._flow_config,
+            self._options.shortened(n_steps),
+            self._data,
+            score=score,
+            n_jobs=n_jobs,
+        )
 
 
 def choose_masks(plan, layout, params, previous=None, n_folds=1):
@@ -101,7 +98,9 @@ def choose_masks(plan, layout, params, previous=None, n_folds=1):
         with time_limit(max_time):
             choice = choose_for(layout, task)
         n_masks = n_masks_for(layout, task.n_layers, task.n_features)
-        for masks in _each(choice.top):
+        for masks in choice.top:
+            # in a stack with idle features a single structure may have none
+            masks = tidy(masks) if (choice.top == IDLE).any() else masks
             check_masks(masks, n_masks, task.n_features, name=f"What {layout!r} chose")
         if choice.stop_reason == "interrupted" and choice is not before:
             warn(
@@ -109,23 +108,14 @@ def choose_masks(plan, layout, params, previous=None, n_folds=1):
                 "The best structure found so far is trained; interrupt again to give up the fit."
             )
         choices.append(choice)
-    _check_sizes(choices)
-    return choices
-
-
-def _each(top):
-    """The single structures; in a stack with idle features some may have none."""
-    return [tidy(masks) for masks in top] if (top == IDLE).any() else top
-
-
-def _check_sizes(choices):
-    """All that is to be trained is one stack."""
+    # all that is to be trained is one stack
     if len(equal_sizes(np.concatenate([choice.top for choice in choices]))) > 1:
         raise ValueError(
             "mask_layout gave structures whose layers transform, or condition on, different "
             "numbers of features. Let it fix the numbers in each layer, or set n_estimators=1 and "
             "let it choose one structure."
         )
+    return choices
 
 
 def stack_top(choices):

@@ -11,7 +11,7 @@ from scipy.special import stdtrit
 from .._core.deadline import time_limit
 from .._core.typing import MaskLayout
 from .._nn.mask_arrays import layer_sizes
-from .layout import Choice, Layout, make_for
+from .layout import Choice, Layout, make_by, make_for
 from .layouts import SHORTHANDS, resolve_maker
 
 #: A structure has to be ahead by so many standard errors of the paired differences: the quantile
@@ -70,12 +70,8 @@ class Race(Layout):
             )
         return [resolve_maker(layout, "layouts") for layout in self.layouts]
 
-    @property
-    def needs_data(self):
-        return any(layout.needs_data for layout in self._resolved())
-
     def _make(self, n_layers, n_features, rng, X):
-        return self._resolved()[0].make(n_layers, n_features, random_state=rng, X=X)
+        return make_by(self._resolved()[0], n_layers, n_features, rng, X)
 
     def choose(self, task: Any) -> Choice:
         """Race for the structure of one member; with `warm_start` the last fit's stays.

@@ -14,7 +14,7 @@ from .._core.deadline import time_limit
 from .._core.typing import MaskLayout
 from .._nn.mask_arrays import equal_sizes
 from .journal import SearchJournal, fingerprint
-from .layout import Choice, Layout, choose_for, n_masks_for
+from .layout import Choice, Layout, choose_for, make_by, n_masks_for
 from .layouts import SHORTHANDS, Derived, resolve, resolve_maker
 from .moves import MOVES, SEARCH_SPACES
 from .race import Race, lead, steps_of_race
@@ -165,10 +165,6 @@ class EvolutionarySearch(Layout):
         """
         return cls(**{**PAPER_SEARCH, **changed})
 
-    @property
-    def needs_data(self):
-        return self._initial().needs_data
-
     def _initial(self):
         layout = resolve(self.initial_layout, name="initial_layout")
         if isinstance(layout, Race):
@@ -193,8 +189,7 @@ class EvolutionarySearch(Layout):
     def _make(self, n_layers, n_features, rng, X):
         self.validate()
         self._check_array(n_layers, n_features)
-        made = self._initial().make(n_layers, n_features, random_state=rng, X=X)
-        return self._in_space(made)
+        return self._in_space(make_by(self._initial(), n_layers, n_features, rng, X))
 
     def _check_array(self, n_layers, n_features):
         rule = getattr(self._initial(), "rule", None)

@@ -53,11 +53,6 @@ class Triangular(Layout):
         self.order = order
         self.parents = parents
 
-    @property
-    def needs_data(self):
-        derived = isinstance(self.order, str) and self.order == "derived"
-        return derived or self.parents == "derived"
-
     def n_masks(self, n_layers: int, n_features: int) -> int:
         """Number of layers, ``n_layers * n_features``."""
         return n_layers * n_features
@@ -65,11 +60,9 @@ class Triangular(Layout):
     def _make(self, n_layers, n_features, rng, X):
         if self.parents not in PARENTS:
             raise ValueError(f"parents={self.parents!r} is not known. Use one of {PARENTS}.")
-        if self.needs_data:
-            X = check_rows(X, n_features)
         order = self._order(n_features, rng)
-        if self.needs_data:
-            parents = derive_parents(X, rng, order)
+        if order is None or self.parents == "derived":
+            parents = derive_parents(check_rows(X, n_features), rng, order)
             order = causes_first(parents) if order is None else order
         if self.parents == "derived":
             given = [parents[j] for j in order]
