@@ -23,6 +23,7 @@ def task(history=(), n_steps=100, previous=None):
     return SimpleNamespace(
         n_layers=4,
         n_features=8,
+        X=None,
         random_state=np.random.RandomState(0),
         seed=0,
         n_steps=n_steps,
