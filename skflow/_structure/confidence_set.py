@@ -24,32 +24,12 @@ _BLOCK = 2_000_000
 
 
 def confidence_p_values(losses, weight=None, n_draws=1000, random_state=None):
-    """P-values of the membership in the model confidence set.
+    """P-values ``(n_models,)`` of the membership in the model confidence set, of losses ``(n, m)``.
 
     The set at level alpha holds the models with ``p >= alpha``. If all are equally good, all are in
     it with a probability of at least about ``1 - alpha``; the best one always is. The statistic is
     the largest t-value of a model's mean loss less the mean over models (``T_max``), its
-    distribution that of the bootstrap over rows [1]_.
-
-    Parameters
-    ----------
-    losses : ndarray of shape (n_rows, n_models)
-        Of rows that no model was trained or chosen on; lower is better.
-    weight : ndarray of shape (n_rows,) or None
-        Weights of the rows.
-    n_draws : int, default=1000
-        Of the bootstrap.
-    random_state : RandomState, Generator or None
-
-    Returns
-    -------
-    p_values : ndarray of shape (n_models,)
-        The model that is left at the end has 1.
-
-    References
-    ----------
-    .. [1] Hansen, P. R., Lunde, A., Nason, J. M., "The Model Confidence Set", Econometrica 79,
-       2011.
+    distribution that of the bootstrap over rows (Hansen, Lunde and Nason 2011).
     """
     rng = np.random.default_rng() if random_state is None else random_state
     means, drawn = _bootstrap_means(losses, weight, n_draws, rng)

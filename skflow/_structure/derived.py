@@ -30,7 +30,7 @@ LOG_SQUARE_VARIANCE = math.pi**2 / 2
 
 
 def code_length(X, mask, n_layers=2):
-    """Code length of the rows under a flow of linear layers fitted to them, in nats a row.
+    """Code length of standardised rows under a flow of linear layers fitted to them, in nats a row.
 
     It is known up to a constant, the same for all masks; the arguments are those of `linear_flow`.
     """
@@ -38,23 +38,10 @@ def code_length(X, mask, n_layers=2):
 
 
 def linear_flow(X, mask, n_layers=2):
-    """Fit a flow of linear layers to the rows.
+    """Fit a flow of linear layers to standardised rows ``(n, d)``, the first transforming the mask.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n, d)
-        Rows, with columns of mean 0 and variance 1.
-    mask : ndarray of bool, shape (d,)
-        Part A, which the first layer transforms; the second transforms the others.
-    n_layers : int, default=2
-        1 leaves the second layer out.
-
-    Returns
-    -------
-    code_length : float
-        In nats a row, up to a constant that is the same for all masks.
-    residuals : ndarray of shape (n, d)
-        What the flow makes of the rows, standardised.
+    Returns the code length as `code_length` has it, and what the flow makes of the rows,
+    standardised ``(n, d)``. With one layer the second, which transforms the others, is left out.
     """
     residuals = X.copy()
     length, residuals[:, mask] = linear_coupling(X[:, mask], X[:, ~mask])
@@ -90,10 +77,6 @@ def importances(A, B):
 
     Those of the shift follow from the increase of the squares when a column is left out, those of
     the scale from the part of the variance of the log-sizes that it explains.
-
-    Returns
-    -------
-    importances : ndarray of shape (m,)
     """
     n, m = B.shape
     gram, gains = B.T @ B / n, np.zeros(m)
@@ -130,24 +113,11 @@ def _solve(gram, targets, ridge):
 
 
 def linear_optimum(precision, mask):
-    """Improve a mask by swaps until none shortens the linear part of the code.
+    """Improve a mask by swaps until none shortens the linear part of the code, by the precision.
 
     That part is the sum over part A of half the log-variances given part B: the second layer has
     nothing left to predict, as the residuals of A are uncorrelated with B. All swaps of a feature
-    of A and one of B are weighed, by updates of rank one of the conditional covariance, and the
-    best is made.
-
-    Parameters
-    ----------
-    precision : ndarray of shape (d, d)
-        Inverse of the covariance.
-    mask : ndarray of bool, shape (d,)
-        Where to start.
-
-    Returns
-    -------
-    mask : ndarray of bool, shape (d,)
-        With as many features in part A.
+    of A and one of B are weighed, by updates of rank one of the conditional covariance.
     """
     given_b = np.linalg.inv(precision[np.ix_(mask, mask)])  # covariance of A given B
     a, b = np.flatnonzero(mask), np.flatnonzero(~mask)
@@ -200,23 +170,10 @@ def looked_at(X, rng):
 
 
 def derive(X, n_conditioning, n_layers, rng, share=1.0):
-    """Choose the masks of all layers, those of the even ones complements of the odd ones.
+    """Choose the masks of all layers ``(n_layers, d)``, the even ones complements of the odd ones.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n, d)
-    n_conditioning : int
-        Number of features that condition in an odd layer.
-    n_layers : int
-    rng : RandomState or Generator
-        Draws the rows that are looked at, starts and swaps.
-    share : float
-        Part of the conditioning features that condition, the most important ones; the others are
-        idle.
-
-    Returns
-    -------
-    masks : ndarray of shape (n_layers, d)
+    `n_conditioning` features condition in an odd layer. Of the conditioning features a `share`
+    does, the most important ones; the others are idle.
     """
     X = looked_at(X, rng)
     masks = []

@@ -69,22 +69,10 @@ class LayoutTask:
 
 
 def choose_masks(plan, layout, params, previous=None, n_folds=1):
-    """What the layout chooses for every flow, from what the first fold of each may see.
+    """What the layout chooses for every flow, a list, from what the first fold of each may see.
 
-    Parameters
-    ----------
-    plan : Plan
-        Of all folds of all flows, those of a flow side by side.
-    layout : layout
-    params : object
-        Parameters of the estimator.
-    previous : list of (Choice or None), optional
-        Of the last fit, which a warm start goes on from.
-    n_folds : int
-
-    Returns
-    -------
-    choices : list of Choice
+    The plan is of all folds of all flows, those of a flow side by side; a warm start goes on from
+    the ``previous`` choices.
     """
     choices, log_det = [], plan.mean_log_det
     n_flows = len(plan.data.rows) // n_folds

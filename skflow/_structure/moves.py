@@ -6,10 +6,7 @@ from .structures import alternating
 
 
 def select_layers(n_layers, rng):
-    """Draw the layers which a move changes, their number geometric with p = 0.5.
-
-    The number is at least 1; numbers beyond `n_layers` count as `n_layers`.
-    """
+    """Draw the layers which a move changes, their number geometric with p = 0.5 (at most all)."""
     n_selected = min(rng.geometric(0.5), n_layers)
     return rng.choice(n_layers, size=n_selected, replace=False)
 
@@ -17,15 +14,7 @@ def select_layers(n_layers, rng):
 def shuffle(masks, rng):
     """Permute the entries of each mask in a random selection of layers (the paper's `modify`).
 
-    Parameters
-    ----------
-    masks : ndarray of bool, shape (n_layers, n_features)
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    masks : ndarray of bool, shape (n_layers, n_features)
-        A new array with as many transformed features in each layer. It may equal the old one.
+    The new array has as many transformed features in each layer. It may equal the old one.
     """
     layers = select_layers(len(masks), rng)
     offspring = masks.copy()
@@ -36,15 +25,7 @@ def shuffle(masks, rng):
 def swap(masks, rng):
     """Exchange one transformed feature and another in a random selection of layers.
 
-    Parameters
-    ----------
-    masks : ndarray of bool, shape (n_layers, n_features)
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    masks : ndarray of bool, shape (n_layers, n_features)
-        A new array. A single feature has nothing to be exchanged with and stays.
+    A single feature has nothing to be exchanged with and stays.
     """
     layers = select_layers(len(masks), rng)
     offspring = masks.copy()

@@ -116,17 +116,7 @@ def steps_of_race(task):
 
 
 def lead(log_probs):
-    """By how many nats a row models are ahead of the first, and what noise may make of no lead.
-
-    Parameters
-    ----------
-    log_probs : ndarray of shape (K, n)
-        Of held-out rows.
-
-    Returns
-    -------
-    ahead, noise : ndarray of shape (K,)
-    """
+    """By how many nats a row models ``(K, n)`` lead the first, and how much may be noise."""
     # the farthest rows, which the heavy-tailed components will take, shall not decide
     log_probs = np.maximum(log_probs, np.quantile(log_probs, FARTHEST, axis=1, keepdims=True))
     ahead = log_probs - log_probs[0]

@@ -59,21 +59,9 @@ class SearchResult(NamedTuple):
 
 
 def candidate_streams(seed, iteration):
-    """Return an iteration's random streams: a Generator for the move, a seed for the training.
+    """An iteration's random streams: a Generator for the move, a seed (63 bits) for the training.
 
-    They depend on the arguments alone, whatever was evaluated before.
-
-    Parameters
-    ----------
-    seed : int or sequence of int
-        The seed of the search.
-    iteration : int
-
-    Returns
-    -------
-    rng : numpy.random.Generator
-    stream : int
-        From 0 to 2**63 - 1, as both numpy and torch take for a seed.
+    They depend on the seed of the search and the iteration alone, whatever was evaluated before.
     """
     sequence = np.random.SeedSequence(seed, spawn_key=(iteration, 0))
     for_move, for_training = sequence.spawn(2)
