@@ -77,9 +77,9 @@ default="derived"
         Number of flows (of each kind) whose densities are averaged. They differ in their start and
         their batches.
     mean_estimator : "auto", regressor or None, default="auto"
-        A regressor of scikit-learn whose prediction becomes a further feature of two thirds of the
-        flows, for targets whose mean trees, say, predict better than networks. "auto" is
-        gradient boosting: 300 trees of depth 4, or 200 on histograms beyond 1000 rows. In ``fit``
+        A regressor of scikit-learn whose prediction becomes a further feature of the flows, for
+        targets whose mean trees, say, predict better than networks. "auto" is gradient boosting on
+        histograms: 200 trees of 8 leaves, or 100 of 31 leaves beyond 1000 rows. In ``fit``
         every row gets a prediction of a regressor that has not seen it (five folds). A regressor is
         cloned, and sees features and targets in standardised units.
     calibration_fraction : "auto", float or None, default="auto"
@@ -90,10 +90,10 @@ default="derived"
         Solver, learning rate, weight decay, batch size, validation rows and other options that are
         rarely changed. None is ``Training()``. With its ``noise="auto"`` and
         ``context_noise="auto"``, flows of several kinds are trained side by side: without noise,
-        with (0.05, 0.05) on targets and features, and with (0, 0.02) [2]_. Those with (0.05, 0.05)
-        do not see the prediction of a ``mean_estimator``, the others do. Held-out rows,
-        ``training.validation_fraction`` of those that are not set aside, determine the weight of
-        each kind by EM; less than a tenth becomes 0. A number holds for all.
+        with noise of 0.02 on the features and, where there is no ``mean_estimator``, with 0.05 on
+        targets and features [2]_. Held-out rows, ``training.validation_fraction`` of those that
+        are not set aside, determine the weight of each kind by EM; less than a tenth becomes 0.
+        A number holds for all.
     max_iter : "auto" or float, default="auto"
         Number of epochs. "auto" makes about 5000 steps, but 10 to 120 epochs.
     max_time : float or None, default=None
@@ -221,8 +221,9 @@ default="derived"
         X : array-like or data frame of shape (n_samples, n_features)
             Features; nothing needs to be scaled. Columns of a data frame with a dtype of
             categories, text or truth values are categories; one that is not among those of
-            ``fit`` is ignored. Missing cells are NaN or None: a number counts as the mean of its
-            column, and its absence is a feature of its own, if cells were missing in ``fit``.
+            ``fit`` is ignored. Missing cells are NaN or None. A missing number counts as what a
+            linear regression makes of the known ones; its absence is a feature of its own if that
+            says something of the targets in ``fit``.
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
             Targets, real numbers, none of them missing.
         sample_weight : array-like of shape (n_samples,), default=None

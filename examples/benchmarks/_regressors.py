@@ -44,6 +44,16 @@ def skflow(X, y, seed):
     )
 
 
+def imputed(X, y, seed):
+    """skflow's regressor behind chained ridge regressions, for tables with missing features."""
+    from sklearn.experimental import enable_iterative_imputer  # noqa: F401
+    from sklearn.impute import IterativeImputer
+
+    imputer = IterativeImputer(random_state=seed).fit(X)
+    predict = skflow(imputer.transform(X), y, seed)
+    return lambda new: predict(imputer.transform(new))
+
+
 def _normal(mean, std):
     distribution = stats.norm(mean[:, None], std[:, None])
     return Prediction(
@@ -204,6 +214,7 @@ def zuko(X, y, seed, n_members=5):
 
 METHODS = {
     "skflow": skflow,
+    "imputed": imputed,
     "zuko": zuko,
     "vine": vine,
     "ngboost": ngboost,
@@ -213,6 +224,7 @@ METHODS = {
 }
 LABELS = {
     "skflow": "skflow",
+    "imputed": "imputer, skflow",
     "zuko": "zuko, conditional NSF",
     "vine": "vine copula",
     "ngboost": "NGBoost",

@@ -30,9 +30,9 @@ from .._table.schema import fit_schema
 from .context import Features, fit_features, fit_out_of_fold
 from .targets import TargetDensity, fit_regressed_t
 
-#: Noise on targets and features, and whether the flow sees the predictions of a mean estimator, if
-#: there is one. A kind without both, noise and mean, gained nothing on eight tables.
-VARIANTS = ((0.05, 0.05, False), (0, 0, True), (0, 0.02, True))
+#: Noise on targets and features of each kind of flows. The first is for flows that do not see the
+#: predictions of a mean estimator: beside flows that do it gained nothing on eight tables.
+VARIANTS = ((0.05, 0.05), (0, 0), (0, 0.02))
 #: Rows that "auto" sets aside at least: the fewest that can tell 90 %. More of them cost small
 #: tables more than intervals gain.
 LEAST_ASIDE = 9
@@ -105,15 +105,15 @@ def fit_targets(params, table, X, Y, weight, progress):
     columns = _target_columns(params, Y, weight, seen)
     U, log_det = columns.training_rows(Y, streams)
     columns.warn(Y, U)
-    features, mean = fit_features(X[seen], table, at(weight, seen)), None
-    C, n_mean = features.forward(X, table), 0
+    features, mean = fit_features(X[seen], U[seen], table, at(weight, seen)), None
+    C = features.forward(X, table)
     if params.mean_estimator is not None:
         stream = streams("mean")
         mean, predicted = fit_out_of_fold(params.mean_estimator, C, U, weight, stream, rows)
-        C, n_mean = np.hstack([C, predicted]), U.shape[1]
+        C = np.hstack([C, predicted])
     context = features_alone(C, U.shape[1])
     plan = _plan(params, U, context, weight, rows, held_out, log_det, streams, progress)
-    mixture, n_epochs = _fit_mixture(params, plan, U, context, weight, n_mean)
+    mixture, n_epochs = _fit_mixture(params, plan, U, context, weight, mean is not None)
     density = TargetDensity(fit_schema(U, spikes=False), columns, Chain([]), mixture)
     calibration = None
     if len(aside):
@@ -190,23 +190,7 @@ def _plan(params, U, context, weight, rows, held_out, log_det, streams, progress
     )
 
 
-def _variants(noise, context_noise, n_mean):
-    """The ``Variant``s to try; a number given as noise holds for all.
-
-    ``n_mean`` is the number of columns of the context, the last, that a mean estimator predicts.
-    """
-    tried = [
-        Variant(
-            own if noise == "auto" else noise,
-            own_context if context_noise == "auto" else context_noise,
-            0 if sees_mean else n_mean,
-        )
-        for own, own_context, sees_mean in VARIANTS
-    ]
-    return list(dict.fromkeys(tried))
-
-
-def _fit_mixture(params, plan, U, context, weight, n_mean):
+def _fit_mixture(params, plan, U, context, weight, sees_mean):
     """Every variant of every member, trained side by side, and mixed by their held-out rows.
 
     Members share evenly what a variant has, and it is their mean that is judged, as it is a mean
@@ -218,7 +202,12 @@ def _fit_mixture(params, plan, U, context, weight, n_mean):
         structures = np.ones((params.n_estimators, 1, params.n_layers, 1), dtype=bool)
     else:
         structures = stack_top(choose_masks(plan, layout, params))
-    variants = _variants(training.noise, training.context_noise, n_mean)
+    sizes = [training.noise, training.context_noise]
+    variants = [
+        Variant(*(own if size == "auto" else size for own, size in zip(kind, sizes)))
+        for kind in VARIANTS[sees_mean:]
+    ]
+    variants = list(dict.fromkeys(variants))  # a number holds for all
     with time_limit(share_of_time(PART_OF_FLOWS)):
         trained = cross_fit(plan, structures, variants, n_init=training.n_init)
     rows, held_out = trained.data.rows[0].numpy(), trained.data.validation_rows[0].numpy()
