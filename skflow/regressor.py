@@ -78,8 +78,8 @@ default="derived"
         their batches.
     mean_estimator : "auto", regressor or None, default="auto"
         A regressor of scikit-learn whose prediction becomes a further feature of the flows, for
-        targets whose mean trees, say, predict better than networks. "auto" is gradient boosting on
-        histograms: 200 trees of 8 leaves, or 100 of 31 leaves beyond 1000 rows. In ``fit``
+        targets whose mean trees, say, predict better than networks. "auto" is gradient boosting:
+        300 trees of depth 4, or 100 on histograms beyond 1000 rows. In ``fit``
         every row gets a prediction of a regressor that has not seen it (five folds). A regressor is
         cloned, and sees features and targets in standardised units.
     calibration_fraction : "auto", float or None, default="auto"

@@ -157,13 +157,11 @@ def average(log_probs):
 class Variant(NamedTuple):
     """What flows that are trained side by side may differ in.
 
-    Noise is in standard deviations (see ``TrainingOptions``); ``n_hidden`` is the number of the
-    last columns of the context that the flow does not see.
+    Noise is in standard deviations (see ``TrainingOptions``).
     """
 
     noise: float = 0.0
     context_noise: float = 0.0
-    n_hidden: int = 0
 
 
 class CrossFit(NamedTuple):
@@ -207,11 +205,10 @@ def cross_fit(plan, structures, variants, n_folds=1, n_init=1, previous=None, se
     seeds = plan.streams("training", plan.turn).randint(2**31 - 1, size=len(masks))
     generators, device = make_generators(seeds), plan.data.table.device
     variant = np.tile(np.arange(n_variants), n_splits * n_starts)
-    noise, context_noise, n_hidden = np.array(variants, dtype=float).T[:, variant]
+    noise, context_noise = np.array(variants, dtype=float).T[:, variant]
     options = replace(plan.options, noise=tuple(noise), context_noise=tuple(context_noise))
     if previous is None:
-        seen = np.arange(plan.n_context) < plan.n_context - n_hidden[:, None]
-        stack = FlowStack(masks, **plan.config, context_masks=seen, device=device)
+        stack = FlowStack(masks, **plan.config, device=device)
         context = plan.data.context
         # between 0 and 1 of a discrete part there is no place for a kink
         real = context is not None and bool(((context != 0) & (context != 1)).any())
