@@ -156,10 +156,6 @@ class Plan:
     device: str = "cpu"
 
     @property
-    def n_context(self) -> int:
-        return self.config.get("n_context", 0)
-
-    @property
     def mean_log_det(self) -> float:
         """Over the training rows of all models."""
         return self.data.mean(self.log_det, self.data.rows)
