@@ -77,7 +77,7 @@ def test_what_the_display_refuses(wrong, message):
     detector = FlowOutlierDetector(Distance(), random_state=0).fit(table(50))
     with pytest.raises(ValueError, match=message):
         ShiftDisplay.from_estimator(detector, table(5), **wrong)
-    with pytest.raises(TypeError, match="needs a FlowOutlierDetector, but got IsolationForest"):
+    with pytest.raises(TypeError, match="which IsolationForest does not have. Give it to a Flow"):
         ShiftDisplay.from_estimator(IsolationForest(n_estimators=2).fit(table(5)), table(5))
 
 
