@@ -295,6 +295,15 @@ def test_regions_are_those_of_highest_density(fraction):
     np.testing.assert_array_equal(one_by_one, inside[:5])
 
 
+def test_a_region_ends_where_rows_set_aside_lie_below_all_draws():
+    """One in 65 does, and more than the coverage leaves out; far off there is no target."""
+    X, Y, _ = normal_pairs(800, 0)
+    regressor = FlowRegressor(**{**QUICK, "max_iter": 5, "calibration_fraction": 0.5}).fit(X, Y)
+    X, Y, _ = normal_pairs(1000, 1)
+    assert regressor.in_region(X, Y, 0.995).mean() > 0.98
+    assert not regressor.in_region(X[:5], Y[:5] + 100, 0.995).any()
+
+
 def test_calibration_with_weights_is_that_of_repeated_rows():
     rng = np.random.default_rng(0)
     scores, counts = rng.random((30, 2)) / 2, rng.integers(1, 4, 30)

@@ -51,7 +51,8 @@ class Calibration:
 
     The score of a target is its distance from the median, in probability: ``|F(y | x) - 1/2|``.
     That of several targets together, the last one, is the probability of all that have a higher
-    density (Izbicki, Shimizu, Stern, "CD-split and HPD-split", JMLR 23, 2022).
+    density (Izbicki, Shimizu, Stern, "CD-split and HPD-split", JMLR 23, 2022); below all draws it
+    goes on with the density.
 
     Attributes
     ----------

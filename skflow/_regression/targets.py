@@ -219,16 +219,23 @@ class TargetDensity(Density):
         return np.take_along_axis(log_prob, order, axis=1), weight[order]
 
     def levels(self, Y, context):
-        """Probability ``(n,)`` that several targets have a higher density than at ``Y`` (n, d)."""
+        """Probability ``(n,)`` that several targets have a higher density than at ``Y`` (n, d).
+
+        Below all draws it is 1, and the nats to the lowest of them are added: so places that no
+        draw tells apart have an order, too.
+        """
         heights, weight = self._heights(context)
-        return weight.sum(axis=1, where=heights > self.log_prob(Y, context)[:, None])
+        log_prob = self.log_prob(Y, context)
+        inside = weight.sum(axis=1, where=heights > log_prob[:, None])
+        return np.where(log_prob < heights[:, -1], 1 + heights[:, -1] - log_prob, inside)
 
     def thresholds(self, level, context):
         """The log-density ``(n,)`` above which ``levels`` are at most a number."""
         heights, weight = self._heights(context)
         place = (weight.cumsum(axis=1) <= level + 1e-12).sum(axis=1, keepdims=True)
-        heights = np.pad(heights, ((0, 0), (0, 1)), constant_values=-np.inf)
-        return np.take_along_axis(heights, place, axis=1)[:, 0]
+        last = heights.shape[1] - 1
+        threshold = np.take_along_axis(heights, place.clip(max=last), axis=1)[:, 0]
+        return threshold - max(level - 1, 0)
 
     def draws(self, n_samples, rng, context):
         """Draws ``(n, d, n_samples)`` for each row of a context."""
