@@ -135,7 +135,7 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
     Where no rows are set aside, the calibration rows are judged by one fold each and new rows by
     the mean of the four. For the strict form, which compares fold by fold, theory promises a
     probability of at most about ``2 * a`` [3]_, and none for means. Measured, that of a p-value of
-    at most 0.05 was 0.03 to 0.07 with 20 to 60 rows of five distributions. Give
+    at most 0.05 was 0.03 to 0.07 with 20 to 1000 rows of five distributions. Give
     ``calibration_fraction`` a number where the exact bound matters.
 
     References
