@@ -324,7 +324,7 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
         Name: explained, dtype: float64
         """
         pandas = check_pandas_support("report")
-        codes = self._checked(X)[1][:, ~self._empty]
+        codes = self._with_values(self._checked(X)[1])
         missing, categories = np.isnan(codes), self._filled.categories
         variance, share = np.empty((2, *codes.shape))
         rng = np.random.RandomState(self._seed)
@@ -363,7 +363,7 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
         log_density : ndarray of shape (n_samples,)
             In nats, as ``CouplingFlowDensity.score_samples``.
         """
-        return self.density_._log_prob(self._checked(X)[1][:, ~self._empty])
+        return self.density_._log_prob(self._with_values(self._checked(X)[1]))
 
     def _summary_lines(self):
         share, how = self._share_missing, self.strategy
@@ -418,6 +418,10 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
         others = [np.repeat(column[:, :, None], n_tables, axis=2) for column in others]
         tables = np.concatenate([filled, *others], axis=1)
         return np.moveaxis(tables[:, [*order, *range(len(order), tables.shape[1])]], 2, 0)
+
+    def _with_values(self, codes):
+        """The columns that had a value in ``fit``; no copy where all did."""
+        return codes[:, ~self._empty] if self._empty.any() else codes
 
     def _empty_columns(self, source, codes):
         """Those that were empty in ``fit`` and are kept: what is known of them now, otherwise 0."""
