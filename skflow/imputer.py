@@ -367,12 +367,12 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
 
     def _summary_lines(self):
         share, how = self._share_missing, self.strategy
-        most = self._table.labels[share.argmax()]
+        most, n_columns = self._table.labels[share.argmax()], np.sum(share > 0)
         by_draws = f"the {how} of {self.n_draws} draws"
         lone = {"draw": "one draw", "mode": "the completion of the highest density"}
         return {
-            "missing": f"{share.mean():.1%} of the cells, in {np.sum(share > 0)} columns: at most "
-            f"{share.max():.1%}, in {most}",
+            "missing": f"{share.mean():.1%} of the cells, in {n_columns} "
+            f"column{'s' * (n_columns != 1)}: at most {share.max():.1%}, in {most}",
             "filled by": lone.get(how, by_draws),
             "density": type(self.density_).__name__,
             **self.density_._summary_lines(),

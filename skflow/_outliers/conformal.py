@@ -46,8 +46,8 @@ def warn_if_too_few(pvalues, fdr, n):
         f"1/{n + 1}. At fdr={fdr}, {n_least_needed} rows would have to be more unusual than "
         f"all of them, and {n_least} of {n_rows} are. To select "
         f"{max(1, n_least)} takes at least {needed} calibration rows (fit to more rows, raise "
-        "calibration_fraction, or let ordinary rows join by partial_fit). Or set tail=True, which "
-        "continues p-values by a model; or select from fewer rows."
+        "calibration_fraction if it sets rows aside, or let ordinary rows join by partial_fit). Or "
+        "set tail=True, which continues p-values by a model; or select from fewer rows."
     )
 
 

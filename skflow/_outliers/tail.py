@@ -48,7 +48,7 @@ def fit_tail(calibration_scores):
     if n_rows < LEAST_ROWS:
         raise ValueError(
             f"tail=True needs at least {LEAST_ROWS} calibration rows, but there are {n_rows}. Fit "
-            "to more rows, raise calibration_fraction, or leave tail=False."
+            "to more rows, raise calibration_fraction if it sets rows aside, or leave tail=False."
         )
     n_tail = max(LEAST, int(PART * n_rows))
     start = scores[n_tail]
