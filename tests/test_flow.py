@@ -2,7 +2,6 @@
 
 import itertools
 import math
-import pickle
 
 import numpy as np
 import pytest
@@ -228,21 +227,6 @@ def test_shared_rows_are_rows_of_every_model(flow, method):
     for arguments in ((x, shared), (x, same), (repeated, shared)):
         found = getattr(flow, method)(*arguments)
         assert all(map(torch.equal, found, expected))
-
-
-def test_a_model_sees_the_columns_of_its_context_mask():
-    masks, seen = np.ones((2, 2, 1), dtype=bool), np.array([[True, True], [True, False]])
-    options = {"n_context": 2, "hidden_layer_sizes": (5,), "dtype": torch.float64}
-    flow = randomize(FlowStack(masks, context_masks=seen, **options))
-    x, context = torch.randn(9, 1).double(), torch.randn(9, 2).double()
-    log_prob = flow.log_prob(x, context)
-    copies = pickle.loads(pickle.dumps(flow)), flow.to(), flow.take([0, 1])
-    for one in copies:
-        assert torch.equal(one.log_prob(x, context), log_prob)
-    hidden = context.clone()
-    hidden[:, 1] = 7.0
-    changed = (flow.log_prob(x, hidden) != log_prob).any(dim=1)
-    assert changed.tolist() == [True, False]
 
 
 @pytest.mark.parametrize("method", ["log_prob", "forward", "inverse"])

@@ -128,12 +128,10 @@ def test_hyperparameters(both, hyperparameters, hidden, dtype):
 
 @built
 @DTYPES
-def test_columns_of_a_context_that_a_model_does_not_see(both, dtype):
-    seen = np.array([[True, False, True], [True, True, True]])
+def test_a_context_of_each_model_or_of_all(both, dtype):
     flow = FlowStack(
         random_masks(2, 2, 4, 2),
         n_context=3,
-        context_masks=seen,
         hidden_layer_sizes=(8,),
         dtype=dtype,
     )

@@ -16,7 +16,6 @@ def flow(request):
     flow = FlowStack(
         np.ones((3, 2, 1), dtype=bool),
         n_context=2,
-        context_masks=np.array([[1, 1], [1, 0], [0, 1]], dtype=bool),
         coupling=request.param,
         hidden_layer_sizes=(6,),
         dtype=torch.float64,

@@ -47,8 +47,6 @@ class FlowStack:
         Columns of a context, on which the density is conditional: p(x given context). It enters
         every conditioner, also of layers that transform all features, and nothing else: masks,
         constants and base distribution are those of the features alone.
-    context_masks : bool array of shape (K, n_context), optional
-        Which columns of the context a model sees; all by default. The others are 0 to it.
     coupling : str
         A name in ``COUPLINGS``.
     hidden_layer_sizes : tuple of int
@@ -69,7 +67,6 @@ class FlowStack:
         masks,
         *,
         n_context=0,
-        context_masks=None,
         coupling="affine",
         hidden_layer_sizes=(),
         activation="relu",
@@ -81,8 +78,6 @@ class FlowStack:
         self.masks = tidy(masks)
         _check_equal_sizes(self.masks)
         self.n_context = n_context
-        everything = np.ones((len(self.masks), n_context), dtype=bool)
-        self.context_masks = everything if context_masks is None else context_masks
         self.config = {
             "n_context": n_context,
             "coupling": coupling,
@@ -93,8 +88,6 @@ class FlowStack:
         }
         self.n_models, self.n_layers, self.n_features = self.masks.shape
         self.device = torch.device(device)
-        seen = torch.as_tensor(self.context_masks, dtype=dtype, device=self.device)
-        self.seen = None if self.context_masks.all() else seen.unsqueeze(2)
         order = np.tile(np.arange(self.n_features), (self.n_models, 1))
         self.layers = []
         coupling = make_coupling(
@@ -186,10 +179,6 @@ class FlowStack:
         for layer, parameters in zip(self.layers, self.parameters.layers):
             for k, generator in enumerate(generators):
                 layer.conditioner.initialize(parameters.conditioner, k, generator, spread)
-            if self.seen is not None:
-                # weights of what is not seen get no gradient: decay would make them subnormal
-                # numbers, which are slow
-                parameters.conditioner[0].weight[:, :, -self.n_context :].mul_(self.seen.mT)
         return self
 
     def _rows_first(self, x):
@@ -206,11 +195,8 @@ class FlowStack:
         return context
 
     def context_first(self, context):
-        """The same for a context, as each model sees it, or None for a flow that has none."""
-        if self._checked(context) is None:
-            return None
-        context = self._rows_first(context)
-        return context if self.seen is None else context * self.seen
+        """The same for a context, or None for a flow that has none."""
+        return None if self._checked(context) is None else self._rows_first(context)
 
     def _to_base(self, x, context, caches=None):
         """The base's features (in the last layer's order) and the log-determinant.
@@ -309,11 +295,10 @@ class FlowStack:
         flat = torch.zeros_like(self.theta)
         return flat, self._views(flat)
 
-    def like(self, theta, masks=None, context_masks=None):
+    def like(self, theta, masks=None):
         """A stack of the same configuration with the given rows of parameters."""
         flow = FlowStack(
             self.masks if masks is None else masks,
-            context_masks=context_masks,
             **self.config,
             dtype=theta.dtype,
             device=theta.device,
@@ -325,19 +310,17 @@ class FlowStack:
         """The sub-stack of the given models (an index or a list of indices)."""
         models = np.atleast_1d(models)
         theta = self.theta[torch.from_numpy(models).to(self.device)].clone()
-        return self.like(theta, self.masks[models], self.context_masks[models])
+        return self.like(theta, self.masks[models])
 
     def to(self, dtype=None, device=None):
         """A copy with parameters of another dtype or on another device."""
-        theta = self.theta.to(dtype=dtype, device=device, copy=True)
-        return self.like(theta, context_masks=self.context_masks)
+        return self.like(self.theta.to(dtype=dtype, device=device, copy=True))
 
     def __getstate__(self):
         """Configuration, masks and parameters, as plain Python and numpy objects."""
         return {
             **self.config,
             "masks": self.masks,
-            "context_masks": self.context_masks,
             "theta": self.theta.cpu().numpy().copy(),
         }
 

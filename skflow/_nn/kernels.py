@@ -110,7 +110,6 @@ class FlowKernel:
             tanh=flow.layers[0].conditioner.activation == _TANH,
             layers=self._layers(flow),
             last_rows=self._rows(flow.last_rows, flow),
-            seen=None if flow.seen is None else self._address(flow.seen.contiguous()),
             **_constants(coupling),
         )
 

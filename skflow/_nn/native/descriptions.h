@@ -23,7 +23,6 @@ struct Flow {
     double min_length, free_length, derivative_range, min_derivative, offset;
     const struct Layer* layers;
     const int64_t* last_rows;  // (K, d): where the last layer has every feature
-    const void* seen;          // (K, c): 1 for columns of the context that a model sees, or null
     const void* theta;         // (K, P)
 };
 

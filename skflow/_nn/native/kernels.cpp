@@ -121,7 +121,6 @@ template <class T> void train(const Flow& flow, const Steps& steps) {
                 gather<T>(rows, n, c, tile, context);
                 add_noise<T>(steps.context_noise, steps.context_noise_size, first, n, c, tile,
                              context);
-                see<T>(flow, steps.model, context, tile);
             }
             for (int64_t j = 0; j < tile.columns; j++)
                 memory.grad_log_det[j] =
@@ -163,7 +162,6 @@ template <class T> void map_rows(const Flow& flow, const Rows& given) {
             if (c) {
                 for (int64_t j = 0; j < n; j++) rows[j] = conditions + (start + j) * c;
                 gather<T>(rows, n, c, tile, context);
-                see<T>(flow, k, context, tile);
             }
             if (given.inverse)
                 model.inverse(memory, tile, c ? context : nullptr);

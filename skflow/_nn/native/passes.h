@@ -154,12 +154,4 @@ void gather(const T* const* rows, int64_t n_rows, int64_t n, Tile<T> tile, T* ou
     }
 }
 
-template <class T>
-void see(const Flow& flow, int64_t k, T* context, Tile<T> tile) {
-    if (!flow.seen) return;
-    const T* seen = static_cast<const T*>(flow.seen) + k * flow.n_context;
-    for (int64_t i = 0; i < flow.n_context; i++)
-        for (int64_t j = 0; j < tile.columns; j++) context[i * tile.stride + j] *= seen[i];
-}
-
 }  // namespace
