@@ -173,7 +173,7 @@ def by_kind(axis, ranks):
 
 def speed():
     """A training step: how many times as long the fastest library takes."""
-    frame = tables("speed", "a training step, 1 thread")[0].reset_index()
+    frame = tables("speed", "training step, 1 thread")[0].reset_index()
     labels = frame["flow"] + ", " + frame.iloc[:, 0]
     factors = numbers(frame[["fastest of the four"]]).iloc[:, 0]
     figure, axis = plt.subplots(figsize=(8, 4), layout="constrained")

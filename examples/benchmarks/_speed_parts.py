@@ -6,7 +6,6 @@ import os
 import resource
 import subprocess
 import sys
-import tempfile
 import time
 
 import numpy as np
@@ -30,7 +29,6 @@ from sklearn.datasets import load_iris
 from sklearn.model_selection import GridSearchCV
 
 from skflow import CouplingFlowDensity
-from skflow._nn.flow import FlowStack
 from skflow._nn.optimizers import learning_rates
 from skflow._nn.training import TrainingOptions
 
@@ -195,59 +193,6 @@ def _peak_so_far():
     """MiB, on Linux."""
     with open("/proc/self/status") as file:
         return int(next(line for line in file if line.startswith("VmHWM")).split()[1]) / 1024
-
-
-# ------------------------------------------------------------------------------------------------
-# torch.compile
-
-
-def compiled(n_turns):
-    """The gradient of a batch as it is and through ``torch.compile``, on one thread."""
-    with tempfile.TemporaryDirectory() as empty:
-        # what an earlier run has compiled would be found on the disk
-        os.environ["TORCHINDUCTOR_CACHE_DIR"] = empty
-        return _compiled(n_turns)
-
-
-def _compiled(n_turns):
-    records = []
-    for name in ("affine, single layer", "spline (64, 64)"):
-        flow = make_flow(10, 8, *FLOWS[name])
-        x, (buffer, views) = torch.randn(1, 380, 10), flow.gradient_buffer()
-        as_it_is = flow.loss_and_gradient
-        # dynamo does not enter torch.inference_mode: what it compiles is the function inside
-        function = torch.compile(FlowStack.loss_and_gradient.__wrapped__, dynamic=False)
-
-        @torch.no_grad()
-        def through_compile(flow=flow, x=x, views=views, function=function):
-            return function(flow, x, views)
-
-        as_it_is(x, views)
-        expected, start = buffer.clone(), time.perf_counter()
-        through_compile()
-        seconds_to_compile = time.perf_counter() - start
-        if not torch.allclose(buffer, expected, rtol=1e-3, atol=1e-4):
-            raise RuntimeError("the compiled gradient is another one")
-        contestants = {
-            "as it is": ((lambda f=as_it_is, x=x, v=views: f(x, v)), 1),
-            "compiled": (through_compile, 1),
-        }
-        plain, fast = by_turns(contestants, n_turns, 1).values()
-        saved = np.median(plain - fast)
-        records.append(
-            {
-                "flow": name,
-                "seconds to compile": seconds_to_compile,
-                "ms as it is": 1e3 * np.median(plain),
-                "ms compiled": 1e3 * np.median(fast),
-                # the fit, in seconds without compiling, that takes as long with it
-                "even at a fit of (s)": seconds_to_compile * np.median(plain) / saved
-                if saved > 0
-                else np.inf,
-            }
-        )
-        print(*records[-1].values(), flush=True)
-    return pd.DataFrame(records)
 
 
 # ------------------------------------------------------------------------------------------------

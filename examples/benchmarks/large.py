@@ -163,7 +163,7 @@ def print_memory(sizes):
 
 
 def line(cells):
-    return f"| {' | '.join(cells)} |"
+    return f"| {' | '.join(map(str, cells))} |"
 
 
 def main():

@@ -22,10 +22,10 @@ from importlib.util import find_spec
 import pandas as pd
 import torch
 from _speed_contests import SIZES, STACK, WORK, compare
-from _speed_parts import busy, compiled, growth, memory, whole_fits, workers
+from _speed_parts import busy, growth, memory, whole_fits, workers
 from _speed_peers import PEERS
 
-PARTS = ["compare", "fits", "growth", "memory", "compile", "workers", "busy"]
+PARTS = ["compare", "fits", "growth", "memory", "workers", "busy"]
 
 
 def table(frame):
@@ -76,13 +76,12 @@ def page(results, seconds):
     )
     contests = results.get("compare", pd.DataFrame(columns=["threads", "work"]))
     for (threads, work), frame in contests.groupby(["threads", "work"], sort=False):
-        yield f"### A {work}, {threads} thread{'s' * (threads > 1)}\n"
+        yield f"### {work.capitalize()}, {threads} thread{'s' * (threads > 1)}\n"
         yield table(contest_rows(frame))
     titles = {
         "fits": "Whole fits",
         "growth": "Growth of a training step: milliseconds (times the bound)",
         "memory": "Peak memory of scoring rows of 10 columns",
-        "compile": "torch.compile",
         "workers": "Workers of a grid search",
         "busy": "Default fits on a busy machine, no variable set",
     }
@@ -133,7 +132,6 @@ def main():
         "fits": lambda: whole_fits(first, n_steps=250 if quick else 1250),
         "growth": lambda: growth(n_turns, first),
         "memory": lambda: memory([10_000, 100_000] if quick else [100_000, 1_000_000, 10_000_000]),
-        "compile": lambda: compiled(n_turns),
         "workers": workers,
         "busy": lambda: busy(quick),
     }
