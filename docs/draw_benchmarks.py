@@ -179,6 +179,7 @@ def speed():
     figure, axis = plt.subplots(figsize=(8, 4), layout="constrained")
     bars = axis.barh(labels, factors, color=OURS)
     axis.bar_label(bars, fmt="%.1f", padding=3, fontsize=8)
+    axis.margins(x=0.08)
     axis.axvline(1, color="#444444", linewidth=1)
     axis.invert_yaxis()
     axis.tick_params(axis="y", labelsize=8)
