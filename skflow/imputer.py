@@ -367,7 +367,7 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
 
     def _summary_lines(self):
         share, how = self._share_missing, self.strategy
-        most, n_columns = self._table.labels[share.argmax()], np.sum(share > 0)
+        most, n_columns = self._table.labels[share.argmax()], int((share > 0).sum())
         by_draws = f"the {how} of {self.n_draws} draws"
         lone = {"draw": "one draw", "mode": "the completion of the highest density"}
         return {
