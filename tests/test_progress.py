@@ -108,6 +108,7 @@ def test_search_and_fit_say_what_they_do(capsys, without_tqdm):
         top_k=1,
         max_iter=2,
         verbose=1,
+        random_state=0,
     ).fit(X)
     out = capsys.readouterr().out
     assert "search: 4/4, best_cost" in out
