@@ -327,7 +327,7 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
         """Fit a flow for the reasons where the first scorer is a detector, which has none."""
         vars(self).pop("reasons_density_", None)
         if is_detector(next(iter(self.densities_.values()))[0]):
-            flow = seeded(default_flow(*X.shape), rng)
+            flow = seeded(default_flow(len(X)), rng)
             with inner_tables():
                 self.reasons_density_ = flow.fit(self._table.frame(X))
 

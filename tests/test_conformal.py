@@ -85,7 +85,7 @@ def test_pvalues_are_valid_at_five_levels(case, monkeypatch):
     Of one fit it is of a beta distribution, with a number of rows that is binomial given that. If
     no rows are set aside, the mean may be half as much again.
     """
-    monkeypatch.setattr(scorers, "default_flow", lambda n_rows, n_columns: QUICK)
+    monkeypatch.setattr(scorers, "default_flow", lambda n_rows: QUICK)
     n_rows, density, params, make = (CASES | CROSS)[case]
     n_fits, n_new = 8 if density is None or make is frame else 25, 100
     rng, rates = np.random.default_rng(0), []

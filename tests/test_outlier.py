@@ -468,9 +468,7 @@ def test_a_list_of_rows_has_a_report_and_infinity_is_refused():
 
 @pytest.mark.filterwarnings("ignore:Column 3 is constant")
 def test_another_value_in_a_constant_column_is_an_outlier(monkeypatch):
-    monkeypatch.setattr(
-        scorers, "default_flow", lambda n_rows, n_columns: CouplingFlowDensity(**QUICK)
-    )
+    monkeypatch.setattr(scorers, "default_flow", lambda n_rows: CouplingFlowDensity(**QUICK))
     X = np.column_stack([table(100), np.full(100, 0.3)])
     detector = FlowOutlierDetector(random_state=0).fit(X)
     X[:, 3] = 0.1 + 0.2  # rounding is no other value

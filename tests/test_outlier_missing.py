@@ -45,7 +45,7 @@ def test_whole_rows_are_scored_as_without_missing_beside_them(detector):
 
 
 def test_rows_with_missing_take_part_where_they_can(monkeypatch):
-    monkeypatch.setattr(scorers, "default_flow", lambda n_rows, n_columns: FLOW)
+    monkeypatch.setattr(scorers, "default_flow", lambda n_rows: FLOW)
     X, few = rows(50), rows(50)
     X[:10, 1], few[:43, 1] = np.nan, np.nan
     detector = FlowOutlierDetector(random_state=0).fit(X)

@@ -247,8 +247,8 @@ class Tails(BaseEstimator):
 # ---- the default
 
 
-def default_flow(n_rows, n_columns):
-    """The flow of the default for a table of such a shape, which gives the reasons."""
+def default_flow(n_rows):
+    """The flow of the default for a table of so many rows, which gives the reasons."""
     n_epochs = np.clip(N_STEPS * batch_size(n_rows) // n_rows, MIN_EPOCHS, MAX_EPOCHS)
     return CouplingFlowDensity(4, dequantize=True, component_weight=0, max_iter=int(n_epochs))
 
@@ -259,7 +259,7 @@ def default_scorers(n_rows, n_columns, categories=()):
     The flow's likelihood, which sees values that do not go together; the nearest rows, which see
     what lies by itself; the tails of the columns, which see values far out.
     """
-    flow = default_flow(n_rows, n_columns)
+    flow = default_flow(n_rows)
     coded = tuple(categories)
     scorers = [("flow", flow), ("neighbours", Neighbours(coded)), ("tails", Tails(coded))]
     return scorers, np.array(WEIGHTS) * [1, 1, min(1, FEW_COLUMNS / n_columns) ** 2]
