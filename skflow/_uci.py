@@ -1,6 +1,6 @@
-"""Where the paper's tables come from: prepared files, or UCI's archives made into the same.
+"""The sources of the paper's tables: prepared files, or UCI's archives converted into the same.
 
-Either way a checksum is compared, so that all figures are on the same rows.
+A checksum is compared either way, so that all figures are on the same rows.
 """
 
 import gzip
@@ -20,12 +20,12 @@ import numpy as np
 from sklearn.datasets import fetch_file
 
 _UCI = "https://archive.ics.uci.edu/static/public"
-#: Which rows of UCI's magic04.data are the prepared table's test rows: the steps from one to the
-#: next, as bytes, compressed. (The prepared table came shuffled, by whom and how is not known.)
+#: Which rows of UCI's magic04.data are the prepared table's test rows: the steps between them, as
+#: compressed bytes. (The prepared table came shuffled in an unknown way.)
 _MAGIC_TEST_ROWS = Path(__file__).with_name("magic_test_rows.bin")
 _N_TURBINE_TRAIN = 22191  # the rows of 2011, 2012 and 2013
-#: What an archive raises that is not as it was: an encrypted member is a RuntimeError, and an
-#: unknown version of zip a NotImplementedError, which is one.
+#: What a changed archive raises: a RuntimeError if a member is encrypted or the version of zip is
+#: unknown (NotImplementedError is a RuntimeError).
 _UNREADABLE = (
     *(zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, RuntimeError),
     *(KeyError, IndexError, ValueError),
@@ -33,7 +33,7 @@ _UNREADABLE = (
 
 
 def load(path, table, download_if_missing):
-    """The text of a table: read from ``path``, or else downloaded and kept there."""
+    """Return the text of a table: read from ``path``, or downloaded and kept there."""
     if path.exists():
         return _read(path, table)
     if not download_if_missing:
@@ -46,7 +46,7 @@ def load(path, table, download_if_missing):
             text = _converted(archive, table)
     with _told(path, table, "it could not be saved there"):
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Under another name at first, so that nobody ever reads half a file.
+        # Write to another name first, so that nobody reads half a file.
         part = path.with_name(f"{path.name}.part{os.getpid()}")
         part.write_bytes(gzip.compress(text.encode(), mtime=0))
         part.replace(path)
@@ -55,7 +55,7 @@ def load(path, table, download_if_missing):
 
 @contextmanager
 def _told(path, table, reason, *errors):
-    """Errors of the system, and others that are named, become one that says what to do."""
+    """Turn errors of the system, and the named ones, into one that says what to do."""
     try:
         yield
     except (OSError, *errors) as error:
@@ -73,7 +73,7 @@ def _missing(path, table, reason):
 
 
 def _read(path, table):
-    """The text of a prepared or formerly downloaded table if its checksum is right."""
+    """Return the text of a file if its checksum is right."""
     try:
         with gzip.open(path) as file:
             text = file.read(_at_most(table) + 1).decode()
@@ -82,28 +82,25 @@ def _read(path, table):
     if _checksum(text) in table.checksums:
         return text
     raise OSError(
-        f"{str(path)!r} is damaged or another file: its text, decompressed, has not the SHA-256 "
+        f"{str(path)!r} is damaged or another file: the SHA-256 of its decompressed text is not "
         f"{table.checksums[0]}. Replace it by the prepared {path.name}, or remove it and call "
         "again with download_if_missing=True."
     )
 
 
 def _checksum(text):
-    """Of the text and not of the file: compressors differ between machines."""
+    """Return the SHA-256 of the text, as compressed files differ between machines."""
     return sha256(text.encode()).hexdigest()
 
 
 def _at_most(table):
-    """How many bytes a table can have.
-
-    No more is decompressed, as a few bytes can be made that become more than the memory.
-    """
+    """Return the most bytes that a table can have, so that a forged file cannot fill the memory."""
     longest = 25  # -1.7976931348623157e+308 and a comma
     return (table.n_rows + 1) * (len(table.features) + 2) * longest
 
 
 def _converted(archive, table):
-    """The text of the prepared table, made of the rows of UCI's archive."""
+    """Return the text of the prepared table, given UCI's archive."""
     with zipfile.ZipFile(archive) as opened:
 
         def lines(name):
@@ -179,7 +176,7 @@ class Table:
     read_rows: Callable
     checksums: tuple  # SHA-256 of the prepared text, and of a download's if that is another
     last: str = "class"  # the column after the features
-    class_type: type | None = str  # None if the last column is no class
+    class_type: type | None = str  # None if the last column is not a class
     split: Callable = _random_split  # number of rows -> dict of index arrays
 
 

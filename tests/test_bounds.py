@@ -49,9 +49,9 @@ def test_numbers_are_keys_where_columns_have_no_names():
     [
         ((1, 0), "lower bound first"),
         ([(0, 1)], "1 pairs, but X has 2 columns"),
-        ({"c": (0, 1)}, "'c', which is no column"),
-        ([(0, 1, 2), None], "no pair of numbers"),
-        ([("a", 1), None], "no pair of numbers"),
+        ({"c": (0, 1)}, "'c', which is not a column"),
+        ([(0, 1, 2), None], "not a pair of numbers"),
+        ([("a", 1), None], "not a pair of numbers"),
         (3, "bounds=3 is not possible"),
         ((np.nan, 1), "is empty"),
     ],

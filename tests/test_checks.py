@@ -38,17 +38,17 @@ def test_columns_without_numbers_are_named(values):
     frame = pd.DataFrame(X.copy(), columns=list("abc"))
     frame["d"] = (values * 40)[:40]
     with pytest.raises(
-        (ValueError, TypeError), match="Column 'd' of X holds no numbers.*leave such columns"
+        (ValueError, TypeError), match="Column 'd' of X does not hold numbers.*leave such columns"
     ):
         flow().fit(frame)
-    with pytest.raises((ValueError, TypeError), match="Column 3 of X holds no numbers"):
+    with pytest.raises((ValueError, TypeError), match="Column 3 of X does not hold numbers"):
         flow().fit(frame.to_numpy(dtype=object))
 
 
 def test_text_in_an_array_is_named():
     table = X.astype(object)
     table[:, 2] = ["u", "v"] * 20
-    with pytest.raises(ValueError, match="Column 2 of X holds no numbers.*categorical_features"):
+    with pytest.raises(ValueError, match="2 of X does not hold numbers.*categorical_features"):
         flow().fit(table)
     assert np.isfinite(flow(categorical_features=[2]).fit(table).score(table))
 

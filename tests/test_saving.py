@@ -238,7 +238,7 @@ def test_only_what_scikit_learn_has_is_built():
     """A class in a file, with arguments for it, is no way to call what it likes."""
     calls = {"new": False, "args": ["true"], "state": None, "items": [], "pairs": []}
     for cls in (subprocess.Popen, str, np.ndarray):
-        with pytest.raises(ValueError, match=rf"wants a .*{cls.__name__}, and only estimators"):
+        with pytest.raises(ValueError, match=rf"wants a .*{cls.__name__}, but only estimators"):
             _saving.from_plain({"__kind__": "object", "class": cls, **calls})
 
 

@@ -346,7 +346,7 @@ DATES = dict(_dates())
 @pytest.mark.parametrize("table", DATES.values(), ids=DATES)
 @every_estimator
 def test_dates_are_refused_with_advice(name, table):
-    with pytest.raises(ValueError, match=r"of X holds no numbers.*for dates the days since"):
+    with pytest.raises(ValueError, match=r"of X does not hold numbers.*such as days since"):
         fit(name, table)
 
 
@@ -355,14 +355,14 @@ def test_dates_of_arrow_are_refused():
     for dtype in ("timestamp[s][pyarrow]", "date64[pyarrow]", "duration[s][pyarrow]"):
         frame = pd.DataFrame({"x": NUMBER, "y": pd.Series(np.arange(N), dtype="int64[pyarrow]")})
         frame["y"] = frame.y.astype(dtype)
-        with pytest.raises(ValueError, match="Column 'y' of X holds no numbers"):
+        with pytest.raises(ValueError, match="Column 'y' of X does not hold numbers"):
             fit("density", frame)
 
 
 @every_estimator
 def test_dates_are_refused_after_numbers_too(name):
     model = fit(name, np.column_stack([NUMBER, SIZE]))
-    with pytest.raises(ValueError, match="holds no numbers"):
+    with pytest.raises(ValueError, match="does not hold numbers"):
         scores(model, DATES["array of dates"])
 
 
@@ -373,7 +373,7 @@ def test_dates_are_refused_after_numbers_too(name):
 )
 def test_targets_are_no_dates(y):
     model = clone(ESTIMATORS["regressor"])
-    with pytest.raises(ValueError, match="of y holds no numbers.*for dates the days since"):
+    with pytest.raises(ValueError, match="of y does not hold numbers.*such as days since"):
         model.fit(NUMBER[:, None], y)
 
 

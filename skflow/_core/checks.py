@@ -1,4 +1,4 @@
-"""Checks of rows and arguments, with messages that say what is meant and what to do."""
+"""Checks of rows and arguments, with messages that say what to do."""
 
 import sys
 import warnings
@@ -13,15 +13,15 @@ import sklearn
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array
 
-#: Numbers of a table that are checked at once.
+#: Cells of a table that are checked at once.
 _CHECKED_AT_ONCE = 2**20
-#: Names that a message lists at most.
+#: Most names that a message lists.
 MOST_LISTED = 10
-#: Dtypes of tables that are cast part by part; all others are cast to the first as a whole.
+#: Dtypes of tables that are cast part by part; others are cast to the first as a whole.
 FLOATS = [np.float64, np.float32, np.float16]
-#: Of these there are values that differ from themselves, and stand for what is missing.
+#: Types with a missing value that differs from itself.
 _UNEQUAL = (float, np.floating, Decimal, np.datetime64, np.timedelta64)
-#: Files of these packages are not the user's.
+#: Packages whose files are not the user's.
 _PACKAGES = (Path(__file__).parents[1], Path(sklearn.__file__).parent, Path(joblib.__file__).parent)
 _INSIDE = tuple(map(str, _PACKAGES))
 
@@ -35,12 +35,12 @@ def warn(message, category=UserWarning):
 
 
 def checked_points(Z):
-    """Points of the latent space as an array ``(n, d)`` of finite floats."""
+    """Return points of the latent space as an array ``(n, d)`` of finite floats."""
     return check_finite(check_array(Z, dtype=FLOATS, ensure_all_finite=False, input_name="X"))
 
 
 def checked_state(random_state):
-    """The RandomState that the argument of a method stands for."""
+    """Return the RandomState for the argument of a method."""
     try:
         return check_random_state(random_state)
     except ValueError:
@@ -63,7 +63,7 @@ def check_part(name, value):
 
 
 def check_finite(rows, names=None, allow_nan=False):
-    """The rows, unless a cell is infinite or, without ``allow_nan``, NaN: that is an error."""
+    """Return the rows; raise if a cell is infinite or, without ``allow_nan``, NaN."""
 
     def wrong(values):
         return np.isinf(values) if allow_nan else ~np.isfinite(values)
@@ -74,7 +74,7 @@ def check_finite(rows, names=None, allow_nan=False):
         what, how = "infinity", "Leave these rows or columns out, or replace the values."
         if np.isnan(rows[bad]).any():
             what = "NaN"
-            how = "Leave these rows or columns out, or fill in the missing cells before."
+            how = "Leave these rows or columns out, or fill in the missing cells first."
         raise ValueError(
             f"Input X contains {what} in {bad.any(axis=1).sum()} of {len(rows)} rows, in column "
             f"{name_columns(bad.any(axis=0), names)}. {how}"
@@ -83,14 +83,14 @@ def check_finite(rows, names=None, allow_nan=False):
 
 
 def name_columns(selected, names):
-    """The selected columns in words, by their names or numbers; of many the first ten."""
+    """Return the names or indices of the first ten selected columns as text."""
     numbers = np.flatnonzero(selected)
     shown = [str(j) if names is None else repr(str(names[j])) for j in numbers[:MOST_LISTED]]
     return ", ".join(shown) + (", ..." if len(numbers) > MOST_LISTED else "")
 
 
 def warn_of(found, names):
-    """Warn of columns; ``found`` are pairs of a mask ``(d,)`` and of what these are."""
+    """Warn about columns; ``found`` are pairs of a mask ``(d,)`` and a description."""
     for selected, what in found:
         if selected.any():
             start = "Column {} is" if selected.sum() == 1 else "Each of the columns {} is"
@@ -98,10 +98,9 @@ def warn_of(found, names):
 
 
 def what_there_is(known, wanted, what="columns"):
-    """A sentence on what there is, where something was named that there is not.
+    """Return a sentence with the known names, after an unknown one was given.
 
-    All of it, if that is not much; otherwise the nearest names, or the first and the last, and how
-    many there are.
+    Of many names, only the closest ones, or the first and the last.
     """
     known = list(known)
     if len(known) <= MOST_LISTED:
@@ -114,7 +113,7 @@ def what_there_is(known, wanted, what="columns"):
 
 
 def is_missing(value):
-    """Whether a value stands for one that is not known."""
+    """Return whether a value is missing."""
     if value is None or value is np.ma.masked or type(value).__name__ in {"NAType", "NaTType"}:
         return True
     return isinstance(value, _UNEQUAL) and value != value

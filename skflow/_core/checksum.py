@@ -1,4 +1,4 @@
-"""A checksum of plain state: every value that is saved goes into it, to the last bit."""
+"""A checksum of plain state, over every bit that is saved."""
 
 import hashlib
 import sys
@@ -8,20 +8,20 @@ from types import BuiltinFunctionType, FunctionType
 import numpy as np
 from scipy.sparse import issparse
 
-# Packages whose objects are taken apart by their own rules. Of an object of any other package only
-# the class counts: what it gives after loading need not be what it gave before.
+# Packages whose objects are reduced. For objects of other packages only the class counts, as their
+# reduced form may differ after loading.
 _DEEP = {"numpy", "pandas", "sklearn", *sys.stdlib_module_names} - {"__main__"}
 
 
 def checksum(state):
-    """SHA-256 of all that a plain state holds."""
+    """Return the SHA-256 of a plain state."""
     digest = hashlib.sha256()
     _feed(digest, state)
     return digest.hexdigest()
 
 
 def _feed(digest, value):
-    """Add a value to a digest, in a way that tells values of different kinds apart."""
+    """Add a value to a digest, so that different kinds of values differ."""
 
     def add(kind, content):
         digest.update(f"{kind} {len(content)} ".encode() + content)
@@ -43,7 +43,7 @@ def _feed(digest, value):
     elif isinstance(value, np.ndarray) and value.dtype.hasobject:
         add_parts("objects", [list(value.shape), value.ravel().tolist()])
     elif isinstance(value, np.ndarray) and value.dtype.names:
-        # one by one: between fields there may be bytes that mean nothing, and are not kept
+        # field by field, as the padding between fields is not kept
         add_parts("fields", [part for name in value.dtype.names for part in (name, value[name])])
     elif isinstance(value, np.ndarray):
         add("array", f"{value.dtype.str} {value.shape}".encode())
@@ -70,12 +70,12 @@ def _content(value):
         return None
     try:
         return reduced(value)
-    except TypeError:  # cannot be saved: whoever tries will say so
+    except TypeError:  # saving it will raise
         return None
 
 
 def reduced(value):
-    """What builds an object, its arguments, state, items and pairs; a name if it is there once."""
+    """Return an object reduced to callable, arguments, state, items, pairs; or its name."""
     parts = value.__reduce_ex__(4)
     if isinstance(parts, str):
         return parts

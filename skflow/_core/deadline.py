@@ -1,7 +1,7 @@
-"""How long a fit may still take: ``max_time``, shared out among what it is made of.
+"""The deadline of a fit with ``max_time``, and how its parts share the time.
 
-A limit holds for all that runs within its context in the same thread, also for the fits of other
-estimators. Of several limits the earliest holds.
+A limit holds for all code that runs within its context in the same thread, including fits of other
+estimators. Of several limits, the earliest holds.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ _T = TypeVar("_T")
 
 
 def clock() -> float:
-    """Seconds from some moment on."""
+    """Return seconds from a fixed moment."""
     return time.monotonic()
 
 
 def time_left() -> float:
-    """Seconds until the deadline: at least 0, infinite without a limit."""
+    """Return the seconds until the deadline: at least 0, infinite without a limit."""
     return max(0.0, getattr(_running, "deadline", math.inf) - clock())
 
 
 @contextmanager
 def time_limit(seconds: float | None, anew: bool = False) -> Iterator[None]:
-    """Limit what runs within the context to so many seconds from now on; None adds no limit.
+    """Limit the code in the context to so many seconds from now on; None adds no limit.
 
-    ``anew`` lifts the limits around it.
+    ``anew`` lifts outer limits.
     """
     before = getattr(_running, "deadline", math.inf)
     others = math.inf if anew else before
@@ -43,13 +43,13 @@ def time_limit(seconds: float | None, anew: bool = False) -> Iterator[None]:
 
 
 def share_of_time(part: float) -> float | None:
-    """A part of the seconds that are left, for ``time_limit``; None without a limit."""
+    """Return a fraction of the seconds left, for ``time_limit``; None without a limit."""
     left = time_left()
     return None if math.isinf(left) else part * left
 
 
 def in_turn(steps: list[_T]) -> Iterator[_T]:
-    """The steps of a loop, each limited to an even share of the time that is left."""
+    """Yield the steps of a loop, each limited to an even share of the time left."""
     for k, step in enumerate(steps):
         with time_limit(share_of_time(1 / (len(steps) - k))):
             yield step

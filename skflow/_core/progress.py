@@ -1,10 +1,10 @@
-"""How far a long call is: a bar where tqdm is installed, lines where it is not, and callbacks.
+"""Progress of long calls: a bar if tqdm is installed, lines of text otherwise, and callbacks.
 
-A call at the border of the package has one screen, and one bar stays of it: the loops of the call,
-also those of the estimators within, show on it in turn. Of loops within loops the outermost shows.
+A public call has one screen with one bar. Its loops, including those of inner estimators, show on
+it in turn. Of nested loops the outermost shows.
 
-To scikit-learn's callbacks (from its version 1.9 on) a fit is a task, and so is each of its long
-loops: a member's search, and the training. Each of their iterations is a task without parts.
+For scikit-learn's callbacks (since its version 1.9), a fit is a task, and so is each of its long
+loops: the search of a member, and the training. Each iteration is a task without parts.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ try:
 except ImportError:
 
     class CallbackSupportMixin:  # type: ignore[no-redef]
-        """Nothing to support."""
+        """Stands in for the mixin of newer versions of scikit-learn."""
 
 
 _running = threading.local()
 _T = TypeVar("_T")
 #: Seconds before a loop over blocks of rows is shown.
 PATIENCE = 2.0
-#: Attributes of an estimator that belong to a running fit or a session, and into no file.
+#: Attributes of an estimator that belong to a running fit and are not saved.
 SESSION = ("_skl_callbacks", "_skl_callbacks_to_teardown", "_callback_fit_ctx")
 
 
 @contextmanager
 def showing(verbose: int) -> Iterator[None]:
-    """A screen for the loops within the context, if ``verbose`` and if there is none yet."""
+    """Open a screen for the loops in the context, if ``verbose`` and none is open."""
     if not verbose or _screen() is not None:
         yield
         return
@@ -55,7 +55,7 @@ def _screen():
 
 
 class _Screen:
-    """What the loops of a call are shown on, one after the other."""
+    """Shows the loops of a call one after the other."""
 
     def __init__(self):
         self.loop = self.bar = self.on_bar = None
@@ -81,25 +81,25 @@ class _Screen:
         self.bar.update(loop.count - self.bar.n)
 
     def _print(self, loop, shown):
-        """A line about every second."""
+        """Print a line about every second."""
         now = clock()
         if now - loop.printed >= 1 or loop.count in (1, loop.total):
             left = (now - loop.start) / loop.count * (loop.total - loop.count)
-            told = "".join(f"{name} {value}, " for name, value in shown.items())
-            print(f"{loop.description}: {loop.count}/{loop.total}, {told}{left:.0f} s left")
+            text = "".join(f"{name} {value}, " for name, value in shown.items())
+            print(f"{loop.description}: {loop.count}/{loop.total}, {text}{left:.0f} s left")
             loop.printed = now
 
     def close(self):
         if self.bar is not None:
-            self.bar.total = self.bar.n  # what was left is not left any more
+            self.bar.total = self.bar.n  # ended before the last step
             self.bar.close()
 
 
 class Progress:
     """Progress of a loop of ``total`` updates, on the screen of the call if it has one.
 
-    It is shown after ``patience`` seconds. ``task`` is the context whose callbacks of scikit-learn
-    are told, and ``told`` what.
+    It is shown after ``patience`` seconds. ``task`` is scikit-learn's context, whose callbacks get
+    the arguments ``told``.
     """
 
     def __init__(
@@ -120,9 +120,9 @@ class Progress:
             self.screen.loop = self
 
     def update(self, fitted: Callable | None = None, **figures: Any) -> bool:
-        """One step further, with figures to show; True if a callback asks to stop.
+        """Count a step, with figures to show; return whether a callback asks to stop.
 
-        ``fitted`` returns attributes that make the estimator one that was fitted up to here.
+        ``fitted`` returns the attributes of an estimator that is fitted up to here.
         """
         self.count += 1
         if self.screen is not None and clock() - self.start >= self.patience:
@@ -134,7 +134,7 @@ class Progress:
         return step.call_on_fit_task_end(**self.told, reconstruction_attributes=fitted)
 
     def close(self) -> None:
-        """The loop has ended, perhaps before its last step."""
+        """End the loop, perhaps before its last step."""
         if self.screen is not None:
             self.screen.loop = self.screen = None
         if self.task is not None:
@@ -142,7 +142,7 @@ class Progress:
 
 
 class FitProgress:
-    """Tells the callbacks of an estimator, and the screen, of the long loops of a fit.
+    """Reports the long loops of a fit to the estimator's callbacks and to the screen.
 
     ``X`` returns the rows of the fit, as the estimator's methods take them.
     """
@@ -157,7 +157,7 @@ class FitProgress:
             self.context.call_on_fit_task_begin(**self.told)
 
     def __call__(self, description, total):
-        """The progress of one loop."""
+        """Return the progress of one loop."""
         task = None
         if self.context is not None:
             task = self.context.subcontext(task_name=description, max_subtasks=total)
@@ -165,14 +165,14 @@ class FitProgress:
         return Progress(description, total, task=task, told=self.told)
 
     def close(self):
-        """The fit has ended."""
+        """End the fit."""
         if self.context is not None:
             self.context.call_on_fit_task_end(**self.told, reconstruction_attributes={})
 
 
 def shown(steps: Iterable[_T], description: str, total: int) -> Iterator[_T]:
-    """The steps of a loop, which is shown when it takes more than two seconds."""
-    if total <= 1:  # it leaves the screen to what is within
+    """Yield the steps of a loop, and show it if it takes more than two seconds."""
+    if total <= 1:  # leaves the screen to inner loops
         yield from steps
         return
     progress = Progress(description, total, PATIENCE)

@@ -1,28 +1,28 @@
-"""Rows: what they weigh, of which only ratios matter, and which of their cells are known."""
+"""Weights of rows, of which only ratios matter, and patterns of known cells."""
 
 import numpy as np
 from sklearn.utils.validation import _check_sample_weight
 
 
 def weighted_rows(X, sample_weight, n_least=2):
-    """The rows of positive weight, and their weights: at most 1, or None where they are equal."""
+    """Return the rows of positive weight, and their weights: at most 1, None if equal."""
     if sample_weight is None:
         return X, None
     weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-    # in units of the largest, so that no sum leaves the range of numbers
+    # in units of the largest, so that sums do not overflow
     weight = weight / max(weight.max(), np.finfo(float).tiny)
     kept = weight > 0
     if kept.sum() < n_least:
         raise ValueError(
-            f"sample_weight is positive in {kept.sum()} of {len(weight)} rows (as far as numbers "
-            f"go, beside the largest); at least {n_least} need a positive weight."
+            f"sample_weight is positive in {kept.sum()} of {len(weight)} rows (relative to the "
+            f"largest weight); at least {n_least} need a positive weight."
         )
     weight = weight[kept]
     return X[kept], None if (weight == weight[0]).all() else weight
 
 
 def effective_rows(weight, n_rows=None):
-    """Number of rows that say as much if all count the same (Kish 1965); ``n_rows`` without."""
+    """Return the effective number of rows (Kish 1965), ``n_rows`` without weights."""
     if weight is None:
         return n_rows
     weight = weight / weight.max()
@@ -30,12 +30,12 @@ def effective_rows(weight, n_rows=None):
 
 
 def at(weight, rows):
-    """Weights of some of the rows, or None."""
+    """Return the weights of some rows, or None."""
     return None if weight is None else weight[rows]
 
 
 def patterns(known):
-    """Pairs of a pattern, a mask ``(d,)``, and the numbers of the rows of ``known`` ``(n, d)``."""
+    """Return pairs of a pattern ``(d,)`` and the indices of the rows of ``known`` with it."""
     if not len(known):
         return []
     found, which = np.unique(known, axis=0, return_inverse=True)

@@ -1,14 +1,13 @@
-"""The surroundings in which the package computes, whatever a program has set around it.
+"""The settings and threads with which the package computes, whatever the program has set.
 
-Settings of others (PyTorch's default device and dtype, its autocast, NumPy's handling of floating
-point errors, scikit-learn's configuration) are for their code, not for ours: they would change
-results, or break them. And threads: PyTorch's wait for each other in loops, after every operation
-on a tensor. On a machine that other programs use, too, one waits for another that is not running,
-and small tensors take many times as long as with a single thread. So an operation gets as many
-threads as its size can use, and rows that are independent are shared out among Python's threads
-instead, which wait for each other only once.
+A program's settings (PyTorch's default device and dtype, its autocast, NumPy's handling of floating
+point errors, scikit-learn's configuration) would change our results, or break them. And PyTorch's
+threads wait for each other after every operation: on a machine that other programs use, too, small
+tensors take many times as long as with a single thread. So an operation gets as many threads as its
+size can use. Independent rows are distributed over Python's threads instead, which wait for each
+other only once.
 
-Everything is restored on the way out, also by an error.
+Everything is restored on the way out, also after an error.
 """
 
 import ctypes
@@ -26,13 +25,13 @@ from threadpoolctl import ThreadpoolController
 from .deadline import clock, time_limit
 from .progress import SESSION, showing, shown
 
-#: Numbers in the widest tensor for each thread. On a machine with nothing else to do, a training
-#: step is as fast with one thread as with two below twice of this (``docs/benchmarks/speed.md``).
+#: Numbers in the widest tensor for each thread. On an idle machine, a second thread does not make a
+#: training step with fewer than twice as many numbers faster (``docs/benchmarks/speed.md``).
 NUMBERS_A_THREAD = 2**16
-#: Blocks of rows that are computed at once: each needs memory of its own.
+#: Most blocks of rows computed at once: each needs its own memory.
 MOST_BLOCKS = 8
-#: scikit-learn's configuration for the estimators within ours. The user's is in force outside: for
-#: the parameters of a ``fit``, which are checked before, and for the container of what goes out.
+#: scikit-learn's configuration for inner estimators. The user's holds outside, for the
+#: validation of parameters and for the container of results.
 CONFIGURATION = {
     "array_api_dispatch": False,
     "assume_finite": False,
@@ -43,11 +42,11 @@ CONFIGURATION = {
     "transform_output": "default",
 }
 
-_outside = threading.local()  # the count that the user allows, while ours is in force
+_outside = threading.local()  # the user's count of threads, while ours is set
 
 
 def sheltered(method):
-    """Decorate a method at the border of the package: it runs in the package's surroundings."""
+    """Decorate a public method: it runs with the package's settings, and shows progress."""
 
     @wraps(method)
     def run(*args, **kwargs):
@@ -58,9 +57,9 @@ def sheltered(method):
 
 
 def atomic(fit):
-    """Decorate a ``fit``: on any failure or interruption the estimator is as it was before.
+    """Decorate a ``fit``: after a failure or interruption the estimator is as before.
 
-    The time of the estimator's ``max_time`` runs from here on. ``_seconds`` is what a ``fit`` took.
+    The estimator's ``max_time`` starts here, and ``_seconds`` is set to the time of the ``fit``.
     """
 
     @wraps(fit)
@@ -73,7 +72,7 @@ def atomic(fit):
                 self._seconds = clock() - begun
             return fitted
         except BaseException:
-            # scikit-learn still has to close what callbacks have opened
+            # scikit-learn still has to close the callbacks
             running = {name: vars(self)[name] for name in SESSION if name in vars(self)}
             vars(self).clear()
             vars(self).update(before | running)
@@ -84,7 +83,7 @@ def atomic(fit):
 
 @contextmanager
 def shelter():
-    """The package's surroundings, with a single thread until ``threads_for`` allows more."""
+    """Set the package's settings, with a single thread until ``threads_for`` allows more."""
     with ExitStack() as stack:
         stack.enter_context(np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"))
         stack.enter_context(config_context(**CONFIGURATION))
@@ -102,10 +101,10 @@ def shelter():
 
 @contextmanager
 def threads_for(n_numbers):
-    """As many threads as tensors of ``n_numbers`` can use, never more than the user allows.
+    """Allow as many threads as tensors of ``n_numbers`` can use, but not more than the user.
 
-    The counts are those of the calling thread alone, so that contexts of several Python threads
-    may overlap. OpenBLAS, which has one count for the whole process, is left alone.
+    The counts hold for the calling thread alone, so that contexts of several Python threads may
+    overlap. OpenBLAS is left alone, as it has one count for the whole process.
     """
     # in a new thread this sets torch's count, which would otherwise undo ours later
     allowed = allowed_threads()
@@ -122,12 +121,12 @@ def threads_for(n_numbers):
 
 
 def allowed_threads():
-    """How many threads the user allows, whatever ``threads_for`` has set within."""
+    """Return how many threads the user allows, whatever ``threads_for`` has set."""
     return getattr(_outside, "allowed", torch.get_num_threads())
 
 
 def map_blocks(function, blocks):
-    """Results of a function of each block, in order; several at once where the user allows it."""
+    """Return a function's results for each block, in order, by several threads if allowed."""
     blocks = list(blocks)
     n_threads = min(len(blocks), MOST_BLOCKS, allowed_threads())
     if n_threads <= 1:
@@ -139,15 +138,15 @@ def map_blocks(function, blocks):
 
 @lru_cache(maxsize=1)
 def _pools():
-    """The pools of threads of OpenMP: found once, as it takes 3 ms."""
+    """Return OpenMP's pools of threads; cached, as it takes 3 ms."""
     return ThreadpoolController().select(user_api="openmp")
 
 
 @lru_cache(maxsize=1)
 def _mkl_setter():
-    """What sets the count of the MKL within PyTorch for this thread, and returns the one before.
+    """Return the setter of the MKL's threads for this thread, or None without MKL.
 
-    MKL follows OpenMP, until a user calls ``torch.set_num_threads``. None where there is no MKL.
+    MKL follows OpenMP until a user calls ``torch.set_num_threads``.
     """
     try:
         library = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"))
@@ -169,7 +168,7 @@ def check_device(device):
             raise RuntimeError("this machine has no CUDA device that torch can use")
         torch.zeros(1, device=known).cpu()
     except (RuntimeError, AssertionError) as error:
-        reason = "it is no name of a device" if "device string" in str(error) else error
+        reason = "it is not the name of a device" if "device string" in str(error) else error
         raise ValueError(
             f"device={device!r} cannot be used: {str(reason).splitlines()[0]}. Use 'cpu' or, on a "
             "machine with a GPU, 'cuda'."

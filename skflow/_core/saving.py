@@ -1,14 +1,14 @@
-"""What a saved estimator holds: parameters, arrays, numbers, strings and public classes.
+"""The saved state of an estimator: parameters, arrays, numbers, strings and public classes.
 
-An object of a private class is saved as a dictionary under a label, so that no file depends on
-where the class lives or what it is called. A number of the format and a checksum go along: another
-format, or bytes that are not those that were written, are an error and never other scores.
+An object of a private class is saved as a dictionary with a label, so that files do not depend on
+the name and the module of the class. The state includes the version of the format and a checksum:
+another format, or altered bytes, raise an error and never change scores.
 
-An estimator in an estimator, and an object of scikit-learn's in that, is a dictionary of its class
-and its state, too: so the checksum covers the state, and is compared before anything is built of
-it. (scikit-learn's trees follow the numbers in a file without a look at them, and altered ones end
-the process.) The class goes along as an object, an empty one where that is possible, and never by
-its name. So whoever reads the file, such as skops, sees and judges every class that is built.
+An inner estimator, and an object of scikit-learn in it, is saved as a dictionary of its class and
+state, so that the checksum covers the state and is compared before anything is built from it.
+(scikit-learn's trees do not check the numbers in a file, and altered ones crash the process.) The
+class is saved as an object, an empty instance where possible, and never by its name. So whatever
+reads the file, such as skops, sees every class that will be built.
 """
 
 import copyreg
@@ -21,20 +21,20 @@ from sklearn.base import BaseEstimator
 from .checksum import checksum, reduced
 from .progress import SESSION
 
-#: Raised whenever older versions could not read, or would misread, what is saved.
+#: Increased whenever older versions cannot read, or would misread, a file.
 FORMAT = 4
-#: Where the counts of questions stand in the state of scikit-learn's trees of neighbours.
+#: Position of the query counts in the state of scikit-learn's neighbour trees.
 _COUNTS = 7
-#: Labels in files, which stay, and the classes of this version that they stand for.
+#: Labels in files, which never change, and the classes that have them.
 CLASSES: dict[str, type] = {}
 _LABELS: dict[type, str] = {}
-_LABEL = "__kind__"  # the key of a label
-_OBJECT, _ARRAY = "object", "array of objects"  # labels of what has no class of ours
+_LABEL = "__kind__"  # key of the label
+_OBJECT, _ARRAY = "object", "array of objects"  # labels of other objects
 _Class = TypeVar("_Class", bound=type)
 
 
 def saved_as(label: str) -> Callable[[_Class], _Class]:
-    """Decorator of a private class that fitted estimators hold: its label in files."""
+    """Decorate a private class that fitted estimators hold with its label in files."""
 
     def register(cls):
         if label in CLASSES or label in (_OBJECT, _ARRAY):
@@ -72,31 +72,31 @@ class PlainState:
 def _agrees(saved, state):
     try:
         return saved == checksum(state)
-    except RecursionError:  # a list that was altered to hold itself
+    except RecursionError:  # an altered list that contains itself
         return False
 
 
 def _kept(estimator):
-    # callbacks go along to the processes of a grid, but not into the file of a fitted estimator
+    # callbacks go to the processes of a grid, but not into the file of a fitted estimator
     left_out = SESSION if hasattr(estimator, "n_features_in_") else ()
     return {name: value for name, value in vars(estimator).items() if name not in left_out}
 
 
 def to_plain(value):
-    """The value with dictionaries in place of estimators and of objects of private classes."""
+    """Return the value with estimators and private objects replaced by dictionaries."""
     return _Apart().apart(value)
 
 
 def from_plain(value):
-    """The value that ``to_plain`` was given."""
+    """Return the value that ``to_plain`` got."""
     return _Together().together(value)
 
 
 class _Apart:
-    """Takes values apart; what occurs twice is one dictionary in both places."""
+    """Takes values apart; an object that occurs twice becomes one shared dictionary."""
 
     def __init__(self):
-        self.known = {}  # by identity: the dictionary, and the object, which keeps its identity
+        self.known = {}  # by id: the dictionary, and the object, so that its id stays in use
 
     def apart(self, value):
         if type(value) in _LABELS:
@@ -125,9 +125,9 @@ class _Apart:
         return plain
 
     def _class_and_state(self, value):
-        """A dictionary; the value itself if nothing is in it, or if no class builds it."""
+        """Return a dictionary, or the value itself if it is empty or has no class to build it."""
         build, args, state, items, pairs = _reduced(value)
-        # scikit-learn's compiled trees have a `__new__` of their own, by this name
+        # scikit-learn's compiled trees have their own `__new__` with this name
         new = build is copyreg.__newobj__ or getattr(build, "__name__", "") == "newObj"
         cls, *args = args if new else (build, *args)
         if not isinstance(cls, type) or not (args or state or items or pairs):
@@ -143,7 +143,7 @@ class _Apart:
 
 
 class _Together:
-    """Builds what was taken apart; the same dictionary becomes the same object."""
+    """Rebuilds values; a shared dictionary becomes a shared object."""
 
     def __init__(self):
         self.known = {}
@@ -165,8 +165,8 @@ class _Together:
         cls = cls if isinstance(cls, type) else type(cls)
         if not _is_rebuilt(cls):
             raise ValueError(
-                f"The file wants a {cls.__module__}.{cls.__name__}, and only estimators and "
-                "objects of scikit-learn's are built. Take a file that skflow wrote."
+                f"The file wants a {cls.__module__}.{cls.__name__}, but only estimators and "
+                "objects of scikit-learn are built. Use a file that skflow wrote."
             )
         args, state, items, pairs = (
             self.together(plain[name]) for name in ("args", "state", "items", "pairs")
@@ -185,14 +185,14 @@ def _is_rebuilt(cls):
 
 
 def _reduced(value):
-    """What builds the value, with which arguments, state, list items and pairs of key and item."""
+    """Return what builds the value: callable, arguments, state, list items, dict items."""
     if isinstance(value, PlainState):
         return copyreg.__newobj__, (type(value),), _kept(value), [], []
     parts = reduced(value)
-    if isinstance(parts, str):  # the name of what there is once
+    if isinstance(parts, str):  # the name of a singleton
         return None, (), None, [], []
     build, args, state, items, pairs = parts
-    if hasattr(value, "get_tree_stats"):  # a tree counts how often it was asked; nobody else does
+    if hasattr(value, "get_tree_stats"):  # leave out a tree's query counts
         counts = value.get_tree_stats()
         places = slice(_COUNTS, _COUNTS + len(counts) + 1)
         state = (*state[:_COUNTS], *(0 for _ in state[places]), *state[places.stop :])
@@ -220,7 +220,7 @@ def _fields(value):
 def _build(label, fields):
     if label == _ARRAY:
         array = np.empty(len(fields["items"]), dtype=object)
-        for place, item in enumerate(fields["items"]):  # at once numpy would look into lists
+        for place, item in enumerate(fields["items"]):  # numpy would convert lists
             array[place] = item
         return array.reshape(fields["shape"])
     cls = CLASSES[label]

@@ -1,4 +1,4 @@
-"""How a fitted estimator describes itself: in words, and in a notebook below its diagram."""
+"""The summary of a fitted estimator, in words and in a notebook below its diagram."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from sklearn.utils.validation import check_is_fitted
 class ShowsSummary:
     """Base of the estimators: their ``summary``.
 
-    A subclass has ``_summary_lines()``, a dictionary from words in the margin to text; empty texts
-    are left out.
+    ``_summary_lines()`` of a subclass returns a dictionary from titles to text; empty texts are
+    left out.
     """
 
     n_features_in_: int
@@ -36,14 +36,14 @@ class ShowsSummary:
         return "\n".join([f"{type(self).__name__}, fitted to {self._fitted_to()}", *lines])
 
     def _fitted_to(self):
-        seconds = vars(self).get("_seconds")  # none of a density that another estimator has fitted
+        seconds = vars(self).get("_seconds")  # absent if another estimator has fitted it
         text = f"{self._n_rows:,} rows of {self.n_features_in_} columns"
         return text if seconds is None else f"{text} in {seconds:.1f} seconds"
 
     def _summary_lines(self):
         raise NotImplementedError
 
-    # ---- in a notebook; scikit-learn asks the one or the other, by its version and the program
+    # ---- in a notebook; the version of scikit-learn decides which one is called
 
     def _repr_html_inner(self):
         return super()._repr_html_inner() + self._summary_html()
@@ -59,7 +59,7 @@ class ShowsSummary:
 
 
 def counted(kinds):
-    """How many columns are of each kind, in words."""
+    """Return how many columns are of each kind, in words."""
     first_words = [kind.split(" (")[0] for kind in kinds]
     order = ["real", "bounded", "on a grid", "constant"]
     order += [kind for kind in dict.fromkeys(first_words) if kind not in order]
@@ -68,6 +68,6 @@ def counted(kinds):
 
 
 def by_weight(names, weights):
-    """Names and weights, the largest first."""
+    """Return names and weights, the largest first."""
     ordered = sorted(zip(names, weights), key=lambda pair: -pair[1])
     return ", ".join(f"{name} {weight:.3f}" for name, weight in ordered)

@@ -4,12 +4,12 @@ With one bound ``a`` the map is ``v = a + c log(exp((x - a) / c) - 1)``, the inv
 logarithm near the bound and ``x`` itself far from it, so that a density with heavy tails on the
 line has finite moments in ``x``. With two it is a logit, with slope 1 in the middle.
 
-Rows exactly on a bound would be mapped to minus infinity. As a value on a grid does, such a value
-stands for a cell, which reaches from the bound to the nearest other value of the column. However
-narrow that is, it gets the end of the line for itself: a place in the cell, as a part of its width,
-goes to a quantile of a normal distribution there. So the flow sees a smooth hump; the slope of the
-map makes the density integrate to 1 within the bounds; and all that is drawn of the hump is put on
-the bound. The cell of a value on a grid is a step wide, and reaches beyond the bound by half of it.
+A value exactly on a bound would be mapped to infinity. Like a value on a grid, it stands for a
+cell, from the bound halfway to the nearest other value of the column. However narrow the cell is,
+it gets one end of the line for itself: a place in the cell, as a fraction of its width, is mapped
+to a quantile of a normal distribution there. So the flow sees a smooth hump, the slope of the map
+makes the density integrate to 1 within the bounds, and draws from the hump are put on the bound.
+The cell of a value on a grid is a step wide and reaches half a step beyond the bound.
 """
 
 from copy import copy
@@ -22,16 +22,16 @@ from .._core.checks import name_columns, what_there_is
 from .._core.saving import saved_as
 
 TINY = np.finfo(float).tiny
-#: Of the hump of values on a bound, in units of the map near the bound: its standard deviation.
+#: Standard deviation of the hump of values on a bound, in units of the map near the bound.
 HUMP_SCALE = 0.5
-#: How many standard deviations the middle of the hump is from the other values.
+#: Distance of the middle of the hump from the other values, in standard deviations.
 HUMP_DISTANCE = 3.0
 
 
 def check_bounds(bounds, n_features, names=None):
-    """Lower and upper bounds ``(d,)``, infinite for open ends, from what a user passes.
+    """Return lower and upper bounds ``(d,)``, infinite for open ends.
 
-    ``bounds`` are as in ``CouplingFlowDensity``; ``names`` are those of the columns, or None.
+    ``bounds`` are as in ``CouplingFlowDensity``; ``names`` are the names of the columns, or None.
     """
     if not (bounds is None or isinstance(bounds, (dict, list, tuple, np.ndarray))):
         raise ValueError(
@@ -43,7 +43,7 @@ def check_bounds(bounds, n_features, names=None):
         for name, pair in bounds.items():
             if name not in places:
                 raise ValueError(
-                    f"bounds={short(bounds)} names {name!r}, which is no column. "
+                    f"bounds={short(bounds)} names {name!r}, which is not a column. "
                     f"{what_there_is(places, name)}"
                 )
             pairs[list(places).index(name)] = pair
@@ -60,7 +60,7 @@ def check_bounds(bounds, n_features, names=None):
     for pair in ends:
         if np.ndim(pair) != 1 or len(pair) != 2 or not all(map(_is_end, pair)):
             raise ValueError(
-                f"bounds={short(bounds)} is not possible: {pair!r} is no pair of numbers "
+                f"bounds={short(bounds)} is not possible: {pair!r} is not a pair of numbers "
                 "(None for an open end)."
             )
     lower = np.array([-np.inf if low is None else low for low, _ in ends], dtype=float)
@@ -75,7 +75,7 @@ def check_bounds(bounds, n_features, names=None):
 
 
 def take_bounds(bounds, kept, names=None):
-    """The bounds of some columns, which a mask ``(d,)`` selects, as a list of pairs."""
+    """Return the bounds of the columns that a mask ``(d,)`` selects, as a list of pairs."""
     lower, upper = check_bounds(bounds, len(kept), names)
     return list(zip(lower[kept].tolist(), upper[kept].tolist()))
 
@@ -86,25 +86,25 @@ def _is_end(value):
 
 @saved_as("bounds")
 class Bounds:
-    """Bounds of the columns, and the map between their inside and the line.
+    """Bounds of the columns, and the map from their inside onto the line.
 
     Attributes
     ----------
     lower, upper : ndarray of shape (d,)
         Infinite where a column is open.
     cells : ndarray of shape (2, d)
-        Widths of the cells of values on the lower and on the upper bound; 0 where there are none,
-        and where a grid has cells of its own.
+        Widths of the cells of values on the lower and on the upper bound; 0 without such values and
+        on a grid, whose cells are a step wide.
     start, stop : ndarray of shape (d,)
-        Ends of what is mapped smoothly. Those of a grid lie half a step beyond its last values;
-        where there are values on a bound they lie so far away that the others keep a distance.
+        Ends of the smooth map. On a grid they lie half a step beyond its last values; with values
+        on a bound they lie so far away that the other values keep a distance.
     nearest : ndarray of shape (2, d)
-        Values closer to ``start`` or ``stop`` count as so far away: the slope of the map would only
-        tell the rounding there.
+        Values closer to ``start`` or ``stop`` are moved this far away: there the slope of the map
+        would only show rounding.
     width : ndarray of shape (d,)
         The ``c`` of a column with one bound.
     holes, steps : ndarray of shape (d,)
-        A value of a grid that the column does not have, NaN for none, and the step: values above
+        A value of a grid that the column does not have, NaN for none, and the step. Values above
         the hole are moved down by a step before they are mapped.
     """
 
@@ -112,7 +112,7 @@ class Bounds:
         self.lower, self.upper = lower, upper
 
     def fit(self, X, step, holes=None):
-        """Fit the map to rows; ``step`` ``(d,)`` are those of grids, 0 for columns without one."""
+        """Fit the map to rows; ``step`` ``(d,)`` is 0 for columns without a grid."""
         self.holes = np.full(X.shape[1], np.nan) if holes is None else holes
         self.steps = np.where(np.isnan(self.holes), 0.0, step)
         X, top = self._closed(X), self.upper - self.steps * (self.upper >= self.holes)
@@ -128,13 +128,13 @@ class Bounds:
         return self
 
     def take(self, columns):
-        """The bounds of some of the columns."""
+        """Return the bounds of some of the columns."""
         taken = copy(self)
         vars(taken).update({name: value[..., columns] for name, value in vars(self).items()})
         return taken
 
     def _fit_end(self, j, side, distance, step):
-        """How far beyond one end of column j the map begins, from the distances of rows to it."""
+        """Return how far beyond an end of column j the map starts, given the distances to it."""
         inside = distance[distance > 0]
         if not len(inside):
             inside = np.ones(1)
@@ -151,11 +151,11 @@ class Bounds:
         return np.quantile(inside, 0.01) - self.cells[side, j]
 
     def outside(self, X):
-        """Which values ``(n, d)`` lie beyond a bound."""
+        """Return which values ``(n, d)`` lie beyond a bound."""
         return (self.lower > X) | (self.upper < X)
 
     def check(self, X, names=None):
-        """Raise for rows beyond the bounds, with the columns and how many."""
+        """Raise if rows lie beyond the bounds."""
         outside = self.outside(X)
         if not outside.any():
             return
@@ -165,20 +165,19 @@ class Bounds:
         )
 
     def on_bound(self, X):
-        """Which values ``(n, d)`` lie exactly on a bound."""
+        """Return which values ``(n, d)`` lie exactly on a bound."""
         return (self.lower == X) | (self.upper == X)
 
     def nearest_atoms(self, X):
-        """The rows ``(n, d)`` with values in the cell of a bound put on it, as draws are."""
+        """Return the rows ``(n, d)`` with values in the cell of a bound put on it."""
         X = np.where(X - self.lower < self.cells[0], self.lower, X)
         return np.where(self.upper - X < self.cells[1], self.upper, X)
 
     def forward(self, X, place=0.5):
-        """Points of the line ``(n, d)`` and, row by row, the log of the map's slope ``(n,)``.
+        """Return points on the line ``(n, d)`` and the log of the map's slope, summed ``(n,)``.
 
-        ``place`` says where in its cell a value on a bound is taken to be, from the bound on, as a
-        part of its width: numbers in [0, 1], one or ``(n, d)``. Where a value is NaN its point is,
-        too, and nothing is added for it.
+        ``place``, a number or ``(n, d)``, is where a value on a bound is in its cell: the distance
+        from the bound as a fraction of the width. NaN stays NaN and adds nothing to the sum.
         """
         V, slopes = self._smooth(self._closed(X))
         for side in (0, 1):
@@ -187,7 +186,7 @@ class Bounds:
         return V, np.nansum(slopes[:, sign != 0], axis=1) + np.nansum(slopes[:, both], axis=1)
 
     def inverse(self, V):
-        """Rows ``(n, d)`` of points of the line, within the bounds and the cells of a grid."""
+        """Return rows ``(n, d)`` within the bounds and the cells of a grid."""
         X = np.nan_to_num(self._smooth_inverse(V))
         X += self.steps * (self.holes - self.steps / 2 < X)
         X = np.clip(X, np.fmin(self.lower, self.start), np.fmax(self.upper, self.stop))
@@ -198,11 +197,11 @@ class Bounds:
         return X
 
     def _closed(self, X):
-        """The rows with values above a hole moved down, so that there is none."""
+        """Return the rows with values above a hole moved down by a step."""
         return X - self.steps * (self.holes < X)
 
     def _enter_cells(self, side, X, place, V, slopes):
-        """Put the values in the cells of one end into their humps."""
+        """Map the values in the cells of one end to their humps."""
         columns = np.flatnonzero(self.cells[side])
         bound, cell = (self.lower, self.upper)[side][columns], self.cells[side, columns]
         part = np.abs(X[:, columns] - bound) / cell
@@ -218,23 +217,23 @@ class Bounds:
         slopes[rows, own] = np.log(scale * ndtr(HUMP_DISTANCE)) - np.log(cell[found]) - log_normal
 
     def _hump_scales(self):
-        """Standard deviations ``(d,)`` of the humps, on the line."""
+        """Return the standard deviations ``(d,)`` of the humps on the line."""
         both, _ = self._ends()
         return HUMP_SCALE * np.where(both, (self.stop - self.start) / 4, self.width)
 
     def _edges(self):
-        """Where the cells of the lower and of the upper bound end on the line ``(2, d)``."""
+        """Return where the cells of the lower and upper bounds end on the line ``(2, d)``."""
         inside = np.clip(0.0, self.lower, self.upper)
         ends = [self.lower + self.cells[0], self.upper - self.cells[1]]
         return self._smooth(np.where(self.cells > 0, ends, inside))[0]
 
     def _ends(self):
-        """The columns with both ends, and those with one: +1 for a lower, -1 for an upper."""
+        """Return which columns have two ends, and +1 or -1 for a lower or upper one alone."""
         low, high = np.isfinite(self.start), np.isfinite(self.stop)
         return low & high, np.where(low == high, 0, np.where(low, 1, -1))
 
     def _smooth(self, X):
-        """The map beside the cells: points of the line and logs of its slope ``(n, d)``."""
+        """Return points on the line and log-slopes ``(n, d)`` of the map outside the cells."""
         both, sign = self._ends()
         V, slopes = X.copy(), np.zeros(X.shape)
         low = np.maximum(X - self.start, self.nearest[0])

@@ -1,7 +1,7 @@
-"""What a column is: location, scale, bounds, grid, constant, name.
+"""The columns of a table: location, scale, bounds, grid, constant, name.
 
-``Columns`` is the way from rows ``X`` in the data's units to rows ``U`` in standardised units, with
-its log-determinant, and back. A bounded column first goes through a map onto the line.
+``Columns`` maps rows ``X`` in the data's units to rows ``U`` in standardised units, with the
+log-determinant, and back. A bounded column is first mapped onto the line.
 """
 
 from dataclasses import dataclass, replace
@@ -12,12 +12,11 @@ from .._core.checks import warn_of
 from .._core.saving import saved_as
 from .bounds import Bounds
 
-#: Standardised values are clipped to this size: farther away, squares and their sums would leave
-#: the range of numbers, and a row is as unusual as can be told.
+#: Standardised values are clipped to this size, so that sums of their squares do not overflow.
 FARTHEST = 1e100
-#: Part of the rows from which values on a bound are worth a warning.
+#: Fraction of the rows on a bound from which on there is a warning.
 MANY_ON_BOUND = 0.02
-#: What is said of columns that have no density, or one that means little.
+# Warnings about columns without a density, or with one that means little.
 FEW_VALUES = (
     "nearly discrete: at most one distinct value in 20 rows. A density can grow without bound at "
     "values that repeat, so likelihoods compare only between models of the same columns at the "
@@ -47,18 +46,18 @@ class Columns:
     Attributes
     ----------
     location, scale : ndarray of shape (d,)
-        Of the standardisation: mean and standard deviation (of what the map of its bounds makes of
-        a column), the value and 1 of a constant column, 0 and 1 without standardisation.
+        Mean and standard deviation on the line; the value and 1 of a constant column; 0 and 1
+        without standardisation.
     step, origin : ndarray of shape (d,)
         Grid to which samples are rounded; step 0 for columns without one.
     values : tuple of d ndarrays
-        The values of a column on a grid, ascending; empty for the others. Multiples of a step are
-        these up to rounding, and samples are these to the last bit.
+        The sorted values of a column on a grid, empty for the others. Samples are rounded to these,
+        so that they are equal to the last bit.
     constant : ndarray of bool, shape (d,)
     least, most : ndarray of shape (d,)
-        Of the values that ``spanning`` was told of.
+        Range of the values that ``spanning`` got.
     dequantized : bool
-        Whether grids were looked for.
+        Whether ``fit_columns`` looked for grids.
     bounds : Bounds
     names : ndarray of shape (d,) or None
     """
@@ -76,28 +75,28 @@ class Columns:
     names: np.ndarray | None = None
 
     def take(self, columns):
-        """Some of the columns, which a mask ``(d,)`` or indices select."""
+        """Return the columns that a mask ``(d,)`` or indices select."""
         taken = {k: v[columns] for k, v in vars(self).items() if isinstance(v, np.ndarray)}
         values = tuple(self.values[j] for j in np.arange(len(self.step))[columns])
         return replace(self, **taken, values=values, bounds=self.bounds.take(columns))
 
     @property
     def kinds(self):
-        """What each column is ``(d,)``, in a word."""
+        """The kind of each column in a word ``(d,)``."""
         bounded = np.isfinite(self.bounds.lower) | np.isfinite(self.bounds.upper)
         chosen = [self.constant, self.step > 0, bounded]
         return np.select(chosen, ["constant", "on a grid", "bounded"], "real").astype(object)
 
     def spanning(self, X):
-        """The columns, told of the values of rows, too; NaN is none."""
+        """Return the columns with their range widened to the rows; NaN is ignored."""
         least, most = np.fmin.reduce(X, axis=0), np.fmax.reduce(X, axis=0)
         return replace(self, least=np.fmin(self.least, least), most=np.fmax(self.most, most))
 
     @property
     def range(self):
-        """Ends ``(2, d)`` of what is like the values that were seen.
+        """Range of plausible values ``(2, d)``.
 
-        These widened by a tenth on each side, but not beyond 0 where none of them is.
+        That of the seen values, widened by a tenth on each side, but not across 0.
         """
         margin = self.most / 10 - self.least / 10
         low, high = self.least - margin, self.most + margin
@@ -105,28 +104,27 @@ class Columns:
         return low, np.where(self.most <= 0, np.minimum(high, 0), high)
 
     def in_range(self, X):
-        """Which rows ``(n,)`` have all their values within the range; what is NaN counts as so."""
+        """Return which rows ``(n,)`` have all values within the range; NaN counts as within."""
         low, high = self.range
         return ~((low > X) | (high < X)).any(axis=1)
 
     def to_range(self, X):
-        """The rows with values beyond the range at the next value that was seen."""
+        """Return the rows with values beyond the range moved to the nearest seen value."""
         low, high = self.range
         return np.where(low > X, self.least, np.where(high < X, self.most, X))
 
     def forward(self, X, place=0.5):
-        """Standardised rows ``(n, d)`` and log-determinants ``(n,)``.
+        """Return standardised rows ``(n, d)`` and log-determinants ``(n,)``.
 
-        A row beyond a bound is taken to lie on it, with a log-determinant of minus infinity. What
-        is NaN stays so, and the log-determinant is that of the other columns. ``place`` is as in
-        ``Bounds.forward``.
+        A row beyond a bound is moved onto it, with a log-determinant of minus infinity. NaN stays
+        NaN and does not enter the log-determinant. ``place`` is as in ``Bounds.forward``.
         """
         V, log_det = self.bounds.forward(np.clip(X, self.bounds.lower, self.bounds.upper), place)
         log_det[self.bounds.outside(X).any(axis=1)] = -np.inf
         return self._standardised(V), log_det - self._log_scale(X)
 
     def _log_scale(self, X):
-        """Sum of the logarithms of the scales of the columns that a row has."""
+        """Return the sum of the log-scales of the known columns, row by row."""
         log_scale = np.log(self.scale)
         absent = np.isnan(X)
         return log_scale.sum() - absent @ log_scale if absent.any() else log_scale.sum()
@@ -137,30 +135,30 @@ class Columns:
         return np.clip(U, -FARTHEST, FARTHEST)
 
     def inverse(self, U):
-        """Rows ``(n, d)`` in the data's units, always finite, within bounds and not yet rounded."""
+        """Return rows ``(n, d)`` in the data's units: finite, within bounds, not yet rounded."""
         return np.clip(self.places(U), self.bounds.lower, self.bounds.upper)
 
     def places(self, U):
-        """As ``inverse``, but values on a grid may be anywhere in their cell, beyond a bound, too.
+        """As ``inverse``, but values on a grid may be anywhere in their cell, even beyond a bound.
 
-        So their mean is that of the values on the grid.
+        So the mean of the places is the mean of the values.
         """
         with np.errstate(over="ignore"):
             V = np.nan_to_num(np.nan_to_num(U) * self.scale + self.location)
         return self.bounds.inverse(V)
 
     def draws(self, U):
-        """Rows ``(n, d)`` in the data's units: where a place stands for a value, that value."""
+        """Return rows ``(n, d)`` in the data's units, rounded to grids."""
         return self.to_grid(self.inverse(U))
 
     def ends_of_cells(self, X):
-        """Standardised places ``(n, d)``: what is drawn up to there is at most ``X``."""
+        """Return standardised places ``(n, d)`` up to which draws are at most ``X``."""
         step = self.step
         ends = np.where(step > 0, self.to_grid(X - step / 2 + 1e-9 * step) + step / 2, X)
         return self.forward(self.bounds.nearest_atoms(ends), place=1.0)[0]
 
     def to_grid(self, X):
-        """Rows with values on a grid where their column has one, and with its value if constant."""
+        """Round rows to the grids of their columns, and set constant columns."""
         step = np.where(self.step > 0, self.step, 1.0)
         with np.errstate(over="ignore"):  # so far away values are multiples of a step as they are
             rounded = self.origin + step * np.round((X - self.origin) / step)
@@ -172,23 +170,20 @@ class Columns:
         return np.where(self.constant, self.origin, on_grid)
 
     def training_rows(self, X, streams):
-        """What a flow is trained on: standardised rows and log-determinants, as ``spread``.
-
-        Constant columns get standard normal noise.
-        """
+        """Return what a flow is trained on: as ``spread``, with noise in constant columns."""
         U, log_det = self.spread(X, streams("grid"))
         constant = self.constant | constant_columns(X)
         U[:, constant] += streams("constant columns").standard_normal((len(U), constant.sum()))
         return U, log_det
 
     def spread(self, X, rng):
-        """As ``forward``, with a value on a grid or on a bound somewhere in its cell."""
+        """As ``forward``, with values on a grid or a bound at random places in their cells."""
         place = rng.uniform(-0.5, 0.5, X.shape)
         V, log_det = self.bounds.forward(X + place * self.step, 0.5 + place)
         return self._standardised(V), log_det - self._log_scale(X)
 
     def warn(self, X, U):
-        """Warn of columns that have no density, or one that means little.
+        """Warn of columns without a density, or with one that means little.
 
         ``X`` are the rows of a fit, and ``U`` what the flow is trained on.
         """
@@ -207,11 +202,10 @@ class Columns:
 def fit_columns(
     X, weight=None, *, standardize=True, dequantize=False, bounds=None, names=None, spikes=None
 ):
-    """The ``Columns`` of rows ``(n, d)`` with weights ``(n,)`` or None.
+    """Return the ``Columns`` of rows ``(n, d)`` with weights ``(n,)`` or None.
 
-    ``bounds`` are as ``check_bounds`` returns them; None leaves all columns open. Rows beyond them
-    are an error. ``spikes`` ``(d,)`` are values that no row has, as they are counted apart; NaN for
-    columns without one.
+    ``bounds`` are as ``check_bounds`` returns them, None for open columns; rows beyond them raise.
+    ``spikes`` ``(d,)`` are values that no row has because they are modelled apart, or NaN.
     """
     infinite = np.full(X.shape[1], np.inf)
     step = grid_steps(X) if dequantize else np.zeros(X.shape[1])
@@ -230,14 +224,14 @@ def fit_columns(
 
 
 def location_and_scale(V, weight, constant):
-    """Mean and standard deviation of the columns; of those that are constant, the value and 1."""
-    # in units of the largest value, so that squares neither overflow nor vanish
+    """Return mean and standard deviation of the columns, value and 1 of constant ones."""
+    # in units of the largest value, so that squares neither overflow nor underflow
     size = np.abs(V).max(axis=0)
     size[size == 0] = 1
     unit = V / size
     location = np.average(unit, axis=0, weights=weight)
     scale = np.sqrt(np.average((unit - location) ** 2, axis=0, weights=weight))
-    # a spread that is too small to divide by counts as the smallest that is not
+    # do not divide by a spread of 0
     location, scale = location * size, np.maximum(scale * size, np.finfo(np.float64).tiny)
     location[constant], scale[constant] = V[0, constant], 1
     return location, scale
@@ -250,7 +244,7 @@ def constant_columns(X):
 
 
 def filled(X):
-    """Rows ``(n, d)`` in which a column's other values, in turn, stand where it is NaN."""
+    """Return rows ``(n, d)`` with the known values of each column, in turn, in place of NaN."""
     X = X.copy()
     for column in X.T:
         absent = np.isnan(column)
@@ -259,21 +253,21 @@ def filled(X):
 
 
 def few_valued_columns(X):
-    """Which columns have at most one distinct value in 20 rows."""
+    """Return which columns have at most one distinct value in 20 rows."""
     return np.array([len(np.unique(column)) for column in X.T]) <= len(X) / 20
 
 
 def grid_steps(X):
-    """The step of columns whose values lie on a grid with repetitions, 0 for the others.
+    """Return the grid step of each column, 0 for columns without a grid.
 
-    Such columns are counts, codes or rounded measurements: at most half as many values as rows,
-    all of them whole multiples of the smallest gap apart.
+    Counts, codes and rounded measurements are on a grid: at most half as many values as rows, all
+    of them multiples of the smallest gap apart.
     """
     steps = np.zeros(X.shape[1])
     for j, column in enumerate(X.T):
         values = np.unique(column)
         if 1 < len(values) <= len(column) / 2:
-            with np.errstate(over="ignore", invalid="ignore"):  # what overflows is on no grid
+            with np.errstate(over="ignore", invalid="ignore"):  # overflow: no grid
                 step = np.diff(values).min()
                 multiples = (values - values[0]) / step
                 apart = np.abs(multiples - np.round(multiples)).max()
@@ -283,9 +277,9 @@ def grid_steps(X):
 
 
 def holes_of(X, step, spikes):
-    """The spikes ``(d,)`` that lie on the grid of their column, NaN for the others.
+    """Return the spikes ``(d,)`` that lie on the grid of their column, NaN for the others.
 
-    There the grid has a hole: its cells beside the spike adjoin each other.
+    The grid has a hole there: the cells on both sides of the spike adjoin each other.
     """
     if spikes is None:
         return np.full(X.shape[1], np.nan)
@@ -294,15 +288,15 @@ def holes_of(X, step, spikes):
 
 
 def nearby(values, numbers, reach):
-    """The numbers ``(n,)``, and in place of those within ``reach`` of one of the values, that."""
+    """Move numbers ``(n,)`` within ``reach`` of one of the sorted values to that value."""
     place = np.searchsorted(values, numbers - reach).clip(max=len(values) - 1)
     return np.where(np.abs(values[place] - numbers) <= reach, values[place], numbers)
 
 
 def copied_columns(table):
-    """Which columns are an earlier one up to shift, scale and rounding."""
+    """Return which columns equal an earlier one up to shift, scale and rounding."""
     if len(table) < 3:  # two rows always lie on a line
         return np.zeros(table.shape[1], dtype=bool)
-    with np.errstate(all="ignore"):  # of what overflows, nothing is said
+    with np.errstate(all="ignore"):  # overflow is not a copy
         correlation = np.atleast_2d(np.corrcoef(table, rowvar=False))
     return (np.triu(np.abs(correlation), 1) > 1 - 1e-12).any(axis=0)

@@ -1,6 +1,6 @@
-"""Dtypes of frames' columns as plain values, which any file can hold, and columns of them again.
+"""Dtypes of the columns of frames as plain values that any file can hold, and back.
 
-A description is a tuple: what kind of dtype it is, and what makes one of it.
+A description is a tuple: the kind of dtype and its arguments.
 """
 
 from decimal import Decimal
@@ -11,7 +11,7 @@ from .._core.checks import is_missing
 
 
 def describe(dtype):
-    """A dtype of pandas or polars as a tuple of plain values; None for an array's."""
+    """Return a dtype of pandas or polars as a tuple of plain values; None stays None."""
     if dtype is None:
         return None
     if hasattr(dtype, "is_numeric"):
@@ -34,7 +34,7 @@ def _describe_pandas(dtype):
 
         schema = pyarrow.schema([("column", dtype.pyarrow_dtype)])
         return "arrow", schema.serialize().to_pybytes()
-    return "named", str(dtype)  # of NumPy's and pandas' numbers the name says all
+    return "named", str(dtype)  # the name is enough for numbers
 
 
 def _pandas_dtype(described):
@@ -79,7 +79,7 @@ def _polars_dtype(described):
 
 
 def pandas_numbers(column, described):
-    """Real numbers as a series of the dtype, as far as that can hold them."""
+    """Return real numbers as a series of the dtype, as far as it can hold them."""
     import pandas
 
     is_integer, is_bool = (
@@ -102,7 +102,7 @@ def pandas_numbers(column, described):
 
 
 def polars_numbers(column, described):
-    """Real numbers as a series of the dtype, as far as that can hold them."""
+    """Return real numbers as a series of the dtype, as far as it can hold them."""
     import polars
 
     dtype = _polars_dtype(described)
@@ -120,7 +120,7 @@ def polars_numbers(column, described):
 
 
 def integers(column, lowest, highest):
-    """The numbers of a column, rounded, as far as integers from the lowest to the highest reach."""
+    """Return the numbers of a column rounded and clipped to a range of integers."""
     largest = float(highest)
     if int(largest) > highest:  # the float next to 2**63 - 1 is 2**63
         largest = np.nextafter(largest, 0.0)
@@ -128,7 +128,7 @@ def integers(column, lowest, highest):
 
 
 def decimals(column, precision, scale):
-    """The numbers of a column as decimals, as far as their digits reach."""
+    """Return the numbers of a column as decimals, clipped to the precision."""
     most = 10 ** (precision or 38) - 1
     exact = (Decimal(repr(value)).scaleb(scale) for value in column.tolist())
     return [Decimal(max(-most, min(most, round(value)))).scaleb(-scale) for value in exact]
@@ -138,7 +138,7 @@ def decimals(column, precision, scale):
 
 
 def pandas_labels(labels, strange, described):
-    """Categories as a series of the dtype; ``strange`` says that some are not of ``fit``."""
+    """Return categories as a series of the dtype; ``strange``: ``fit`` did not see some."""
     import pandas
 
     dtype, missing = _pandas_dtype(described), any(map(is_missing, labels))
@@ -160,7 +160,7 @@ def pandas_labels(labels, strange, described):
 
 
 def polars_labels(labels, strange, described):
-    """Categories as a series of the dtype; ``strange`` says that some are not of ``fit``."""
+    """Return categories as a series of the dtype; ``strange``: ``fit`` did not see some."""
     import polars
 
     dtype = _polars_dtype(described)

@@ -1,7 +1,7 @@
-"""What users give as tables, column by column: pandas, polars, NumPy, masked arrays, lists.
+"""Tables as users give them: pandas, polars, NumPy, masked arrays, lists.
 
 A missing value of any kind (NaN, None, pandas.NA, null, NaT, masked) becomes NaN among numbers and
-None among objects. Dates, times and durations are no numbers, whatever holds them.
+None among objects. Dates, times and durations are refused.
 """
 
 import datetime
@@ -17,15 +17,15 @@ _DATES = (
     *(np.datetime64, np.timedelta64),
 )
 _ADVICE = {
-    "X": "A density needs numbers or categories: leave such columns out, name those with "
-    "categories in categorical_features (in a data frame, text is one by itself), or give",
-    "y": "Targets are numbers; for classes take a classifier, such as "
+    "X": "A density needs numbers or categories: leave such columns out, name categorical ones in "
+    "categorical_features (text in a data frame is categorical by default), or give",
+    "y": "Targets must be numbers. For classes, use a classifier such as "
     "HistGradientBoostingClassifier. Otherwise give",
 }
 
 
 class NoNumbers(Exception):
-    """A column holds a value that is no number."""
+    """A column holds a value that is not a number."""
 
     def __init__(self, example, error=None):
         super().__init__(example)
@@ -33,14 +33,14 @@ class NoNumbers(Exception):
 
 
 class Source:
-    """A table as a user gave it: an array, or in the subclasses a frame of some library.
+    """A table as a user gave it: an array, or a frame in the subclasses.
 
     Attributes
     ----------
     container : {"pandas", "polars", None}
-        What kind of frame it is, None for an array.
+        The kind of frame, None for an array.
     names : list or None
-        Of the columns of a frame.
+        Column names of a frame.
     shape : tuple of int
     """
 
@@ -54,35 +54,35 @@ class Source:
             self.names = list(table.columns)
 
     def dtype(self, j):
-        """Dtype of a column of a frame, None for an array."""
+        """Return the dtype of a column of a frame, None for an array."""
         return None
 
     def is_text(self, j):
-        """Whether the dtype of a column is that of categories, text or truth values."""
+        """Return whether a column has categories, text or booleans by its dtype."""
         return False
 
     def declared(self, j):
-        """The categories that a column's dtype declares, in their order, or None."""
+        """Return the ordered categories that a column's dtype declares, or None."""
         return None
 
     def take(self, columns):
-        """The columns that a mask ``(d,)`` selects."""
+        """Return the columns that a mask ``(d,)`` selects."""
         return type(self)(self.table[:, np.flatnonzero(columns).tolist()])
 
     def column(self, j):
-        """A column as the table holds it."""
+        """Return a column as the table holds it."""
         return self.table[:, j]
 
     def values(self, j):
-        """Values of a column as a list, None where one is missing."""
+        """Return the values of a column as a list, None where missing."""
         return _values(self.column(j))
 
     def floats(self, j):
-        """Values of a column as float64, NaN where one is missing; ``NoNumbers`` may be raised."""
+        """Return a column as float64, NaN where missing, or raise ``NoNumbers``."""
         return _floats(self.column(j))
 
     def objects(self, j):
-        """``values`` of a column that may be categories, which dates may not."""
+        """Return the ``values`` of a column of categories, or raise if it has dates."""
         values = self.values(j)
         dates = [value for value in values if isinstance(value, _DATES)]
         if dates:
@@ -90,9 +90,9 @@ class Source:
         return values
 
     def numbers(self, skip=()):
-        """The table as float64 ``(n, d)``, with NaN in the columns that are to be skipped.
+        """Return the table as float64 ``(n, d)``, with NaN in the columns to skip.
 
-        An array of numbers is returned as it is.
+        An array of numbers is returned unchanged.
         """
         if not skip and self.container is None and self.table.dtype.kind in "fiub":
             return self.table
@@ -115,8 +115,8 @@ class Source:
         is_type = type(first.error) is TypeError
         kind, why = (TypeError, f" ({first.error})") if is_type else (ValueError, "")
         return kind(
-            f"{what} holds no numbers, but for instance {first.example[:50]}. "
-            f"{_ADVICE[self.name]} numbers in their place, for dates the days since one of them."
+            f"{what} does not hold numbers, but for instance {first.example[:50]}. "
+            f"{_ADVICE[self.name]} numbers instead, such as days since a fixed date for dates."
             f"{why}"
         )
 
@@ -125,8 +125,8 @@ class Source:
         repeated = [name for name in dict.fromkeys(self.names) if self.names.count(name) > 1]
         if repeated:
             raise ValueError(
-                f"Several columns of X are called {', '.join(map(repr, repeated[:10]))}. Give each "
-                "column a name of its own, or leave the copies out."
+                f"Several columns of X are called {', '.join(map(repr, repeated[:10]))}. Rename "
+                "them, or leave the copies out."
             )
 
 
@@ -166,7 +166,7 @@ class PandasSource(Source):
         if isinstance(column.dtype, np.dtype):
             return _floats(column.to_numpy())
         if column.dtype.kind in "fiub":
-            # sparse ones first, as the value that they leave out is not what is missing
+            # sparse columns first: the value that they leave out is not a missing value
             dense = column.sparse.to_dense() if hasattr(column.dtype, "fill_value") else column
             return dense.to_numpy(dtype=np.float64, na_value=np.nan)
         if column.dtype.kind in "mM" or type(column.dtype).__name__ == "PeriodDtype":
@@ -194,7 +194,7 @@ class PolarsSource(Source):
     def declared(self, j):
         import polars
 
-        # categories of Categorical are those of the whole process
+        # the categories of a Categorical are shared by the whole process
         dtype = self.dtype(j)
         return dtype.categories.to_list() if dtype == polars.Enum else None
 
@@ -210,7 +210,7 @@ class PolarsSource(Source):
 
 
 def read(X, estimator, **options):
-    """The ``Source`` of a table; what is none is refused, as by ``check_array`` with options."""
+    """Return the ``Source`` of a table; other input raises as ``check_array`` with the options."""
     frame = _frame(X)
     if frame is not None:
         frame.check_names()
@@ -220,7 +220,7 @@ def read(X, estimator, **options):
 
 
 def read_targets(y):
-    """Targets for ``check_X_y`` to look at: what holds them as objects is numbers afterwards."""
+    """Return targets as numbers, for ``check_X_y`` to check."""
     is_one = hasattr(y, "to_frame")
     source = _frame(y.to_frame() if is_one else y)
     if source is None:
@@ -234,14 +234,14 @@ def read_targets(y):
     missing = np.isnan(numbers).any(axis=1).sum()
     if missing:
         raise ValueError(
-            f"Input y contains NaN in {missing} of {len(numbers)} rows. Targets have to be known: "
-            "leave these rows out of X and y. To fill in what is missing, take FlowImputer."
+            f"Input y contains NaN in {missing} of {len(numbers)} rows. Targets must be known: "
+            "leave these rows out of X and y. To fill in missing values, use FlowImputer."
         )
     return numbers.ravel() if is_one else numbers
 
 
 def _frame(X):
-    """The source of a data frame, None of anything else."""
+    """Return the source of a data frame, None for anything else."""
     for name, source in (("pandas", PandasSource), ("polars", PolarsSource)):
         if isinstance(X, getattr(sys.modules.get(name), "DataFrame", ())):
             return source(X)
@@ -249,7 +249,7 @@ def _frame(X):
 
 
 def as_array(X):
-    """An array in which what is masked is missing, and numbers beside text are no text."""
+    """Return an array with masked cells missing; numbers beside text stay numbers."""
     if isinstance(X, np.ma.MaskedArray):
         if X.dtype.kind in "fiub":
             return X.astype(np.float64).filled(np.nan)
@@ -270,7 +270,7 @@ def _values(column):
 
 
 def _floats(column):
-    """An array as float64."""
+    """Return an array as float64."""
     kind = column.dtype.kind
     if kind in "fiub":
         return column.astype(np.float64, copy=False)
@@ -282,7 +282,7 @@ def _floats(column):
 
 
 def _float(value):
-    """An object as a number, NaN if it is missing."""
+    """Return an object as a number, NaN if it is missing."""
     if is_missing(value):
         return np.nan
     if isinstance(value, _DATES):
@@ -298,6 +298,6 @@ def _example(values, dtype):
 
 
 def _all_text(values):
-    """Whether objects, of which some are known, are text or truth values."""
+    """Return whether all known objects, at least one, are text or booleans."""
     known = [value for value in values if value is not None]
     return bool(known) and all(isinstance(value, str | bool | np.bool_) for value in known)

@@ -1,4 +1,4 @@
-"""The border of an estimator: tables come in here, and nowhere else."""
+"""The border of an estimator: tables are read here, and nowhere else."""
 
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -17,9 +17,9 @@ _inside = ContextVar("inside", default=False)
 
 @contextmanager
 def inner_tables():
-    """Tables that estimators within get are parts of one that was read: nothing is said again.
+    """Estimators in this context get parts of a table that was read: do not warn again.
 
-    Fewer rows may have more categories than a fifth of their number, or none that a model knows.
+    Do not limit the number of categories either, as a part has fewer rows.
     """
     token = _inside.set(True)
     try:
@@ -29,10 +29,10 @@ def inner_tables():
 
 
 def in_asked_container(method):
-    """Decorate a method that returns a table, or several, where ``set_output`` may ask for frames.
+    """Decorate a method that returns tables: ``set_output`` chooses their container.
 
-    scikit-learn does that for ``transform`` alone. And it would leave it to pandas or polars, which
-    need pyarrow for text, and read no sparse columns even then.
+    scikit-learn does so for ``transform`` only, and by methods of pandas and polars that need
+    pyarrow for text and fail on sparse columns.
     """
 
     @wraps(method)
@@ -44,7 +44,7 @@ def in_asked_container(method):
 
 
 def _translated(answer, asked):
-    """The frames of an answer as frames of the kind that is asked for."""
+    """Convert the frames of an answer to the asked kind of frame."""
     if isinstance(answer, list | tuple):
         return type(answer)(_translated(part, asked) for part in answer)
     if asked == "polars" and hasattr(answer, "iloc"):
@@ -55,7 +55,7 @@ def _translated(answer, asked):
 
 
 class TableMixin:
-    """Reads tables as numbers and codes, and writes them as they were.
+    """Reads tables as numbers and codes.
 
     ``_fit_table`` sets ``_table``, ``n_features_in_`` and, where the names are text,
     ``feature_names_in_``.
@@ -64,7 +64,7 @@ class TableMixin:
     _table: Table
 
     def _fit_table(self, X, categorical_features, *y, **options):
-        """Rows of a fit as codes ``(n, d)``; with ``y`` also the targets, of float64."""
+        """Return the rows of a fit as codes ``(n, d)``; with ``y``, the targets as float64, too."""
         source = read(X, self, **options)
         validate_data(self, source.table, skip_check_array=True)
         many = None if _inside.get() else MANY_CATEGORIES
@@ -72,22 +72,22 @@ class TableMixin:
         return self._encode(source, *y, **options)
 
     def _use_table(self, table):
-        """Read tables as another estimator does, which was fitted to ``table``."""
+        """Read tables as an estimator that was fitted to ``table``."""
         self._table, self.n_features_in_ = table, table.n_columns
         vars(self).pop("feature_names_in_", None)
         if table.names and all(isinstance(name, str) for name in table.names):
             self.feature_names_in_ = table.feature_names
 
     def _source(self, X, advice="", **options):
-        """A table with the columns of ``fit``."""
+        """Return the ``Source`` of a table with the columns of ``fit``."""
         source = read(X, self, **options)
         self._table.check_same(source, self, advice)
-        # for the warning that one of the two has names and the other none
+        # warns if only one of the two tables has names
         validate_data(self, source.table, reset=False, skip_check_array=True)
         return source
 
     def _encode(self, source, *y, **options):
-        """Codes ``(n, d)`` of a source, which may be infinite or NaN."""
+        """Return the codes ``(n, d)`` of a source, which may be infinite or NaN."""
         unknown = getattr(self, "handle_unknown", "rare")
         rows = self._table.encode(source, unknown, quiet=_inside.get())
         options = {"dtype": np.float64, "ensure_all_finite": False, "estimator": self, **options}
@@ -96,5 +96,5 @@ class TableMixin:
         return check_X_y(rows, read_targets(*y), multi_output=True, y_numeric=True, **options)
 
     def _finite(self, rows, allow_nan=False):
-        """The rows, unless a cell is infinite or, without ``allow_nan``, NaN."""
+        """Return the rows; raise if a cell is infinite or, without ``allow_nan``, NaN."""
         return check_finite(rows, self._table.names, allow_nan)

@@ -1,6 +1,6 @@
-"""What kinds of columns a table has, and the table in two parts: what is discrete, what is real.
+"""The kinds of columns of a table, which split it into a discrete and a real part.
 
-A category is discrete. A *spike*, a value that many rows share among real numbers, makes a column
+A category is discrete. A *spike* is a value that many rows of a real column share. Such a column is
 both: whether a row is at the spike is discrete, and the real number is absent there.
 """
 
@@ -11,29 +11,28 @@ import numpy as np
 from .._core.saving import saved_as
 from .._table.table import MISSING
 
-#: A spike is a value of at least this part of the rows, so many times as frequent as any other, in
-#: a column that has at least so many other values.
+#: A spike has at least this fraction of the rows and is this many times as frequent as any other
+#: value, and its column has at least this many other values.
 SPIKE_SHARE, SPIKE_RATIO, SPIKE_OTHERS = 0.05, 10, 50
 
 
 @saved_as("schema")
 @dataclass
 class Schema:
-    """What each column of a table is.
+    """The kind of each column of a table.
 
     Attributes
     ----------
     categories : dict of int to ndarray
-        For each column with categories these, as in ``Table``.
+        As in ``Table``.
     category_columns : ndarray of shape (q_1,)
-        Numbers of the columns with categories.
+        Indices of the categorical columns.
     spike_columns : ndarray of shape (q_2,)
     spike_values : ndarray of shape (q_2,)
     real_columns : ndarray of shape (r,)
-        Those with a real part, the columns with spikes among them.
+        Columns with a real part, which includes columns with spikes.
     sizes : ndarray of shape (q,)
-        How many values each column of the discrete part has: the categories, then at a spike or
-        not.
+        Number of values of each discrete column: first the categories, then 2 for each spike.
     """
 
     categories: dict
@@ -55,9 +54,9 @@ class Schema:
         return spikes
 
     def split(self, X):
-        """Discrete part ``(n, q)``, integers, and real part ``(n, r)``, NaN where it is absent.
+        """Return the discrete part ``(n, q)``, integers, and the real part ``(n, r)``.
 
-        Where a cell is NaN, the discrete part is ``MISSING`` and the real one NaN.
+        The real part is NaN at a spike. A missing cell is ``MISSING`` and NaN.
         """
         if not len(self.sizes):
             return np.zeros((len(X), 0), dtype=int), X
@@ -69,7 +68,7 @@ class Schema:
         return discrete, np.where(self.absent(discrete), np.nan, real)
 
     def join(self, discrete, real):
-        """The table ``(n, d)`` of which ``split`` makes these."""
+        """Return the table ``(n, d)``; the inverse of ``split``."""
         if not len(self.sizes):
             return real
         X = np.empty((len(discrete), self.n_columns))
@@ -81,16 +80,16 @@ class Schema:
         return X
 
     def absent(self, discrete):
-        """Where rows have no real number ``(n, r)``."""
+        """Return the mask ``(n, r)`` of absent real numbers."""
         absent = np.zeros((len(discrete), len(self.real_columns)), dtype=bool)
         places = np.searchsorted(self.real_columns, self.spike_columns)
         absent[:, places] = discrete[:, len(self.category_columns) :] == 1
         return absent
 
     def numbers(self, discrete):
-        """The discrete part as numbers for a network ``(n, c)``: a column for each value.
+        """Return the discrete part one-hot encoded ``(n, c)``.
 
-        One for both of two; zeros for a category that ``fit`` has not seen.
+        Two values share one column. A category that ``fit`` did not see is all zeros.
         """
         parts = []
         for column, size in zip(discrete.T, self.sizes):
@@ -99,7 +98,7 @@ class Schema:
         return np.hstack(parts).astype(np.float64)
 
     def described(self, real):
-        """The kinds of all columns in words, from those of the real ones ``(r,)``."""
+        """Return the kinds of all columns in words, given those of the real ones ``(r,)``."""
         kinds = self.spread(real, "")
         for j, values in self.categories.items():
             kinds[j] = f"category ({len(values)})"
@@ -108,22 +107,21 @@ class Schema:
         return kinds
 
     def atoms(self):
-        """Values that have a probability of their own: of categories, and spikes, by column."""
+        """Return the values with positive probability: categories and spikes, by column."""
         spikes = dict(zip(self.spike_columns.tolist(), self.spike_values.tolist()))
         return {"categories": self.categories, "spikes": spikes}
 
     def spread(self, values, fill=np.nan):
-        """Values ``(r,)`` of the real part as those of all columns ``(d,)``."""
+        """Return values ``(r,)`` of the real columns as an array for all columns ``(d,)``."""
         spread = np.full(self.n_columns, fill, dtype=np.asarray(values).dtype)
         spread[self.real_columns] = values
         return spread
 
 
 def fit_schema(X, categories=None, spikes=True):
-    """The ``Schema`` of a table ``(n, d)``.
+    """Return the ``Schema`` of a table of codes ``(n, d)``.
 
-    ``categories`` are those of the ``Table``, with whose codes it is given; ``spikes`` says whether
-    to look for any.
+    ``categories`` are those of the ``Table``. ``spikes`` is whether to look for spikes.
     """
     categories = categories or {}
     category_columns = np.array(sorted(categories), dtype=int)
@@ -142,7 +140,7 @@ def fit_schema(X, categories=None, spikes=True):
 
 
 def spike_of(column):
-    """The value that many rows of a column share, or None."""
+    """Return the spike of a column, or None."""
     column = column[np.isfinite(column)]
     values, counts = np.unique(column, return_counts=True)
     if len(values) <= SPIKE_OTHERS:

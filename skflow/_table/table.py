@@ -1,7 +1,7 @@
 """The table that an estimator was fitted to: its columns, and codes for its categories.
 
-Inside the package a table is an array of float64 in which a category is its code: its place in the
-order of the categories, -1 for one that ``fit`` has not seen, NaN where it is missing.
+Inside the package a table is an array of float64. A category is its index among the sorted
+categories of ``fit``: -1 if ``fit`` did not see it, NaN if it is missing.
 """
 
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from .._core.checks import is_missing, name_columns, warn, what_there_is
 from .._core.saving import saved_as
 from . import dtypes
 
-#: Of a category that is not among those of ``fit``; and what stands for it in a frame.
+#: Code and label of a category that ``fit`` did not see.
 UNKNOWN, UNKNOWN_LABEL = -1, "(unknown)"
-#: Of a category that is missing, and in the discrete part of a table of whatever is.
+#: Code of any missing value in the discrete part of a table.
 MISSING = -2
-#: More categories than this, and than a fifth of the rows, are names of the rows.
+#: A column with more categories than this, and than a fifth of the rows, identifies rows.
 MANY_CATEGORIES = 20
 _NUMBERS = (int, float, np.integer, np.floating)
 
@@ -25,19 +25,19 @@ _NUMBERS = (int, float, np.integer, np.floating)
 @saved_as("table")
 @dataclass
 class Table:
-    """What the columns of a table are.
+    """The columns of a table.
 
     Attributes
     ----------
     n_columns : int
     categories : dict of int to ndarray
-        For each column with categories those of the rows of ``fit``, in their order.
+        The categories that the rows of ``fit`` have, in order, for each categorical column.
     container : {"pandas", "polars", None}
-        What kind of frame the table was, None for an array.
+        The kind of frame, None for an array.
     names : list or None
-        Of the columns of a frame.
+        Column names of a frame.
     dtypes : list of tuple
-        Of the columns of a frame, as ``describe`` describes them.
+        Column dtypes of a frame, as ``describe`` returns them.
     """
 
     n_columns: int
@@ -48,12 +48,12 @@ class Table:
 
     @property
     def labels(self):
-        """Names of the columns for people to read: numbers in an array."""
+        """Column names to show: ``x0``, ``x1``, ... for an array."""
         return [f"x{j}" for j in range(self.n_columns)] if self.names is None else self.names
 
     @property
     def feature_names(self):
-        """The names as an array of objects, or None, for messages and for choosing of them."""
+        """The names as an array of objects, or None."""
         if self.names is None:
             return None
         names = np.empty(self.n_columns, dtype=object)
@@ -63,7 +63,7 @@ class Table:
     # ---- in
 
     def encode(self, source, handle_unknown="rare", quiet=False):
-        """The rows of a source as an array of numbers and codes ``(n, d)``."""
+        """Return the rows of a source as numbers and codes ``(n, d)``."""
         rows = source.numbers(skip=self.categories)
         for j in self.categories:
             rows[:, j] = self._codes(source.objects(j), j, handle_unknown, quiet)
@@ -106,15 +106,15 @@ class Table:
     # ---- out
 
     def decode(self, rows, original=None):
-        """A table like that of ``fit``, with its names and dtypes, of rows of codes.
+        """Return rows of codes as a table like that of ``fit``, with its names and dtypes.
 
-        ``original`` is the ``Source`` that the rows are copies of, one after another: it says what
-        categories that ``fit`` has not seen are called. Rows of an array are an array.
+        The rows are copies of the ``Source`` ``original``, one after another. It has the labels of
+        categories that ``fit`` did not see. An array stays an array.
         """
         return self._written(rows, dtypes.pandas_numbers, dtypes.polars_numbers, original)
 
     def frame(self, rows):
-        """The same with all real numbers as they are, whatever dtype ``fit`` was given."""
+        """As ``decode``, but real numbers stay float64."""
         return self._written(rows, _plain, _plain)
 
     def _written(self, rows, pandas_numbers, polars_numbers, original=None):
@@ -133,12 +133,12 @@ class Table:
         return frame(columns, self.names)
 
     def is_framed(self, original=None):
-        """Whether what goes out is a frame: ``fit`` and what is asked about have to be frames."""
+        """Return whether to return a frame: both ``fit`` and the method must have got one."""
         asked = self if original is None else original
         return self.container is not None and asked.container is not None
 
     def _array(self, rows, original):
-        """Rows as an array of objects, or of numbers if there is nothing else."""
+        """Return rows as an array of objects, or of numbers if all cells are numbers."""
         table = rows.astype(object)
         for j in self.categories:
             table[:, j] = self._labels(rows[:, j], j, original)[0]
@@ -148,7 +148,7 @@ class Table:
         return table.astype(np.float64) if plain and numbers else table
 
     def decode_draws(self, drawn, original):
-        """Draws ``(n, d, m)`` of a table: a list of frames, or an array of the same shape."""
+        """Return draws ``(n, d, m)`` as a list of frames, or as an array of the same shape."""
         if not self.is_framed(original) and not self.categories:
             return drawn
         n_rows, n_columns, n_draws = drawn.shape
@@ -161,9 +161,9 @@ class Table:
         return tables
 
     def _labels(self, codes, j, original):
-        """Categories of codes as a list, None for missing ones, and whether some are strange."""
+        """Return the categories of codes, None if missing, and whether any is unknown."""
         known = self.categories[j].tolist()
-        # the last ones are for those that are missing and unknown: MISSING and UNKNOWN
+        # the last two serve the codes MISSING = -2 and UNKNOWN = -1
         labels = np.empty(len(known) + 2, dtype=object)
         labels[:] = [*known, None, UNKNOWN_LABEL]
         codes = np.nan_to_num(codes, nan=MISSING).astype(int)
@@ -178,7 +178,7 @@ class Table:
     # ---- parts of it
 
     def take(self, columns):
-        """The table of those of the columns that a mask ``(d,)`` selects."""
+        """Return the table of the columns that a mask ``(d,)`` selects."""
         place = dict(zip(np.flatnonzero(columns).tolist(), range(columns.sum())))
         categories = {place[j]: found for j, found in self.categories.items() if j in place}
         names = None if self.names is None else [self.names[j] for j in place]
@@ -186,17 +186,17 @@ class Table:
         return Table(len(place), categories, self.container, names, described)
 
     def indicators(self, rows):
-        """Rows ``(n, d)`` with a column of 0 and 1 for each category in place of the codes."""
+        """Return rows ``(n, d)`` with each categorical column one-hot encoded."""
         if not self.categories:
             return rows
         columns = [np.delete(rows, list(self.categories), axis=1)]
         columns += [rows[:, [j]] == np.arange(len(of)) for j, of in self.categories.items()]
         return np.hstack(columns).astype(np.float64)
 
-    # ---- is it the same
+    # ---- check
 
     def check_same(self, source, estimator, advice=""):
-        """Raise unless a source has the columns of the table, in their order.
+        """Raise unless a source has the same columns in the same order.
 
         Messages begin as scikit-learn's do.
         """
@@ -226,14 +226,14 @@ class Table:
                 message += "- ...\n" if len(of) > 5 else ""
         if not unseen and not missing:
             message += "Feature names must be in the same order as they were in fit.\n"
-        how = "Give the columns of fit, by their names and in their order."
+        how = "Give the columns of fit, in the same order."
         if not missing:
-            how = "X has all columns of fit: choose them, in the order that they had there."
+            how = "X has all columns of fit: select them in the order of fit."
         raise ValueError(message + (advice or how))
 
 
 def _plain(column, dtype):
-    """Real numbers as they are."""
+    """Return real numbers unchanged."""
     return column
 
 
@@ -250,12 +250,12 @@ def _polars_frame(columns, names):
 
 
 def as_pandas(frame):
-    """A frame of polars as one of pandas; of its own methods, some need pyarrow."""
+    """Convert a polars frame to pandas (its own methods may need pyarrow)."""
     return _pandas_frame([frame[name].to_list() for name in frame.columns], frame.columns)
 
 
 def as_polars(frame):
-    """A frame of pandas as one of polars, cell by cell."""
+    """Convert a pandas frame to polars, cell by cell."""
 
     def cell(value):
         if is_missing(value):
@@ -267,16 +267,16 @@ def as_polars(frame):
 
 
 def _look_misread(known, values):
-    """Whether categories, none of which is known, look like a whole column that is misread.
+    """Return whether unknown categories suggest that the whole column was read differently.
 
-    They are of another type, or several: rows of a single new category are nothing odd.
+    That is, they have another type, or there are several. One new category is not suspicious.
     """
     found = {value for value in values if value is not None}
     return len(found) > 1 or not {*map(_sort, found)} & {*map(_sort, known)}
 
 
 def _sort(value):
-    """The type of a category, that of numbers in one."""
+    """Return the type of a category, float for all numbers."""
     return float if isinstance(value, _NUMBERS) and not isinstance(value, bool) else type(value)
 
 
@@ -284,10 +284,10 @@ def _sort(value):
 
 
 def fit_table(source, categorical_features, many=MANY_CATEGORIES):
-    """The ``Table`` of a source; ``categorical_features`` is as in ``CouplingFlowDensity``.
+    """Return the ``Table`` of a source; ``categorical_features`` as in ``CouplingFlowDensity``.
 
-    A column with more than ``many`` categories, and more than a fifth of the rows, is refused, if
-    ``many`` is not None.
+    Raise if a column has more than ``many`` categories and more than a fifth of the rows, unless
+    ``many`` is None.
     """
     chosen = categorical_columns(source, categorical_features)
     categories = {int(j): _categories(source, j) for j in chosen}
@@ -308,7 +308,7 @@ def fit_table(source, categorical_features, many=MANY_CATEGORIES):
 
 
 def categorical_columns(source, categorical_features):
-    """Numbers of the columns with categories."""
+    """Return the indices of the categorical columns."""
     n_columns, names = source.shape[1], source.names
     if categorical_features is None:
         return np.array([], dtype=int)
@@ -331,7 +331,7 @@ def categorical_columns(source, categorical_features):
 
 
 def _categories(source, j):
-    """The categories of a column that rows have, in their order, as an array."""
+    """Return the sorted categories that occur in a column, as an array."""
     found = {value for value in source.objects(j) if value is not None}
     declared = source.declared(j)
     if declared is not None:
