@@ -62,7 +62,7 @@ def test_columns_that_are_not_nearly_determined_start_at_the_identity():
     assert (started(TOTAL_LAST, X).theta == 0).all()
     # as many rows as columns always determine each other
     assert (started(TOTAL_LAST, rng.standard_normal((6, 5))).theta == 0).all()
-    beside = started(TOTAL_LAST, total_and_parts()).parameters.layers[0].linear
+    beside = started(TOTAL_LAST, total_and_parts()).parameters[0].linear
     assert beside.weight[0, 0, :3].abs().min() > 0.5 and beside.weight[0, 0, 3] == 0
 
 
@@ -104,7 +104,7 @@ def test_two_linear_layers_of_any_mask_and_its_complement_are_any_gaussian():
     W = slopes - scale_a[:, None] * V.T @ np.linalg.inv(of_b)
     flow = FlowStack(masks.alternating(mask, 2)[None], hidden_layer_sizes=(4,), linear=True)
     steps = [(W, -np.log(scale_a)), (V, np.log(scale_b))]
-    for parameters, (weight, log_scale) in zip(flow.parameters.layers, steps):
+    for parameters, (weight, log_scale) in zip(flow.parameters, steps):
         for start, value in zip(parameters.linear, (weight, log_scale, 0 * log_scale)):
             start.copy_(torch.as_tensor(value).view(start.shape))
     X = rng.multivariate_normal(np.zeros(5), covariance, 50)

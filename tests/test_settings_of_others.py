@@ -8,6 +8,7 @@ import pytest
 import torch
 from every_method import ANSWERS, FITS, TABLES, answers_of
 from sklearn import config_context
+from small_flows import flow
 
 
 @contextmanager
@@ -84,3 +85,13 @@ def test_results_do_not_depend_on_global_settings(without, name, setting):
             if found.dtype == object:  # text and NaN
                 found, wanted = found.astype(str), wanted.astype(str)
             np.testing.assert_array_equal(found, wanted, err_msg=call)
+
+
+@pytest.mark.parametrize("off", [torch.no_grad, torch.inference_mode])
+def test_a_flow_trains_by_pytorch_where_gradients_are_switched_off(off, monkeypatch):
+    monkeypatch.setenv("SKFLOW_KERNELS", "0")
+    X = np.random.default_rng(0).normal(size=(60, 2))
+    expected = flow().fit(X).score_samples(X)
+    with off():
+        found = flow().fit(X).score_samples(X)
+    np.testing.assert_array_equal(found, expected)

@@ -90,6 +90,8 @@ def shelter():
         for device in ("cpu", "cuda"):
             if torch.is_autocast_enabled(device):
                 stack.enter_context(torch.autocast(device, enabled=False))
+        if torch.is_inference_mode_enabled():  # flows made within could not be trained
+            stack.enter_context(torch.inference_mode(False))
         if torch.get_default_device().type != "cpu":
             stack.enter_context(torch.device("cpu"))
         if torch.get_default_dtype() != torch.float32:

@@ -1,7 +1,6 @@
 """FlowStack: K coupling flows side by side in one tensor program."""
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,14 +11,6 @@ from .conditioners import Conditioner
 from .couplings import make_coupling
 from .layer import Layer, select
 from .mask_arrays import layer_sizes, tidy
-
-
-class FlowParameters(NamedTuple):
-    """Views into a flat ``(K, P)``: parameters of a ``FlowStack``, or their gradients."""
-
-    flat: torch.Tensor
-    log_scales: torch.Tensor  # of all layers, (K, n): of the constants and the linear steps
-    layers: list  # of ``LayerParameters``
 
 
 @saved_as("flows")
@@ -94,8 +85,6 @@ class FlowStack:
             coupling,
             single_layer=not hidden_layer_sizes,
             given=hyperparameters,
-            dtype=dtype,
-            device=self.device,
         )
         for layer_masks in self.masks.transpose(1, 0, 2):
             layer = Layer(layer_masks, order, coupling, self._conditioner, linear, self.device)
@@ -118,23 +107,15 @@ class FlowStack:
         self.theta, self.parameters = theta, self._views(theta)
 
     def _views(self, flat):
-        """The parameters' places in ``flat`` ``(K, P)``.
+        """The parameters' places in ``flat`` ``(K, P)``, a list of ``LayerParameters``.
 
         The log-scales of all layers come first, then all shifts, then layer by layer the weights of
         the linear step and the conditioner.
         """
-        sizes = [layer.n_constants for layer in self.layers]
-        n_constants = sum(sizes)
-        log_scales, shifts = (
-            flat[:, start : start + n_constants].unsqueeze(2).split(sizes, 1)
-            for start in (0, n_constants)
-        )
-        start, layers = 2 * n_constants, []
-        for layer, log_scale, shift in zip(self.layers, log_scales, shifts):
-            stop = start + layer.n_parameters - 2 * layer.n_constants
-            layers.append(layer.views(log_scale, shift, flat[:, start:stop]))
-            start = stop
-        return FlowParameters(flat, flat[:, :n_constants], layers)
+        constants = [layer.n_constants for layer in self.layers]
+        weights = [layer.n_parameters - 2 * layer.n_constants for layer in self.layers]
+        parts = flat.split([*constants, *constants, *weights], 1)
+        return [layer.views(*parts[i :: self.n_layers]) for i, layer in enumerate(self.layers)]
 
     @property
     def kernel(self):
@@ -163,7 +144,7 @@ class FlowStack:
         away from it (``start_linear``), and decay would take the digits that they need.
         """
         mask = torch.zeros_like(self.theta)
-        for layer, now in zip(self._views(mask).layers, self.parameters.layers):
+        for layer, now in zip(self._views(mask), self.parameters):
             for linear in layer.conditioner:
                 linear.weight.fill_(1)
             if layer.linear is not None:
@@ -176,7 +157,7 @@ class FlowStack:
         ``spread`` is that of ``Conditioner.initialize``, for a context of real numbers.
         """
         self.theta.zero_()
-        for layer, parameters in zip(self.layers, self.parameters.layers):
+        for layer, parameters in zip(self.layers, self.parameters):
             for k, generator in enumerate(generators):
                 layer.conditioner.initialize(parameters.conditioner, k, generator, spread)
         return self
@@ -198,22 +179,18 @@ class FlowStack:
         """The same for a context, or None for a flow that has none."""
         return None if self._checked(context) is None else self._rows_first(context)
 
-    def _to_base(self, x, context, caches=None):
-        """The base's features (in the last layer's order) and the log-determinant.
-
-        A list given as ``caches`` collects what the reverse pass needs.
-        """
+    def _to_base(self, parameters, x, context):
+        """The base's features (in the last layer's order) and the log-determinant."""
         x, context = self._rows_first(x), self.context_first(context)
-        log_det = self.parameters.log_scales.sum(1, keepdim=True)
-        for layer, parameters in zip(self.layers, self.parameters.layers):
-            x, layer_log_det, cache = layer.forward(parameters, x, context)
+        log_det = 0
+        for layer, own in zip(self.layers, parameters):
+            x, layer_log_det = layer.forward(own, x, context)
             log_det = log_det + layer_log_det
-            if caches is not None:
-                caches.append(cache)
         return x, log_det
 
-    def _log_base(self, z):
-        return -0.5 * ((z * z).sum(1) + self.n_features * math.log(2 * math.pi))
+    def _log_prob(self, parameters, x, context):
+        z, log_det = self._to_base(parameters, x, context)
+        return log_det - 0.5 * ((z * z).sum(1) + self.n_features * math.log(2 * math.pi))
 
     @torch.inference_mode()
     def forward(self, x, context=None):
@@ -223,7 +200,7 @@ class FlowStack:
         """
         if self.kernel is not None:
             return self.kernel.map(x, self._checked(context))
-        z, log_det = self._to_base(x, context)
+        z, log_det = self._to_base(self.parameters, x, context)
         return select(z, self.last_rows).transpose(1, 2), log_det
 
     @torch.inference_mode()
@@ -232,9 +209,8 @@ class FlowStack:
         if self.kernel is not None:
             return self.kernel.map(z, self._checked(context), inverse=True)
         x, context = self._rows_first(z), self.context_first(context)
-        x = select(x, self._first_rows)
-        log_det = -self.parameters.log_scales.sum(1, keepdim=True)
-        for layer, parameters in zip(reversed(self.layers), reversed(self.parameters.layers)):
+        x, log_det = select(x, self._first_rows), 0
+        for layer, parameters in zip(reversed(self.layers), reversed(self.parameters)):
             x, layer_log_det = layer.inverse(parameters, x, context)
             log_det = log_det + layer_log_det
         return x.transpose(1, 2), log_det
@@ -244,21 +220,15 @@ class FlowStack:
         """Log-density in nats, ``(K, B)``, of rows ``(B, d)`` or ``(K, B, d)`` given a context."""
         if self.kernel is not None:
             return self.kernel.map(x, self._checked(context), add_base=True, keep=False)[1]
-        z, log_det = self._to_base(x, context)
-        return self._log_base(z) + log_det
+        return self._log_prob(self.parameters, x, context)
 
-    @torch.inference_mode()
-    def loss_and_gradient(self, x, gradient, weight=None, context=None):
+    @torch.enable_grad()
+    def loss_and_gradient(self, x, weight=None, context=None):
         """Mean negative log-likelihood over the batch, and its gradient, model by model.
-
-        The reverse pass is written by hand: autograd's graph costs more than the arithmetic of
-        such small layers.
 
         Parameters
         ----------
         x : tensor of shape (K, B, d)
-        gradient : FlowParameters
-            Views as of ``gradient_buffer``, overwritten.
         weight : tensor of shape (K, B), optional
             Weights of the rows.
         context : tensor of shape (K, B, c), optional
@@ -267,33 +237,14 @@ class FlowStack:
         Returns
         -------
         loss : tensor of shape (K,), in nats a row
+        gradient : tensor of shape (K, P)
         """
         if self.kernel is not None:
-            return self.kernel.gradient(x, gradient.flat, weight, self._checked(context))
-        caches = []
-        z, log_det = self._to_base(x, context, caches)
-        log_prob = self._log_base(z).add_(log_det)
-        if weight is None:
-            factor = torch.full_like(log_prob, -1 / x.shape[1])
-        else:
-            factor = weight / -x.shape[1]
-        grad_log_det = factor.unsqueeze(1)
-        grad = z.mul_(grad_log_det).neg_()
-        for layer, parameters, gradients in zip(
-            reversed(self.layers), reversed(self.parameters.layers), reversed(gradient.layers)
-        ):
-            grad = layer.backward(parameters, gradients, caches.pop(), grad, grad_log_det)
-        gradient.log_scales.add_(factor.sum(1, keepdim=True))
-        return (log_prob * factor).sum(1)
-
-    def gradient_buffer(self):
-        """A flat ``(K, P)`` buffer and the views into it that ``loss_and_gradient`` fills."""
-        # A step frees what it has stored for the reverse pass, and glibc would hand those pages
-        # back to the system, to fault them in again at the next step: a third of the time of a
-        # stack of 16. Having freed one large block, it keeps them; untouched, it costs nothing.
-        torch.empty(31 * 2**20, dtype=torch.uint8)
-        flat = torch.zeros_like(self.theta)
-        return flat, self._views(flat)
+            return self.kernel.gradient(x, weight, self._checked(context))
+        theta = self.theta.detach().requires_grad_()
+        log_prob = self._log_prob(self._views(theta), x, context)
+        loss = -(log_prob if weight is None else log_prob * weight).mean(1)
+        return loss.detach(), torch.autograd.grad(loss.sum(), theta)[0]
 
     def like(self, theta, masks=None):
         """A stack of the same configuration with the given rows of parameters."""

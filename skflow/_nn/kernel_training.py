@@ -34,6 +34,7 @@ class KernelTraining:
 
     def __init__(self, trainer):
         self._trainer, self._kernel = trainer, trainer.flow.kernel
+        self._gradient = torch.empty_like(trainer.flow.theta)
         data, optimizer = trainer.data, trainer.optimizer
         self._table, self._weight, self._context = (
             None if part is None else part.contiguous()
@@ -117,7 +118,7 @@ class KernelTraining:
             mean=address(optimizer.mean[k]) if adam else None,
             square=address(optimizer.square[k]) if adam else None,
             decay=None if optimizer.decay is None else address(optimizer.decay[k]),
-            gradient=address(trainer.buffer[k]),
+            gradient=address(self._gradient[k]),
             losses=address(losses[k, part]),
             memory=address(memory),
         )

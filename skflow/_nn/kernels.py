@@ -31,7 +31,6 @@ ROWS_IN_TRAINING, ROWS = 64, 96
 #: Numbers in the longest vector of any processor.
 WHOLE_ROWS = 16
 _MOST_BINS = 128  # as in native/couplings.h
-_RELU, _TANH = ACTIVATIONS["relu"], ACTIVATIONS["tanh"]
 _DTYPES = {torch.float32: "float", torch.float64: "double"}
 
 
@@ -101,14 +100,15 @@ class FlowKernel:
         self._set = instruction_set()
         self._kept = []  # arrays that the compiled code reads
         coupling = flow.layers[0].coupling
+        n_constants = sum(layer.n_constants for layer in flow.layers)
         self.description = native.Flow(
             n_features=flow.n_features,
             n_context=flow.n_context,
             n_layers=flow.n_layers,
-            n_constants=flow.parameters.log_scales.shape[1],
+            n_constants=n_constants,
             n_parameters=flow.n_parameters,
-            tanh=flow.layers[0].conditioner.activation == _TANH,
-            layers=self._layers(flow),
+            tanh=flow.layers[0].conditioner.activation is ACTIVATIONS["tanh"],
+            layers=self._layers(flow, 2 * n_constants),
             last_rows=self._rows(flow.last_rows, flow),
             **_constants(coupling),
         )
@@ -122,9 +122,8 @@ class FlowKernel:
         places = rows.numpy().reshape(flow.n_models, -1) % flow.n_features
         return self._address(np.ascontiguousarray(places, dtype=np.int64))
 
-    def _layers(self, flow):
+    def _layers(self, flow, place):
         layers, constants = (native.Layer * flow.n_layers)(), 0
-        place = 2 * flow.parameters.log_scales.shape[1]
         for described, layer in zip(layers, flow.layers):
             sizes = np.array(layer.conditioner.sizes, dtype=np.int64)
             described.n_transformed = layer.n_transformed
@@ -225,16 +224,17 @@ class FlowKernel:
         )
         self.call("values", values)
 
-    def gradient(self, x, gradient, weight, context):
-        """The loss ``(K,)`` of rows ``(K, B, d)``; the gradient into a flat ``(K, P)``."""
+    def gradient(self, x, weight, context):
+        """The loss ``(K,)`` of rows ``(K, B, d)`` and its gradient ``(K, P)``."""
         flow, n_rows = self._flow, x.shape[-2]
         n_models, size = flow.n_models, x.element_size()
         x, x_stride = self._rows_of(x, n_rows, flow.n_features)
         context, context_stride = self._rows_of(context, n_rows, flow.n_context)
-        weight = None if weight is None else weight.expand(n_models, n_rows).contiguous()
-        for numbers in (gradient, *([] if weight is None else [weight])):
-            self._check(numbers)
-        loss, index = x.new_empty(n_models), torch.arange(n_rows)
+        if weight is not None:
+            self._check(weight)
+            weight = weight.expand(n_models, n_rows).contiguous()
+        loss, gradient = x.new_empty(n_models), torch.empty_like(flow.theta)
+        index = torch.arange(n_rows)
         tile = min(ROWS_IN_TRAINING, n_rows)
         memory = self.memory(tile, training=True)
         for k in range(n_models):
@@ -253,23 +253,23 @@ class FlowKernel:
                 memory=address(memory),
             )
             self.call("train", own)
-        return loss
+        return loss, gradient
 
 
 def _constants(coupling):
     """The numbers of a coupling that the kernels know, otherwise None."""
     if type(coupling) is Affine:
-        return {"bound": coupling.high, "bounded_shift": coupling.bounded_shift}
+        return {"bound": coupling.max_log_scale, "bounded_shift": coupling.bounded_shift}
     if type(coupling) is Spline and coupling.n_bins <= _MOST_BINS:
         return {
             "spline": True,
             "n_bins": coupling.n_bins,
             "bound": coupling.bound,
-            "min_length": coupling.min_length.item(),
-            "free_length": coupling.free,
-            "derivative_range": coupling.derivative_range.item(),
+            "min_length": coupling.min_length,
+            "free_length": coupling.free_length,
+            "derivative_range": coupling.derivative_range,
             "min_derivative": coupling.min_derivative,
-            "offset": coupling.offset.item(),
+            "offset": coupling.offset,
         }
     return None
 
@@ -282,7 +282,7 @@ def supports(flow):
         and flow.theta.dtype in _DTYPES
         and flow.theta.is_contiguous()
         and _constants(layer.coupling) is not None
-        and layer.conditioner.activation in (_RELU, _TANH)
+        and layer.conditioner.activation in (ACTIVATIONS["relu"], ACTIVATIONS["tanh"])
     )
 
 

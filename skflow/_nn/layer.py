@@ -4,13 +4,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from .mask_arrays import layer_sizes
 
 
 class LinearStep(NamedTuple):
-    """Parameters of ``x_A -> (x_A - W x_B) * s + t``, before the coupling, or their gradients."""
+    """Parameters of ``x_A -> (x_A - W x_B) * s + t``, before the coupling."""
 
     weight: torch.Tensor  # W, (K, n_transformed, n_conditioning)
     log_scale: torch.Tensor  # (K, n_transformed, 1)
@@ -18,22 +17,12 @@ class LinearStep(NamedTuple):
 
 
 class LayerParameters(NamedTuple):
-    """Parameters of one layer of K flows, or their gradients."""
+    """Parameters of one layer of K flows."""
 
     log_scale: torch.Tensor  # of the constants of features that are not idle, (K, n_active, 1)
     shift: torch.Tensor
     conditioner: list  # of ``Linear``
     linear: LinearStep | None
-
-
-class _LayerCache(NamedTuple):
-    """What the reverse pass of a layer needs of the forward pass."""
-
-    x: torch.Tensor  # between coupling and constants
-    scale: torch.Tensor  # of the constants
-    inputs: list  # of the conditioner's linear maps
-    coupling: object
-    stepped: torch.Tensor | None  # x_A between linear step and coupling
 
 
 class Layer:
@@ -50,7 +39,7 @@ class Layer:
         self.n_transformed, n_conditioning = layer_sizes(masks[0]).tolist()
         self.n_active = self.n_transformed + n_conditioning
         self.n_conditioning = n_conditioning
-        self.n_idle = n_features - self.n_active
+        self.parts = [self.n_transformed, n_conditioning, n_features - self.n_active]
         self.linear = linear and n_conditioning > 0
         # a stable sort keeps the features of each part in ascending order
         self.order = np.argsort(-masks.astype(np.int8), axis=1, kind="stable")
@@ -75,82 +64,49 @@ class Layer:
         weights = self.linear * self.n_transformed * self.n_conditioning
         return 2 * self.n_constants + weights + self.conditioner.n_parameters
 
-    def views(self, log_scales, shifts, flat):
-        """The parameters in log-scales, shifts ``(K, n_constants, 1)`` and a flat rest."""
-        active, linear = slice(self.n_active), None
-        if self.linear:
-            size, own = self.n_transformed * self.n_conditioning, slice(self.n_active, None)
-            weight, flat = flat[:, :size], flat[:, size:]
-            weight = weight.view(len(flat), self.n_transformed, -1)
-            linear = LinearStep(weight, log_scales[:, own], shifts[:, own])
-        conditioner = self.conditioner.views(flat)
-        return LayerParameters(log_scales[:, active], shifts[:, active], conditioner, linear)
-
-    def _split(self, x, context):
-        """The transformed features and what they are conditioned on."""
-        x_a, x_b = x[:, : self.n_transformed], x[:, self.n_transformed : self.n_active]
-        return x_a, x_b if context is None else torch.cat([x_b, context], 1)
-
-    def constants(self, parameters):
-        """Log-scales and shifts ``(K, d, 1)``, 0 for idle features."""
-        log_scale, shift = parameters.log_scale, parameters.shift
-        if self.n_idle:
-            log_scale, shift = (F.pad(part, (0, 0, 0, self.n_idle)) for part in (log_scale, shift))
-        return log_scale, shift
-
-    def forward(self, parameters, x, context):
-        x = select(x, self.rows)  # a copy: linear step and coupling work in place
-        x_a, conditions = self._split(x, context)
-        stepped = None
-        if self.linear:
-            weight, log_scale, shift = parameters.linear
-            x_a.baddbmm_(weight, conditions[:, : self.n_conditioning], alpha=-1)
-            stepped = x_a.mul_(torch.exp(log_scale)).add_(shift).clone()
-        raw, inputs = self.conditioner.forward(parameters.conditioner, conditions)
-        log_det, cache = self.coupling.forward(x_a, raw)
-        log_scale, shift = self.constants(parameters)
-        scale = torch.exp(log_scale)
-        z = torch.addcmul(shift, x, scale)
-        return z, log_det, _LayerCache(x, scale, inputs, cache, stepped)
-
-    def backward(self, parameters, gradients, cache, grad, grad_log_det):
-        """Write the gradients of the parameters, return that of the input.
-
-        What log-scales add to the log-determinant is left to the caller.
-        """
-        active = slice(self.n_active)
-        torch.sum(grad[:, active], 2, keepdim=True, out=gradients.shift)
-        grad = grad * cache.scale
-        products = cache.x[:, active] * grad[:, active]
-        torch.sum(products, 2, keepdim=True, out=gradients.log_scale)
-        grad_a, grad_b = grad[:, : self.n_transformed], grad[:, self.n_transformed : self.n_active]
-        grad_raw = self.coupling.backward(cache.coupling, grad_a, grad_log_det)
-        self.conditioner.backward(
-            parameters.conditioner, gradients.conditioner, cache.inputs, grad_raw, grad_b
+    def views(self, log_scale, shift, weights):
+        """The parameters in log-scales, shifts ``(K, n_constants)`` and all weights, flat."""
+        of_step = self.linear * self.n_transformed
+        (log_scale, *step_scale), (shift, *step_shift) = (
+            part.unsqueeze(2).split([self.n_active, of_step], 1) for part in (log_scale, shift)
+        )
+        linear = None
+        weight, weights = weights.split(
+            [of_step * self.n_conditioning, self.conditioner.n_parameters], 1
         )
         if self.linear:
-            weight, log_scale, shift = parameters.linear
-            torch.sum(grad_a, 2, keepdim=True, out=gradients.linear.shift)
-            products = (cache.stepped - shift).mul_(grad_a)
-            torch.sum(products, 2, keepdim=True, out=gradients.linear.log_scale)
-            grad_a.mul_(torch.exp(log_scale))
-            x_b = cache.x[:, self.n_transformed : self.n_active]
-            gradients.linear.weight.copy_(torch.bmm(grad_a, x_b.mT).neg_())
-            grad_b.baddbmm_(weight.mT, grad_a, alpha=-1)
-        return select(grad, self.rows_back)
+            weight = weight.view(len(weight), self.n_transformed, -1)
+            linear = LinearStep(weight, *step_scale, *step_shift)
+        return LayerParameters(log_scale, shift, self.conditioner.views(weights), linear)
 
-    def inverse(self, parameters, y, context):
-        log_scale, shift = self.constants(parameters)
-        scale = torch.exp(-log_scale)
-        x = torch.addcmul(-shift * scale, y, scale)
-        x_a, conditions = self._split(x, context)
-        raw, _ = self.conditioner.forward(parameters.conditioner, conditions)
-        log_det = self.coupling.inverse(x_a, raw)
+    def raw(self, parameters, x_b, context):
+        """Parameters of the coupling, given conditioning features and context."""
+        inputs = x_b if context is None else torch.cat([x_b, context], 1)
+        raw = self.conditioner.forward(parameters.conditioner, inputs)
+        return raw.view(len(raw), self.coupling.n_parameters, -1, raw.shape[2])
+
+    def forward(self, parameters, x, context):
+        x_a, x_b, idle = select(x, self.rows).split(self.parts, 1)
+        log_det = parameters.log_scale.sum(1)
         if self.linear:
             weight, log_scale, shift = parameters.linear
-            x_a.sub_(shift).mul_(torch.exp(-log_scale))
-            x_a.baddbmm_(weight, conditions[:, : self.n_conditioning])
-        return select(x, self.rows_back), log_det
+            x_a = torch.baddbmm(x_a, weight, x_b, alpha=-1) * torch.exp(log_scale) + shift
+            log_det = log_det + log_scale.sum(1)
+        x_a, log_slope = self.coupling.forward(x_a, self.raw(parameters, x_b, context))
+        active = torch.cat([x_a, x_b], 1) * torch.exp(parameters.log_scale) + parameters.shift
+        return torch.cat([active, idle], 1), log_det + log_slope.sum(1)
+
+    def inverse(self, parameters, y, context):
+        active, idle = y.split([self.n_active, y.shape[1] - self.n_active], 1)
+        active = (active - parameters.shift) * torch.exp(-parameters.log_scale)
+        x_a, x_b = active.split(self.parts[:2], 1)
+        x_a, log_slope = self.coupling.inverse(x_a, self.raw(parameters, x_b, context))
+        log_det = log_slope.sum(1) - parameters.log_scale.sum(1)
+        if self.linear:
+            weight, log_scale, shift = parameters.linear
+            x_a = torch.baddbmm((x_a - shift) * torch.exp(-log_scale), weight, x_b)
+            log_det = log_det - log_scale.sum(1)
+        return select(torch.cat([x_a, x_b, idle], 1), self.rows_back), log_det
 
 
 def select(x, rows):

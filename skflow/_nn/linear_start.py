@@ -39,7 +39,7 @@ def start_linear(flow, data, noise=0.0):
     mean = np.where(near, mean, 0)
     covariance = np.where(near[:, :, None] & near[:, None], covariance, np.eye(d))
     models = np.arange(flow.n_models)[:, None, None]
-    for layer, parameters in zip(flow.layers, flow.parameters.layers):
+    for layer, parameters in zip(flow.layers, flow.parameters):
         if not layer.linear:
             continue
         places = (models, layer.order[:, :, None], layer.order[:, None])

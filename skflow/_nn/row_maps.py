@@ -31,11 +31,11 @@ class RowMaps:
         self._layers = [
             (
                 layer.coupling,
-                layer.conditioner.forward(parameters.conditioner, context)[0],
+                layer.raw(parameters, context[:, :0], context),
                 torch.exp(parameters.log_scale),
                 parameters.shift,
             )
-            for layer, parameters in zip(flow.layers, flow.parameters.layers)
+            for layer, parameters in zip(flow.layers, flow.parameters)
         ]
         self._n_models, self._device = flow.n_models, flow.device
 
@@ -45,7 +45,7 @@ class RowMaps:
         return np.pad(rows, [(0, missing), *[(0, 0)] * (np.ndim(rows) - 1)], mode="edge")
 
     def _values(self, values):
-        """A copy ``(K, m, n)`` of values ``(n, m)``, which couplings change."""
+        """A copy ``(K, m, n)`` of values ``(n, m)``, which kernels change."""
         values = self._whole(values)
         values = torch.as_tensor(values, device=self._device).T
         return values.expand(self._n_models, -1, -1).clone(memory_format=torch.contiguous_format)
@@ -57,14 +57,15 @@ class RowMaps:
     @torch.inference_mode()
     def forward(self, values, rows=None):
         """Latent values ``(K, n, m)`` of values ``(n, m)``, or of some rows, an index array."""
+        if rows is not None:
+            rows = torch.as_tensor(self._whole(np.asarray(rows)), device=self._device)
         x = self._values(values)
-        rows = None if rows is None else self._whole(np.asarray(rows))
         for coupling, raw, scale, shift in self._layers:
+            own = raw if rows is None else raw.index_select(3, rows)
             if self._kernel is not None:
-                self._kernel.map_values(x, raw if rows is None else _at(raw, rows), scale, shift)
-                continue
-            coupling.forward(x, _at(raw, rows))
-            x = torch.addcmul(shift, x, scale)
+                self._kernel.map_values(x, own, scale, shift)
+            else:
+                x = coupling.forward(x, own)[0] * scale + shift
         return self._array(x, values)
 
     @torch.inference_mode()
@@ -74,14 +75,6 @@ class RowMaps:
         for coupling, raw, scale, shift in reversed(self._layers):
             if self._kernel is not None:
                 self._kernel.map_values(x, raw, scale, shift, inverse=True)
-                continue
-            x = (x - shift) / scale
-            coupling.inverse(x, _at(raw, None))
+            else:
+                x = coupling.inverse((x - shift) / scale, raw)[0]
         return self._array(x, latent)
-
-
-def _at(raw, rows):
-    """A copy, which couplings may use up, of all rows or of some."""
-    if rows is None:
-        return raw.clone()
-    return raw.index_select(2, torch.as_tensor(rows, device=raw.device))

@@ -211,7 +211,6 @@ class Trainer:
     def __init__(self, flow, options, data, generators, on_epoch=None):
         self.flow, self.options, self.data = flow, options, data
         self.generators, self.on_epoch = generators, on_epoch
-        self.buffer, self.gradient = flow.gradient_buffer()
         decay = options.alpha * flow.weight_mask() if options.alpha > 0 else None
         self.optimizer = SOLVERS[options.solver](flow.theta, decay)
         self.rate_scale = torch.ones_like(flow.theta[:, :1])
@@ -318,10 +317,11 @@ class Trainer:
             add_noise(x, self.noise, self.generators)
             if context is not None:
                 add_noise(context, self.context_noise, self.generators)
-            losses.append(self.flow.loss_and_gradient(x, self.gradient, weight, context))
-            norm = torch.linalg.vector_norm(self.buffer, dim=1, keepdim=True)
-            self.buffer.mul_((self.options.max_grad_norm / (norm + 1e-6)).clamp_(max=1))
-            self.optimizer.step(self.buffer, rate * self.rate_scale)
+            loss, gradient = self.flow.loss_and_gradient(x, weight, context)
+            losses.append(loss)
+            norm = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
+            gradient.mul_((self.options.max_grad_norm / (norm + 1e-6)).clamp_(max=1))
+            self.optimizer.step(gradient, rate * self.rate_scale)
         return torch.stack(losses)
 
     def _judge(self, loss):
