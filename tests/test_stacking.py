@@ -129,8 +129,8 @@ def test_what_a_first_look_finds_worthless_is_not_fitted_again(monkeypatch):
     stack.initialize(make_generators(range(5))).theta.mul_(3)
     data, fits = TrainingData(torch.as_tensor(X, dtype=torch.float32), rest, order), []
 
-    def spy(U, weight, rng, noise, names):
-        components = fit_components(U, weight, rng, noise, names)
+    def spy(U, *given):
+        components = fit_components(U, *given)
         fits.append((len(U), list(components)))
         return components
 

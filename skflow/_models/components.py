@@ -37,11 +37,13 @@ from .._core.saving import saved_as
 from .conditionals import Conditionals
 from .ellipses import (
     BLOCK,
+    at_least,
     cluster_labels,
     fit_gaussian_mixture,
     likeliest_covariance,
     log_ellipses,
     precision_factors,
+    variances,
 )
 from .factor_model import fit_factor_model, is_dense, low_rank_factor, square_factor, unwhiten
 
@@ -220,13 +222,13 @@ def suiting(n_features, *numbers_of_rows):
     ]
 
 
-def fit_components(U, weight=None, rng=None, noise=0.0, names=None):
+def fit_components(U, weight=None, rng=None, noise=0.0, names=None, least=0.0):
     """Components fitted to rows ``(n, d)``, as a dict from their names.
 
     ``noise`` is the standard deviation of noise in whose presence the densities shall be. Without
-    ``names`` all are fitted that suit the table.
+    ``names`` all are fitted that suit the table. ``least`` ``(d,)`` are the least variances.
     """
-    statistics = Statistics(U, weight, rng, noise)
+    statistics = Statistics(U, weight, rng, noise, least)
     if names is None:
         names = suiting(U.shape[1], statistics.n_effective)
     return {name: COMPONENTS[name]().fit(statistics) for name in names}
@@ -238,9 +240,9 @@ class Statistics:
     ``weight`` adds up to 1.
     """
 
-    def __init__(self, U, weight=None, rng=None, noise=0.0):
+    def __init__(self, U, weight=None, rng=None, noise=0.0, least=0.0):
         weight = np.ones(len(U)) if weight is None else weight
-        self.U, self.rng, self.noise = U, rng, noise
+        self.U, self.rng, self.noise, self.least = U, rng, noise, least
         self.weight = weight / weight.sum()
         self.n_effective = effective_rows(weight)
         self._starts, self._clusters = {}, {}
@@ -248,7 +250,7 @@ class Statistics:
     @cached_property
     def spread(self):
         """Standard deviations of the columns ``(d,)``, 1 for constant ones."""
-        variance = self.weight @ (self.U - self.weight @ self.U) ** 2
+        variance = np.maximum(variances(self.U, self.weight), self.least)
         return np.sqrt(np.where(variance > 0, variance, 1.0))
 
     def ellipses(self, n_clusters, regularisation=_LITTLE, widening=0.0):
@@ -268,7 +270,8 @@ class Statistics:
     @cached_property
     def gaussian(self):
         """Mean, covariance and how much it is shrunk."""
-        return likeliest_covariance(self.U, self.weight)
+        centre, shape, shrinkage = likeliest_covariance(self.U, self.weight)
+        return centre, at_least(self.least, shape), shrinkage
 
     def clusters(self, n_clusters, regularisation=_LITTLE):
         """Weights, centres and shapes: mean and shrunk covariance, or a Gaussian mixture's."""
@@ -280,7 +283,9 @@ class Statistics:
             ridge, pooling = regularisation
             pooling = pooling * (1 + self.U.shape[1])
             start = self._start(n_clusters)
-            self._clusters[key] = fit_gaussian_mixture(*start, ridge, pooling, shrinkage)
+            self._clusters[key] = fit_gaussian_mixture(
+                *start, ridge, pooling, shrinkage, least=self.least
+            )
         return self._clusters[key]
 
     def _start(self, n_clusters):

@@ -20,7 +20,7 @@ SHRINKAGES = np.array([1e-10, 1e-8, 1e-6, 1e-5, 1e-4, 1e-3, 3e-3, 0.01, 0.03, 0.
 #: Rows that choose at most.
 _ROWS_TO_CHOOSE_BY = 2000
 #: The least variance of a column within a cluster, as a fraction of its variance in all rows.
-_LEAST_VARIANCE = 1e-4
+LEAST_VARIANCE = 1e-4
 #: EM ends when it gains less, in nats a dimension. A third of that takes half as long again, and is
 #: no better on rows that are held out.
 _GAIN = 1e-3
@@ -117,6 +117,18 @@ def likeliest_covariance(U, weight):
     return centre, shrunk(scatter, shrinkage), shrinkage
 
 
+def variances(U, weight):
+    """Those of the columns ``(d,)``."""
+    return weight @ (U - weight @ U) ** 2
+
+
+def at_least(least, shapes):
+    """Shapes ``(..., d, d)`` with such variances ``(d,)`` at least, in place."""
+    on_diagonal = np.einsum("...dd->...d", shapes)  # a view
+    on_diagonal[:] = np.maximum(on_diagonal, least)
+    return shapes
+
+
 def shrunk(covariance, shrinkage):
     """A covariance with its correlations smaller by a part."""
     return (1 - shrinkage) * covariance + shrinkage * np.diag(np.diag(covariance))
@@ -132,7 +144,9 @@ def cluster_labels(n_clusters, U, weight, rng):
         return kmeans.fit(U, sample_weight=weight * len(U)).labels_
 
 
-def fit_gaussian_mixture(labels, U, weight, ridge, pooling=0.0, shrinkage=0.0, n_iter=40):
+def fit_gaussian_mixture(
+    labels, U, weight, ridge, pooling=0.0, shrinkage=0.0, n_iter=40, least=0.0
+):
     """Weights, centres and covariances of a Gaussian mixture, by EM from labels of the rows.
 
     With nothing to regularise it is ``sklearn.mixture.GaussianMixture``, which takes no weights.
@@ -142,9 +156,9 @@ def fit_gaussian_mixture(labels, U, weight, ridge, pooling=0.0, shrinkage=0.0, n
 
     ``ridge`` times the pooled covariance within clusters is added to each; a shape is drawn towards
     the pooled one of the same size as if by ``pooling`` rows; ``shrinkage`` is that of the pooled
-    covariance towards its diagonal.
+    covariance towards its diagonal; ``least`` ``(d,)`` are the least variances.
     """
-    least = _LEAST_VARIANCE * (weight @ (U - weight @ U) ** 2)
+    least = np.maximum(least, LEAST_VARIANCE * variances(U, weight))
     n_effective = effective_rows(weight)
 
     def regularised(weights, scatters):
@@ -154,9 +168,7 @@ def fit_gaussian_mixture(labels, U, weight, ridge, pooling=0.0, shrinkage=0.0, n
         n_rows = weights * n_effective
         part = (pooling / (n_rows + pooling + np.finfo(float).tiny))[:, None, None]
         shapes = (1 - part) * scatters + (part * sizes[:, None, None] + ridge) * pooled
-        variances = np.einsum("kdd->kd", shapes)  # a view
-        variances[:] = np.maximum(variances, least)
-        return shapes
+        return at_least(least, shapes)
 
     weights, centres, scatters = _start(labels, U, weight)
     previous = -np.inf

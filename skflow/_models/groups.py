@@ -13,12 +13,13 @@ import numpy as np
 
 from .._core.rows import at, effective_rows
 from .._core.saving import saved_as
+from .._table.schema import SPIKE_SHARE
 from .components import fit_components, suiting
-from .ellipses import shrunk_covariance
+from .ellipses import LEAST_VARIANCE, shrunk_covariance, variances
 
 #: A group has at least so many rows, and so many for each column; there are at most so many groups.
 LEAST_ROWS, ROWS_A_COLUMN, MOST_GROUPS = 30, 5, 32
-#: Rows that the splits are judged on, at most.
+#: Rows that the splits, and whether values repeat, are judged on, at most.
 MOST_ROWS = 10_000
 
 
@@ -216,13 +217,27 @@ def component_fitter(U, context, weight):
     Where there is a discrete part, the groups are those of the rows given here, whatever rows the
     components are fitted to.
     """
-    return partial(_fit_grouped, None if context is None else fit_groups(U, context, weight))
+    groups = None if context is None else fit_groups(U, context, weight)
+    return partial(_fit_grouped, groups, least=least_variances(U, weight))
 
 
-def _fit_grouped(groups, U, context, weight, rng, noise=0.0, names=None):
+def least_variances(U, weight=None):
+    """The least variances of the columns ``(d,)`` for components of some of the rows.
+
+    Where all of these have the same value, its density would be as narrow as rounding. 0 for
+    columns whose values hardly repeat: a group may be in smaller units.
+    """
+    weight = np.ones(len(U)) if weight is None else weight
+    some = U[:: -(-len(U) // MOST_ROWS)]
+    distinct = np.array([len(np.unique(column)) for column in some.T])
+    repeats = distinct <= (1 - SPIKE_SHARE) * len(some)
+    return np.where(repeats, LEAST_VARIANCE * variances(U, weight / weight.sum()), 0.0)
+
+
+def _fit_grouped(groups, U, context, weight, rng, noise=0.0, names=None, least=0.0):
     """Components of each group of rows; without names those that suit the smallest and largest."""
     if groups is None:
-        return fit_components(U, weight, rng, noise, names)
+        return fit_components(U, weight, rng, noise, names, least)
     groups = groups.refitted(U, context, weight)
     residuals, group = U - groups.location(context), groups.group(context)
     parts = [np.flatnonzero(group == k) for k in range(groups.numbers.max() + 1)]
@@ -230,6 +245,7 @@ def _fit_grouped(groups, U, context, weight, rng, noise=0.0, names=None):
         sizes = [effective_rows(at(weight, part), len(part)) for part in parts]
         names = suiting(U.shape[1], min(sizes), max(sizes))
     members = [
-        fit_components(residuals[part], at(weight, part), rng, noise, names) for part in parts
+        fit_components(residuals[part], at(weight, part), rng, noise, names, least)
+        for part in parts
     ]
     return {name: GroupedComponent(groups, [own[name] for own in members]) for name in names}
