@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from small_flows import flow
 
 from skflow import CouplingFlowDensity
 from skflow._core.random import RandomStreams
@@ -86,6 +87,24 @@ def test_without_dequantize_such_columns_are_named():
     X = np.column_stack([np.random.RandomState(0).normal(size=200), np.arange(200) % 3])
     with pytest.warns(UserWarning, match=r"Column 1 is nearly discrete.*dequantize=True"):
         CouplingFlowDensity(n_layers=2, max_iter=1, component_weight=0).fit(X)
+
+
+def test_with_dequantize_those_are_named_that_lie_on_no_grid():
+    rng = np.random.RandomState(0)
+    X = np.column_stack([rng.normal(size=200), np.arange(200) % 3, rng.choice([0, 1, 3.3], 200)])
+    model = CouplingFlowDensity(n_layers=2, max_iter=1, component_weight=0, dequantize=True)
+    with pytest.warns(UserWarning, match=r"Column 2 is nearly.*no grid.*categorical_features"):
+        model.fit(X)
+
+
+def test_columns_beside_categories_are_named_by_their_numbers_in_the_table():
+    rng = np.random.RandomState(0)
+    X = np.column_stack([rng.choice(2, 60), rng.normal(size=60), np.ones(60)])
+    model = flow(categorical_features=[0])
+    with pytest.warns(UserWarning, match="Column 2 is constant"):
+        model.fit(X)
+    with pytest.raises(ValueError, match="beyond the bounds, in column 1"):
+        model.set_params(bounds={1: (0, None)}).fit(X)
 
 
 def test_values_stay_where_rounding_would_leave_the_range_of_numbers():

@@ -84,9 +84,9 @@ def check_finite(rows, names=None, allow_nan=False):
 
 def name_columns(selected, names):
     """Return the names or indices of the first ten selected columns as text."""
-    numbers = np.flatnonzero(selected)
-    shown = [str(j) if names is None else repr(str(names[j])) for j in numbers[:MOST_LISTED]]
-    return ", ".join(shown) + (", ..." if len(numbers) > MOST_LISTED else "")
+    found = [j if names is None else names[j] for j in np.flatnonzero(selected)]
+    shown = [repr(str(name)) if isinstance(name, str) else str(name) for name in found]
+    return ", ".join(shown[:MOST_LISTED]) + (", ..." if len(found) > MOST_LISTED else "")
 
 
 def warn_of(found, names):

@@ -143,7 +143,7 @@ def fit_real_columns(X, schema, weight, *, bounds, names, **options) -> Columns:
     if len(schema.spike_columns):
         real = filled(real)
     bounds = tuple(ends[schema.real_columns] for ends in bounds)
-    names = None if names is None else names[schema.real_columns]
+    names = (np.arange(X.shape[1]) if names is None else names)[schema.real_columns]
     spikes = schema.spikes[schema.real_columns]
     return fit_columns(real, weight, bounds=bounds, names=names, spikes=spikes, **options)
 

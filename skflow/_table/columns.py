@@ -20,8 +20,12 @@ MANY_ON_BOUND = 0.02
 FEW_VALUES = (
     "nearly discrete: at most one distinct value in 20 rows. A density can grow without bound at "
     "values that repeat, so likelihoods compare only between models of the same columns at the "
-    "same resolution. Set dequantize=True to spread each value evenly over its cell of the grid, "
-    "or leave such columns out."
+    "same resolution. {}, or leave such columns out."
+)
+SPREAD = "Set dequantize=True to spread each value evenly over its cell of the grid"
+NO_GRID = (
+    "These values lie on no grid over which dequantize=True could spread them: name features of "
+    "this kind in categorical_features"
 )
 CONSTANT = (
     "constant and has no density. It is modelled as a normal distribution of variance 1 around "
@@ -191,7 +195,10 @@ class Columns:
         share = self.bounds.on_bound(X).mean(axis=0)
         many = (share > MANY_ON_BOUND) & ~constant & (self.step == 0)
         found = (
-            (few_valued_columns(X) & ~constant & (not self.dequantized), FEW_VALUES),
+            (
+                few_valued_columns(X) & ~constant & (self.step == 0),
+                FEW_VALUES.format(NO_GRID if self.dequantized else SPREAD),
+            ),
             (constant, CONSTANT),
             (copied_columns(U), COPY),
             (many, ON_BOUND.format(share.max(initial=0, where=many))),
