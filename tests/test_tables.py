@@ -350,6 +350,20 @@ def test_dates_are_refused_with_advice(name, table):
         fit(name, table)
 
 
+@pytest.mark.parametrize("style", ["%Y-%m-%d", "%d.%m.%Y", "%m/%d/%Y %H:%M", "%Y-%m-%dT%H:%M:%SZ"])
+def test_dates_that_were_read_as_text_are_refused(style):
+    days = pd.date_range("2020-01-01", periods=30).strftime(style)
+    frame = pd.DataFrame({"x": np.tile(NUMBER, 5), "day": np.tile(days, 10)})
+    with pytest.raises(ValueError, match="Column 'day' of X holds dates as text, for instance"):
+        fit("density", frame)
+    chosen = clone(SMALL).set_params(categorical_features=["day"]).fit(frame)
+    assert chosen.columns_["day"] == "category (30)"
+    codes = frame.assign(day=frame.day.str.replace("-", "_").str.replace(r"[./]", "_", regex=True))
+    assert fit("density", codes).columns_["day"] == "category (30)"
+    few = frame[frame.day.isin(frame.day.unique()[:4])]
+    assert fit("density", few).columns_["day"] == "category (4)"
+
+
 def test_dates_of_arrow_are_refused():
     pytest.importorskip("pyarrow")
     for dtype in ("timestamp[s][pyarrow]", "date64[pyarrow]", "duration[s][pyarrow]"):

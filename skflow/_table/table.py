@@ -4,6 +4,7 @@ Inside the package a table is an array of float64. A category is its index among
 categories of ``fit``: -1 if ``fit`` did not see it, NaN if it is missing.
 """
 
+import re
 from dataclasses import dataclass
 from reprlib import repr as short
 
@@ -20,6 +21,7 @@ MISSING = -2
 #: A column with more categories than this, and than a fifth of the rows, identifies rows.
 MANY_CATEGORIES = 20
 _NUMBERS = (int, float, np.integer, np.floating)
+_DATE = re.compile(r"(\d{4}[-/.]\d\d?[-/.]\d\d?|\d\d?[-/.]\d\d?[-/.]\d{4})([T ].*)?")
 
 
 @saved_as("table")
@@ -301,10 +303,27 @@ def fit_table(source, categorical_features, many=MANY_CATEGORIES):
                 f"fifth of the {n_rows} rows. Leave out names and numbers of rows, join rare "
                 "categories, or give dates as the days since one of them."
             )
+        if isinstance(categorical_features, str):  # who names a column knows what it holds
+            _refuse_dates(source, {j: of for j, of in categories.items() if len(of) > many})
     described = []
     if source.names is not None:
         described = [dtypes.describe(source.dtype(j)) for j in range(n_columns)]
     return Table(n_columns, categories, source.container, source.names, described)
+
+
+def _refuse_dates(source, categories):
+    """Raise if all of the categories of a column are dates that were read as text."""
+    for j, of in categories.items():
+        if source.declared(j) is None and all(
+            isinstance(value, str) and _DATE.fullmatch(value) for value in of
+        ):
+            name = name_columns(np.arange(source.shape[1]) == j, source.names)
+            raise ValueError(
+                f"Column {name} of X holds dates as text, for instance {of[0]!r}, so that each of "
+                f"{len(of)} dates would be a category. Give the days since one of them, in pandas "
+                "by (pd.to_datetime(column) - pd.Timestamp(2020, 1, 1)).dt.days, or name the "
+                "column in categorical_features."
+            )
 
 
 def categorical_columns(source, categorical_features):
