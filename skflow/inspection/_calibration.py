@@ -11,19 +11,7 @@ import numpy as np
 from scipy import stats
 
 from .._core.typing import ArrayLike, RandomState
-from ._common import (
-    BLACK,
-    BLUE,
-    GREEN,
-    LIGHT,
-    ORANGE,
-    VERMILLION,
-    Display,
-    labels_of,
-    like,
-)
-
-_DISTINCT = (VERMILLION, BLUE, ORANGE, GREEN)
+from ._common import BLACK, DISTINCT, LIGHT, Display, labels_of, like
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -46,7 +34,7 @@ class PITDisplay(Display):
       the smallest region of highest density that the row lies in [2]_, asks the whole model (broad
       components and ensembles included) and works for any density estimator that samples.
 
-    It is recommended to make a display by ``from_estimator`` or ``from_values``.
+    Make one by ``from_estimator`` or ``from_values``.
 
     Parameters
     ----------
@@ -65,14 +53,8 @@ class PITDisplay(Display):
         Largest absolute difference of each curve: the Kolmogorov-Smirnov statistic.
     pvalue_ : ndarray of shape (n_curves,)
         Of the Kolmogorov-Smirnov test of each curve by itself.
-    ax_ : matplotlib Axes
-        The picture.
-    figure_ : matplotlib Figure
-        The figure that holds it.
-
-    See Also
-    --------
-    scipy.stats.kstest : The test.
+    ax_, figure_ : matplotlib Axes and Figure
+        The picture, and the figure that holds it.
 
     References
     ----------
@@ -146,15 +128,6 @@ class PITDisplay(Display):
         Returns
         -------
         display : PITDisplay
-
-        Raises
-        ------
-        NotFittedError
-            If the estimator is not fitted.
-        TypeError
-            If the estimator lacks what is needed.
-        ValueError
-            If ``values`` is neither, or if "latent" meets several members.
         """
         if values == "latent":
             advice = "Give a fitted CouplingFlowDensity or StructureSearchFlow"
@@ -211,11 +184,6 @@ class PITDisplay(Display):
         Returns
         -------
         display : PITDisplay
-
-        Raises
-        ------
-        ValueError
-            If a value is not from 0 to 1.
         """
         values = np.asarray(values, dtype=float)
         values = values[:, None] if values.ndim == 1 else values
@@ -245,11 +213,6 @@ class PITDisplay(Display):
         -------
         display : PITDisplay
             The object itself.
-
-        Raises
-        ------
-        ValueError
-            If the scale is neither.
         """
         draw = {"uniform": self._draw_fractions, "normal": self._draw_quantiles}.get(scale)
         if draw is None:
@@ -304,10 +267,10 @@ class PITDisplay(Display):
 
     def _draw_curves(self, ax, x, curves, n_named):
         """Curves over x; those that differ most in colours, with names."""
-        named = np.argsort(-self.distance_, kind="stable")[: min(n_named, len(_DISTINCT))]
+        named = np.argsort(-self.distance_, kind="stable")[: min(n_named, len(DISTINCT))]
         for j in np.setdiff1d(np.arange(curves.shape[1]), named):
             ax.plot(x, curves[:, j], color="#888888", linewidth=0.8, alpha=0.7)
-        for rank, (j, color) in enumerate(zip(named, _DISTINCT)):
+        for rank, (j, color) in enumerate(zip(named, DISTINCT)):
             label = self.names[j]
             ax.plot(x, curves[:, j], color=color, linewidth=1.6, label=label, zorder=5 - rank / 9)
 

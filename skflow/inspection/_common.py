@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 # Okabe and Ito (2008), "Color Universal Design"
 BLUE, ORANGE, VERMILLION, GREEN = "#0072b2", "#e69f00", "#d55e00", "#009e73"
 BLACK, GREY, LIGHT = "#222222", "#777777", "#dddddd"
+#: Of the first curves of several.
+DISTINCT = (VERMILLION, BLUE, ORANGE, GREEN)
 #: What to do with an estimator that is no detector.
 NO_DETECTOR = "Give it to a FlowOutlierDetector, as density=, and fit that"
 

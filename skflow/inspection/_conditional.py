@@ -12,11 +12,8 @@ from scipy.integrate import trapezoid
 from .._core.checks import is_missing
 from .._core.typing import ArrayLike
 from ._common import (
-    BLUE,
-    GREEN,
+    DISTINCT,
     GREY,
-    ORANGE,
-    VERMILLION,
     Display,
     column_names,
     column_of,
@@ -26,8 +23,6 @@ from ._common import (
     resolve_features,
     widened,
 )
-
-_COLORS = (VERMILLION, BLUE, ORANGE, GREEN)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -39,7 +34,7 @@ class ConditionalDisplay(Display):
     feature that is a category, bars tell the probabilities of its values. ``DensityDisplay`` does
     it for two features, with NaN in ``at``.
 
-    It is recommended to make a display by ``from_estimator``.
+    Make one by ``from_estimator``.
 
     Parameters
     ----------
@@ -60,10 +55,8 @@ class ConditionalDisplay(Display):
     ----------
     lines_ : list of matplotlib Line2D or BarContainer
         The curves, or the bars, of the rows.
-    ax_ : matplotlib Axes
-        The picture.
-    figure_ : matplotlib Figure
-        The figure that holds it.
+    ax_, figure_ : matplotlib Axes and Figure
+        The picture, and the figure that holds it.
 
     See Also
     --------
@@ -135,15 +128,6 @@ class ConditionalDisplay(Display):
         Returns
         -------
         display : ConditionalDisplay
-
-        Raises
-        ------
-        NotFittedError
-            If the estimator is not fitted.
-        TypeError
-            If it has no ``score_samples``.
-        ValueError
-            If the feature is not a column of X, or the rows have another number of columns.
         """
         cls._check(estimator, "Give a density estimator", "score_samples")
         n_features = np.shape(X)[1]
@@ -193,7 +177,7 @@ class ConditionalDisplay(Display):
         else:
             ax.fill_between(self.x, self.marginal, color=GREY, alpha=0.25, label="given nothing")
             for i, (curve, label) in enumerate(zip(self.density, self.labels)):
-                color = _COLORS[i % len(_COLORS)]
+                color = DISTINCT[i % len(DISTINCT)]
                 self.lines_ += ax.plot(self.x, curve, color=color, label=label)
         ylabel = "probability" if is_category else "density"
         ax.set(xlabel=self.xlabel, ylabel=ylabel, ylim=(0, None))
@@ -204,7 +188,7 @@ class ConditionalDisplay(Display):
         ax.bar(place, self.marginal, 0.95, color=GREY, alpha=0.25, label="given nothing")
         for i, (bars, label) in enumerate(zip(self.density, self.labels)):
             left = place + (i - (len(self.density) - 1) / 2) * width
-            color = _COLORS[i % len(_COLORS)]
+            color = DISTINCT[i % len(DISTINCT)]
             self.lines_.append(ax.bar(left, bars, 0.9 * width, color=color, label=label))
         ax.set_xticks(place, [str(value) for value in self.x])
 

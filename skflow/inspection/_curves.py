@@ -44,14 +44,6 @@ class TrainingCurveDisplay(Display):
     lines_ : list of matplotlib Line2D
         The curves: training and, if there is one, validation.
 
-    See Also
-    --------
-    sklearn.model_selection.LearningCurveDisplay : Scores for growing numbers of rows.
-
-    References
-    ----------
-    .. [1] Prechelt, L., "Early Stopping - But When?", Neural Networks: Tricks of the Trade, 1998.
-
     Examples
     --------
     >>> import matplotlib.pyplot as plt
@@ -88,13 +80,6 @@ class TrainingCurveDisplay(Display):
         Returns
         -------
         display : TrainingCurveDisplay
-
-        Raises
-        ------
-        NotFittedError
-            If the estimator is not fitted.
-        TypeError
-            If it has no ``loss_curve_``.
         """
         advice = "Give a fitted CouplingFlowDensity or StructureSearchFlow"
         cls._check(estimator, advice, "loss_curve_")
@@ -158,15 +143,8 @@ class SearchHistoryDisplay(Display):
 
     Attributes
     ----------
-    ax_ : matplotlib Axes
-        The picture.
-    figure_ : matplotlib Figure
-        The figure that holds it.
-
-    References
-    ----------
-    .. [1] Gonsior, F., Mücke, S., Morik, K., "Structure Search for Normalizing Flows", LWDA 2021,
-       Algorithm 1.
+    ax_, figure_ : matplotlib Axes and Figure
+        The picture, and the figure that holds it.
 
     Examples
     --------
@@ -208,13 +186,6 @@ class SearchHistoryDisplay(Display):
         Returns
         -------
         display : SearchHistoryDisplay
-
-        Raises
-        ------
-        NotFittedError
-            If the estimator is not fitted.
-        TypeError
-            If it has not searched.
         """
         advice = "Fit a StructureSearchFlow, or a CouplingFlowDensity with mask_layout='search'"
         cls._check(estimator, advice, "search_history_")
@@ -238,11 +209,6 @@ class SearchHistoryDisplay(Display):
         Returns
         -------
         display : SearchHistoryDisplay
-
-        Raises
-        ------
-        ValueError
-            If there are no records.
         """
         if not len(history):
             raise ValueError("history is empty. Give the records of a search, at least its start.")

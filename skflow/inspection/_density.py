@@ -21,7 +21,7 @@ class DensityDisplay(Display):
     than two features a slice is drawn: the others are held at a point. A slice is not a marginal
     density, and need not look like a scatter plot of the two features.
 
-    It is recommended to make a display by ``from_estimator``.
+    Make one by ``from_estimator``.
 
     Parameters
     ----------
@@ -42,14 +42,8 @@ class DensityDisplay(Display):
         The regions.
     colorbar_ : matplotlib Colorbar or None
         The probability that each region contains.
-    ax_ : matplotlib Axes
-        The picture.
-    figure_ : matplotlib Figure
-        The figure that holds it.
-
-    See Also
-    --------
-    sklearn.inspection.DecisionBoundaryDisplay : Regions of a classifier or an outlier detector.
+    ax_, figure_ : matplotlib Axes and Figure
+        The picture, and the figure that holds it.
 
     References
     ----------
@@ -122,15 +116,6 @@ class DensityDisplay(Display):
         Returns
         -------
         display : DensityDisplay
-
-        Raises
-        ------
-        NotFittedError
-            If the estimator is not fitted.
-        TypeError
-            If it has no ``score_samples``.
-        ValueError
-            If the features are not two columns of X, or the point is of another shape.
         """
         cls._check(estimator, "Give a density estimator", "score_samples")
         rows = np.asarray(X, dtype=float)
@@ -186,11 +171,6 @@ class DensityDisplay(Display):
         -------
         display : DensityDisplay
             The object itself.
-
-        Raises
-        ------
-        ValueError
-            If a share is not between 0 and 1.
         """
         shares = np.sort(np.asarray(shares, dtype=float))[::-1]
         if not len(shares) or shares[0] >= 1 or shares[-1] <= 0:

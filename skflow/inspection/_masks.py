@@ -41,14 +41,6 @@ class MaskDisplay(Display):
     mesh_ : matplotlib QuadMesh
         Its cells.
 
-    See Also
-    --------
-    skflow.masks : Makes masks.
-
-    References
-    ----------
-    .. [1] Gonsior, F., Mücke, S., Morik, K., "Structure Search for Normalizing Flows", LWDA 2021.
-
     Examples
     --------
     >>> import matplotlib.pyplot as plt
@@ -94,15 +86,6 @@ class MaskDisplay(Display):
         Returns
         -------
         display : MaskDisplay
-
-        Raises
-        ------
-        NotFittedError
-            If the estimator is not fitted.
-        TypeError
-            If it has no masks.
-        ValueError
-            If there is no such member, or if the names are not as many as the features.
         """
         advice = "Give a fitted CouplingFlowDensity or StructureSearchFlow"
         estimator = _chosen_step(estimator)
@@ -147,12 +130,6 @@ class MaskDisplay(Display):
         Returns
         -------
         display : MaskDisplay
-
-        Raises
-        ------
-        ValueError
-            If the masks are not two-dimensional, neither boolean nor 1, 0 and -1, or the names are
-            not as many as the features.
         """
         masks = np.asarray(masks)
         roles = masks.dtype == bool or (masks.dtype.kind == "i" and (masks == -1).any())

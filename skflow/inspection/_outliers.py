@@ -21,7 +21,7 @@ class OutlierReportDisplay(Display):
     value, red where it is a reason. On the right are rows of ``fit`` in the first of these columns
     and in the one beside which the row sticks out most. Categories lie on the lines in their order.
 
-    It is recommended to make a display by ``from_estimator``.
+    Make one by ``from_estimator``.
 
     Parameters
     ----------
@@ -119,15 +119,6 @@ class OutlierReportDisplay(Display):
         Returns
         -------
         display : OutlierReportDisplay
-
-        Raises
-        ------
-        NotFittedError
-            If the estimator is not fitted.
-        TypeError
-            If it is no FlowOutlierDetector.
-        ValueError
-            If an argument cannot be used.
         """
         cls._check(estimator, NO_DETECTOR, "_reasons_of_lowest")
         reasons = estimator._reasons_of_lowest(X, coverage)
@@ -216,7 +207,7 @@ class ShiftDisplay(Display):
     While nothing changes the curve wanders about 0 and below. It reaches the dashed line by chance
     with a probability of at most ``level``, however many rows come.
 
-    It is recommended to make a display by ``from_estimator``.
+    Make one by ``from_estimator``.
 
     Parameters
     ----------
@@ -233,10 +224,8 @@ class ShiftDisplay(Display):
     ----------
     alarm_ : int or None
         The first row at which the evidence reaches the line.
-    ax_ : matplotlib Axes
-        The picture.
-    figure_ : matplotlib Figure
-        The figure that holds it.
+    ax_, figure_ : matplotlib Axes and Figure
+        The picture, and the figure that holds it.
 
     Examples
     --------
@@ -293,15 +282,6 @@ class ShiftDisplay(Display):
         Returns
         -------
         display : ShiftDisplay
-
-        Raises
-        ------
-        NotFittedError
-            If the estimator is not fitted.
-        TypeError
-            If it is no FlowOutlierDetector.
-        ValueError
-            If an argument cannot be used.
         """
         cls._check(estimator, NO_DETECTOR, "shift_evidence")
         if not 0 < level < 1:

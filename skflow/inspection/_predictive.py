@@ -31,7 +31,7 @@ class PredictiveDensityDisplay(Display):
     Each row has a curve of its own, above one another and scaled to the same height; a mark shows
     the target as it was.
 
-    It is recommended to make a display by ``from_estimator``.
+    Make one by ``from_estimator``.
 
     Parameters
     ----------
@@ -46,8 +46,8 @@ class PredictiveDensityDisplay(Display):
 
     Attributes
     ----------
-    ax_ : matplotlib Axes
-    figure_ : matplotlib Figure
+    ax_, figure_ : matplotlib Axes and Figure
+        The picture, and the figure that holds it.
 
     Examples
     --------
@@ -138,7 +138,7 @@ class QuantileFanDisplay(Display):
 
     Bands hold the middle 50, 80 and 95 % of the predictive distribution; the line is the median.
 
-    It is recommended to make a display by ``from_estimator``.
+    Make one by ``from_estimator``.
 
     Parameters
     ----------
@@ -155,8 +155,8 @@ class QuantileFanDisplay(Display):
 
     Attributes
     ----------
-    ax_ : matplotlib Axes
-    figure_ : matplotlib Figure
+    ax_, figure_ : matplotlib Axes and Figure
+        The picture, and the figure that holds it.
 
     Examples
     --------
@@ -256,7 +256,7 @@ class CoverageDisplay(Display):
     the distributions are too wide, a valley that they are too narrow. On the right is the fraction
     of targets within their intervals, against the nominal coverage.
 
-    It is recommended to make a display by ``from_estimator``.
+    Make one by ``from_estimator``.
 
     Parameters
     ----------
@@ -334,8 +334,8 @@ class CoverageDisplay(Display):
             low, high = np.transpose(estimator.predict_interval(X, level))
             covered.append(np.mean((low <= truth) & (truth <= high)))
         cdf = np.asarray(estimator.cdf(X, y))
-        display = cls(cdf=cdf, coverage=np.array(coverage), covered=np.array(covered), name=name)
-        return display.plot(ax)
+        coverage, covered = np.array(coverage), np.array(covered)
+        return cls(cdf=cdf, coverage=coverage, covered=covered, name=name).plot(ax)
 
     def _draw(self, ax):
         left, right = ax
@@ -352,4 +352,4 @@ class CoverageDisplay(Display):
         )
         right.plot(self.coverage, self.coverage, color=GREY, linewidth=1)
         right.plot(self.coverage, self.covered, color=BLUE, marker="o", markersize=4)
-        right.set(xlabel="coverage asked for", ylabel="part within intervals")
+        right.set(xlabel="coverage asked for", ylabel="fraction within intervals")
