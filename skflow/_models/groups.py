@@ -76,7 +76,7 @@ def _ridge(U, context, weight):
     penalty = np.eye(design.shape[1])
     penalty[-1, -1] = 1e-6
     coefficients = np.zeros((design.shape[1], U.shape[1]))
-    alike: dict = {}  # most columns are present in all rows
+    alike = {}  # most columns are present in all rows
     for j, absent in enumerate(context.absent.T):
         alike.setdefault(absent.tobytes(), []).append(j)
     for own in alike.values():
