@@ -7,7 +7,7 @@ from small_trainings import correlated_rows, options
 
 from skflow import masks
 from skflow._nn.training_data import TrainingData
-from skflow._structure.candidates import CandidateEvaluator, stack_bounds
+from skflow._structure.candidates import STACK, CandidateEvaluator
 
 
 @pytest.fixture
@@ -50,6 +50,10 @@ def test_costs_do_not_depend_on_the_number_of_processes(table):
     assert costs[0] == pytest.approx(costs[1], rel=1e-5)
 
 
-def test_a_process_trains_from_4_to_16_models_at_once():
-    assert stack_bounds(n_jobs=1) == (4, 16)
-    assert stack_bounds(n_jobs=3) == (12, 48)
+def test_every_process_has_a_stack_of_its_own(table):
+    data = TrainingData(table, *split())
+    sizes = [
+        CandidateEvaluator({}, options(), data, score="validation", n_jobs=n_jobs).stack_size()
+        for n_jobs in (None, 3)
+    ]
+    assert sizes == [STACK, 3 * STACK]

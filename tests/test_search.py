@@ -130,13 +130,11 @@ def test_streams_belong_to_the_candidate():
 
 
 @pytest.mark.parametrize("seed", [0, 1, 12345])
-@pytest.mark.parametrize("max_stack", [1, 2, 7, 16])
+@pytest.mark.parametrize("stack", [1, 2, 7, 16])
 @pytest.mark.parametrize("move", MOVES)
-def test_algorithm_1(seed, max_stack, move):
+def test_algorithm_1(seed, stack, move):
     best, cost, sequence = algorithm_1(START, evaluate, 80, seed, MOVES[move])
-    result = evolutionary_search(
-        START, evaluate, n_iter=80, seed=seed, move=move, max_stack=max_stack
-    )
+    result = evolutionary_search(START, evaluate, n_iter=80, seed=seed, move=move, stack=stack)
     assert len(sequence) >= 3
     assert accepted_of(result) == sequence
     np.testing.assert_array_equal(result.best.masks, best)
@@ -149,7 +147,7 @@ def test_algorithm_1(seed, max_stack, move):
 @pytest.mark.parametrize("n_iter_no_change", [None, 8])
 def test_speculation_changes_nothing(search_space, n_iter_no_change):
     histories = []
-    for min_stack, max_stack in [(1, 1), (1, 2), (1, 7), (4, 16), (16, 16)]:
+    for stack in (1, 2, 7, 16):
         result = evolutionary_search(
             PAIR_START,
             evaluate,
@@ -157,14 +155,13 @@ def test_speculation_changes_nothing(search_space, n_iter_no_change):
             seed=3,
             search_space=search_space,
             n_iter_no_change=n_iter_no_change,
-            min_stack=min_stack,
-            max_stack=max_stack,
+            stack=stack,
         )
         histories.append(as_lists(result.history))
     assert all(history == histories[0] for history in histories)
 
 
-def test_stacks_grow_and_shrink():
+def test_a_stack_ends_where_a_candidate_is_accepted():
     accept_at = {3, 20}
     sizes = []
 
@@ -174,10 +171,10 @@ def test_stacks_grow_and_shrink():
         iterations = [by_stream[stream] for stream in streams]
         return [0.0 - t if t in accept_at or t == 0 else 1.0 for t in iterations]
 
-    result = evolutionary_search(START, evaluate, n_iter=40, seed=0, max_stack=8)
+    result = evolutionary_search(START, evaluate, n_iter=40, seed=0, stack=8)
     assert [record.iteration for record in result.history if record.accepted] == [0, 3, 20]
-    # Start; 1; 2-3 accepted; 4; 5-6; 7-10; 11-18; 19-26 accepted at 20; 21-24; 25-32; 33-40.
-    assert sizes == [1, 1, 2, 1, 2, 4, 8, 8, 4, 8, 8]
+    # Start; 1-8 accepted at 3; 4-11; 12-19; 20-27 accepted at 20; 21-28; 29-36; 37-40.
+    assert sizes == [1, 8, 8, 8, 8, 8, 8, 4]
 
 
 def test_ties_are_accepted():
@@ -193,7 +190,7 @@ def test_cost_that_is_not_finite_is_the_worst(bad):
     def evaluate(masks, streams):
         return [next(good) for _ in masks]
 
-    result = evolutionary_search(START, evaluate, n_iter=5, seed=0, max_stack=1)
+    result = evolutionary_search(START, evaluate, n_iter=5, seed=0, stack=1)
     assert [record.cost for record in result.history] == [2.0, np.inf, 3.0, np.inf, 1.0, np.inf]
     assert [record.iteration for record in result.history if record.accepted] == [0, 4]
     assert result.best.cost == 1.0
@@ -207,18 +204,18 @@ def test_early_stop():
     def evaluate(masks, streams):
         return [float(costs.get(by_stream[stream], 10)) for stream in streams]
 
-    def search(n_iter_no_change, max_stack=16):
+    def search(n_iter_no_change, stack=16):
         return evolutionary_search(
             START,
             evaluate,
             n_iter=30,
             seed=0,
             n_iter_no_change=n_iter_no_change,
-            max_stack=max_stack,
+            stack=stack,
         )
 
-    for max_stack in (1, 16):
-        result = search(4, max_stack)
+    for stack in (1, 16):
+        result = search(4, stack)
         assert len(result.history) - 1 == 9
         assert result.stop_reason == "n_iter_no_change"
         assert result.best.cost == 7
@@ -323,7 +320,7 @@ def test_a_search_that_goes_on_makes_the_stacks_of_one_in_one_go():
 
         return call
 
-    options = {"seed": 4, "min_stack": 2, "max_stack": 8}
+    options = {"seed": 4, "stack": 5}
     whole = []
     history = evolutionary_search(START, recording(whole), n_iter=60, **options).history
     ends, t = [], 1

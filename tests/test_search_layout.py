@@ -17,8 +17,8 @@ def task(history=(), n_steps=100, previous=None):
         def __call__(self, structures, streams):
             return [next(costs) for _ in structures]
 
-        def stack_bounds(self):
-            return 1, 1
+        def stack_size(self):
+            return 1
 
     return SimpleNamespace(
         n_layers=4,

@@ -32,13 +32,12 @@ from skflow._nn.optimizers import learning_rates
 from skflow._nn.recipe import learning_rate_init
 from skflow._nn.training import TrainingOptions
 from skflow._nn.training_data import TrainingData
-from skflow._structure.candidates import CandidateEvaluator, stack_bounds
+from skflow._structure.candidates import STACK, CandidateEvaluator
 from skflow._structure.moves import shuffle
 from skflow._structure.search import candidate_streams, evolutionary_search
 from skflow.datasets import fetch_magic
 
 N_FEATURES, N_LAYERS, BATCH, N_STEPS = 10, 8, 380, 50
-BOUNDS = [(1, 1), (1, 16), (4, 8), (4, 16), (4, 32), (8, 16), (8, 32), (16, 16), (32, 32)]
 STACKS = (1, 2, 4, 8, 16, 32)
 FLOWS = {
     "affine, single layer": {"coupling": "affine", "hidden_layer_sizes": ()},
@@ -158,7 +157,7 @@ def evaluator(X, flow=FLOWS["affine, single layer"], n_steps=N_STEPS, n_jobs=Non
     return CandidateEvaluator(flow, options(n_steps), data, score="train_batch", n_jobs=n_jobs)
 
 
-def stacked_search(X, n_iter, seed, bounds, n_jobs=None):
+def stacked_search(X, n_iter, seed, stack, n_jobs=None):
     """The accepted structures, and how many candidates were trained."""
     evaluate, n_trained = evaluator(X, n_jobs=n_jobs), [0]
 
@@ -166,9 +165,7 @@ def stacked_search(X, n_iter, seed, bounds, n_jobs=None):
         n_trained[0] += len(structures)
         return evaluate(structures, streams)
 
-    result = evolutionary_search(
-        start(seed), counting, n_iter=n_iter, seed=seed, min_stack=bounds[0], max_stack=bounds[1]
-    )
+    result = evolutionary_search(start(seed), counting, n_iter=n_iter, seed=seed, stack=stack)
     return [record.masks for record in result.history if record.accepted], n_trained[0]
 
 
@@ -239,23 +236,21 @@ def summary(records, *clocks):
 
 def one_core(X, n_turns, n_iter):
     contestants = {"loop": (lambda seed, n: plain_search(X, n, seed), 1)}
-    chosen = stack_bounds(1)
-    for bounds in BOUNDS:
-        name = "skflow, stacks of {} to {}{}".format(*bounds, " (in use)" * (bounds == chosen))
-        contestants[name] = (lambda seed, n, b=bounds: stacked_search(X, n, seed, b)), 1
+    for stack in STACKS:
+        name = f"skflow, stacks of {stack}{' (in use)' * (stack == STACK)}"
+        contestants[name] = (lambda seed, n, stack=stack: stacked_search(X, n, seed, stack)), 1
     records = contest(contestants, n_turns, n_iter, processor=time.process_time)
     return summary(records, "processor")
 
 
 def two_cores(X, n_turns, n_iter):
-    one, two = stack_bounds(1), stack_bounds(2)
     contestants = {
         "loop": (lambda seed, n: plain_search(X, n, seed), 1),
-        "skflow": (lambda seed, n: stacked_search(X, n, seed, one), 1),
-        "skflow, n_jobs=2": (lambda seed, n: stacked_search(X, n, seed, two, 2), 1),
+        "skflow": (lambda seed, n: stacked_search(X, n, seed, STACK), 1),
+        "skflow, n_jobs=2": (lambda seed, n: stacked_search(X, n, seed, 2 * STACK, 2), 1),
     }
     with parallel_config(backend="loky", inner_max_num_threads=1):
-        stacked_search(X, 16, 0, two, n_jobs=2)  # starts the processes
+        stacked_search(X, 16, 0, 2 * STACK, n_jobs=2)  # starts the processes
         clocks = {"wall": time.perf_counter, "processor": processor_on_two_cores}
         records = contest(contestants, n_turns, n_iter, **clocks)
     return summary(records, *clocks)
@@ -263,12 +258,11 @@ def two_cores(X, n_turns, n_iter):
 
 def two_threads(X, n_iter):
     """One turn, a tenth of the iterations: on a busy machine threads wait long for each other."""
-    bounds = stack_bounds(1)
     contestants = {}
     for n_threads, suffix in ((1, ""), (2, ", 2 threads")):
         contestants |= {
             f"loop{suffix}": (lambda seed, n: plain_search(X, n, seed), n_threads),
-            f"skflow{suffix}": (lambda seed, n: stacked_search(X, n, seed, bounds), n_threads),
+            f"skflow{suffix}": (lambda seed, n: stacked_search(X, n, seed, STACK), n_threads),
         }
     records = contest(contestants, 1, n_iter // 10, wall=time.perf_counter)
     return summary(records, "wall")

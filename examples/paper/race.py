@@ -2,7 +2,7 @@
 
     python examples/paper/race.py --output examples/paper/race.json --figure docs/_static/race.svg
 
-The paper's architecture, eight flows for each layout on the tables of ``deep_flows.py``, with their
+The paper's architecture, twenty flows for each layout on the tables of ``deep_flows.py``, with their
 splits: test nats a dimension less those of parity, flow by flow with the same split, batches and
 start, with the standard error. Each flow races for itself.
 """
@@ -15,7 +15,7 @@ from _tables import BUNDLED, OUTLIERS, PAPER
 from deep_flows import measure
 
 LAYOUTS = {layout: layout for layout in ("parity", "derived", "race")}
-DEPTHS = (2, 4)
+DEPTHS = (2, 4, 6)
 
 
 def draw(records, path):
@@ -45,7 +45,7 @@ def draw(records, path):
 def plan(data_home, _):
     for name in (*BUNDLED, *PAPER, *OUTLIERS):
         for depth in DEPTHS:
-            chosen = partial(measure, name, data_home, depth, LAYOUTS, 8, **SINGLE_LAYER)
+            chosen = partial(measure, name, data_home, depth, LAYOUTS, 20, **SINGLE_LAYER)
             yield f"{name} | {depth}", chosen
 
 

@@ -44,15 +44,9 @@ def _log_probs(flow, data, generators):
     return flow.log_prob(x, context).double().cpu().numpy()
 
 
-def stack_bounds(n_jobs):
-    """Fewest and most candidates of a stack that `n_jobs` processes share.
-
-    A process trains from 4 to 16 at once: 4 take little longer than 1, and beyond 16 the share of
-    each hardly falls (``examples/benchmarks/search.py`` measures both).
-    """
-    return 4 * n_jobs, 16 * n_jobs
-
-
+#: Candidates that a process trains at once. More are thrown away more often where one is accepted,
+#: and the share of each hardly falls (``examples/benchmarks/search.py``).
+STACK = 8
 #: Parts of the training rows, each of which is held out in turn.
 N_FOLDS = 5
 
@@ -120,9 +114,9 @@ class CandidateEvaluator:
             found.append(judge.held_out(masks, streams))
         return np.concatenate(found, axis=1)
 
-    def stack_bounds(self):
-        """Number of candidates which it pays to evaluate at once, at least and at most."""
-        return stack_bounds(effective_n_jobs(self.n_jobs))
+    def stack_size(self):
+        """Number of candidates which it pays to evaluate at once."""
+        return STACK * effective_n_jobs(self.n_jobs)
 
     def fingerprint(self):
         """A name for what the costs depend on: rows, flow and training."""

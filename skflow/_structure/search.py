@@ -79,8 +79,7 @@ def evolutionary_search(
     search_space="free",
     n_iter_no_change=None,
     max_time=None,
-    min_stack=1,
-    max_stack=16,
+    stack=8,
     history=None,
     callback=lambda record: None,
 ):
@@ -103,9 +102,8 @@ def evolutionary_search(
         Together with the evaluator it determines the result.
     move, search_space, n_iter_no_change, max_time
         As in ``EvolutionarySearch``.
-    min_stack, max_stack : int, default=1, 16
-        Bounds for the number of candidates of a stack, which doubles when none was accepted and
-        halves when one was. They have no influence on the result.
+    stack : int, default=8
+        Number of candidates that are evaluated at once. It has no influence on the result.
     history : list of SearchRecord or None, default=None
         Of an earlier search from the same start, which goes on where it ended. With the same seed
         and parameters the result is that of a search without a break.
@@ -134,7 +132,7 @@ def evolutionary_search(
             if time.monotonic() >= deadline:
                 stop_reason = "max_time"
                 break
-            n_ahead = min(_n_ahead(history, min_stack, max_stack), n_left)
+            n_ahead = min(stack, n_left)
             parent, t = _best(history), len(history)
             drawn = [candidate_streams(seed, t + i) for i in range(n_ahead)]
             offspring = [propose(parent.masks, rng, move, search_space) for rng, _ in drawn]
@@ -153,23 +151,6 @@ def evolutionary_search(
     except KeyboardInterrupt:
         stop_reason = "interrupted"
     return SearchResult(history, stop_reason)
-
-
-def _n_ahead(history, fewest, most):
-    """Number of iterations to evaluate at once: doubled by a stack without acceptance, else halved.
-
-    It follows from the history alone, so that a search that goes on makes the stacks of one in one
-    go, and costs agree to the last bit.
-    """
-    n_ahead, t = fewest, 1
-    while t < len(history):
-        stack = history[t : t + n_ahead]
-        accepted = next((i for i, record in enumerate(stack) if record.accepted), None)
-        if accepted is None:
-            t, n_ahead = t + n_ahead, min(most, 2 * n_ahead)
-        else:
-            t, n_ahead = t + accepted + 1, max(fewest, n_ahead // 2)
-    return n_ahead
 
 
 def _evaluate_start(initial_masks, evaluate, seed):

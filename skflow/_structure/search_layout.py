@@ -308,7 +308,6 @@ class EvolutionarySearch(Layout):
             with time_limit(None, anew=True):  # costs of shorter trainings would not compare
                 return evaluate(masks, streams)
 
-        fewest, most = evaluate.stack_bounds()
         limits = [limit for limit in (self.max_time, task.max_time) if limit is not None]
         result = evolutionary_search(
             start,
@@ -320,8 +319,7 @@ class EvolutionarySearch(Layout):
             n_iter_no_change=self.n_iter_no_change,
             max_time=min(limits, default=None),
             history=history,
-            min_stack=fewest,
-            max_stack=most,
+            stack=evaluate.stack_size(),
             callback=keep_and_show,
         )
         progress.close()
