@@ -104,6 +104,7 @@ html_sidebars = {
         "index",
         "quickstart",
         "which_estimator",
+        "reproduction",
         "theory",
         "faq",
         "glossary",

@@ -44,8 +44,13 @@ def tables(name, heading):
 
 def numbers(frame):
     """What stands before an error or a bracket, as numbers."""
-    first = frame.map(lambda cell: re.split(r" [±(]", cell)[0] or "nan")
-    return first.apply(pd.to_numeric, errors="coerce")
+    first = frame.map(lambda cell: re.split(r" [±(]", cell)[0].strip("*") or "nan")
+    found = first.apply(pd.to_numeric, errors="coerce")
+    if found.isna().all(axis=None):
+        raise ValueError(
+            f"a chart would be empty: no numbers in {first.iloc[0].tolist()}"
+        )
+    return found
 
 
 def likelihood():
@@ -144,18 +149,18 @@ def beside_ours(frame, label):
     """A line for each table, a mark for each method; skflow is the vertical line."""
     frame = frame.dropna(axis=1, how="all")
     ours = frame["skflow"].iloc[0]
-    height = 1.4 + 0.28 * len(frame)
-    figure, axis = plt.subplots(figsize=(8.5, height), layout="constrained")
+    height = 2.0 + 0.3 * len(frame)
+    figure, axis = plt.subplots(figsize=(7, height), layout="constrained")
     axis.axvline(ours, color=OURS, linewidth=2, label="skflow")
     colors = plt.colormaps["tab10"].colors
     for i, method in enumerate(frame.columns.drop("skflow")):
         style = dict(marker="osDv^<>phX*d"[i], color=colors[(i + 1) % 10])
         axis.plot(frame[method], frame.index, linestyle="", label=method, **style)
     axis.set_ylim(len(frame) - 0.5, -0.5)
-    axis.tick_params(axis="y", labelsize=8)
+    axis.tick_params(axis="y", labelsize=9)
     axis.grid(axis="y", color="#eeeeee")
     axis.set_xlabel(label)
-    figure.legend(loc="outside right upper", fontsize=8, frameon=False)
+    figure.legend(loc="outside lower center", ncols=3, fontsize=9, frameon=False)
     return figure
 
 
@@ -238,6 +243,7 @@ def search():
     figure, axis = plt.subplots(figsize=(8, 2.4), layout="constrained")
     bars = axis.barh(list(shown), list(shown.values()), color=[PEERS, OURS, OURS, OURS])
     axis.bar_label(bars, fmt="%.1f", padding=3)
+    axis.margins(x=0.08)
     axis.invert_yaxis()
     axis.set(xlabel="times as fast as the loop, at the paper's setting")
     return figure

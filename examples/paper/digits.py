@@ -87,9 +87,9 @@ def page(records):
 def draw(records, path):
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(1, len(CELLS), figsize=(12.4, 3.2), sharey=True)
+    figure, axes = plt.subplots(2, 2, figsize=(7.5, 6), sharey=True)
     names = LAYOUTS[::-1]
-    for ax, cell in zip(axes, CELLS):
+    for ax, cell in zip(axes.flat, CELLS):
         for y, name in enumerate(names):
             if f"{cell} | {name}" in records:
                 pair = (records[f"{cell} | {n}"]["nats"] for n in (name, "parity"))

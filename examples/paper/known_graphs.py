@@ -195,8 +195,9 @@ def draw(records, path):
     import matplotlib.pyplot as plt
 
     found = gathered(records)
-    figure, axes = plt.subplots(1, len(GRAPHS), figsize=(11, 3.2), layout="constrained")
-    for ax, name in zip(axes, GRAPHS):
+    rows = -(-len(GRAPHS) // 2)
+    figure, axes = plt.subplots(rows, 2, figsize=(7.5, 2.6 * rows + 0.6), layout="constrained")
+    for ax, name in zip(axes.flat, GRAPHS):
         for n_columns, colour in COLOURS.items():
             cells = {
                 n: found.get((name, n_columns, n), {}).get("Hamming distance") for n in MAX_ITER
@@ -210,9 +211,9 @@ def draw(records, path):
         ax.spines[["top", "right"]].set_visible(False)
     for n_columns, distance in PUBLISHED.items():
         ax.plot(5000, distance, "x", color=COLOURS[n_columns], label=f"published, {n_columns}")
-    axes[0].set_ylabel("structural Hamming distance")
+    figure.supylabel("structural Hamming distance", fontsize=10)
     handles = ax.get_legend_handles_labels()
-    figure.legend(*handles, loc="outside lower center", ncols=5, frameon=False)
+    figure.legend(*handles, loc="outside lower center", ncols=3, frameon=False)
     figure.savefig(path)
 
 

@@ -78,8 +78,10 @@ def draw(records, path):
     import matplotlib.pyplot as plt
     from matplotlib.ticker import NullFormatter
 
-    figure, axes = plt.subplots(1, len(TABLES), figsize=(2.3 * len(TABLES), 2.9))
-    for ax, (name, arms) in zip(axes, gathered(records).items()):
+    figure, axes = plt.subplots(-(-len(TABLES) // 3), 3, figsize=(7.5, 8))
+    for ax in axes.flat[len(TABLES) :]:
+        ax.set_axis_off()
+    for ax, (name, arms) in zip(axes.flat, gathered(records).items()):
         for arm, points in arms.items():
             line = "o-" if arm == "dense" else "o"
             sizes, nats, _ = zip(*points)
@@ -90,9 +92,10 @@ def draw(records, path):
         ax.set_ylim(best - 0.02, best + 0.25)
         ax.set_title(name, loc="left", fontsize=10)
         ax.spines[["top", "right"]].set_visible(False)
-    axes[0].set_ylabel("nats a dimension, held out")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="lower center", ncols=3, frameon=False)
-    figure.tight_layout(rect=(0, 0.08, 1, 1))
+    figure.supylabel("nats a dimension, held out", fontsize=10)
+    handles = axes.flat[0].get_legend_handles_labels()
+    figure.legend(*handles, loc="lower center", ncols=3, frameon=False)
+    figure.tight_layout(rect=(0, 0.04, 1, 1))
     figure.savefig(path)
 
 
