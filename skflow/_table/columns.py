@@ -35,6 +35,10 @@ COPY = (
     "a copy of another column, perhaps in another unit: the density is unbounded there and the "
     "likelihood means little. Leave the copies out."
 )
+NUMBERED = (
+    "a whole number that is different in each row, as numbers of rows and customers are. Leave such "
+    "columns out, unless they are measurements."
+)
 ON_BOUND = (
     "exactly on a bound in up to {:.0%} of the rows. Such a value stands for a narrow cell that "
     "ends half way to the next value, and samples in there are put on the bound, so that their "
@@ -201,6 +205,7 @@ class Columns:
             ),
             (constant, CONSTANT),
             (copied_columns(U), COPY),
+            (numbering_columns(X), NUMBERED),
             (many, ON_BOUND.format(share.max(initial=0, where=many))),
         )
         warn_of(found, self.names)
@@ -262,6 +267,14 @@ def filled(X):
 def few_valued_columns(X):
     """Return which columns have at most one distinct value in 20 rows."""
     return np.array([len(np.unique(column)) for column in X.T]) <= len(X) / 20
+
+
+def numbering_columns(X):
+    """Return which columns have as many whole values as rows, within few times as many."""
+    n = len(X)
+    with np.errstate(over="ignore"):
+        close = (X == np.round(X)).all(axis=0) & (np.ptp(X, axis=0) < 4 * n) & (n >= 100)
+    return np.array([k and len(np.unique(column)) == n for k, column in zip(close, X.T)])
 
 
 def grid_steps(X):
