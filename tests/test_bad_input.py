@@ -183,9 +183,7 @@ def test_copied_column_in_any_unit(X, factor):
 def test_numbers_of_rows_are_named():
     rng = np.random.default_rng(0)
     X = np.column_stack([rng.normal(size=400), 7000 + rng.permutation(500)[:400]])
-    with pytest.warns(
-        UserWarning, match="Column 1 is a whole number that is different in each row"
-    ):
+    with pytest.warns(UserWarning, match="Column 1 is a whole number that is different"):
         flow().fit(X)
     measured = np.round(rng.normal(0, 1e4, 400))  # as far apart as values that differ by chance
     X[:, 1] = np.unique(np.append(measured, rng.permutation(10**5)[:200]))[:400]

@@ -36,8 +36,8 @@ COPY = (
     "likelihood means little. Leave the copies out."
 )
 NUMBERED = (
-    "a whole number that is different in each row, as numbers of rows and customers are. Leave such "
-    "columns out, unless they are measurements."
+    "a whole number that is different in each row, as numbers of rows and customers are. Leave "
+    "such columns out, unless they are measurements."
 )
 ON_BOUND = (
     "exactly on a bound in up to {:.0%} of the rows. Such a value stands for a narrow cell that "
@@ -273,7 +273,7 @@ def numbering_columns(X):
     """Return which columns have as many whole values as rows, within few times as many."""
     n = len(X)
     with np.errstate(over="ignore"):
-        close = (X == np.round(X)).all(axis=0) & (np.ptp(X, axis=0) < 4 * n) & (n >= 100)
+        close = (np.round(X) == X).all(axis=0) & (np.ptp(X, axis=0) < 4 * n) & (n >= 100)
     return np.array([k and len(np.unique(column)) == n for k, column in zip(close, X.T)])
 
 
