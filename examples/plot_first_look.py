@@ -141,6 +141,7 @@ grid = GridSearchCV(
     shallow,
     {"mask_layout": list(layouts.values())},
     cv=KFold(3, shuffle=True, random_state=0),
+    refit=False,
 ).fit(X)
 scores = pd.Series(grid.cv_results_["mean_test_score"], layouts)
 print(scores.round(2).to_string())
