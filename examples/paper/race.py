@@ -2,9 +2,9 @@
 
     python examples/paper/race.py --output examples/paper/race.json --figure docs/_static/race.svg
 
-The paper's architecture, twenty flows for each layout on the tables of ``deep_flows.py``, with their
-splits: test nats a dimension less those of parity, flow by flow with the same split, batches and
-start, with the standard error. Each flow races for itself.
+The paper's architecture, twenty flows for each layout on the tables of ``deep_flows.py``, with
+their splits: test nats a dimension less those of parity, flow by flow with the same split, batches
+and start, with the standard error. Each flow races for itself.
 """
 
 from functools import partial
