@@ -174,10 +174,11 @@ def estimate_weights(log_probs, least, weight=None):
     density = np.exp(log_probs - log_probs.max(axis=0))
     row_weight = np.full(density.shape[1], 1.0) if weight is None else weight
     row_weight = row_weight / row_weight.sum()
-    parts = np.full(len(density), 1 / len(density))
+    # the weights are the least ones, and shares of the rest that EM is free to choose
+    shares, rest = np.full(len(density), 1 / len(density)), 1 - np.sum(least)
     for _ in range(_STEPS_OF_EM):
-        parts = parts * (density @ (row_weight / (parts @ density)))
+        shares *= density @ (row_weight / ((least + rest * shares) @ density))
+        shares /= shares.sum()
     # what hardly counts need not be evaluated with every row
-    parts[1:][parts[1:] < _LEAST_WEIGHT] = 0.0
-    parts = np.maximum(parts, least)
-    return parts / parts.sum()
+    shares[1:][shares[1:] < _LEAST_WEIGHT] = 0.0
+    return least + rest * shares / shares.sum()
