@@ -12,7 +12,6 @@ import numpy as np
 from scipy.special import gammaln
 from sklearn.exceptions import ConvergenceWarning
 
-from .._core.rows import effective_rows
 from .factor_model import log_det, whiten
 
 #: Parts of a covariance that its diagonal may get, of which left out rows choose.
@@ -159,7 +158,7 @@ def fit_gaussian_mixture(
     covariance towards its diagonal; ``least`` ``(d,)`` are the least variances.
     """
     least = np.maximum(least, LEAST_VARIANCE * variances(U, weight))
-    n_effective = effective_rows(weight)
+    n_effective = 1 / (weight @ weight)
 
     def regularised(weights, scatters):
         pooled = shrunk(np.tensordot(weights, scatters, 1), shrinkage)

@@ -83,8 +83,9 @@ class FlowModel:
     # ---- what the members answer, one by one
 
     def log_probs(self, U, context=None):
-        """Log-densities ``(K, n)`` of the members alone."""
-        return self._call("log_prob", U, context)
+        """Log-densities ``(K, n)`` of the members alone, of rows ``(n, d)`` or ``(K, n, d)``."""
+        # far away they may exceed the range of numbers: the lowest there is
+        return np.nan_to_num(self._call("log_prob", U, context), nan=LOWEST, neginf=LOWEST)
 
     def log_prob_of(self, member, U, context=None):
         """Log-densities ``(n,)`` of rows, each under one member ``(n,)``, in single precision.
@@ -144,11 +145,10 @@ class FlowModel:
 
 def average(log_probs):
     """Log-density ``(..., n)`` of members that are averaged, from their own ``(K, ..., n)``."""
-    log_prob = log_probs[0]
-    if len(log_probs) > 1:  # the log of a mean of densities, never the mean of logs
-        log_prob = logsumexp(log_probs, axis=0) - math.log(len(log_probs))
-    # far away a member's log-density may exceed the range of numbers: the lowest there is
-    return np.nan_to_num(log_prob, nan=LOWEST, neginf=LOWEST)
+    if len(log_probs) == 1:
+        return log_probs[0]
+    # the log of a mean of densities, never the mean of logs
+    return logsumexp(log_probs, axis=0) - math.log(len(log_probs))
 
 
 # ---- training

@@ -13,6 +13,7 @@ by 0.006 nats a dimension (one seed, no more than a hint), as every member then 
 """
 
 import math
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -83,18 +84,19 @@ def fit_mixture(component_weight, flow, U, context, weight, data, streams, noise
     if component_weight == 0:
         return Mixture({"flow": flow}, np.ones(1)), None
     rng, scores = streams("tails"), None
+    weight = np.ones(len(U)) if weight is None else weight
     fit = component_fitter(U, context, weight)
     if component_weight == "auto" and data.validation_rows is not None:
         copies = [Copy(U, context, np.zeros(len(U)))] if copies is None else copies
         components, log_probs = _held_out(fit, flow, copies, weight, data, streams, noise)
         held_out = np.isfinite(log_probs).any(axis=0)
-        row_weight, log_probs = at(weight, held_out), log_probs[:, held_out]
+        row_weight, log_probs = weight[held_out], log_probs[:, held_out]
         least = floors({"flow": flow, **components}, U.shape[1])
         weights = estimate_weights(log_probs, least, row_weight)
         names = list(components)
         scores = _held_out_scores(log_probs, weights, names, row_weight)
         kept = [name for name, each in zip(names, weights[1:]) if each > 0]
-        if flow.n_members > 1 or effective_rows(weight, len(U)) <= FEW_ROWS:
+        if flow.n_members > 1 or effective_rows(weight) <= FEW_ROWS:
             components = fit(U, context, weight, rng, noise, kept)
     else:
         components = fit(U, context, weight, rng, noise, HEAVY_TAILED)
@@ -133,18 +135,19 @@ def _held_out(fit, flow, copies, weight, data, streams, noise):
     """
     U, context = copies[0][:2]
     names, total, times = None, None, np.zeros(len(U))
+    of_flow = _of_known(flow.log_probs, copies, data.validation_rows.numpy())  # of each member's
     for e, (rows, held_out) in enumerate(zip(data.rows.numpy(), data.validation_rows.numpy())):
         rng = streams("tails", 1 + e)
-        components = fit(U[rows], at(context, rows), at(weight, rows), rng, noise, names)
-        models = [flow.take(e), *components.values()]
+        components = fit(U[rows], at(context, rows), weight[rows], rng, noise, names)
+        of_others = _of_known(partial(_log_probs, components.values()), copies, held_out)
+        log_probs = np.vstack([of_flow[e], of_others])
         if total is None:
-            total = np.full((len(models), len(U)), -np.inf)
-        log_probs = _log_probs_of_known(models, copies, held_out)
+            total = np.full((len(log_probs), len(U)), -np.inf)
         total[:, held_out] = np.logaddexp(total[:, held_out], log_probs)
         times[held_out] += 1
         seen = times > 0
         if names is None and seen.sum() >= LOOKED_AT:
-            parts = estimate_weights(total[:, seen] - np.log(times[seen]), 0.0, at(weight, seen))
+            parts = estimate_weights(total[:, seen] - np.log(times[seen]), 0.0, weight[seen])
             kept = parts >= _WORTH_FITTING
             kept |= [True, *(name in (*HEAVY_TAILED, "gaussian") for name in components)]
             total, names = total[kept], [n for n, keep in zip(components, kept[1:]) if keep]
@@ -152,18 +155,20 @@ def _held_out(fit, flow, copies, weight, data, streams, noise):
     return components, total - np.log(np.maximum(times, 1))
 
 
-def _log_probs_of_known(models, copies, rows):
-    """Log-densities ``(1 + J, m)`` of what is known of rows, up to what all models have in common.
+def _log_probs(models, U, context):
+    return np.stack([model.log_prob(U, context) for model in models])
+
+
+def _of_known(log_probs, copies, rows):
+    """Log-densities ``(J, m)`` of what is known of rows, up to what all models have in common.
 
     The mean over draws of missing cells of the density by that which they were drawn from; of rows
-    without any it is the density itself.
+    without any it is the density itself. ``log_probs(U, context)`` are those of the draws.
     """
-    terms = []
-    for copy in copies:
-        U, context = copy.U[rows], at(copy.context, rows)
-        terms.append([model.log_prob(U, context) for model in models] - copy.log_q[rows])
-    common = np.mean([copy.log_q[rows] for copy in copies], axis=0)
-    return logsumexp(terms, axis=0) - math.log(len(copies)) + common
+    log_q = [copy.log_q[rows] for copy in copies]
+    found = [log_probs(copy.U[rows], at(copy.context, rows)) for copy in copies]
+    terms = [one - q for one, q in zip(found, log_q)]
+    return logsumexp(terms, axis=0) - math.log(len(copies)) + np.mean(log_q, axis=0)
 
 
 def estimate_weights(log_probs, least, weight=None):

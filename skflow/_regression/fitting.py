@@ -17,7 +17,7 @@ from .._core.rows import at, effective_rows
 from .._core.runtime import check_device
 from .._core.saving import saved_as
 from .._models.chain import Chain
-from .._models.flow import Variant, cross_fit
+from .._models.flow import Variant, average, cross_fit
 from .._models.mixture import Mixture, features_alone
 from .._models.stacking import VALIDATION_FRACTION, estimate_weights
 from .._nn.recipe import conditional_alpha, flow_config, training_options
@@ -212,14 +212,16 @@ def _fit_mixture(params, plan, U, context, weight, sees_mean):
     with time_limit(share_of_time(PART_OF_FLOWS)):
         trained = cross_fit(plan, structures, variants, n_init=training.n_init)
     rows, held_out = trained.data.rows[0].numpy(), trained.data.validation_rows[0].numpy()
-    models = {
-        f"flow_{v}": trained.flow.take(np.flatnonzero(trained.variant == v))
-        for v in range(len(variants))
-    }
-    models["t"] = fit_regressed_t(U[rows], context[rows], at(weight, rows))
-    log_probs = [model.log_prob(U[held_out], context[held_out]) for model in models.values()]
+    component = fit_regressed_t(U[rows], context[rows], at(weight, rows))
+    of_members = trained.flow.log_probs(U[held_out], context[held_out])
+    log_probs = [average(of_members[trained.variant == v]) for v in range(len(variants))]
+    log_probs.append(component.log_prob(U[held_out], context[held_out]))
     floors = np.append(np.zeros(len(variants)), LEAST_HEAVY_TAILED)
     weights = estimate_weights(np.stack(log_probs), floors, at(weight, held_out))
     kept = np.append(weights[:-1] >= min(LEAST_WEIGHT, weights[:-1].max()), True)
-    served = {name: model for (name, model), keep in zip(models.items(), kept) if keep}
-    return Mixture(served, weights[kept] / weights[kept].sum()), int(trained.n_epochs.max())
+    served = {
+        f"flow_{v}": trained.flow.take(np.flatnonzero(trained.variant == v))
+        for v in np.flatnonzero(kept[:-1])
+    }
+    mixture = Mixture({**served, "t": component}, weights[kept] / weights[kept].sum())
+    return mixture, int(trained.n_epochs.max())
