@@ -93,7 +93,8 @@ def found(component_weight, X, validated=True, flow_sees=1.0):
     flow = FlowStack(masks.parity(2, X.shape[1])[None], coupling="affine", hidden_layer_sizes=())
     flow = flow.initialize(make_generators([0])).to(dtype=torch.float64)
     data = TrainingData(torch.as_tensor(X, dtype=torch.float32), *split)
-    mixture = fit_mixture(component_weight, FlowModel(flow), X, None, None, data, STREAMS)[0]
+    rows = X, None, np.zeros((1, n)), None
+    mixture = fit_mixture(component_weight, FlowModel(flow), *rows, data, STREAMS)[0]
     components = dict(list(mixture.models.items())[1:])
     return components, mixture.weights
 
@@ -141,7 +142,8 @@ def test_what_a_first_look_finds_worthless_is_not_fitted_again(monkeypatch):
         return components
 
     monkeypatch.setattr(groups, "fit_components", spy)
-    mixture, scores = fit_mixture("auto", FlowModel(stack), X, None, None, data, STREAMS)
+    rows = X, None, np.zeros((1, len(X))), None
+    mixture, scores = fit_mixture("auto", FlowModel(stack), *rows, data, STREAMS)
     assert [n_rows for n_rows, _ in fits] == [*[320] * 5, 400]
     assert set(fits[-1][1]) == set(mixture.models) - {"flow"}
     assert set(fits[1][1]) < set(fits[0][1])

@@ -82,7 +82,7 @@ def page(results, seconds):
         "fits": "Whole fits",
         "growth": "Growth of a training step: milliseconds (times the bound)",
         "memory": "Peak memory of scoring rows of 10 columns",
-        "workers": "Workers of a grid search",
+        "workers": "Workers of a grid of layouts",
         "busy": "Default fits on a busy machine, no variable set",
     }
     for part, title in titles.items():

@@ -76,7 +76,8 @@ def draw_missing(density, X, rng, filled=None):
     Columns of which one value only is known get what they have in ``filled``.
     """
     drawn = sample_given(density, X, N_COPIES, rng, QUICK)[0]
-    log_q = np.stack([density.log_prob(copy) for copy in np.moveaxis(drawn, 2, 0)], axis=1)
+    copies = np.moveaxis(drawn, 2, 0).reshape(-1, X.shape[1])
+    log_q = density.log_prob(copies).reshape(N_COPIES, -1).T
     return (drawn if filled is None else _but_constants(X, filled[:, :, None], drawn)), log_q
 
 

@@ -24,7 +24,7 @@ from .chain import Chain, fit_chain
 from .density import Density
 from .flow import CrossFit, Variant, cross_fit
 from .mixture import Mixture
-from .stacking import Copy, fit_mixture, fold_sizes
+from .stacking import fit_mixture, fold_sizes
 
 #: Part of the time that is left for a flow and the components beside it which the flow trains for.
 PART_OF_FLOW = 0.5
@@ -59,27 +59,23 @@ class Rows:
     """The rows of a fit, whole and standardised: what flows and components are fitted to.
 
     ``X`` ``(n, d)`` has codes and numbers, none missing. ``U`` ``(n, r)`` is the standardised real
-    part, NaN where it is absent. The ``chain``, the density of the discrete part, is fitted if it
-    is None.
+    part, NaN where it is absent. Of an X ``(n, d, n_copies)`` there are as many rows, copy after
+    copy; the ``chain``, the density of the discrete part, is fitted to the first.
     """
 
-    def __init__(self, X, weight, schema, columns, seed, chain=None):
-        self.weight, self.schema, self.columns = weight, schema, columns
+    def __init__(self, X, weight, schema, columns, seed):
+        self.n_rows, self.weight, self.schema, self.columns = len(X), weight, schema, columns
         self.streams = RandomStreams(seed)
+        X = np.moveaxis(np.atleast_3d(X), 2, 0).reshape(-1, X.shape[1])
         self.discrete, self.real = schema.split(X)
         columns.bounds.check(self.real, columns.names)
         self.U, self.log_det = columns.training_rows(self.real, self.streams)
-        self.chain = Chain([]) if chain is None else chain
-        if chain is None and len(schema.sizes):
+        self.chain = Chain([])
+        if len(schema.sizes):
             open_ended = np.arange(len(schema.sizes)) < len(schema.category_columns)
-            stream = self.streams("discrete")
-            self.chain = fit_chain(self.discrete, schema.sizes, weight, stream, open_ended)
+            first, stream = self.discrete[: self.n_rows], self.streams("discrete")
+            self.chain = fit_chain(first, schema.sizes, weight, stream, open_ended)
         self.context = self.density(Mixture({}, np.zeros(0))).context(self.discrete)
-
-    def copy(self, log_q):
-        """The ``Copy`` of rows whose missing cells were drawn, by the log-densities ``(n,)``."""
-        in_data = self.log_det + self.chain.log_prob(self.discrete)
-        return Copy(self.complete(), self.context, log_q - in_data)
 
     def density(self, mixture):
         return Density(self.schema, self.columns, self.chain, mixture)
@@ -91,35 +87,34 @@ class Rows:
         noise = self.streams("absent").standard_normal(self.U.shape)
         return np.where(np.isnan(self.U), noise, self.U)
 
-    def plan(self, params, splits, n_folds=1, turn=0, progress=Progress, copies=()):
+    def in_units(self, log_q):
+        """Log-densities ``(n_copies, n)`` by which ``U`` was drawn, from those in the data's units.
+
+        ``log_q`` is ``(n, n_copies)``, or None where nothing was drawn.
+        """
+        if log_q is None:
+            return np.zeros((1, self.n_rows))
+        in_data = self.log_det + self.chain.log_prob(self.discrete)
+        return log_q.T - in_data.reshape(-1, self.n_rows)
+
+    def plan(self, params, splits, n_folds=1, turn=0, progress=Progress):
         """The ``Plan`` of trainings on splits of these rows: training and held-out rows.
 
-        Copies of the rows, other ``Rows``, stand behind them in the table, and are trained on, too,
-        in as many steps as without: a step takes some rows of all copies.
+        Copies are trained on, too, in as many steps as one: a step takes some rows of all copies.
         """
-        tables, n_rows = [self, *copies], splits[0].shape[1]
-        numbers = None
-        if self.context is not None:
-            numbers = np.concatenate([table.context.numbers for table in tables])
-        splits = torch.cat([splits[0] + len(self.U) * k for k in range(len(tables))], 1), splits[1]
-        weight = None if self.weight is None else np.tile(self.weight, len(tables))
+        n_training, n_copies = splits[0].shape[1], len(self.U) // self.n_rows
+        rows = torch.cat([splits[0] + self.n_rows * k for k in range(n_copies)], 1)
+        weight = None if self.weight is None else np.tile(self.weight, n_copies)
+        numbers = None if self.context is None else self.context.numbers
         device = check_device(params.device)
-        U = np.concatenate([table.U for table in tables])
-        data = training_data(U, weight, device, splits, context=numbers)
-        n_effective = effective_rows(self.weight, len(self.U)) * n_rows / len(self.U)
+        data = training_data(self.U, weight, device, (rows, splits[1]), context=numbers)
+        n_effective = effective_rows(self.weight, self.n_rows) * n_training / self.n_rows
         n_columns = self.U.shape[1] + self.discrete.shape[1]
-        size = n_rows, n_columns, n_effective, n_folds
+        size = n_training, n_columns, n_effective, n_folds
         config = flow_config(params) | {"n_context": 0 if numbers is None else numbers.shape[1]}
-        return Plan(
-            data,
-            training_options(params, *size, params.early_stopping),
-            config,
-            self.streams,
-            np.concatenate([table.log_det for table in tables]),
-            turn,
-            progress,
-            params.device,
-        )
+        options = training_options(params, *size, params.early_stopping)
+        log_det = self.log_det
+        return Plan(data, options, config, self.streams, log_det, turn, progress, params.device)
 
 
 def fit_real_columns(X, schema, weight, *, bounds, names, **options) -> Columns:
@@ -170,17 +165,15 @@ def fit_density(
     copies, components on the first. A warm start goes on with ``previous``. ``served`` turns the
     ``Fit`` so far into fitted attributes, for callbacks.
     """
-    X, *copies = np.moveaxis(np.atleast_3d(X), 2, 0)
     rows = Rows(X, weight, schema, columns, seed)
-    columns.warn(rows.real, rows.U)
+    columns.warn(rows.real[: len(X)], rows.U[: len(X)])
     n_effective = effective_rows(weight, len(X))
     n_flows = params.n_estimators
     n_folds, fraction = fold_sizes(params, n_effective, rows.U.shape[1], n_flows)
     n_folds = n_folds if previous is None else previous.n_folds
     splits = split_rows(len(X), n_flows * n_folds, fraction, rows.streams)
     turn = 1 if previous is None else previous.n_fits + 1
-    copies = [Rows(copy, weight, schema, columns, seed, rows.chain) for copy in copies]
-    plan = rows.plan(params, splits, n_folds, turn, progress, copies)
+    plan = rows.plan(params, splits, n_folds, turn, progress)
     before = None if previous is None else previous.choices
     choices, kept = choose_masks(plan, layout, params, before, n_folds), None
     structures = stack_top(choices)
@@ -209,11 +202,11 @@ def fit_density(
         trained.flow,
         rows.complete(),
         rows.context,
+        rows.in_units(log_q),
         weight,
         replace(trained.data, rows=trained.data.rows[:, : splits[0].shape[1]]),
         rows.streams,
         plan.options.noise,
-        None if log_q is None else [t.copy(q) for t, q in zip([rows, *copies], log_q.T)],
     )
     return _told(rows.density(mixture), choices, n_folds, seed, len(X), plan, trained, held_out)
 

@@ -14,7 +14,6 @@ by 0.006 nats a dimension (one seed, no more than a hint), as every member then 
 
 import math
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 from scipy.special import logsumexp
@@ -24,7 +23,7 @@ from .._nn.settings import training_of
 from .components import FEW_ROWS, HEAVY_TAILED
 from .factor_model import is_dense
 from .groups import component_fitter
-from .mixture import Context, Mixture
+from .mixture import Mixture
 
 #: Members of a small table, each of which holds out one part in as many. They get fewer towards the
 #: size from which there is one, so that time does not fall where rows or columns are added: by rows
@@ -63,44 +62,37 @@ def fold_sizes(params, n_effective, n_features, n_flows):
     return math.ceil(n_folds / n_flows), 1 / N_FOLDS
 
 
-class Copy(NamedTuple):
-    """Rows whose missing cells were drawn, one time of several.
-
-    ``log_q`` ``(n,)`` are their log-densities under what they were drawn from, as of ``U``.
-    """
-
-    U: np.ndarray
-    context: Context | None
-    log_q: np.ndarray
-
-
-def fit_mixture(component_weight, flow, U, context, weight, data, streams, noise=0.0, copies=None):
+def fit_mixture(component_weight, flow, U, context, log_q, weight, data, streams, noise=0.0):
     """The mixture of a trained flow and components, with weights from rows that nothing has seen.
 
-    ``data`` say which rows a member has not seen. Where cells of the rows were drawn, held-out rows
-    are judged by what is known of them, by ``copies``. Also returns the mean log-densities of the
+    Where cells of the rows were drawn, ``U`` and ``context`` hold copy after copy, which were drawn
+    by the log-densities ``log_q`` ``(n_copies, n)``; otherwise ``log_q`` is a single row of 0.
+    Components are fitted to the first copy, and held-out rows are judged by what is known of them.
+    ``data`` say which rows a member has not seen. Also returns the mean log-densities of the
     held-out rows under the whole density and under one Gaussian, None if there are none.
     """
     if component_weight == 0:
         return Mixture({"flow": flow}, np.ones(1)), None
-    rng, scores = streams("tails"), None
-    weight = np.ones(len(U)) if weight is None else weight
-    fit = component_fitter(U, context, weight)
+    n_rows, n_features = log_q.shape[1], U.shape[1]
+    weight = np.ones(n_rows) if weight is None else weight
+    rows = U[:n_rows], at(context, slice(n_rows)), weight
+    rng, scores, fit = streams("tails"), None, component_fitter(*rows)
     if component_weight == "auto" and data.validation_rows is not None:
-        copies = [Copy(U, context, np.zeros(len(U)))] if copies is None else copies
-        components, log_probs = _held_out(fit, flow, copies, weight, data, streams, noise)
+        components, log_probs = _held_out(
+            fit, flow, U, context, log_q, weight, data, streams, noise
+        )
         held_out = np.isfinite(log_probs).any(axis=0)
         row_weight, log_probs = weight[held_out], log_probs[:, held_out]
-        least = floors({"flow": flow, **components}, U.shape[1])
+        least = floors({"flow": flow, **components}, n_features)
         weights = estimate_weights(log_probs, least, row_weight)
         names = list(components)
         scores = _held_out_scores(log_probs, weights, names, row_weight)
         kept = [name for name, each in zip(names, weights[1:]) if each > 0]
         if flow.n_members > 1 or effective_rows(weight) <= FEW_ROWS:
-            components = fit(U, context, weight, rng, noise, kept)
+            components = fit(*rows, rng, noise, kept)
     else:
-        components = fit(U, context, weight, rng, noise, HEAVY_TAILED)
-        weights, kept = floors({"flow": flow, **components}, U.shape[1]), HEAVY_TAILED
+        components = fit(*rows, rng, noise, HEAVY_TAILED)
+        weights, kept = floors({"flow": flow, **components}, n_features), HEAVY_TAILED
         if component_weight != "auto":
             weights *= component_weight / weights.sum()
         weights[0] = 1 - weights.sum()
@@ -125,7 +117,7 @@ def floors(models, n_features):
     return np.array(heavy) * min(0.03, 0.002 * n_features)
 
 
-def _held_out(fit, flow, copies, weight, data, streams, noise):
+def _held_out(fit, flow, U, context, log_q, weight, data, streams, noise):
     """What each row is worth under what was not fitted to it: components, and log-densities.
 
     Most components are worth nothing on most tables. So all of them are fitted to the training
@@ -133,16 +125,15 @@ def _held_out(fit, flow, copies, weight, data, streams, noise):
     ``(1 + J, n)``, the flow's first: of rows that several members hold out, the log of the mean
     density; of those that none does, minus infinity.
     """
-    U, context = copies[0][:2]
-    names, total, times = None, None, np.zeros(len(U))
-    of_flow = _of_known(flow.log_probs, copies, data.validation_rows.numpy())  # of each member's
+    names, total, times = None, None, np.zeros(len(weight))
+    of_flow = _of_known(flow.log_probs, U, context, log_q, data.validation_rows.numpy())
     for e, (rows, held_out) in enumerate(zip(data.rows.numpy(), data.validation_rows.numpy())):
         rng = streams("tails", 1 + e)
         components = fit(U[rows], at(context, rows), weight[rows], rng, noise, names)
-        of_others = _of_known(partial(_log_probs, components.values()), copies, held_out)
-        log_probs = np.vstack([of_flow[e], of_others])
+        of_all = partial(_log_probs, components.values())
+        log_probs = np.vstack([of_flow[e], _of_known(of_all, U, context, log_q, held_out)])
         if total is None:
-            total = np.full((len(log_probs), len(U)), -np.inf)
+            total = np.full((len(log_probs), len(weight)), -np.inf)
         total[:, held_out] = np.logaddexp(total[:, held_out], log_probs)
         times[held_out] += 1
         seen = times > 0
@@ -159,16 +150,20 @@ def _log_probs(models, U, context):
     return np.stack([model.log_prob(U, context) for model in models])
 
 
-def _of_known(log_probs, copies, rows):
+def _of_known(log_probs, U, context, log_q, rows):
     """Log-densities ``(J, m)`` of what is known of rows, up to what all models have in common.
 
-    The mean over draws of missing cells of the density by that which they were drawn from; of rows
-    without any it is the density itself. ``log_probs(U, context)`` are those of the draws.
+    ``log_probs(U, context)`` are those ``(J, n)`` of models, each of the same rows ``(m,)`` or of
+    its own ``(J, m)``. The mean over copies of the density by that which they were drawn from; of
+    rows without missing cells it is the density itself.
     """
-    log_q = [copy.log_q[rows] for copy in copies]
-    found = [log_probs(copy.U[rows], at(copy.context, rows)) for copy in copies]
-    terms = [one - q for one, q in zip(found, log_q)]
-    return logsumexp(terms, axis=0) - math.log(len(copies)) + np.mean(log_q, axis=0)
+    n_copies, n_rows = log_q.shape
+    every = rows[..., None, :] + n_rows * np.arange(n_copies)[:, None]
+    flat = every.reshape(*rows.shape[:-1], -1)
+    found = log_probs(U[flat], at(context, flat))
+    log_q = log_q.ravel()[every]
+    terms = found.reshape(len(found), n_copies, -1) - log_q
+    return logsumexp(terms, axis=1) - math.log(n_copies) + log_q.mean(axis=-2)
 
 
 def estimate_weights(log_probs, least, weight=None):
