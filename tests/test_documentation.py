@@ -142,3 +142,22 @@ def test_the_architecture_names_what_exists():
         if not package.joinpath(*name.split(".")).with_suffix(".py").is_file()
     }
     assert named and not absent
+
+
+def test_lists_of_test_files_name_files_that_exist():
+    tests = Path(__file__).parent
+    lists = [tests / "conftest.py", tests.parent / "conftest.py"]
+    named = re.findall(r'"(test_\w+)(?:\.py)?"', "".join(path.read_text() for path in lists))
+    assert named
+    assert [name for name in named if not (tests / f"{name}.py").is_file()] == []
+
+
+def test_a_chart_without_numbers_is_refused():
+    import draw_benchmarks
+    import pandas as pd
+
+    cells = pd.DataFrame({"a": ["**7.2** (6.6 to 8)", "2.75 ± 0.02"], "b": ["-", "3"]})
+    found = draw_benchmarks.numbers(cells)
+    assert found["a"].tolist() == [7.2, 2.75] and found["b"][1] == 3
+    with pytest.raises(ValueError, match="no numbers"):
+        draw_benchmarks.numbers(cells.iloc[:1, 1:])
