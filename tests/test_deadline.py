@@ -18,6 +18,9 @@ from skflow import (
 )
 from skflow._core import deadline
 from skflow._core.deadline import in_turn, share_of_time, time_left, time_limit
+from skflow._missing import questions
+from skflow._missing.fitting import draw_missing
+from skflow._missing.importance import weighted_draws
 from skflow._models.fitting import fit_real_columns
 from skflow._nn.flow import FlowStack
 from skflow._nn.optimizers import learning_rates
@@ -101,6 +104,33 @@ def test_the_schedule_ends_in_time(clock, monkeypatch, trainer, seconds):
     assert rates[-1] < 0.05 * max(rates)
     if seconds == 200:
         np.testing.assert_array_equal(rates, learning_rates(trainer.options))
+
+
+def test_draws_for_missing_cells_end_in_time(clock, monkeypatch):
+    """Each block takes a second; rows that no time is left for keep what mixtures drew."""
+
+    def slow(*args, **options):
+        clock.now += 1
+        return weighted_draws(*args, **options)
+
+    X = np.random.RandomState(0).standard_normal((40, 2))
+    density = CouplingFlowDensity(1, max_iter=1, component_weight=0, **SMALL).fit(X)._density
+    X[2:, 1] = np.nan
+    filled = np.where(np.isnan(X), 0.0, X)
+    monkeypatch.setattr(questions, "weighted_draws", slow)
+    monkeypatch.setattr(questions, "MOST_NUMBERS", 300)
+    begin = clock.now
+    with time_limit(20):
+        drawn, log_q = draw_missing(density, X, np.random.RandomState(0), filled)
+    assert 1 <= clock.now - begin <= 4
+    new = (drawn[:, 1] != 0).all(axis=1)
+    assert 2 < new.sum() < 40
+    assert (drawn[~new] == filled[~new, :, None]).all()
+    expected = [density.log_prob(copy) for copy in np.moveaxis(drawn, 2, 0)]
+    assert log_q == pytest.approx(np.stack(expected, axis=1))
+    # without a limit there is time for all of them
+    drawn = draw_missing(density, X, np.random.RandomState(0), filled)[0]
+    assert (drawn[:, 1] != 0).all()
 
 
 def test_without_time_a_training_ends_at_once(clock, monkeypatch, trainer):

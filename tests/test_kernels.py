@@ -143,6 +143,17 @@ def test_a_context_of_each_model_or_of_all(both, dtype):
 
 
 @built
+@DTYPES
+@pytest.mark.parametrize("used", [[], [0], [6], [2, 3], [0, 3, 4, 6]])
+def test_columns_of_a_context_that_are_zero_are_left_out(both, used, dtype):
+    flow = FlowStack(random_masks(2, 2, 4, 2), n_context=7, hidden_layer_sizes=(8,), dtype=dtype)
+    randomize(flow)
+    x, context = rows_for(flow, 30)
+    context[:, :, np.setdiff1d(range(7), used)] = 0
+    assert_same(*both(lambda: answers(flow, x, context)), dtype)
+
+
+@built
 @pytest.mark.parametrize("coupling", ["affine", "spline"])
 @pytest.mark.parametrize("scale", [10.0, 1e4, 1e30, np.nan, np.inf])
 def test_extreme_parameters_and_rows(both, coupling, scale):

@@ -65,6 +65,19 @@ def test_draws_are_of_the_conditional_distribution(fitted, j):
     assert ess[0] > 400
 
 
+def test_rows_that_are_far_away_have_numbers(fitted):
+    """Squares are beyond single precision, in which draws are weighed."""
+    X = np.array([[1e22, np.nan, np.nan], [2e22, np.nan, np.nan]])
+    scores = fitted.score_samples(X)
+    assert np.isfinite(scores).all() and (scores < -100).all()
+    assert np.isfinite(fitted.sample_given(X, 3, random_state=0)).all()
+    if fitted.component_weight != 0:  # the heaviest tails alone say what is known there
+        dof = min(model.dof for model in fitted._density.components())
+        assert scores[0] - scores[1] == pytest.approx((dof + 1) * np.log(2), abs=1e-3)
+    else:  # and without them what the flow says
+        assert (scores < -1e40).all()
+
+
 def test_whole_rows_are_scored_as_ever_and_empty_ones_with_0(fitted):
     X = bent_rows(20)
     expected = fitted.score_samples(X)

@@ -1,9 +1,9 @@
-"""Only ratios of weights matter."""
+"""Only ratios of weights matter, and rows are told apart by which of their cells are known."""
 
 import numpy as np
 import pytest
 
-from skflow._core.rows import effective_rows, weighted_rows
+from skflow._core.rows import effective_rows, patterns, weighted_rows
 
 X = np.arange(8.0).reshape(4, 2)
 
@@ -34,3 +34,16 @@ def test_effective_rows():
     assert effective_rows(np.repeat([0.1, 0.0], [10, 90])) == pytest.approx(10)
     assert effective_rows(np.full(7, 1e308)) == 7
     assert effective_rows(None, 5) == 5
+
+
+@pytest.mark.parametrize("n_columns", [0, 3, 8, 70])
+def test_patterns_are_in_order_and_each_row_has_one(n_columns):
+    known = np.random.RandomState(0).uniform(size=(40, n_columns)) < 0.5
+    known[20:] = known[:20]
+    known[5, :-1] = known[6, :-1]  # differ at most in the last column
+    found = patterns(known)
+    masks = [tuple(pattern) for pattern, _ in found]
+    assert masks == sorted(set(map(tuple, known)))
+    assert sorted(np.concatenate([rows for _, rows in found])) == list(range(40))
+    for pattern, rows in found:
+        assert (known[rows] == pattern).all() and (np.diff(rows) > 0).all()

@@ -34,12 +34,22 @@ def at(weight, rows):
     return None if weight is None else weight[rows]
 
 
+def numbered_patterns(known):
+    """The patterns, masks ``(m, d)``, of rows of ``known`` ``(n, d)``, and which each row has."""
+    bits = np.packbits(known, axis=1)
+    words = np.zeros((len(bits), 8 * max(1, -(-bits.shape[1] // 8))), np.uint8)
+    words[:, : bits.shape[1]] = bits
+    words = words.view(">u8").astype(np.uint64)  # numbers sort ten times as fast as masks
+    words = words.ravel() if words.shape[1] == 1 else words
+    _, first, which = np.unique(words, axis=0, return_index=True, return_inverse=True)
+    return known[first], which.ravel()  # NumPy 2.0 gives it a second axis
+
+
 def patterns(known):
     """Return pairs of a pattern ``(d,)`` and the indices of the rows of ``known`` with it."""
     if not len(known):
         return []
-    found, which = np.unique(known, axis=0, return_inverse=True)
-    which = which.ravel()  # NumPy 2.0 gives it a second axis
+    found, which = numbered_patterns(known)
     order = np.argsort(which, kind="stable")
     starts = np.searchsorted(which[order], np.arange(len(found)))
     return list(zip(found, np.split(order, starts[1:])))

@@ -13,7 +13,7 @@ import warnings
 import numpy as np
 
 from .._core.checks import name_columns
-from .._core.deadline import clock, time_left
+from .._core.deadline import clock, share_of_time, time_left, time_limit
 from .._core.rows import at
 from .._models.factor_model import is_dense
 from .._models.fitting import Rows, fit_real_columns
@@ -28,8 +28,8 @@ from .questions import QUICK, sample_given
 N_MIXTURES, MOST_ROWS = 6, 2000
 PART_OF_EPOCHS, LEAST_EPOCHS = 0.25, 3
 #: Part of the time that is left which the mixtures may take; what is left after them for a flow to
-#: follow, as a multiple of what they took.
-PART_OF_MIXTURES, LEAST_TIMES = 0.2, 4
+#: follow, as a multiple of what they took; the part that its draws may take.
+PART_OF_MIXTURES, LEAST_TIMES, PART_OF_DRAWS = 0.2, 4, 0.15
 N_COPIES = 8
 _ROWS_A_COLUMN = 20  # that 8 clusters need
 
@@ -73,9 +73,14 @@ def fill_missing(X, schema, weight, rng, fit, column_options):
 def draw_missing(density, X, rng, filled=None):
     """Rows ``(n, d, N_COPIES)`` with missing cells drawn, and log-densities ``(n, N_COPIES)``.
 
-    Columns of which one value only is known get what they have in ``filled``.
+    Columns of which one value only is known get what they have in ``filled``, and so do rows for
+    which there is no time; without it all are drawn.
     """
-    drawn = sample_given(density, X, N_COPIES, rng, QUICK)[0]
+    effort = QUICK._replace(in_time=filled is not None)
+    with time_limit(share_of_time(PART_OF_DRAWS)):
+        drawn = sample_given(density, X, N_COPIES, rng, effort)[0]
+    if filled is not None:
+        drawn = np.where(np.isnan(drawn), filled[:, :, None], drawn)
     copies = np.moveaxis(drawn, 2, 0).reshape(-1, X.shape[1])
     log_q = density.log_prob(copies).reshape(N_COPIES, -1).T
     return (drawn if filled is None else _but_constants(X, filled[:, :, None], drawn)), log_q

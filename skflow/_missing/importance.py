@@ -98,7 +98,7 @@ def weighted_draws(density, X, n_points, effort, rng=None, unseen=True):
     settled, log_prob = completions.settled, np.zeros(len(completions.U))
     whole = settled & completions.known.any(axis=1)
     if whole.any():
-        chosen = completions.take(whole)
+        chosen = completions if whole.all() else completions.take(whole)
         log_prob[whole] = density.mixture.log_prob(chosen.U, chosen.context, effort.n_places)
     if not settled.all():
         chosen = completions.take(~settled)
@@ -128,8 +128,7 @@ def _log_ratio(density, proposal, completions):
     if not len(completions.row):
         return np.zeros(0)
     turn = np.arange(len(completions.row)) - np.searchsorted(completions.row, completions.row)
-    terms = [model.log_prob(completions.U, completions.context) for model in proposal.models]
-    terms = np.stack(terms) + proposal.log_weights[:, None]
+    terms = proposal.log_probs(completions.U, completions.context)
     log_q = logsumexp(terms, axis=0)
     member = turn % density.flow.n_members
     log_prob = density.flow.log_prob_of(member, completions.U, completions.context)

@@ -10,11 +10,13 @@ density, not in it: a question changes no model.
 """
 
 import threading
+from copy import copy
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from scipy.special import logsumexp
 
+from .._core.rows import at
 from .._core.saving import saved_as
 from .._models.components import EllipticalMixture, KernelDensity
 from .._models.ellipses import cluster_labels, fit_gaussian_mixture, precision_factors
@@ -61,6 +63,7 @@ class Proposal:
         self.models = density.components()
         if self.has_flow:
             self.models = [_stand_in(density), *self.models]
+        self._single = [_single_precision(model) for model in self.models]
 
     @property
     def numbers_per_row(self):
@@ -69,6 +72,15 @@ class Proposal:
         d = members[0].centres.shape[1]
         roots = max(len(part.centres) for part in members if not isinstance(part, KernelDensity))
         return d * max(2 * d * roots, max(len(part.centres) for part in members))
+
+    def log_probs(self, U, context):
+        """Log of weight times density ``(n_models, n)``, for weights of draws, which are many."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            found = np.stack([model.log_prob(U, context) for model in self._single])
+        far = ~np.isfinite(found).all(axis=0)  # squares are beyond single precision
+        if far.any():
+            found[:, far] = [model.log_prob(U[far], at(context, far)) for model in self.models]
+        return found + self.log_weights[:, None]
 
     def conditionals(self, U, known, context):
         """What the models say of rows: the others given the known columns."""
@@ -101,6 +113,17 @@ class _Conditionals:
                 left = (choice[own] - low) / (reached[own, j] - low)
                 drawn[own] = model.place(rows[own], left, normal[own], radius[own])
         return drawn
+
+
+def _single_precision(model):
+    """A copy of a mixture of ellipses, or of those of groups, that takes half of the time."""
+    single = copy(model)
+    for name, value in vars(model).items():
+        if name == "members":
+            single.members = [_single_precision(member) for member in value]
+        elif isinstance(value, np.ndarray):
+            setattr(single, name, value.astype(np.float32))
+    return single
 
 
 def proposal_of(density):

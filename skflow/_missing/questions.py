@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .._core.checks import warn
+from .._core.deadline import time_left
 from .._core.rows import patterns
 from .._models.mixture import N_PLACES
 from .completions import count_completions
@@ -19,8 +20,8 @@ class Effort(NamedTuple):
     """How much work an answer is worth.
 
     Weighted draws of a row at first and at most, powers of 2; the effective number that is enough,
-    as a part of the first; the most completions that a row is taken for; and the places of the
-    noise where a number is absent.
+    as a part of the first; the most completions that a row is taken for; the places of the noise
+    where a number is absent; and whether rows stay as they are once the time of a fit is up.
     """
 
     n_points: int
@@ -28,6 +29,7 @@ class Effort(NamedTuple):
     wanted: float
     n_completions: int
     n_places: int = N_PLACES
+    in_time: bool = False
 
 
 #: For draws and for densities that users get.
@@ -142,6 +144,8 @@ def _ask(density, X, rows, effort, n_points=1, rng=None):
         order = [own for _, own in patterns(np.isnan(X[rows]))]
         left = []
         for block in row_blocks(density, X, rows[np.concatenate(order)], n_points, effort):
+            if effort.in_time and not time_left():
+                return
             draws = weighted_draws(density, X[block], n_points, effort, rng, unseen=rng is None)
             enough = np.full(len(block), True) if last else draws.effective() >= wanted
             yield block[enough], draws, enough

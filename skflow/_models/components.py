@@ -73,7 +73,7 @@ class EllipticalMixture:
         return self.dof < math.inf
 
     def log_prob(self, U, context=None):
-        log_prob = np.empty(len(U))
+        U, log_prob = np.asarray(U, self.centres.dtype), np.empty(len(U))
         size = max(64, BLOCK // self.centres.size)  # rows that fit into the processor's caches
         for start in range(0, len(U), size):
             block = slice(start, start + size)

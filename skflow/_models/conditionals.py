@@ -13,8 +13,11 @@ import math
 import numpy as np
 from scipy.special import gammainccinv, logsumexp
 
-from .._core.rows import patterns
-from .ellipses import log_radial
+from .._core.rows import numbered_patterns
+from .ellipses import BLOCK, log_radial
+
+#: Rows with one matrix that are multiplied at once.
+_PIECE = 8
 
 
 class Conditionals:
@@ -40,20 +43,19 @@ class Conditionals:
 
     def __init__(self, weights, centres, factors, dof, U, known):
         self._known, n_known = known, known.sum(axis=1)
-        groups = patterns(known)
-        found = np.stack([pattern for pattern, _ in groups])
+        found, self._set = numbered_patterns(known)
         # each known column has a row of its own, so that the roots are regular
         own = np.where(found[:, None, :], 0.0, factors.transpose(0, 2, 1)[:, None])
         alone = np.broadcast_to(np.eye(U.shape[1]) * found[:, None], own.shape)
         roots = np.linalg.qr(np.concatenate([own, alone], axis=2), mode="r")
         log_dets = np.log(np.abs(np.diagonal(roots, axis1=2, axis2=3))).sum(axis=2)
-        self._roots = np.linalg.inv(roots)  # (k or 1, number of sets, d, d)
-        steps = own @ self._roots @ self._roots.transpose(0, 1, 3, 2)
-        self._set = np.empty(len(U), dtype=int)
+        roots = np.linalg.inv(roots)
+        self._turned = roots.transpose(0, 1, 3, 2).copy()  # (k or 1, number of sets, d, d)
+        steps = own @ roots @ self._turned
         centred = np.where(known, U - centres[:, None], 0.0)  # (k, n, d)
-        for number, (_, rows) in enumerate(groups):
-            self._set[rows] = number
-            centred[:, rows] -= centred[:, rows] @ factors @ steps[:, number]
+        white = (centred @ factors).reshape(-1, U.shape[1])
+        sets = np.broadcast_to(self._numbers(np.arange(len(centres))[:, None]), centred.shape[:2])
+        centred -= _products(white, steps, sets.ravel()).reshape(centred.shape)
         square = ((centred @ factors) ** 2).sum(axis=2)
         whole = np.linalg.slogdet(factors)[1]
         log_prob = log_radial(square, n_known, dof) + whole[:, None] - log_dets[:, self._set]
@@ -89,16 +91,35 @@ class Conditionals:
             half = self._dof[rows] / 2
             size = size * np.sqrt(half / gammainccinv(half, radius))
         normal = np.where(self._known[rows], 0.0, normal) * size[:, None]
-        sets = self._set[rows] + self._roots.shape[1] * (chosen if len(self._roots) > 1 else 0)
-        roots = self._roots.reshape(-1, *self._roots.shape[2:])
-        drawn = self._centres[chosen, rows]
-        for number, own in _alike(sets):
-            drawn[own] += normal[own] @ roots[number].T
-        return drawn
+        drawn = _products(normal, self._turned, self._numbers(chosen, rows))
+        return self._centres[chosen, rows] + drawn
+
+    def _numbers(self, ellipses, rows=slice(None)):
+        """The numbers, among those of all ellipses and sets of known columns, of matrices."""
+        n_factors, n_sets = self._turned.shape[:2]
+        return self._set[rows] + (ellipses * n_sets if n_factors > 1 else 0)
 
 
-def _alike(numbers):
-    """Pairs of a number that occurs in ``numbers`` ``(m,)``, and its places."""
+def _products(rows, matrices, numbers):
+    """Products ``(m, d)`` of rows with matrices ``(..., d, d)``, those that ``numbers`` name.
+
+    Rows that have the same are multiplied together, up to ``_PIECE`` of them, and many such pieces
+    at once.
+    """
     order = np.argsort(numbers, kind="stable")
-    found, starts = np.unique(numbers[order], return_index=True)
-    return zip(found, np.split(order, starts[1:]))
+    found, first = np.unique(numbers[order], return_index=True)
+    counts = np.diff(first, append=len(rows))
+    n_pieces = -(-counts // _PIECE)
+    rank = np.arange(len(rows)) - np.repeat(first, counts)
+    piece = np.repeat(n_pieces.cumsum() - n_pieces, counts) + rank // _PIECE
+    d = rows.shape[1]
+    pieces = np.zeros((n_pieces.sum(), _PIECE, d))
+    pieces[piece, rank % _PIECE] = rows[order]
+    matrices, which = matrices.reshape(-1, d, d), np.repeat(found, n_pieces)
+    size = max(1, BLOCK // d**2)
+    for start in range(0, len(pieces), size):
+        block = slice(start, start + size)
+        pieces[block] = pieces[block] @ matrices[which[block]]
+    products = np.empty_like(rows)
+    products[order] = pieces[piece, rank % _PIECE]
+    return products

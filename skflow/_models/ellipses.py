@@ -247,4 +247,5 @@ def log_radial(square, n_features, dof):
         return -0.5 * (n_features * math.log(2 * math.pi) + square)
     half = (dof + n_features) / 2
     constant = gammaln(half) - gammaln(dof / 2) - n_features / 2 * np.log(dof * math.pi)
+    constant = np.asarray(constant, square.dtype)
     return constant - half * np.log(1 + square / dof)  # several times as fast as log1p

@@ -107,12 +107,21 @@ template <class T> struct Memory {
     }
 };
 
-// The raw parameters of a coupling; returns where the first linear map has its inputs.
+template <class T> INLINE bool any(const T* row, int64_t n) {
+    bool found = false;
+    for (int64_t j = 0; j < n; j++) found |= row[j] != 0;
+    return found;
+}
+
+// The raw parameters of a coupling; returns where the first linear map has its inputs, for the
+// training. Otherwise rows of the context that are 0 in the whole tile are left out: of very many
+// categories nearly all are.
 template <class T>
 const T* conditioner(const Flow& flow, const Layer& layer, const T* theta, Tile<T> tile,
                      const typename Memory<T>::Place& p, const T* context) {
     const T* conditions = p.x + layer.n_transformed * tile.stride;
-    if (context) {
+    const bool apart = context && !p.kept;
+    if (context && !apart) {
         memcpy(p.input, conditions, layer.n_conditioning * tile.stride * sizeof(T));
         memcpy(p.input + layer.n_conditioning * tile.stride, context,
                flow.n_context * tile.stride * sizeof(T));
@@ -122,9 +131,19 @@ const T* conditioner(const Flow& flow, const Layer& layer, const T* theta, Tile<
     T* to = p.hidden;
     for (int64_t i = 0; i < layer.n_linears; i++) {
         const int64_t n_in = layer.sizes[i], n_out = layer.sizes[i + 1];
+        const int64_t n_first = apart && i == 0 ? layer.n_conditioning : n_in;
         const T* bias = parameters + n_in * n_out;
-        product<T>(n_out, tile.columns, n_in, parameters, n_in, 1, from, tile.stride, to,
+        product<T>(n_out, tile.columns, n_first, parameters, n_in, 1, from, tile.stride, to,
                    tile.stride, bias, false);
+        const T* row = context;
+        for (int64_t k = n_first, n_used; k < n_in; k += n_used + 1, row += tile.stride) {
+            for (n_used = 0; k + n_used < n_in; n_used++, row += tile.stride)
+                if (!any<T>(row, tile.columns)) break;
+            if (n_used > 0)
+                product<T>(n_out, tile.columns, n_used, parameters + k, n_in, 1,
+                           row - n_used * tile.stride, tile.stride, to, tile.stride, nullptr,
+                           true);
+        }
         if (i + 1 < layer.n_linears) activate<T>(flow, to, n_out * tile.stride);
         parameters = bias + n_out;
         from = to;
