@@ -188,6 +188,8 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
             density.set_params(categorical_features=list(self._filled.categories))
         density = seeded(density, rng)
         self.density_ = density._fit_rows_of(self._filled, X[:, ~self._empty], sample_weight)
+        with np.errstate(over="ignore"):  # infinite where values are huge
+            self._variance = np.nanvar(X[:, ~self._empty], axis=0)
         self._seed = int(rng.randint(2**31 - 1))
         return self
 
@@ -295,7 +297,7 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
             - ``missing``: how many;
             - ``spread``: the standard deviation of the unknown value given what is known of its
               row, in the column's units: the root of the mean square over the cells;
-            - ``explained``: the fraction of the variance of the column's known values that the
+            - ``explained``: the fraction of the variance of the column's values in ``fit`` that the
               known cells of the row explain: about 1 where they determine the missing ones, about 0
               where they are of no use;
             - ``probability``: of a column with categories, the mean probability of the category
@@ -342,7 +344,7 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
                 line["probability"] = share[cells, j].mean()
             else:
                 unknown = variance[cells, j].mean()
-                known = 0.0 if cells.all() else codes[~cells, j].var()
+                known = self._variance[j]
                 line["spread"] = np.sqrt(unknown)
                 line["explained"] = 1 - unknown / known if known > 0 else np.nan
             lines[self._filled.labels[j]] = line

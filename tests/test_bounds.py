@@ -116,7 +116,7 @@ def test_rows_outside_raise_in_fit_and_score_minus_infinity_afterwards():
     assert scores[0] == -INF and np.isfinite(scores[1:]).all()
     wrong = frame.copy()
     wrong.loc[:2, "share"] = 1.5
-    with pytest.raises(ValueError, match=r"3 rows of X lie beyond the bounds, in column 'share'"):
+    with pytest.raises(ValueError, match=r"3 rows lie beyond the bounds, in column 'share'"):
         model.fit(wrong)
     assert np.isfinite(model.score_samples(frame)).all()  # as it was
 
@@ -124,7 +124,7 @@ def test_rows_outside_raise_in_fit_and_score_minus_infinity_afterwards():
 def test_rows_far_outside_raise_the_same_sentence():
     X = density_table(2)
     X[:2, 1] = [1e300, -1e300]
-    with pytest.raises(ValueError, match=r"2 rows of X lie beyond the bounds, in column 1"):
+    with pytest.raises(ValueError, match=r"2 rows lie beyond the bounds, in column 1"):
         flow(bounds=[None, (-10, 10)]).fit(X)
 
 

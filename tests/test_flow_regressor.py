@@ -138,7 +138,7 @@ def test_targets_beyond_bounds_are_an_error_also_where_they_are_set_aside():
     for row in range(0, 40, 8):
         y = np.abs(Y1[:40]) + 1
         y[row] = -1
-        with pytest.raises(ValueError, match="1 rows of .* lie beyond the bounds, in column 'y'"):
+        with pytest.raises(ValueError, match="1 rows lie beyond the bounds, in column 'y'"):
             FlowRegressor(bounds=(0, None), **QUICK).fit(X[:40], y)
 
 

@@ -202,8 +202,8 @@ def test_a_report_says_how_surely_cells_are_filled(fitted, whole, X):
     third = np.where(np.arange(3) == 2, np.nan, whole[:100])
     line = fitted.report(third).loc["x2"]
     assert line.spread == pytest.approx(0.2, abs=0.12)
-    assert np.isnan(line.explained)  # no value of it is known
-    assert fitted.report(np.vstack([third, whole])).explained["x2"] > 0.9
+    # of the variance in fit, whatever is known of the column in the rows asked about
+    assert line.explained == pytest.approx(1 - line.spread**2 / np.nanvar(X[:, 2]))
     assert fitted.report(whole).empty
 
 

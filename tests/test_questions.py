@@ -134,7 +134,7 @@ def test_values_beyond_bounds_have_no_density_and_nothing_given_them():
     scores = flow.score_samples(X[:2])
     assert scores[0] == -np.inf
     assert np.isfinite(scores[1])
-    with pytest.raises(ValueError, match="1 rows of X lie beyond the bounds, in column 1"):
+    with pytest.raises(ValueError, match="1 rows lie beyond the bounds, in column 1"):
         flow.sample_given(X)
 
 

@@ -85,6 +85,7 @@ def test_values_are_rounded_as_their_column_is():
         (np.float32([0.1, 0.7]), 1),
         (np.pi * np.arange(1, 100), 0),  # spread over hundreds: no digits behind the point
         (np.pi * np.arange(1, 100) / 1e3, 3),
+        (170 + np.pi * np.arange(1, 10), 1),  # far from 0
         ([1 / 3] * 5, 6),
     ],
 )

@@ -172,7 +172,9 @@ def decimals(column):
     """How many digits behind the point a column has, or needs to show what differs in it."""
     known = column[np.isfinite(column)]
     for n in range(MOST_DECIMALS):
-        if np.allclose(np.round(known, n), known, rtol=1e-7, atol=0):
+        # single precision, but not every digit of a number that is far from 0
+        near = np.minimum(1e-7 * np.abs(known), 0.01 * 10.0**-n)
+        if (np.abs(np.round(known, n) - known) <= near).all():
             return n
     spread = np.subtract(*np.quantile(known, [0.9, 0.1])) or np.ptp(known)
     needed = DIGITS - 1 - int(np.floor(np.log10(spread))) if spread > 0 else MOST_DECIMALS

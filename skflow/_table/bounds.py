@@ -160,7 +160,7 @@ class Bounds:
         if not outside.any():
             return
         raise ValueError(
-            f"{outside.any(axis=1).sum()} rows of X lie beyond the bounds, in column "
+            f"{outside.any(axis=1).sum()} rows lie beyond the bounds, in column "
             f"{name_columns(outside.any(axis=0), names)}. Correct or remove them, or widen bounds."
         )
 
