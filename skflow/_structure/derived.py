@@ -57,10 +57,7 @@ def linear_coupling(A, B):
     fitted = _ridge_regression(B)
     # ridges: slopes with a prior variance of 1 / m, and the variance of the noise
     residuals = A - fitted(A, m / n)
-    square = residuals**2
-    # the floor keeps an exact prediction from having an infinitely short code
-    log_square = np.log(square + 1e-4 * square.mean(axis=0) + np.finfo(float).tiny)
-    log_square -= log_square.mean(axis=0)
+    square, log_square = _squares(residuals)
     # bounded, as a conditioner's is
     log_scale = np.tanh(0.5 * fitted(log_square, LOG_SQUARE_VARIANCE * m / n))
     log_scale -= log_scale.mean(axis=0)
@@ -70,6 +67,14 @@ def linear_coupling(A, B):
     length = 0.5 * np.log(np.minimum(with_scale, without) + 1e-12).sum()
     scaled -= scaled.mean(axis=0)
     return length, scaled / (scaled.std(axis=0) + 1e-6)
+
+
+def _squares(residuals):
+    """Squares, and their centred logarithms."""
+    square = residuals**2
+    # the floor keeps an exact prediction from having an infinitely short code
+    log_square = np.log(square + 1e-4 * square.mean(axis=0) + np.finfo(float).tiny)
+    return square, log_square - log_square.mean(axis=0)
 
 
 def importances(A, B):
@@ -84,14 +89,12 @@ def importances(A, B):
         inverse = np.linalg.inv(gram + ridge * np.eye(m))
         slopes = inverse @ (B.T @ A / n)
         increase = slopes**2 / np.diag(inverse)[:, None]
-        residuals = A - B @ slopes
-        square = residuals**2
+        square, log_square = _squares(A - B @ slopes)
         if is_scale:
             gains += increase.sum(axis=1) / 4
         else:
             gains += 0.5 * np.log1p(increase / (square.mean(axis=0) + 1e-12)).sum(axis=1)
-            A = np.log(square + 1e-4 * square.mean(axis=0) + np.finfo(float).tiny)
-            A = A - A.mean(axis=0)
+            A = log_square
     return gains
 
 

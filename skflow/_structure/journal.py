@@ -56,9 +56,9 @@ class SearchJournal:
         self.path = Path(folder) / f"search-{self.name}.jsonl"
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("ab", buffering=0) as file:
+            with self.path.open("ab") as file:
                 if file.tell() > 0 and self.path.read_bytes()[-1:] != b"\n":
-                    _write(file, _TORN + b"\n")
+                    file.write(_TORN + b"\n")
         except OSError as error:
             raise ValueError(
                 f"checkpoint={str(folder)!r} cannot be used: {error.strerror}. Give a folder in "
@@ -97,8 +97,8 @@ class SearchJournal:
             If it cannot be written, as on a full disk. What was written before stays readable.
         """
         try:
-            with self.path.open("ab", buffering=0) as file:
-                _write(file, self._encode(record))
+            with self.path.open("ab") as file:
+                file.write(self._encode(record))
         except OSError as error:
             raise OSError(
                 error.errno,
@@ -133,10 +133,3 @@ class SearchJournal:
             "from the start; or remove this line and all that follow, to go on from the iterations "
             "before."
         )
-
-
-def _write(file, content):
-    """Write all of the content: a single call may write less, as on a disk that is nearly full."""
-    left = memoryview(content)
-    while left:
-        left = left[file.write(left) :]

@@ -124,7 +124,8 @@ def evolutionary_search(
     deadline = time.monotonic() + (math.inf if max_time is None else max_time)
     resumed = bool(history)
     if not resumed:
-        history.append(_evaluate_start(initial_masks, evaluate, seed))
+        (cost,) = _costs(evaluate, [initial_masks], [candidate_streams(seed, 0)[1]])
+        history.append(SearchRecord(0, np.array(initial_masks), cost, True, cost))
     try:
         if not resumed:
             callback(history[0])
@@ -151,12 +152,6 @@ def evolutionary_search(
     except KeyboardInterrupt:
         stop_reason = "interrupted"
     return SearchResult(history, stop_reason)
-
-
-def _evaluate_start(initial_masks, evaluate, seed):
-    _, stream = candidate_streams(seed, 0)
-    (cost,) = _costs(evaluate, [initial_masks], [stream])
-    return SearchRecord(0, np.array(initial_masks), cost, True, cost)
 
 
 def _costs(evaluate, structures, streams):
