@@ -34,11 +34,6 @@ search, a third: ...
 a third of all: ...
     A third of the steps of search and top structures together: 80 candidates and two of these
     ("fewer").
-... races, ... inherits
-    Of searches that skflow no longer has, as they brought nothing: 22 iterations with four
-    offspring that race in two successive halvings, or as "shorter" with parameters inherited from
-    the best structure; and three iterations with sixteen offspring that race in three halvings up
-    to 200 steps. Their results are kept.
 
 In what is in the JSON file nothing is run again.
 """
@@ -63,8 +58,6 @@ THIRDS = {
     "search, a third: swaps": {"n_iter": 67, "move": "swap"},
     "a third of all: fewer": {"n_iter": 80, "top_k": 2},
 }
-# Arms of which there are results, and that no longer can be run.
-GONE = ("search, a third: races", "search, a third: inherits", "a third of all: races")
 REPEATED = ("derived pair, repeated", "pair of the search, repeated")
 PAPER = ("turbine", "magic", "yeast")
 BUNDLED = ("breast-cancer", "diabetes", "wine")
@@ -163,7 +156,7 @@ def thirds(records):
     rows = []
     for key, record in sorted(records.items()):
         *cell, arm = key.split(" | ")
-        if arm in (*THIRDS, *GONE):
+        if arm in THIRDS:
             values = np.array(record["bits"])
             search = records[" | ".join([*cell, "search"])]["bits"]
             difference = f"{(values - search).mean():+.3f} ({interval(values, search)})"

@@ -104,15 +104,15 @@ def _ridge_regression(B):
     Of the two forms of the normal equations it takes the smaller, ``(m, m)`` or ``(n, n)``.
     """
     n, m = B.shape
-    if m <= n:
-        gram = B.T @ B / n
-        return lambda targets, ridge: B @ _solve(gram, B.T @ targets / n, ridge)
-    kernel = B @ B.T / n
-    return lambda targets, ridge: kernel @ _solve(kernel, targets, ridge)
+    gram = B.T @ B / n if m <= n else B @ B.T / n
 
+    def fitted(targets, ridge):
+        inner = gram + ridge * np.eye(len(gram))
+        if m <= n:
+            return B @ np.linalg.solve(inner, B.T @ targets / n)
+        return gram @ np.linalg.solve(inner, targets)
 
-def _solve(gram, targets, ridge):
-    return np.linalg.solve(gram + ridge * np.eye(len(gram)), targets)
+    return fitted
 
 
 def linear_optimum(precision, mask):
