@@ -203,26 +203,11 @@ def large():
     for axis, name, title in zip(
         axes, ("rows", "columns"), ("ten columns", "500 rows")
     ):
-        cells = tables("large", name)[0]["seconds"]
-        whole = ~cells.str.startswith("~").to_numpy()
-        sizes, seconds = (
-            cells.index.astype(int),
-            cells.str.strip("~").astype(float).to_numpy(),
-        )
-        axis.loglog(sizes, seconds, color=OURS)
-        axis.loglog(sizes[whole], seconds[whole], "o", color=OURS, label="measured")
-        axis.loglog(
-            sizes[~whole],
-            seconds[~whole],
-            "o",
-            color=OURS,
-            mfc="white",
-            label="from three epochs",
-        )
+        seconds = tables("large", name)[0]["seconds"].astype(float)
+        axis.loglog(seconds.index.astype(int), seconds, "o-", color=OURS)
         axis.set(xlabel=name, title=title)
         axis.grid(color="#eeeeee")
     axes[0].set_ylabel("processor seconds of a default fit")
-    axes[1].legend(frameon=False, fontsize=8)
     return figure
 
 
