@@ -465,6 +465,18 @@ def test_a_warm_start_needs_the_columns_of_the_last_fit():
         model.fit(renamed("pandas", ["y", "x", "z"]))
 
 
+def test_a_warm_start_needs_the_categories_of_the_last_fit():
+    frame = renamed("pandas", ["x", "y", "z"])
+    kind = np.resize(["a", "b", "c"], len(frame))
+    model = clone(SMALL).set_params(warm_start=True)
+    model.fit(frame[kind != "c"].assign(kind=kind[kind != "c"]))
+    message = "Column 'kind' of X has categories that the last fit.*set warm_start=False"
+    with pytest.raises(ValueError, match=message):
+        model.fit(frame.assign(kind=kind))
+    of_no_weight = (kind != "c").astype(float)
+    model.fit(frame.assign(kind=kind), sample_weight=of_no_weight)
+
+
 @every_estimator
 def test_an_array_after_a_frame_is_taken_with_a_warning(name):
     frame = renamed("pandas", ["x", "y", "z"])

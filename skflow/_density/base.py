@@ -13,6 +13,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from .. import masks
+from .._core.checks import name_columns
 from .._core.checksum import checksum
 from .._core.deadline import share_of_time, time_limit
 from .._core.progress import CallbackSupportMixin, FitProgress
@@ -34,6 +35,7 @@ from .._nn.settings import TakesTraining, Training, training_of
 from .._structure.layouts import take_layout
 from .._table.bounds import check_bounds, take_bounds
 from .._table.schema import fit_schema
+from .._table.table import UNKNOWN
 from .latent import LatentSpace
 from .summary import Summarised
 
@@ -147,6 +149,7 @@ class BaseFlowDensity(TakesTraining, Summarised, CallbackSupportMixin, LatentSpa
             X, schema, columns, log_q = self._columns_of(X, weight, seed)
         else:
             check_unchanged(self._fixed, fixed)
+            check_known(self._table, X)
             seed, schema, log_q = previous.seed, previous.density.schema, None
             columns = previous.density.columns.spanning(schema.split(X)[1])
             if np.isnan(X).any():
@@ -246,6 +249,16 @@ def check_unchanged(before, now):
         raise ValueError(
             f"warm_start=True goes on with the flow of the last fit, which cannot change: {listed}."
             f" Set them back. {ANEW}"
+        )
+
+
+def check_known(table, X):
+    """Raise if rows ``(n, d)`` have categories that the last fit did not see."""
+    unknown = np.isin(np.arange(X.shape[1]), list(table.categories)) & (X == UNKNOWN).any(axis=0)
+    if unknown.any():
+        raise ValueError(
+            f"Column {name_columns(unknown, table.names)} of X has categories that the last fit "
+            f"did not see. Leave these rows out. {ANEW}"
         )
 
 
