@@ -39,40 +39,37 @@ template <class T> T squares(const T* x, int64_t n) {
     return total;
 }
 
-template <class T> void update(const Steps& steps, int64_t n, int64_t step) {
+// Moves a model by its gradient times `factor`. All that is done to a parameter is done at once: a
+// model with its moments is larger than the cache, so each pass reads it from memory.
+template <class T> void update(const Steps& steps, int64_t n, int64_t step, T factor) {
     T *theta = static_cast<T*>(steps.theta), *mean = static_cast<T*>(steps.mean),
       *square = static_cast<T*>(steps.square);
     const T *gradient = static_cast<const T*>(steps.gradient),
             *decay = static_cast<const T*>(steps.decay);
-    const T rate = steps.rates[step];
-    if (decay)
-        for (int64_t i = 0; i < n; i++) {
-            const T part = decay[i] * rate;
-            theta[i] -= theta[i] * (part > T(1) ? T(1) : part);
-        }
-    if (!steps.adam) {
-        for (int64_t i = 0; i < n; i++) theta[i] -= gradient[i] * rate;
-        return;
-    }
+    const T rate = steps.rates[step], keep_mean = steps.beta1, keep_square = steps.beta2,
+            new_mean = 1 - steps.beta1, new_square = 1 - steps.beta2, eps = steps.eps;
     const double t = steps.first_step + step + 1;
     const T size = rate * T(sqrt(1 - pow(steps.beta2, t)) / (1 - pow(steps.beta1, t)));
-    const T keep_mean = steps.beta1, keep_square = steps.beta2, new_mean = 1 - steps.beta1,
-            new_square = 1 - steps.beta2, eps = steps.eps;
+    const auto move = [&](int64_t i, int64_t count) __attribute__((always_inline)) {
+        const Vec<T> g = load_part(gradient + i, count) * factor;
+        Vec<T> x = load_part(theta + i, count);
+        if (decay) {
+            const Vec<T> part = load_part(decay + i, count) * rate;
+            x -= x * (part > T(1) ? all(T(1)) : part);
+        }
+        if (steps.adam) {
+            const Vec<T> m = load_part(mean + i, count) * keep_mean + g * new_mean;
+            const Vec<T> s = load_part(square + i, count) * keep_square + g * g * new_square;
+            memcpy(mean + i, &m, count * sizeof(T));
+            memcpy(square + i, &s, count * sizeof(T));
+            x -= m / (root_of<T>(s) + eps) * size;
+        } else
+            x -= g * rate;
+        memcpy(theta + i, &x, count * sizeof(T));
+    };
     int64_t i = 0;
-    for (; i + lanes<T>() <= n; i += lanes<T>()) {
-        const Vec<T> g = load(gradient + i);
-        const Vec<T> m = load(mean + i) * keep_mean + g * new_mean;
-        const Vec<T> s = load(square + i) * keep_square + g * g * new_square;
-        store(mean + i, m);
-        store(square + i, s);
-        store(theta + i, load(theta + i) - m / (root_of<T>(s) + eps) * size);
-    }
-    for (; i < n; i++) {
-        const T g = gradient[i];
-        mean[i] = mean[i] * keep_mean + g * new_mean;
-        square[i] = square[i] * keep_square + g * g * new_square;
-        theta[i] -= mean[i] / (T(sqrt(square[i])) + eps) * size;
-    }
+    for (; i + lanes<T>() <= n; i += lanes<T>()) move(i, lanes<T>());
+    if (i < n) move(i, n - i);
 }
 
 // To n rows from `first` on of a step's noise; columns that fill the tile up have that of the first.
@@ -130,11 +127,10 @@ template <class T> void train(const Flow& flow, const Steps& steps) {
         }
         static_cast<T*>(steps.losses)[step] = loss;
         if (!steps.rates) continue;
-        T factor = T(steps.max_grad_norm)
-                   / (T(sqrt((double)squares<T>(gradient, flow.n_parameters))) + T(1e-6));
-        if (!(factor >= T(1)))  // also where it is NaN
-            for (int64_t i = 0; i < flow.n_parameters; i++) gradient[i] *= factor;
-        update<T>(steps, flow.n_parameters, step);
+        const T factor = T(steps.max_grad_norm)
+                         / (T(sqrt((double)squares<T>(gradient, flow.n_parameters))) + T(1e-6));
+        // NaN stays NaN
+        update<T>(steps, flow.n_parameters, step, factor >= T(1) ? T(1) : factor);
     }
 }
 

@@ -80,6 +80,11 @@ template <class T> INLINE Vec<T> all(T value) { return value - Vec<T>{}; }
 template <class T> INLINE Vec<T> load(const T* p) {
     return *reinterpret_cast<const typename Kind<T>::U*>(p);
 }
+template <class T> INLINE Vec<T> load_part(const T* p, int64_t count) {
+    Vec<T> v = {};
+    memcpy(&v, p, count * sizeof(T));
+    return v;
+}
 template <class T> INLINE void store(T* p, Vec<T> v) {
     *reinterpret_cast<typename Kind<T>::U*>(p) = v;
 }
