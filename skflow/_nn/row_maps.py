@@ -50,31 +50,25 @@ class RowMaps:
         values = torch.as_tensor(values, device=self._device).T
         return values.expand(self._n_models, -1, -1).clone(memory_format=torch.contiguous_format)
 
-    @staticmethod
-    def _array(x, values):
-        return x.transpose(1, 2)[:, : len(values)].cpu().numpy()
-
-    @torch.inference_mode()
     def forward(self, values, rows=None):
         """Latent values ``(K, n, m)`` of values ``(n, m)``, or of some rows, an index array."""
+        return self._mapped(values, rows=rows)
+
+    def inverse(self, latent):
+        """Values ``(K, n, m)`` of latent values ``(n, m)``."""
+        return self._mapped(latent, inverse=True)
+
+    @torch.inference_mode()
+    def _mapped(self, values, inverse=False, rows=None):
         if rows is not None:
             rows = torch.as_tensor(self._whole(np.asarray(rows)), device=self._device)
         x = self._values(values)
-        for coupling, raw, scale, shift in self._layers:
+        for coupling, raw, scale, shift in self._layers[:: -1 if inverse else 1]:
             own = raw if rows is None else raw.index_select(3, rows)
             if self._kernel is not None:
-                self._kernel.map_values(x, own, scale, shift)
+                self._kernel.map_values(x, own, scale, shift, inverse)
+            elif inverse:
+                x = coupling.inverse((x - shift) / scale, own)[0]
             else:
                 x = coupling.forward(x, own)[0] * scale + shift
-        return self._array(x, values)
-
-    @torch.inference_mode()
-    def inverse(self, latent):
-        """Values ``(K, n, m)`` of latent values ``(n, m)``."""
-        x = self._values(latent)
-        for coupling, raw, scale, shift in reversed(self._layers):
-            if self._kernel is not None:
-                self._kernel.map_values(x, raw, scale, shift, inverse=True)
-            else:
-                x = coupling.inverse((x - shift) / scale, raw)[0]
-        return self._array(x, latent)
+        return x.transpose(1, 2)[:, : len(values)].cpu().numpy()
