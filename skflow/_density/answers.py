@@ -58,6 +58,13 @@ class FittedDensity(PlainState, TableMixin, DensityMixin, BaseEstimator):
             row of which nothing is known. Rows with different missing cells have densities of
             different columns, which do not compare.
 
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If X is no table of numbers, finite or NaN, with the columns of ``fit``.
+
         Notes
         -----
         The marginals of the components are known; that of the flow is an integral over the unknown
@@ -103,6 +110,13 @@ class FittedDensity(PlainState, TableMixin, DensityMixin, BaseEstimator):
         -------
         score : float
             In nats a row; higher is better.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If X is no table of finite numbers with the columns of ``fit``.
         """
         X = self._checked(X, allow_nan=True, dtype=FLOATS)
         X, weight = weighted_rows(X, sample_weight, n_least=1)
@@ -124,6 +138,13 @@ class FittedDensity(PlainState, TableMixin, DensityMixin, BaseEstimator):
         -------
         bits_per_dim : float
             ``-score(X) / (n_features * log(2))``; lower is better. It depends on the data's units.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If X is no table of finite numbers with the columns of ``fit``.
         """
         score = self.score(X, sample_weight=sample_weight)
         return -score / (self.n_features_in_ * math.log(2))
@@ -155,6 +176,13 @@ class FittedDensity(PlainState, TableMixin, DensityMixin, BaseEstimator):
         X : ndarray or data frame of shape (n_samples, n_features)
             In the data's own units. A frame like that of ``fit``, of pandas or polars, if it was
             one; ``set_output`` or ``set_config(transform_output=...)`` may ask for the other kind.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If ``n_samples`` is no integer of at least 1.
         """
         check_is_fitted(self)
         check_count("n_samples", n_samples)
@@ -197,6 +225,13 @@ class FittedDensity(PlainState, TableMixin, DensityMixin, BaseEstimator):
             The error is about a hundredth of the probability, or less, if ``event`` is a dict and
             65,536 draws suffice; how rare it is makes no difference. A function is asked about rows
             of ``given``, so the error is larger where it is rarely true.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If a column or a condition is not possible, or if no row is as ``given`` says.
 
         Notes
         -----
@@ -275,6 +310,14 @@ class FittedDensity(PlainState, TableMixin, DensityMixin, BaseEstimator):
             them draws from its conditional distribution; this is the effective number of those
             that they are chosen from (Kish 1965). It is infinite where nothing was to be chosen.
 
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If X is no table of numbers, finite or NaN, with the columns of ``fit``, if values lie
+            beyond the bounds, or if ``n_samples`` is no integer of at least 1.
+
         Examples
         --------
         What is the length of a petal that is 2 cm wide?
@@ -331,6 +374,13 @@ class FittedDensity(PlainState, TableMixin, DensityMixin, BaseEstimator):
         X_filled : ndarray or data frame of shape (n_samples, n_features)
             The rows, as they were where they are known. Of a dict, a table of one row like that of
             ``fit``.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            As ``sample_given``.
 
         Notes
         -----

@@ -36,6 +36,14 @@ class LatentSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FittedDensi
         -------
         Z : ndarray of shape (n_samples, n_features)
             NaN for rows with missing cells; fill these before (``FlowImputer``).
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If X is no table of finite numbers with the columns of ``fit``, or if there are
+            several members, each with a latent space of its own.
         """
         X = self._checked(X, allow_nan=True, dtype=FLOATS)
         self._check_single("transform")
@@ -61,6 +69,14 @@ class LatentSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FittedDensi
         -------
         X_original : ndarray of shape (n_samples, n_features)
             In the data's own units.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If X is no table of finite numbers with as many columns as ``fit`` had, or if there are
+            several members, each with a latent space of its own.
         """
         check_is_fitted(self)
         if len(self._density.schema.sizes):
