@@ -20,15 +20,13 @@ from ._core.summary import ShowsSummary
 from ._core.typing import ArrayLike, RandomState
 from ._missing.modes import best_completions
 from ._missing.questions import MOST_NUMBERS, sample_given
+from ._missing.report import LEAST_DRAWS, MEASURES, certainty, counts
 from ._nn.blocks import answer_in_parts, parts
 from ._table.reading import TableMixin, in_asked_container
 from .density import CouplingFlowDensity, StructureSearchFlow
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-#: Draws of a cell that a report is made of, at least.
-LEAST_DRAWS = 20
 
 
 class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEstimator):
@@ -231,10 +229,8 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
         rng = np.random.RandomState(self._seed)
         if self.strategy == "mode":
             filled = best_completions(self.density_._density, filled, rng)
-        for rows in _blocks_with_missing(filled, n_draws):
-            part = filled[rows]
-            drawn = self._draw(part, n_draws, rng)
-            filled[rows] = np.where(np.isnan(part), self._point(drawn), part)
+        for rows, drawn in self._draws_of_rows(filled, n_draws, rng):
+            filled[rows] = np.where(np.isnan(filled[rows]), self._point(drawn), filled[rows])
         indicator = codes[:, :0] if self.indicator_ is None else self.indicator_.transform(codes)
         return self._tables(filled[:, :, None], source, codes, indicator)[0]
 
@@ -327,29 +323,10 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
         """
         pandas = check_pandas_support("report")
         codes = self._with_values(self._checked(X)[1])
-        missing, categories = np.isnan(codes), self._filled.categories
-        variance, share = np.empty((2, *codes.shape))
         rng = np.random.RandomState(self._seed)
-        n_draws = max(self.n_draws, LEAST_DRAWS)
-        for rows in _blocks_with_missing(codes, n_draws):
-            drawn = self._draw(codes[rows], n_draws, rng)
-            variance[rows] = drawn.var(axis=2, ddof=1)
-            for j, values in categories.items():
-                share[rows, j] = _counts(drawn[:, j], len(values)).max(axis=0) / n_draws
-        lines = {}
-        for j in np.flatnonzero(missing.any(axis=0)):
-            cells = missing[:, j]
-            line: dict[str, Any] = {"missing": int(cells.sum())}
-            if j in categories:
-                line["probability"] = share[cells, j].mean()
-            else:
-                unknown = variance[cells, j].mean()
-                known = self._variance[j]
-                line["spread"] = np.sqrt(unknown)
-                line["explained"] = 1 - unknown / known if known > 0 else np.nan
-            lines[self._filled.labels[j]] = line
-        names = ["missing", "spread", "explained", "probability"]
-        return pandas.DataFrame.from_dict(lines, orient="index").reindex(columns=names)
+        draws = self._draws_of_rows(codes, max(self.n_draws, LEAST_DRAWS), rng)
+        lines = certainty(codes, draws, self._filled, self._variance)
+        return pandas.DataFrame.from_dict(lines, orient="index").reindex(columns=MEASURES)
 
     @sheltered
     def score_samples(self, X: ArrayLike) -> np.ndarray:
@@ -384,11 +361,19 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
         """Draws ``(n, d, n_samples)`` of rows, with codes for categories."""
         return sample_given(self.density_._density, X, n_samples, rng)[0]
 
+    def _draws_of_rows(self, X, n_samples, rng):
+        """Numbers of the rows with missing cells, so many as are drawn for at once, and draws."""
+        rows = np.flatnonzero(np.isnan(X).any(axis=1))
+        size = max(1, MOST_NUMBERS // (n_samples * X.shape[1]))
+        for start in range(0, len(rows), size):
+            block = rows[start : start + size]
+            yield block, self._draw(X[block], n_samples, rng)
+
     def _point(self, drawn):
         """What draws ``(n, d, m)`` say of each cell ``(n, d)``."""
         point = _mean(drawn) if self.strategy != "median" else np.median(drawn, axis=2)
         for j, values in self._filled.categories.items():
-            point[:, j] = _counts(drawn[:, j], len(values)).argmax(axis=0)
+            point[:, j] = counts(drawn[:, j], len(values)).argmax(axis=0)
         density = self.density_._density
         real = density.schema.real_columns
         point[:, real] = density.columns.to_grid(point[:, real])
@@ -467,18 +452,6 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
         tags.input_tags.allow_nan = True
         tags.transformer_tags.preserves_dtype = []  # float64 in any case
         return tags
-
-
-def _blocks_with_missing(X, n_draws):
-    """Numbers of the rows with missing cells, in arrays of so many as are drawn for at once."""
-    rows = np.flatnonzero(np.isnan(X).any(axis=1))
-    size = max(1, MOST_NUMBERS // (n_draws * X.shape[1]))
-    return [rows[start : start + size] for start in range(0, len(rows), size)]
-
-
-def _counts(codes, n_values):
-    """How often each category is among draws ``(n, m)``, as ``(n_values, n)``."""
-    return np.array([(codes == code).sum(axis=1) for code in range(n_values)])
 
 
 def _mean(drawn):

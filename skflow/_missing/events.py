@@ -1,54 +1,21 @@
 """Probabilities of regions, and rows within them, by weighted draws that all lie within.
 
-The probability of a region is the integral of the density over it. Draws come from a mixture of
-ellipses within the region (``boxes.py``), which follows the flow and the components; a draw weighs
-as much as the density there by that of the draw (importance sampling). So a rare region needs no
-more draws than a common one. Whole rows are drawn: what a question does not name is integrated out.
-The discrete part is drawn first, or enumerated, from what the region allows.
+The probability of a region is the integral of the density over it: the mean weight of draws within
+it (``within.py``). So a rare region needs no more draws than a common one.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import logsumexp
 
-from .._core.random import sobol
-from .._core.rows import at, patterns
-from .._models.mixture import N_PLACES, log_noise, normal_places
-from .boxes import BoxedEllipses
-from .proposal import proposal_of
+from .within import N_SETS, Points, Within
 
-#: Weighted draws of an answer, tried one after another until it is as exact as asked for; each in
-#: so many independent sets, whose spread is the error.
-N_POINTS, N_SETS = (2**12, 2**14, 2**16), 8
+#: Weighted draws of an answer, tried one after another until it is as exact as asked for.
+N_POINTS = (2**12, 2**14, 2**16)
 #: Of a probability, relative and absolute: the error that is small enough.
 SMALL_RELATIVE, SMALL_ABSOLUTE = 0.01, 0.004
-#: Ways to fill in the discrete part that are all taken; of more, as many are drawn.
-MOST_COMPLETIONS = 256
-#: Draws of each ellipse that tell how much of it lies in the region.
-N_PILOTS = 2**5
-#: Models of more ellipses, kernels on rows, are followed by the others.
-_MOST_ELLIPSES = 64
-
-
-class Points(NamedTuple):
-    """Weighted rows in a region, set by set: the mean weight is the probability of the region.
-
-    Attributes
-    ----------
-    U : ndarray of shape (n, r)
-        In standardised units.
-    discrete : ndarray of int, shape (n, q)
-    log_weight : ndarray of shape (n,)
-        Where columns have a single value, the density of that is part of the weight.
-    """
-
-    U: np.ndarray
-    discrete: np.ndarray
-    log_weight: np.ndarray
 
 
 class Probability(NamedTuple):
@@ -76,7 +43,7 @@ def probability(density, event, given, rng):
     if both is None and not callable(event):
         return Probability(0.0, 0.0)
     inside = event if callable(event) else event.contains
-    of_given, of_both = _Within(density, given), both and _Within(density, both)
+    of_given, of_both = Within(density, given), both and Within(density, both)
     for n_points in N_POINTS:
         points = of_given.points(n_points, rng)
         found = _share(inside, of_given.rows(points), points.log_weight)
@@ -95,7 +62,7 @@ def probability(density, event, given, rng):
 
 def sample_region(density, region, n_samples, rng):
     """Rows ``(n_samples, d)`` of a region in the data's units, and their effective number."""
-    within = _Within(density, region)
+    within = Within(density, region)
     for n_points in N_POINTS:
         if n_points < min(4 * n_samples, N_POINTS[-1]):
             continue
@@ -153,273 +120,3 @@ def _peak(log_weight):
             "the rows of fit that their probability is 0 to rounding. Widen them."
         )
     return peak
-
-
-# ---- weighted draws
-
-
-@dataclass
-class _Ellipses:
-    """The ellipses of a model that some completions have in common.
-
-    Attributes
-    ----------
-    boxed : BoxedEllipses
-    order : ndarray of shape (m,)
-        Columns in the order in which they are drawn.
-    completions : ndarray of shape (n_completions,)
-        Numbers of the completions.
-    location : ndarray of shape (n_completions, m)
-        What the categories add.
-    known, lower, upper : ndarray
-        Of the completions, in the order of the columns, less what the categories add.
-    log_pi : ndarray of shape (n_completions, k)
-        Log-probabilities of being drawn from.
-    """
-
-    boxed: BoxedEllipses
-    order: np.ndarray
-    completions: np.ndarray
-    location: np.ndarray
-    known: np.ndarray
-    lower: np.ndarray
-    upper: np.ndarray
-    log_pi: np.ndarray
-
-
-class _Within:
-    """Weighted draws of rows that lie within a region."""
-
-    def __init__(self, density, region):
-        self.density, self.region = density, region
-        self.ellipses = None
-
-    def looked(self, rng, again=False):
-        """This, with its completions and, by a few draws, how much of each ellipse lies within."""
-        if self.ellipses is not None and not again:
-            return self
-        density = self.density
-        self.box = box = _Box(density, self.region)
-        self.discrete, self.log_completion, self.complete = _completions(density, self.region, rng)
-        context = density.context(self.discrete)
-        absent = np.zeros((len(self.discrete), len(box.lower)), dtype=bool)
-        absent = absent if context is None else context.absent
-        possible = np.flatnonzero(box.possible(absent))
-        self.ellipses = []
-        if len(possible):
-            self.ellipses = list(self._all_ellipses(possible, context, absent, rng))
-            total = logsumexp(np.concatenate([own.log_pi.ravel() for own in self.ellipses]))
-            for own in self.ellipses:
-                own.log_pi -= total
-        return self
-
-    def points(self, n_points, rng):
-        """``Points``, set by set of independent ones."""
-        if self.region.is_everything:
-            return self._draws(n_points, rng)
-        sets = []
-        for k in range(N_SETS):
-            self.looked(rng, again=k > 0 and not self.complete)
-            sets.append(self._one_set(n_points // N_SETS, rng))
-        return Points(*map(np.concatenate, zip(*sets)))
-
-    def _draws(self, n_points, rng):
-        """Draws of the density itself, which all weigh the same."""
-        discrete = self.density.discrete.sample(n_points, rng)
-        context = self.density.context(discrete)
-        U = self.density.mixture.sample(n_points, rng, context)
-        return Points(U, discrete, np.zeros(n_points))
-
-    def rows(self, points):
-        """Points as rows in the data's units, within the region to the last bit."""
-        rows, region = self.density.to_data(points.U, points.discrete), self.region
-        real = self.density.schema.real_columns
-        rows[:, real] = np.clip(rows[:, real], region.lower[real], region.upper[real])
-        return rows
-
-    def _one_set(self, n_points, rng):
-        n_columns = len(self.box.lower)
-        if not self.ellipses:
-            discrete = np.zeros((n_points, self.discrete.shape[1]), dtype=int)
-            return Points(np.zeros((n_points, n_columns)), discrete, np.full(n_points, -np.inf))
-        U, completion = _drawn(self.ellipses, n_points, n_columns, rng)
-        context = self.density.context(self.discrete[completion])
-        log_prob = self.density.mixture.log_prob_of_all(U, context, in_turn=True)
-        log_q = _log_q(self.ellipses, U, completion)
-        log_weight = self.log_completion[completion] + log_prob - log_q
-        if context is not None:  # where numbers are absent, the draws are noise
-            log_weight -= (context.absent * log_noise(U)).sum(axis=1)
-        return Points(U, self.discrete[completion], log_weight)
-
-    def _all_ellipses(self, possible, context, absent, rng):
-        """The ``_Ellipses`` of every model, group and pattern of what is absent."""
-        context, absent = at(context, possible), absent[possible]
-        for model, weight in _models(self.density):
-            members, location = [(model, np.arange(len(possible)))], np.zeros(absent.shape)
-            if context is not None:
-                members, location = model.split(context), model.groups.location(context)
-            for member, numbers in members:
-                for pattern, places in patterns(absent[numbers]):
-                    own = numbers[places]
-                    log_weight = np.log(weight) + self.log_completion[possible[own]]
-                    yield _ellipses(
-                        member, self.box, pattern, possible[own], location[own], log_weight, rng
-                    )
-
-
-class _Box:
-    """The real part of a region in standardised units.
-
-    Attributes
-    ----------
-    exact : ndarray of bool, shape (r,)
-    values, lower, upper : ndarray of shape (r,)
-    empty : ndarray of bool, shape (r,)
-        Columns of which no number lies within the range, but perhaps a spike.
-    """
-
-    def __init__(self, density, region):
-        columns, real = density.columns, density.schema.real_columns
-        low, high = region.lower[real], region.upper[real]
-        self.exact = region.exact[real]
-        self.values = np.zeros(len(real))
-        if self.exact.any():
-            columns.bounds.take(self.exact).check(low[None, self.exact])
-            self.values[self.exact] = columns.take(self.exact).forward(low[None, self.exact])[0][0]
-        below = np.nextafter(low, -np.inf)
-        below = np.where(columns.step > 0, low - 1e-6 * columns.step, below)
-        self.lower = _end(columns, below, -np.inf)
-        self.upper = _end(columns, high, np.inf)
-        self.lower[columns.bounds.lower >= low] = -np.inf
-        self.upper[columns.bounds.upper <= high] = np.inf
-        inside = (low <= columns.origin) & (columns.origin <= high)
-        self.lower[columns.constant & inside] = -np.inf
-        self.upper[columns.constant & inside] = np.inf
-        # one value among real numbers has the width of its rounding
-        with np.errstate(invalid="ignore"):  # of columns without ends
-            narrow = self.upper - self.lower <= 1e-12 * np.abs(self.upper).clip(1, 1e100)
-        beyond = (high < columns.bounds.lower) | (low > columns.bounds.upper)
-        self.empty = narrow | beyond | (columns.constant & ~inside)
-        self.empty &= ~self.exact
-
-    def possible(self, absent):
-        """Which completions ``(n,)`` have a number in the range wherever one is present."""
-        return ~(self.empty & ~absent).any(axis=1)
-
-
-def _end(columns, ends, infinite):
-    finite = np.isfinite(ends)
-    found = np.full(len(ends), infinite)
-    if finite.any():
-        found[finite] = columns.take(finite).ends_of_cells(ends[None, finite])[0]
-    return found
-
-
-def _completions(density, region, rng):
-    """Ways ``(m, q)`` to fill in the discrete part, log-weights ``(m,)``, and if they are all."""
-    schema = density.schema
-    if not len(schema.sizes):
-        return np.zeros((1, 0), dtype=int), np.zeros(1), True
-    possible = zip(schema.sizes, _codes(schema, region))
-    allowed = [np.isin(np.arange(size), codes) for size, codes in possible]
-    n_ways = np.prod([found.sum(dtype=float) for found in allowed])
-    if n_ways <= MOST_COMPLETIONS:
-        ways = np.meshgrid(*map(np.flatnonzero, allowed), indexing="ij")
-        discrete = np.stack([way.ravel() for way in ways], axis=1)
-        return discrete, density.discrete.log_prob(discrete), True
-    uniform = rng.uniform(size=(MOST_COMPLETIONS, len(allowed)))
-    discrete, log_mass = density.discrete.fill_within(allowed, uniform)
-    return discrete, log_mass - np.log(MOST_COMPLETIONS), False
-
-
-def _codes(schema, region):
-    """The values that each column of the discrete part may have."""
-    for j, size in zip(schema.category_columns, schema.sizes):
-        yield region.codes.get(j, np.arange(size))
-    for j, value in zip(schema.spike_columns, schema.spike_values):
-        at_spike = region.lower[j] <= value <= region.upper[j]
-        beside = not (region.exact[j] and at_spike)
-        yield np.flatnonzero([beside, at_spike])
-
-
-def _models(density):
-    """Pairs of a mixture of ellipses and its weight: what draws come from."""
-    mixture, found = density.mixture, []
-    for (name, model), weight in zip(mixture.models.items(), mixture.weights):
-        if weight <= 0:
-            continue
-        if name == "flow":
-            found.append((proposal_of(density).models[0], weight))
-            continue
-        members = getattr(model, "members", [model])
-        if max(len(member.weights) for member in members) <= _MOST_ELLIPSES:
-            found.append((model, weight))
-    return found
-
-
-def _ellipses(member, box, absent, completions, location, log_weight, rng):
-    """The ``_Ellipses`` of a member for completions with weights ``log_weight``."""
-    bounded = np.isfinite(box.lower) | np.isfinite(box.upper)
-    known = np.flatnonzero(box.exact & ~absent)
-    ranged = np.flatnonzero(bounded & ~box.exact & ~absent)
-    others = np.flatnonzero(~bounded & ~box.exact & ~absent)
-    order = np.concatenate([known, ranged, others])
-    location, drawn = location[:, order], order[len(known) :]
-    ends = (box.values[known], box.lower[drawn], box.upper[drawn])
-    shifts = np.split(location, [len(known)], axis=1)
-    ends = [end - shift for end, shift in zip(ends, (*shifts, shifts[1]))]
-    boxed = BoxedEllipses(member, order, len(known))
-    pilots = [np.repeat(array, N_PILOTS, axis=0) for array in ends]
-    uniform = np.tile(_uniform(N_PILOTS, len(drawn), rng), (len(completions), 1))
-    log_pi = np.empty((len(completions), len(member.weights)))
-    for k in range(len(member.weights)):
-        log_mass = boxed.draw(k, *pilots, uniform)[1].reshape(-1, N_PILOTS)
-        log_pi[:, k] = logsumexp(log_mass, axis=1) - np.log(N_PILOTS)
-    log_pi += np.log(member.weights / member.weights.sum()) + log_weight[:, None]
-    return _Ellipses(boxed, order, completions, location, *ends, log_pi)
-
-
-def _drawn(ellipses, n_points, n_columns, rng):
-    """Draws ``(n_points, r)`` and their completions, of ellipses by their probability."""
-    pi = np.exp(np.concatenate([own.log_pi.ravel() for own in ellipses]))
-    level = (np.arange(n_points) + rng.uniform()) / n_points
-    chosen = np.searchsorted(pi.cumsum()[:-1], level, side="right")
-    # where a number is absent, one of the places of the noise, over which the mixture's is a mean
-    places = normal_places(N_PLACES, n_columns)
-    points = places[rng.randint(len(places), size=n_points)]
-    completion = np.empty(n_points, dtype=int)
-    uniform = rng.permutation(_uniform(n_points, n_columns, rng))
-    start = 0
-    for own in ellipses:
-        mine = np.flatnonzero((start <= chosen) & (chosen < start + own.log_pi.size))
-        row, k = np.divmod(chosen[mine] - start, own.log_pi.shape[1])
-        start += own.log_pi.size
-        for j in np.unique(k):
-            rows, which = mine[k == j], row[k == j]
-            arrays = (own.known[which], own.lower[which], own.upper[which])
-            U = own.boxed.draw(j, *arrays, uniform[rows, : own.lower.shape[1]])[0]
-            points[rows[:, None], own.order] = U + own.location[which]
-            completion[rows] = own.completions[which]
-    return points, completion
-
-
-def _uniform(n_points, n_columns, rng):
-    """Numbers in (0, 1) ``(n_points, n_columns)``, of a scrambled Sobol sequence."""
-    if n_columns == 0:
-        return np.empty((n_points, 0))
-    tiny = np.finfo(float).eps
-    return sobol(n_points, n_columns, rng.randint(2**31 - 1)).clip(tiny, 1 - tiny)
-
-
-def _log_q(ellipses, U, completion):
-    """Log-densities ``(n,)`` of being drawn: of the completion, and of the columns drawn."""
-    terms = np.full((len(ellipses), len(U)), -np.inf)
-    for own, term in zip(ellipses, terms):
-        place = np.full(completion.max() + 1 + own.completions.max(), -1)
-        place[own.completions] = np.arange(len(own.completions))
-        rows = np.flatnonzero(place[completion] >= 0)
-        which = place[completion[rows]]
-        points = U[rows[:, None], own.order] - own.location[which]
-        log_q = own.boxed.log_density(points, own.lower[which], own.upper[which])
-        term[rows] = logsumexp(log_q + own.log_pi[which].T, axis=0)
-    return logsumexp(terms, axis=0)

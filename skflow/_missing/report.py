@@ -1,0 +1,39 @@
+"""What draws say of missing cells: how often each category, and how certain a column is."""
+
+import numpy as np
+
+#: Draws of a cell that a report is made of, at least; what it says of a column.
+LEAST_DRAWS = 20
+MEASURES = ["missing", "spread", "explained", "probability"]
+
+
+def counts(codes, n_values):
+    """How often each category is among draws ``(n, m)``, as ``(n_values, n)``."""
+    return np.array([(codes == code).sum(axis=1) for code in range(n_values)])
+
+
+def certainty(codes, draws, table, variances):
+    """For each column with missing cells, by its name, a dict of ``MEASURES``.
+
+    ``codes`` ``(n, d)`` are rows of ``table``, and ``draws`` pairs of numbers of rows and their
+    draws ``(n, d, m)``. ``variances`` ``(d,)`` are those of the values in ``fit``.
+    """
+    missing = np.isnan(codes)
+    variance, share = np.empty((2, *codes.shape))
+    for rows, drawn in draws:
+        variance[rows] = drawn.var(axis=2, ddof=1)
+        for j, values in table.categories.items():
+            most = counts(drawn[:, j], len(values)).max(axis=0)
+            share[rows, j] = most / drawn.shape[2]
+    lines = {}
+    for j in np.flatnonzero(missing.any(axis=0)):
+        cells = missing[:, j]
+        lines[table.labels[j]] = line = {"missing": int(cells.sum())}
+        if j in table.categories:
+            line["probability"] = share[cells, j].mean()
+        else:
+            unknown = variance[cells, j].mean()
+            known = variances[j]
+            line["spread"] = np.sqrt(unknown)
+            line["explained"] = 1 - unknown / known if known > 0 else np.nan
+    return lines

@@ -1,0 +1,293 @@
+"""Weighted draws of rows that all lie within a region.
+
+They come from a mixture of ellipses within the region (``boxes.py``), which follows the flow and
+the components; a draw weighs as much as the density there by that of the draw (importance
+sampling). Whole rows are drawn: what a question does not name is integrated out. The discrete part
+is drawn first, or enumerated, from what the region allows.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import logsumexp
+
+from .._core.random import sobol
+from .._core.rows import at, patterns
+from .._models.mixture import N_PLACES, log_noise, normal_places
+from .boxes import BoxedEllipses
+from .proposal import proposal_of
+
+#: Independent sets that weighted draws are made in.
+N_SETS = 8
+#: Ways to fill in the discrete part that are all taken; of more, as many are drawn.
+MOST_COMPLETIONS = 256
+#: Draws of each ellipse that tell how much of it lies in the region.
+N_PILOTS = 2**5
+#: Models of more ellipses, kernels on rows, are followed by the others.
+_MOST_ELLIPSES = 64
+
+
+class Points(NamedTuple):
+    """Weighted rows in a region, set by set: the mean weight is the probability of the region.
+
+    Attributes
+    ----------
+    U : ndarray of shape (n, r)
+        In standardised units.
+    discrete : ndarray of int, shape (n, q)
+    log_weight : ndarray of shape (n,)
+        Where columns have a single value, the density of that is part of the weight.
+    """
+
+    U: np.ndarray
+    discrete: np.ndarray
+    log_weight: np.ndarray
+
+
+class _Ellipses:
+    """The ellipses of a model that some completions have in common.
+
+    Attributes
+    ----------
+    order : ndarray of shape (m,)
+        Columns in the order in which they are drawn.
+    completions : ndarray of shape (n_completions,)
+        Numbers of the completions, ascending.
+    log_pi : ndarray of shape (n_completions, k)
+        Log-probabilities of being drawn from.
+    """
+
+    def __init__(self, member, box, absent, completions, location, log_weight, rng):
+        self.order, self.completions = box.order[~absent[box.order]], completions
+        self._location = location[:, self.order]  # what the categories add
+        known = box.exact[self.order].sum()
+        self._boxed = BoxedEllipses(member, self.order, known)
+        ends = (end[self.order] - self._location for end in (box.values, box.lower, box.upper))
+        values, lower, upper = ends
+        self._ends = values[:, :known], lower[:, known:], upper[:, known:]
+        which = np.repeat(np.arange(len(completions)), N_PILOTS)
+        uniform = _uniform(N_PILOTS, len(self.order) - known, rng)
+        uniform = np.tile(uniform, (len(completions), 1))
+        weights = member.weights / member.weights.sum()
+        log_mass = np.stack([self.draw(k, which, uniform)[1] for k in range(len(weights))])
+        log_mass = logsumexp(log_mass.reshape(len(weights), -1, N_PILOTS), axis=2).T
+        self.log_pi = log_mass - np.log(N_PILOTS) + np.log(weights) + log_weight[:, None]
+
+    def draw(self, k, which, uniform):
+        """Draws ``(n, m)`` of ellipse ``k`` for completions, by their places, and log-masses."""
+        U, log_mass = self._boxed.draw(k, *(end[which] for end in self._ends), uniform)
+        return U + self._location[which], log_mass
+
+    def log_q(self, U, completion):
+        """Log-densities ``(n,)`` of being drawn: of the completion, and of the columns drawn."""
+        place = np.searchsorted(self.completions[:-1], completion)
+        own = self.completions[place] == completion
+        which, found = place[own], np.full(len(U), -np.inf)
+        points = U[own][:, self.order] - self._location[which]
+        log_q = self._boxed.log_density(points, *(end[which] for end in self._ends[1:]))
+        found[own] = logsumexp(log_q + self.log_pi[which].T, axis=0)
+        return found
+
+
+class Within:
+    """Weighted draws of rows that lie within a region."""
+
+    def __init__(self, density, region):
+        self.density, self.region = density, region
+        self.ellipses = None
+
+    def looked(self, rng, again=False):
+        """This, with its completions and, by a few draws, how much of each ellipse lies within."""
+        if self.ellipses is not None and not again:
+            return self
+        density = self.density
+        self.box = box = _Box(density, self.region)
+        self.discrete, self.log_completion, self.complete = _completions(density, self.region, rng)
+        context = density.context(self.discrete)
+        absent = np.zeros((len(self.discrete), len(box.lower)), dtype=bool)
+        absent = absent if context is None else context.absent
+        possible = np.flatnonzero(box.possible(absent))
+        self.ellipses = []
+        if len(possible):
+            self.ellipses = list(self._all_ellipses(possible, context, absent, rng))
+            total = logsumexp(np.concatenate([own.log_pi.ravel() for own in self.ellipses]))
+            for own in self.ellipses:
+                own.log_pi -= total
+        return self
+
+    def points(self, n_points, rng):
+        """``Points``, set by set of independent ones."""
+        if self.region.is_everything:
+            return self._draws(n_points, rng)
+        sets = []
+        for k in range(N_SETS):
+            self.looked(rng, again=k > 0 and not self.complete)
+            sets.append(self._one_set(n_points // N_SETS, rng))
+        return Points(*map(np.concatenate, zip(*sets)))
+
+    def _draws(self, n_points, rng):
+        """Draws of the density itself, which all weigh the same."""
+        discrete = self.density.discrete.sample(n_points, rng)
+        context = self.density.context(discrete)
+        U = self.density.mixture.sample(n_points, rng, context)
+        return Points(U, discrete, np.zeros(n_points))
+
+    def rows(self, points):
+        """Points as rows in the data's units, within the region to the last bit."""
+        rows, region = self.density.to_data(points.U, points.discrete), self.region
+        real = self.density.schema.real_columns
+        rows[:, real] = np.clip(rows[:, real], region.lower[real], region.upper[real])
+        return rows
+
+    def _one_set(self, n_points, rng):
+        n_columns = len(self.box.lower)
+        if not self.ellipses:
+            discrete = np.zeros((n_points, self.discrete.shape[1]), dtype=int)
+            return Points(np.zeros((n_points, n_columns)), discrete, np.full(n_points, -np.inf))
+        U, completion = _drawn(self.ellipses, n_points, n_columns, rng)
+        context = self.density.context(self.discrete[completion])
+        log_prob = self.density.mixture.log_prob_of_all(U, context, in_turn=True)
+        log_q = logsumexp([own.log_q(U, completion) for own in self.ellipses], axis=0)
+        log_weight = self.log_completion[completion] + log_prob - log_q
+        if context is not None:  # where numbers are absent, the draws are noise
+            log_weight -= (context.absent * log_noise(U)).sum(axis=1)
+        return Points(U, self.discrete[completion], log_weight)
+
+    def _all_ellipses(self, possible, context, absent, rng):
+        """The ``_Ellipses`` of every model, group and pattern of what is absent."""
+        context, absent = at(context, possible), absent[possible]
+        for model, weight in _models(self.density):
+            members, location = [(model, np.arange(len(possible)))], np.zeros(absent.shape)
+            if context is not None:
+                members, location = model.split(context), model.groups.location(context)
+            for member, numbers in members:
+                for pattern, places in patterns(absent[numbers]):
+                    own = numbers[places]
+                    log_weight = np.log(weight) + self.log_completion[possible[own]]
+                    yield _Ellipses(
+                        member, self.box, pattern, possible[own], location[own], log_weight, rng
+                    )
+
+
+class _Box:
+    """The real part of a region in standardised units.
+
+    Attributes
+    ----------
+    exact : ndarray of bool, shape (r,)
+    values, lower, upper : ndarray of shape (r,)
+    empty : ndarray of bool, shape (r,)
+        Columns of which no number lies within the range, but perhaps a spike.
+    order : ndarray of shape (r,)
+        The columns: those with a value, those with a range, the others.
+    """
+
+    def __init__(self, density, region):
+        columns, real = density.columns, density.schema.real_columns
+        low, high = region.lower[real], region.upper[real]
+        self.exact = region.exact[real]
+        self.values = np.zeros(len(real))
+        if self.exact.any():
+            columns.bounds.take(self.exact).check(low[None, self.exact])
+            self.values[self.exact] = columns.take(self.exact).forward(low[None, self.exact])[0][0]
+        below = np.nextafter(low, -np.inf)
+        below = np.where(columns.step > 0, low - 1e-6 * columns.step, below)
+        self.lower = _end(columns, below, -np.inf)
+        self.upper = _end(columns, high, np.inf)
+        self.lower[columns.bounds.lower >= low] = -np.inf
+        self.upper[columns.bounds.upper <= high] = np.inf
+        inside = (low <= columns.origin) & (columns.origin <= high)
+        self.lower[columns.constant & inside] = -np.inf
+        self.upper[columns.constant & inside] = np.inf
+        # one value among real numbers has the width of its rounding
+        with np.errstate(invalid="ignore"):  # of columns without ends
+            narrow = self.upper - self.lower <= 1e-12 * np.abs(self.upper).clip(1, 1e100)
+        beyond = (high < columns.bounds.lower) | (low > columns.bounds.upper)
+        self.empty = narrow | beyond | (columns.constant & ~inside)
+        self.empty &= ~self.exact
+        bounded = np.isfinite(self.lower) | np.isfinite(self.upper)
+        self.order = np.argsort(np.where(self.exact, 0, 2 - bounded), kind="stable")
+
+    def possible(self, absent):
+        """Which completions ``(n,)`` have a number in the range wherever one is present."""
+        return ~(self.empty & ~absent).any(axis=1)
+
+
+def _end(columns, ends, infinite):
+    finite = np.isfinite(ends)
+    found = np.full(len(ends), infinite)
+    if finite.any():
+        found[finite] = columns.take(finite).ends_of_cells(ends[None, finite])[0]
+    return found
+
+
+def _completions(density, region, rng):
+    """Ways ``(m, q)`` to fill in the discrete part, log-weights ``(m,)``, and if they are all."""
+    schema = density.schema
+    if not len(schema.sizes):
+        return np.zeros((1, 0), dtype=int), np.zeros(1), True
+    possible = zip(schema.sizes, _codes(schema, region))
+    allowed = [np.isin(np.arange(size), codes) for size, codes in possible]
+    n_ways = np.prod([found.sum(dtype=float) for found in allowed])
+    if n_ways <= MOST_COMPLETIONS:
+        ways = np.meshgrid(*map(np.flatnonzero, allowed), indexing="ij")
+        discrete = np.stack([way.ravel() for way in ways], axis=1)
+        return discrete, density.discrete.log_prob(discrete), True
+    uniform = rng.uniform(size=(MOST_COMPLETIONS, len(allowed)))
+    discrete, log_mass = density.discrete.fill_within(allowed, uniform)
+    return discrete, log_mass - np.log(MOST_COMPLETIONS), False
+
+
+def _codes(schema, region):
+    """The values that each column of the discrete part may have."""
+    for j, size in zip(schema.category_columns, schema.sizes):
+        yield region.codes.get(j, np.arange(size))
+    for j, value in zip(schema.spike_columns, schema.spike_values):
+        at_spike = region.lower[j] <= value <= region.upper[j]
+        beside = not (region.exact[j] and at_spike)
+        yield np.flatnonzero([beside, at_spike])
+
+
+def _models(density):
+    """Pairs of a mixture of ellipses and its weight: what draws come from."""
+    mixture, found = density.mixture, []
+    for (name, model), weight in zip(mixture.models.items(), mixture.weights):
+        if weight <= 0:
+            continue
+        if name == "flow":
+            found.append((proposal_of(density).models[0], weight))
+            continue
+        members = getattr(model, "members", [model])
+        if max(len(member.weights) for member in members) <= _MOST_ELLIPSES:
+            found.append((model, weight))
+    return found
+
+
+def _drawn(ellipses, n_points, n_columns, rng):
+    """Draws ``(n_points, r)`` and their completions, of ellipses by their probability."""
+    pi = np.exp(np.concatenate([own.log_pi.ravel() for own in ellipses]))
+    level = (np.arange(n_points) + rng.uniform()) / n_points
+    chosen = np.searchsorted(pi.cumsum()[:-1], level, side="right")
+    # where a number is absent, one of the places of the noise, over which the mixture's is a mean
+    places = normal_places(N_PLACES, n_columns)
+    points = places[rng.randint(len(places), size=n_points)]
+    completion = np.empty(n_points, dtype=int)
+    uniform = rng.permutation(_uniform(n_points, n_columns, rng))
+    start = 0
+    for own in ellipses:
+        mine = np.flatnonzero((start <= chosen) & (chosen < start + own.log_pi.size))
+        row, k = np.divmod(chosen[mine] - start, own.log_pi.shape[1])
+        start += own.log_pi.size
+        for j in np.unique(k):
+            rows, which = mine[k == j], row[k == j]
+            points[rows[:, None], own.order] = own.draw(j, which, uniform[rows])[0]
+            completion[rows] = own.completions[which]
+    return points, completion
+
+
+def _uniform(n_points, n_columns, rng):
+    """Numbers in (0, 1) ``(n_points, n_columns)``, of a scrambled Sobol sequence."""
+    if n_columns == 0:
+        return np.empty((n_points, 0))
+    tiny = np.finfo(float).eps
+    return sobol(n_points, n_columns, rng.randint(2**31 - 1)).clip(tiny, 1 - tiny)
