@@ -217,8 +217,6 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
 
         Raises
         ------
-        NotFittedError
-            If the imputer is not fitted.
         ValueError
             If X is no table of numbers, finite or NaN, with the columns of ``fit``, or if values
             lie beyond the bounds of the density.
@@ -258,8 +256,6 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
 
         Raises
         ------
-        NotFittedError
-            If the imputer is not fitted.
         ValueError
             As ``transform``, or if ``n_samples`` is no integer of at least 1.
         """
@@ -299,15 +295,6 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
             - ``probability``: of a column with categories, the mean probability of the category
               that is filled in, the likeliest.
 
-        Raises
-        ------
-        ImportError
-            If pandas is not installed.
-        NotFittedError
-            If the imputer is not fitted.
-        ValueError
-            As ``transform``.
-
         Examples
         --------
         >>> import numpy as np
@@ -322,7 +309,7 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
         Name: explained, dtype: float64
         """
         pandas = check_pandas_support("report")
-        codes = self._with_values(self._checked(X)[1])
+        codes = self._checked(X)[1][:, ~self._empty]
         rng = np.random.RandomState(self._seed)
         draws = self._draws_of_rows(codes, max(self.n_draws, LEAST_DRAWS), rng)
         lines = certainty(codes, draws, self._filled, self._variance)
@@ -342,7 +329,7 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
         log_density : ndarray of shape (n_samples,)
             In nats, as ``CouplingFlowDensity.score_samples``.
         """
-        return self.density_._log_prob(self._with_values(self._checked(X)[1]))
+        return self.density_._log_prob(self._checked(X)[1][:, ~self._empty])
 
     def _summary_lines(self):
         share, how = self._share_missing, self.strategy
@@ -406,10 +393,6 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
         tables = np.concatenate([filled, *others], axis=1)
         return np.moveaxis(tables[:, [*order, *range(len(order), tables.shape[1])]], 2, 0)
 
-    def _with_values(self, codes):
-        """The columns that had a value in ``fit``; no copy where all did."""
-        return codes[:, ~self._empty] if self._empty.any() else codes
-
     def _empty_columns(self, source, codes):
         """Those that were empty in ``fit`` and are kept: what is known of them now, otherwise 0."""
         if not self.keep_empty_features:
@@ -436,16 +419,11 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
         names : ndarray of str
         """
         check_is_fitted(self)
-        kept = self._names_out(input_features)
+        names = _check_feature_names_in(self, input_features)
+        kept = names if self.keep_empty_features else names[~self._empty]
         if self.indicator_ is None:
             return kept
-        names = _check_feature_names_in(self, input_features)
         return np.hstack([kept, self.indicator_.get_feature_names_out(names)])
-
-    def _names_out(self, input_features=None):
-        """Names of the columns that are kept, without indicators."""
-        names = _check_feature_names_in(self, input_features)
-        return names if self.keep_empty_features else names[~self._empty]
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

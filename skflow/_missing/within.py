@@ -106,7 +106,8 @@ class Within:
         context = density.context(self.discrete)
         absent = np.zeros((len(self.discrete), len(box.lower)), dtype=bool)
         absent = absent if context is None else context.absent
-        possible = np.flatnonzero(box.possible(absent))
+        # those with a number in the range wherever one is present
+        possible = np.flatnonzero(~(box.empty & ~absent).any(axis=1))
         self.ellipses = []
         if len(possible):
             self.ellipses = list(self._all_ellipses(possible, context, absent, rng))
@@ -117,20 +118,16 @@ class Within:
 
     def points(self, n_points, rng):
         """``Points``, set by set of independent ones."""
-        if self.region.is_everything:
-            return self._draws(n_points, rng)
+        density = self.density
+        if self.region.is_everything:  # draws of the density itself all weigh the same
+            discrete = density.discrete.sample(n_points, rng)
+            U = density.mixture.sample(n_points, rng, density.context(discrete))
+            return Points(U, discrete, np.zeros(n_points))
         sets = []
         for k in range(N_SETS):
             self.looked(rng, again=k > 0 and not self.complete)
             sets.append(self._one_set(n_points // N_SETS, rng))
         return Points(*map(np.concatenate, zip(*sets)))
-
-    def _draws(self, n_points, rng):
-        """Draws of the density itself, which all weigh the same."""
-        discrete = self.density.discrete.sample(n_points, rng)
-        context = self.density.context(discrete)
-        U = self.density.mixture.sample(n_points, rng, context)
-        return Points(U, discrete, np.zeros(n_points))
 
     def rows(self, points):
         """Points as rows in the data's units, within the region to the last bit."""
@@ -156,14 +153,14 @@ class Within:
     def _all_ellipses(self, possible, context, absent, rng):
         """The ``_Ellipses`` of every model, group and pattern of what is absent."""
         context, absent = at(context, possible), absent[possible]
-        for model, weight in _models(self.density):
+        for model, log_share in _models(self.density):
             members, location = [(model, np.arange(len(possible)))], np.zeros(absent.shape)
             if context is not None:
                 members, location = model.split(context), model.groups.location(context)
             for member, numbers in members:
                 for pattern, places in patterns(absent[numbers]):
                     own = numbers[places]
-                    log_weight = np.log(weight) + self.log_completion[possible[own]]
+                    log_weight = log_share + self.log_completion[possible[own]]
                     yield _Ellipses(
                         member, self.box, pattern, possible[own], location[own], log_weight, rng
                     )
@@ -208,10 +205,6 @@ class _Box:
         bounded = np.isfinite(self.lower) | np.isfinite(self.upper)
         self.order = np.argsort(np.where(self.exact, 0, 2 - bounded), kind="stable")
 
-    def possible(self, absent):
-        """Which completions ``(n,)`` have a number in the range wherever one is present."""
-        return ~(self.empty & ~absent).any(axis=1)
-
 
 def _end(columns, ends, infinite):
     finite = np.isfinite(ends)
@@ -249,18 +242,12 @@ def _codes(schema, region):
 
 
 def _models(density):
-    """Pairs of a mixture of ellipses and its weight: what draws come from."""
-    mixture, found = density.mixture, []
-    for (name, model), weight in zip(mixture.models.items(), mixture.weights):
-        if weight <= 0:
-            continue
-        if name == "flow":
-            found.append((proposal_of(density).models[0], weight))
-            continue
+    """Pairs of a mixture of ellipses and its log-weight: what draws come from."""
+    proposal = proposal_of(density)
+    for model, log_weight in zip(proposal.models, proposal.log_weights):
         members = getattr(model, "members", [model])
         if max(len(member.weights) for member in members) <= _MOST_ELLIPSES:
-            found.append((model, weight))
-    return found
+            yield model, log_weight
 
 
 def _drawn(ellipses, n_points, n_columns, rng):
