@@ -217,6 +217,8 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
 
         Raises
         ------
+        NotFittedError
+            If the imputer is not fitted.
         ValueError
             If X is no table of numbers, finite or NaN, with the columns of ``fit``, or if values
             lie beyond the bounds of the density.
@@ -256,6 +258,8 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
 
         Raises
         ------
+        NotFittedError
+            If the imputer is not fitted.
         ValueError
             As ``transform``, or if ``n_samples`` is no integer of at least 1.
         """
@@ -294,6 +298,15 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
               where they are of no use;
             - ``probability``: of a column with categories, the mean probability of the category
               that is filled in, the likeliest.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        NotFittedError
+            If the imputer is not fitted.
+        ValueError
+            As ``transform``.
 
         Examples
         --------
