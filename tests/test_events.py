@@ -146,6 +146,7 @@ def test_arrays_are_asked_by_numbers_of_columns():
         ({"skill": "high"}, {}, "event says 'high' of column 'skill'"),
         ([1], {}, r"event=\[1\] is not possible"),
         ({"skill": (0, 1)}, {"wage": (-5, -1)}, "No row is as given says"),
+        ({"skill": (0, 1)}, {"wage": -5}, "beyond the bounds, in column 'wage'"),
         ({"skill": (0, 1)}, {"sector": set()}, "given asks for"),
         (lambda rows: rows["skill"], {}, "Return one truth value for each row"),
     ],

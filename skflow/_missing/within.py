@@ -185,8 +185,9 @@ class _Box:
         self.exact = region.exact[real]
         self.values = np.zeros(len(real))
         if self.exact.any():
-            columns.bounds.take(self.exact).check(low[None, self.exact])
-            self.values[self.exact] = columns.take(self.exact).forward(low[None, self.exact])[0][0]
+            given, of_given = columns.take(self.exact), low[None, self.exact]
+            given.bounds.check(of_given, given.names)
+            self.values[self.exact] = given.forward(of_given)[0][0]
         below = np.nextafter(low, -np.inf)
         below = np.where(columns.step > 0, low - 1e-6 * columns.step, below)
         self.lower = _end(columns, below, -np.inf)
