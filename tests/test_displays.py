@@ -11,6 +11,7 @@ from test_reasons import COVARIANCE
 from skflow import CouplingFlowDensity, FlowOutlierDetector, FlowRegressor
 from skflow.inspection import (
     CoverageDisplay,
+    DensityDisplay,
     OutlierReportDisplay,
     PredictiveDensityDisplay,
     QuantileFanDisplay,
@@ -96,6 +97,13 @@ def test_fan_along_a_feature(regressor):
     assert (np.diff(by_name.quantiles, axis=1) > 0).all()
     by_number = QuantileFanDisplay.from_estimator(regressor, X, 1, n_points=60)
     np.testing.assert_array_equal(by_name.quantiles, by_number.quantiles)
+
+
+@pytest.mark.parametrize("display", [QuantileFanDisplay, DensityDisplay])
+def test_columns_that_have_no_median_are_named(regressor, display):
+    feature = ["a"] if display is QuantileFanDisplay else []
+    with pytest.raises(ValueError, match="column 'kind' of X is not numeric. Use PairPlotDisplay"):
+        display.from_estimator(regressor, X.assign(kind="dog"), *feature)
 
 
 def test_coverage_is_what_is_counted(regressor):

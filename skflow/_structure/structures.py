@@ -220,7 +220,7 @@ def check_masks(
         if masks.ndim != 2:
             advice = "Give one row for each layer, also if there is only one."
         elif masks.shape[1] != n_features:
-            advice = "Give one column for each feature of X."
+            advice = "Give one column for each feature of X that is not categorical."
         else:
             advice = "Set n_layers to its number of rows, or use masks.Repeat(masks, block)."
         raise ValueError(f"{name} has shape {masks.shape}, but {needed} is needed. {advice}")

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils.validation import check_is_fitted
 
-from .._core.checks import what_there_is
+from .._core.checks import name_columns, what_there_is
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -110,6 +110,20 @@ def number_columns(X):
         return list(every)
     kinds = ("int", "uint", "float", "decimal")
     return [j for j in every if str(column_of(X, j).dtype).lower().startswith(kinds)]
+
+
+def as_numbers(X, display):
+    """Return X as float64; raise if a column is not numeric."""
+    try:
+        return np.asarray(X, dtype=np.float64)
+    except (TypeError, ValueError):
+        others = np.isin(np.arange(np.shape(X)[1]), number_columns(X), invert=True)
+        named = name_columns(others, column_names(X)) or "one"
+        raise ValueError(
+            f"{display} needs medians of all columns, but column {named} of X is not numeric. Use "
+            "PairPlotDisplay for a density or PredictiveDensityDisplay for a regressor, or fit to "
+            "numeric columns only."
+        ) from None
 
 
 def like(rows, X):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .._core.typing import ArrayLike
-from ._common import Display, labels_of, like, resolve_features, widened
+from ._common import Display, as_numbers, labels_of, like, resolve_features, widened
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -118,7 +118,7 @@ class DensityDisplay(Display):
         display : DensityDisplay
         """
         cls._check(estimator, "Give a density estimator", "score_samples")
-        rows = np.asarray(X, dtype=float)
+        rows = as_numbers(X, cls.__name__)
         columns = resolve_features(features, X)
         if len(set(columns)) != 2:
             raise ValueError(f"features={features!r} is not possible. Give two different columns.")

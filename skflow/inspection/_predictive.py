@@ -16,6 +16,7 @@ from ._common import (
     LIGHT,
     VERMILLION,
     Display,
+    as_numbers,
     labels_of,
     like,
     resolve_features,
@@ -218,7 +219,7 @@ class QuantileFanDisplay(Display):
         display : QuantileFanDisplay
         """
         cls._check(estimator, _ADVICE, "predict_quantiles")
-        table = np.asarray(X, dtype=float)
+        table = as_numbers(X, cls.__name__)
         (column,) = resolve_features([feature], X)
         rows = np.tile(np.median(table, axis=0), (n_points, 1))
         rows[:, column] = np.linspace(table[:, column].min(), table[:, column].max(), n_points)
