@@ -31,6 +31,7 @@ search = StructureSearchFlow(
     n_layers=4,
     n_search_iter=40,
     n_candidate_steps=50,
+    candidate_score="validation",
     hidden_layer_sizes=(32,),
     coupling="affine",
     max_iter=5,

@@ -49,9 +49,9 @@ settings = dict(
     max_iter=20,
     component_weight=0,
 )
-search = StructureSearchFlow(
-    n_search_iter=200, initial_layout="random", random_state=0, **settings
-).fit(X)
+start = dict(initial_layout="random", candidate_score="validation")
+search = StructureSearchFlow(n_search_iter=200, random_state=0, **start, **settings)
+search = search.fit(X)
 
 # %%
 # Each point is a candidate trained for 50 steps. Most offspring of a good structure are worse. Very
@@ -101,7 +101,7 @@ stages = [1, 10, 25, 50, 200]
 scores = {}
 for seed in range(3):
     watched = StructureSearchFlow(
-        initial_layout="random", warm_start=True, random_state=seed, **settings
+        warm_start=True, random_state=seed, **start, **settings
     )
     for n_search_iter in stages:
         watched.set_params(n_search_iter=n_search_iter).fit(X)
