@@ -4,6 +4,7 @@ import numpy as np
 import pandas
 import pytest
 
+from skflow import CouplingFlowDensity, FlowOutlierDetector
 from skflow._outliers.report import Reasons, decimals, make_report
 from skflow._table.table import UNKNOWN, Table
 
@@ -100,3 +101,15 @@ def test_small_values_are_not_rounded_away():
         np.array([True]), seen, np.array([seen.min(axis=0), seen.max(axis=0)]), TABLE,
     )  # fmt: skip
     assert reasons.sentence(0).startswith("radius 1e-09: lower than in all rows of fit")
+
+
+def test_a_category_that_fit_did_not_see_is_shown_as_the_user_wrote_it():
+    seen = pandas.DataFrame(seen_rows(200), columns=NAMES)
+    seen["kind"] = np.where(seen["kind"] == 1, "dog", "cat")
+    density = CouplingFlowDensity(2, hidden_layer_sizes=(4,), max_iter=1, component_weight=0)
+    detector = FlowOutlierDetector(density, random_state=0).fit(seen)
+    rows = seen.iloc[[5, 6, 7]].assign(kind=["cat", "ferret", "dgo"])
+    report = detector.report(rows)
+    for row, kind in ((6, "ferret"), (7, "dgo")):
+        assert report.loc[row, "value"] == kind
+        assert report.loc[row, "reason"].startswith(f"kind {kind}: not among the categories of fit")

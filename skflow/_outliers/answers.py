@@ -116,20 +116,20 @@ class OutlierAnswers(ShowsSummary, MissingMixin, RowsMixin, OutlierMixin):
             warnings.filterwarnings("ignore", "The unknown cells")
             return explain_rows(score, X, self._tried, coverage, **self._schema.atoms())
 
-    def _reasons(self, X, scores, coverage):
-        """The ``Reasons`` of rows with these scores."""
-        nats, usual = self._explained(X, coverage)
-        outlier, ends = scores < self.offset_, ends_of(self._tried)
-        return Reasons(X, nats, usual, outlier, self._seen, ends, self._table)
+    def _reasons(self, X, codes, scores, rows, coverage):
+        """The ``Reasons`` of some rows of ``X``, with the codes and scores of all."""
+        nats, usual = self._explained(codes[rows], coverage)
+        outlier, ends = scores[rows] < self.offset_, ends_of(self._tried)
+        unseen = self._unseen(X, codes, rows)
+        return Reasons(codes[rows], nats, usual, outlier, self._seen, ends, self._table, unseen)
 
     @sheltered
     def _reasons_of_lowest(self, X, coverage):
         """The ``Reasons`` of the most unusual of some rows."""
         check_part("coverage", coverage)
-        X = self._checked(X)
-        scores = self._scores(X)
-        row = [scores.argmin()]
-        return self._reasons(X[row], scores[row], coverage)
+        codes = self._checked(X)
+        scores = self._scores(codes)
+        return self._reasons(X, codes, scores, [scores.argmin()], coverage)
 
     @sheltered
     def report(
@@ -196,8 +196,8 @@ class OutlierAnswers(ShowsSummary, MissingMixin, RowsMixin, OutlierMixin):
         if fdr is not None:
             check_part("fdr", fdr)
         index: Any = getattr(X, "index", None) if hasattr(X, "iloc") else None  # not a list's
-        X = self._checked(X)
-        scores = self._scores(X)
+        codes = self._checked(X)
+        scores = self._scores(codes)
         pvalues = self._pvalues(scores, tail)
         order = np.argsort(scores, kind="stable")
         rows = order[:n] if fdr is None else order[self._selected(pvalues, fdr, tail)[order]]
@@ -205,9 +205,9 @@ class OutlierAnswers(ShowsSummary, MissingMixin, RowsMixin, OutlierMixin):
         rows = rows if n_rows else order[:1]  # an empty report is that of a row without the row
         columns = {"pvalue": pvalues[rows]}
         if details:
-            columns |= {"score": scores[rows]} | self._details(X[rows], scores[rows])
+            columns |= {"score": scores[rows]} | self._details(codes[rows], scores[rows])
         table = pandas.DataFrame(columns, index=rows if index is None else index[rows])
-        reasons = self._reasons(X[rows], scores[rows], coverage)
+        reasons = self._reasons(X, codes, scores, rows, coverage)
         return make_report(table, reasons, details).iloc[:n_rows]
 
     def _details(self, X, scores):

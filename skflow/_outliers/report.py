@@ -5,7 +5,7 @@ would be usual. It goes with a *partner*: the column beside which the value stic
 picture of the two.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -45,6 +45,8 @@ class Reasons:
     ends : ndarray of shape (2, d)
         Lowest and highest values of all rows of the fit.
     table : Table
+    unseen : dict
+        The categories that ``fit`` did not see, by row and column.
     """
 
     X: np.ndarray
@@ -54,6 +56,7 @@ class Reasons:
     seen: np.ndarray
     ends: np.ndarray
     table: Table
+    unseen: dict = field(default_factory=dict)
 
     def __post_init__(self):
         self.varies = np.nanmin(self.seen, axis=0) < np.nanmax(self.seen, axis=0)
@@ -75,9 +78,13 @@ class Reasons:
             return UNKNOWN_LABEL if value == UNKNOWN else self.table.categories[j][int(value)]
         return rounded(value, self.decimals[j])
 
+    def cell(self, i, j):
+        """The value of row ``i`` in column ``j``, as ``shown`` or as the user wrote it."""
+        return self.unseen[i, j] if (i, j) in self.unseen else self.shown(self.X[i, j], j)
+
     def text(self, value, j):
-        """The same as text."""
-        value, n = self.shown(value, j), self.decimals[j]
+        """A value that is ``shown``, as text."""
+        n = self.decimals[j]
         # what the column's own rounding would hide has digits of its own
         if isinstance(value, float):
             own = abs(value) < 1e15 and value == round(value, n)
@@ -91,7 +98,7 @@ class Reasons:
             what = "the values are unusual only together" if self.outlier[i] else "nothing unusual"
             return f"{NO_COLUMN}: {what}{self._unknown(i)}"
         j = columns[0]
-        name, value = self.table.labels[j], self.text(self.X[i, j], j)
+        name, value = self.table.labels[j], self.text(self.cell(i, j), j)
         said = "; ".join(filter(None, [self._what(i, j), self.usual_text(i, j)]))
         return f"{name} {value}: {said}{self._unknown(i)}"
 
@@ -104,14 +111,14 @@ class Reasons:
         k = self.partner(i, j)
         if k is None:
             return "unusual in such a row"
-        return f"unusual with {self.table.labels[k]} {self.text(self.X[i, k], k)}"
+        return f"unusual with {self.table.labels[k]} {self.text(self.cell(i, k), k)}"
 
     def usual_text(self, i, j):
         """What would be usual for row ``i`` in column ``j``, empty where that is not known."""
         ends = self.usual[i, j]
         if np.isnan(ends).any():
             return ""
-        low, high = (self.text(end, j) for end in ends)
+        low, high = (self.text(self.shown(end, j), j) for end in ends)
         if low == high:
             return f"usually {low}"
         return f"mostly {low}" if j in self.table.categories else f"usually {low} to {high}"
@@ -214,5 +221,5 @@ def _cells(reasons, i, k):
     if k >= len(columns):
         return NO_COLUMN if k == 0 else "", np.nan, np.nan, np.nan
     j = columns[k]
-    values = [reasons.X[i, j], *reasons.usual[i, j]]
-    return reasons.table.labels[j], *(reasons.shown(value, j) for value in values)
+    usual = (reasons.shown(value, j) for value in reasons.usual[i, j])
+    return reasons.table.labels[j], reasons.cell(i, j), *usual

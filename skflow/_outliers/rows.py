@@ -7,6 +7,7 @@ from .._core.checks import warn_of
 from .._table.columns import constant_columns, copied_columns, few_valued_columns
 from .._table.reading import TableMixin
 from .._table.schema import fit_schema
+from .._table.table import UNKNOWN
 
 #: Values beyond so many ranges of a column count as so far away.
 MAX_RANGES = 1e9
@@ -34,6 +35,16 @@ class RowsMixin(TableMixin):
         check_is_fitted(self)
         X = self._encode(self._source(X), dtype=dtype)
         return X if self._takes_missing() else self._finite(X, allow_nan=True)
+
+    def _unseen(self, X, codes, rows):
+        """Return the categories that ``fit`` did not see, by index in ``rows`` and column."""
+        places = [
+            (i, j)
+            for j in self._table.categories
+            for i in np.flatnonzero(codes[rows, j] == UNKNOWN).tolist()
+        ]
+        source = self._source(X) if places else None
+        return {(i, j): source.values(j)[rows[i]] for i, j in places}
 
     def _warn_of_columns(self, X):
         """Say of real columns that decide by themselves what is an outlier, how to avoid it."""

@@ -125,7 +125,7 @@ class OutlierReportDisplay(Display):
         row, shown = reasons.X[0], reasons.order[0, :n_features]
         labels, reason = [str(label) for label in reasons.table.labels], set(reasons.columns(0))
         texts = [
-            ", ".join(filter(None, [reasons.text(row[j], j), reasons.usual_text(0, j)]))
+            ", ".join(filter(None, [reasons.text(reasons.cell(0, j), j), reasons.usual_text(0, j)]))
             for j in shown
         ]
         return cls(
