@@ -12,7 +12,6 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import _BaseComposition
 
-from ._core.deadline import share_of_time, time_limit
 from ._core.random import seeded
 from ._core.runtime import atomic, sheltered
 from ._core.saving import PlainState
@@ -24,7 +23,7 @@ from ._outliers.fitting import check_pairs, fit_scorers, folds, score_codes
 from ._outliers.missing import whole
 from ._outliers.rarity import log_rarity
 from ._outliers.reasons import values_to_try
-from ._outliers.scorers import default_flow, default_scorers, trimming_scores
+from ._outliers.scorers import default_flow, default_scorers, without_farthest
 from ._table.reading import inner_tables
 
 if TYPE_CHECKING:
@@ -34,6 +33,8 @@ if TYPE_CHECKING:
 N_SEEN = 1000
 #: What calibration_fraction="auto" sets aside; with folds, only of more rows than so many.
 MANY_ROWS, USUAL_FRACTION = 2000, 0.2
+#: Of what trim="auto" leaves out of the default's nearest rows and tails.
+USUAL_TRIM = 0.05
 
 
 class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
@@ -76,12 +77,11 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
         fitted to. "auto" sets a fifth aside, and none of up to 2000 rows where there are several
         densities: the four folds calibrate. With ``n`` calibration rows no p-value is below
         ``1 / (n + 1)``. 1 is for a single frozen density only.
-    trim : float, default=0.0
-        Fraction of the rows, in [0, 0.5), to leave out of ``fit`` as outliers: by default those far
-        from most rows or far out in their columns, otherwise the most unusual by the densities,
-        which are then fitted again. They calibrate nonetheless, like rows that are set aside,
-        so that p-values keep their meaning. The default needs it little: its nearest rows leave out
-        outliers that lie together anyway.
+    trim : "auto" or float, default="auto"
+        Fraction of the rows, in [0, 0.5), that nothing is fitted to, as they may be outliers: those
+        farthest from most rows or farthest out in their columns. They calibrate nonetheless, like
+        rows that are set aside, so that p-values keep their meaning. "auto" trims nothing where
+        densities are given; in the default 0.05, for the nearest rows and the tails alone.
     max_time : float or None, default=None
         Seconds that ``fit`` may take, about: flows are trained for a shorter time, so that the
         result depends on the machine. None is no limit.
@@ -174,7 +174,7 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
         ],
         "contamination": [StrOptions({"auto"}), Interval(Real, 0, 0.5, closed="right")],
         "calibration_fraction": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="right")],
-        "trim": [Interval(Real, 0, 0.5, closed="left")],
+        "trim": [StrOptions({"auto"}), Interval(Real, 0, 0.5, closed="left")],
         "max_time": [Interval(Real, 0, None, closed="neither"), None],
         "verbose": ["verbose"],
         "random_state": ["random_state"],
@@ -186,7 +186,7 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
         *,
         contamination: float | str = "auto",
         calibration_fraction: float | str = "auto",
-        trim: float = 0.0,
+        trim: float | str = "auto",
         max_time: float | None = None,
         verbose: int = 0,
         random_state: RandomState = None,
@@ -269,15 +269,8 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
 
     def _fit_trimmed(self, X, rng):
         """Fit to the rows without the most unusual; scores ``(n,)`` as of ``_fit_densities``."""
-        n_trimmed, kept = int(self.trim * len(X)), np.arange(len(X))
-        if n_trimmed > 0:
-            if self.density is None:
-                scores = trimming_scores(X, self._table.categories)
-            else:
-                with time_limit(share_of_time(0.5)):
-                    self._fit_densities(X, rng)
-                scores = self._scores(X)
-            kept = np.sort(np.argsort(scores, kind="stable")[n_trimmed:])
+        part = 0.0 if self.trim == "auto" else self.trim
+        kept = without_farthest(X, part, self._table.categories)
         scores = np.full(len(X), np.nan)
         scores[kept] = self._fit_densities(X[kept], rng)
         return scores
@@ -304,11 +297,13 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
             self.densities_ = {"density": [self.density_]}
             return scores
         in_folds = whole(X) | self._takes_missing()
-        rows = X[in_folds]
+        rows, every_row = X[in_folds], X
+        if self.density is None and self.trim == "auto":
+            every_row = X[without_farthest(X, USUAL_TRIM, self._table.categories)]
         held_out, others = folds(len(rows), rng)
         with inner_tables():
             self.densities_, self._of_codes = fit_scorers(
-                densities, rows, X, self._table, others, self.density is None
+                densities, rows, every_row, self._table, others, self.density is None
             )
         rarities = {}
         for name, fitted in self.densities_.items():

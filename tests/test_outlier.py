@@ -17,7 +17,7 @@ from sklearn.preprocessing import PowerTransformer, StandardScaler
 from skflow import CouplingFlowDensity, FlowOutlierDetector
 from skflow._nn import blocks as _blocks
 from skflow._outliers import scorers
-from skflow._outliers.scorers import Neighbours, trimming_scores
+from skflow._outliers.scorers import Neighbours, Tails, without_farthest
 
 QUICK = {"n_layers": 2, "hidden_layer_sizes": (8,), "max_iter": 3, "component_weight": 0}
 
@@ -316,38 +316,55 @@ def test_several_densities_need_rows():
 # ---- outliers among the rows of the fit
 
 
+class Rows(Distance):
+    """Remembers how many rows each of its fits had."""
+
+    fits = []
+
+    def fit(self, X, y=None):
+        self.fits.append(len(X))
+        return super().fit(X)
+
+
 @pytest.mark.parametrize("density", [GaussianMixture(), [("mixture", GaussianMixture())]])
 def test_a_trimmed_fit_leaves_out_the_most_unusual_rows(density):
     X = np.vstack([table(190), 8 + 0.1 * table(10, seed=1)])
     found = {}
-    for trim in (0.0, 0.1):
+    for trim in ("auto", 0.1):
         detector = FlowOutlierDetector(density, trim=trim, random_state=0).fit(X)
         # rows that are left out calibrate nonetheless
         assert len(detector.calibration_scores_) == (200 if isinstance(density, list) else 40)
         mixtures = next(iter(detector.densities_.values()))
         found[trim] = np.abs([mixture.means_ for mixture in mixtures]).max()
-    assert found[0.0] > 0.3 > found[0.1]
+    assert found["auto"] > 0.3 > found[0.1]
 
 
-def test_the_default_trims_outliers_that_lie_together():
+def test_a_trimmed_fit_is_one_fit():
+    Rows.fits.clear()
+    FlowOutlierDetector(Rows(), trim=0.1, random_state=0).fit(table(100))
+    assert Rows.fits == [72]
+
+
+def test_nearest_rows_of_the_default_are_all_but_one_in_twenty(several):
+    assert len(several.densities_["neighbours"][0].rows_) == 570
+    assert len(several.calibration_scores_) == 600
+
+
+def test_outliers_that_lie_together_are_trimmed():
     X = np.vstack([table(190), 5 + table(10, seed=1)])
-    assert np.sum(trimming_scores(X).argsort()[:10] >= 190) >= 8
+    assert np.sum(without_farthest(X, 0.05) >= 190) <= 2
+    assert len(without_farthest(X, 0.05)) == 190
 
 
 def test_outliers_that_lie_together_do_not_hide_each_other():
     rng = np.random.default_rng(0)
     rows, group = rng.normal(size=(600, 4)), rng.normal(5, 0.1, (20, 4))
-    fitted = Neighbours().fit(np.vstack([rows, group]))
-    lowest = fitted.score_samples(rows).min()
-    assert (fitted.score_samples(group) < lowest).all()  # those that it was fitted to
-    assert (fitted.score_samples(rng.normal(5, 0.1, (20, 4))) < lowest).all()
-    assert len(fitted.rows_) >= 590  # hardly any other row is left out
-
-
-def test_groups_that_are_no_outliers_are_neighbours():
-    rng = np.random.default_rng(0)
-    X = np.vstack([rng.normal(size=(300, 3)), rng.normal(6, 1, (300, 3))])
-    assert len(Neighbours().fit(X).rows_) >= 590
+    pairs = [("neighbours", Neighbours()), ("tails", Tails())]
+    detector = FlowOutlierDetector(pairs, trim=0.05, random_state=0)
+    detector.fit(np.vstack([rows, group]))
+    lowest = np.quantile(detector.score_samples(rows), 0.01)
+    assert (detector.score_samples(group) < lowest).all()  # those that it was given
+    assert (detector.score_samples(rng.normal(5, 0.1, (20, 4))) < lowest).all()
 
 
 # ---- columns that spoil a list

@@ -16,12 +16,6 @@ def table(n_rows, seed=0):
     return np.column_stack([rng.normal(5, [2, 0.1], (n_rows, 2)), rng.integers(3, size=n_rows)])
 
 
-@pytest.fixture(autouse=True)
-def every_row_is_a_neighbour(monkeypatch):
-    """Groups of outliers, which are none, are tested in test_outlier.py."""
-    monkeypatch.setattr(scorers, "TIMES", np.inf)
-
-
 def nearness(row, others, X):
     """Of rows of ``table``, by a loop; columns that are NaN in the row are left out."""
     scale = X[:, :2].std(axis=0)

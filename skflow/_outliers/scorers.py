@@ -37,9 +37,6 @@ MOST_ROWS = 5000
 #: The distance to this part of the rows says how far a row is from most. So many rows, drawn at
 #: random, stand for all in that.
 NEAREST_PART, SOME_ROWS = 0.1, 1000
-#: A row belongs to a group of outliers if at most this part of the rows is as far from most or as
-#: far out, and so many times that part as near to others.
-RARE, TIMES = 0.03, 3.0
 #: Beyond this squared length the products of rows lose the digits of small distances.
 FAR = 1e8
 #: Optimizer steps of a flow, within bounds on epochs. Detection does not need the last hundredth of
@@ -59,8 +56,8 @@ class Neighbours(BaseEstimator):
     Where a row of the fit has a missing cell, its squared distance there is the mean over the
     values of the column.
 
-    Outliers that lie together would hide each other, as each is near to others. But they lie far
-    from most rows, or far out in some column. Such rows are nobody's neighbours.
+    Outliers that lie together hide each other, as each is near to others, unless a fit leaves them
+    out.
 
     Parameters
     ----------
@@ -92,8 +89,6 @@ class Neighbours(BaseEstimator):
         self.rows_ = rows.filled(rows.mean(axis=0))
         # of a mean over values, what a squared distance to their mean leaves out
         self.left_out_ = np.where(known, 0.0, rows.var(axis=0).filled(0.0))
-        grouped = self._in_groups(X)
-        self.rows_, self.left_out_ = self.rows_[~grouped], self.left_out_[~grouped]
         return self
 
     def _of_codes(self, columns):
@@ -101,15 +96,6 @@ class Neighbours(BaseEstimator):
         sizes = [len(codes) for codes in self.codes_]
         of_codes = np.repeat(columns[..., list(self.categories)], sizes, axis=-1)
         return np.concatenate([columns[..., self.real_], of_codes], axis=-1)
-
-    def _in_groups(self, X):
-        """Which rows ``(n,)`` of the fit are outliers that would hide each other."""
-        far = log_rarity_afar(self.rows_, X, self.categories)
-        found = np.flatnonzero(far < np.log(RARE))
-        near = log_rarity(self.score_samples(X[found]), np.sort(self.score_samples(_some(X))))
-        grouped = np.zeros(len(X), dtype=bool)
-        grouped[found[near - far[found] > np.log(TIMES)]] = True
-        return grouped
 
     def _encoded(self, X):
         """Standardised columns, and a column for each category."""
@@ -172,30 +158,6 @@ def _log_sum_of_powers(squares, half):
     return np.log(squares.sum(axis=1) + np.finfo(float).tiny) - half * np.log(least)
 
 
-def _some(X):
-    """Rows that stand for all."""
-    rng = np.random.default_rng(0)
-    return X[rng.choice(len(X), min(SOME_ROWS, len(X)), replace=False)]
-
-
-def log_rarity_afar(rows, X, categories):
-    """Logarithms ``(n,)`` of how rare rows are: far from most, or far out in their columns.
-
-    Where a few rows in a hundred are outliers, that moves little, even if they lie together.
-    ``rows`` are those of ``X`` as ``Neighbours`` encodes them.
-    """
-    rows = np.nan_to_num(rows)  # a missing cell counts as the mean of its column
-    some = _some(rows)
-    place = int(NEAREST_PART * len(some))
-
-    def distances(block):
-        return np.partition(cdist(rows[block], some), place, axis=1)[:, place]
-
-    distance = np.concatenate(map_blocks(distances, blocks(len(rows), len(some))))
-    scores = -np.log(distance + RESOLUTION), Tails(categories).fit(X).score_own_rows(X)
-    return harmonic_mean(np.array([log_rarity(own, np.sort(own)) for own in scores]), np.ones(2))
-
-
 @saved_as("tails")
 class Tails(BaseEstimator):
     """Sum over the columns of the logarithm of the part of rows that are at least as far out.
@@ -236,8 +198,8 @@ class Tails(BaseEstimator):
                 n_below = np.searchsorted(values, column + rounding, side="right")
                 n_above = n_rows - np.searchsorted(values, column - rounding, side="left")
                 n_beyond = np.minimum(n_below, n_above)
-            # a row counts itself, one of the fit only once
-            part = (n_beyond + 1 - own) / (n_rows + 1 - own)
+            # a row counts itself, one of the fit only once, also where the fit left it out
+            part = np.maximum(n_beyond + 1 - own, 1) / (n_rows + 1 - own)
             scores += np.log(np.where(np.isnan(column), 1.0, part))
         return scores
 
@@ -265,7 +227,25 @@ def default_scorers(n_rows, n_columns, categories=()):
     return scorers, np.array(WEIGHTS) * [1, 1, min(1, FEW_COLUMNS / n_columns) ** 2]
 
 
-def trimming_scores(X, categories=()):
-    """Scores ``(n,)`` that say which rows to trim: those far from most rows, or far out."""
-    nearest = Neighbours(tuple(categories), random_state=0).fit(X)
-    return log_rarity_afar(nearest._encoded(X), X, tuple(categories))
+def without_farthest(X, part, categories=()):
+    """Places ``(m,)`` of the rows less that part of them which is likeliest to be outliers.
+
+    Those are far from most rows, or far out in their columns. Where a few rows in a hundred are
+    outliers, that moves little, even if they lie together.
+    """
+    n_left_out, codes = int(part * len(X)), tuple(categories)
+    if n_left_out == 0:
+        return np.arange(len(X))
+    # a missing cell counts as the mean of its column
+    rows = np.nan_to_num(Neighbours(codes, random_state=0).fit(X)._encoded(X))
+    drawn = np.random.default_rng(0).choice(len(X), min(SOME_ROWS, len(X)), replace=False)
+    place = int(NEAREST_PART * len(drawn))
+
+    def distances(block):
+        return np.partition(cdist(rows[block], rows[drawn]), place, axis=1)[:, place]
+
+    distance = np.concatenate(map_blocks(distances, blocks(len(rows), len(drawn))))
+    scores = -np.log(distance + RESOLUTION), Tails(codes).fit(X).score_own_rows(X)
+    rarities = np.array([log_rarity(own, np.sort(own)) for own in scores])
+    order = np.argsort(harmonic_mean(rarities, np.ones(2)), kind="stable")
+    return np.sort(order[n_left_out:])
