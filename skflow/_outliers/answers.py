@@ -263,7 +263,7 @@ class OutlierAnswers(ShowsSummary, MissingMixin, RowsMixin, OutlierMixin):
         tail : bool, default=False
             Let p-values go on below ``1 / (n + 1)``: for scores below the lowest tenth of the
             calibration rows by a generalised Pareto distribution of how far they lie below it, of a
-            shape of at least 0.1. It is fitted without scores that look like outliers. That is a
+            shape of at least 0.17. It is fitted without scores that look like outliers. That is a
             model, not a guarantee: where scores have a smooth tail, p-values of 0.001 are on
             average as small as they should be or larger, and where some ordinary rows are as far
             out as outliers, about half as large. It takes 500 calibration rows.

@@ -20,7 +20,7 @@ from scipy.optimize import minimize, minimize_scalar
 PART, LEAST, LEAST_ROWS = 0.1, 50, 500
 #: Part of the excesses that is censored.
 CENSORED = 0.25
-LEAST_SHAPE = 0.1
+LEAST_SHAPE = 0.17
 #: A background has to raise the log-likelihood by so much.
 LEAST_GAIN = 5.0
 
