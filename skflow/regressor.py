@@ -44,77 +44,78 @@ class FlowRegressor(
     RegressorMixin,
     BaseEstimator,
 ):
-    """Regression that gives the whole distribution of the targets, by conditional flows.
+    """Regression for the whole distribution of the targets, by conditional flows.
 
-    The density of the targets given the features is that of a flow whose couplings are functions
-    of the features [1]_: it may have any shape, several modes and a spread that changes. Several
-    flows are averaged as densities, as a mixture with a Student-t around a linear regression that
-    gives targets far from all others a low but sane density. Means, quantiles, probabilities and
-    draws come from the density; intervals are calibrated, so that their coverage holds however good
-    the density is. So are regions of several targets. Features may be missing.
+    A flow models the density of the targets given the features; its couplings are functions of the
+    features [1]_. The density may have any shape, several modes and a changing spread. The
+    densities of several flows are averaged, in a mixture with a Student-t distribution around a
+    linear regression, which gives outlying targets a low but sane density. Means, quantiles,
+    probabilities and draws come from the density. Intervals, and regions of several targets, are
+    calibrated: their coverage holds however good the density is. Features may be missing.
 
     Parameters
     ----------
     n_layers : int, default=2
-        Layers of the flows. For one target, two splines are enough on the tables measured.
+        Number of layers of the flows. For one target, two splines are enough on the tables
+        measured.
     mask_layout : {"parity", "random", "derived", "race", "search"}, array, callable or layout, \
 default="derived"
-        Which targets a layer transforms and which condition, beside the features, as in
-        ``CouplingFlowDensity``. A single target is transformed by every layer.
+        Which targets each layer transforms, and on which it is conditional besides the features, as
+        in ``CouplingFlowDensity``. A single target is transformed by every layer.
     coupling : {"spline", "affine"}, default="spline"
-        How a layer transforms a target. A single one stays normal with "affine".
+        How a layer transforms a target. With "affine" the density of a single target is normal.
     n_bins : int, default=8
-        Bins of the spline.
+        Number of bins of the spline.
     hidden_layer_sizes : tuple of int, default=(64, 64)
-        Hidden layers of the networks that make the couplings' parameters of the features.
+        Hidden layers of the networks that compute the couplings' parameters from the features.
     bounds : None, pair, list of pairs or dict, default=None
         Ends of the targets' ranges, ``None`` for an open end, as in ``CouplingFlowDensity``: a pair
         such as ``(0, None)`` for all targets, or a list of pairs.
     dequantize : bool, default=False
-        Spread the values of targets that lie on a grid (counts, grades) evenly over their cells.
-        Densities are then those of the spread values; draws and quantiles are values on the grid.
+        Whether to spread the values of targets on a grid (counts, grades) evenly over their cells.
+        Densities are then of the spread values; draws and quantiles are values on the grid.
     n_estimators : int, default=5
         Number of flows (of each kind) whose densities are averaged. They differ in their start and
         their batches.
     mean_estimator : "auto", regressor or None, default="auto"
-        A regressor of scikit-learn whose prediction becomes a further feature of the flows, for
-        targets whose mean trees, say, predict better than networks. "auto" is gradient boosting:
-        300 trees of depth 4, or 100 on histograms beyond 1000 rows. In ``fit``
-        every row gets a prediction of a regressor that has not seen it (five folds). A regressor is
-        cloned, and sees features and targets in standardised units.
+        A scikit-learn regressor whose prediction is a further feature of the flows, for targets
+        whose mean is better predicted by trees, say, than by networks. "auto" is gradient boosting:
+        300 trees of depth 4, or 100 on histograms beyond 1000 rows. In ``fit``, predictions are out
+        of fold (five folds). A regressor is cloned, and fitted to features and targets in
+        standardised units.
     calibration_fraction : "auto", float or None, default="auto"
-        Fraction of the rows set aside to calibrate ``predict_interval``; nothing else uses them.
-        "auto" is a tenth, but at least 9 rows, which a coverage of 0.9 needs, and at most a third.
-        With None all rows train the flows, and intervals are those of the density.
+        Fraction of the rows set aside to calibrate ``predict_interval`` and ``in_region``; nothing
+        else uses them. "auto" is a tenth, but at least 9 rows, which a coverage of 0.9 needs, and
+        at most a third. With None, flows train on all rows, and intervals are not calibrated.
     training : Training or None, default=None
         Solver, learning rate, weight decay, batch size, validation rows and other options that are
         rarely changed. None is ``Training()``. With its ``noise="auto"`` and
         ``context_noise="auto"``, flows of several kinds are trained side by side: without noise,
-        with noise of 0.02 on the features and, where there is no ``mean_estimator``, with 0.05 on
-        targets and features [2]_. Held-out rows, ``training.validation_fraction`` of those that
-        are not set aside, determine the weight of each kind by EM; less than a tenth becomes 0.
-        A number holds for all.
+        with noise of 0.02 on the features and, without a ``mean_estimator``, with 0.05 on targets
+        and features [2]_. Held-out rows, a fraction ``training.validation_fraction`` of the rows
+        that are not set aside, determine the weight of each kind by EM; a weight below a tenth
+        becomes 0. A number applies to all flows.
     max_iter : "auto" or float, default="auto"
-        Number of epochs. "auto" makes about 5000 steps, but 10 to 120 epochs.
+        Number of epochs. "auto" takes about 5000 steps, but 10 to 120 epochs.
     max_time : float or None, default=None
-        Seconds that ``fit`` may take, about: there are fewer trees, and flows train with a shorter
-        schedule, so that the result depends on the machine. A ``mean_estimator`` of your own takes
-        the time that it takes. None is no limit.
+        Approximate limit of ``fit`` in seconds. There are fewer trees, and flows train with a
+        shorter schedule, so the result depends on the machine. The time of a ``mean_estimator``
+        other than "auto" is not limited. None means no limit.
     device : str, default="cpu"
         Where to compute, "cpu" or "cuda".
     verbose : int, default=0
         1 shows progress.
     random_state : int, RandomState instance or None, default=None
-        Splits, initial parameters, batches, and a ``mean_estimator``. An integer makes ``fit``
-        reproducible.
+        Random state of splits, initial parameters, batches, and the ``mean_estimator``. An integer
+        makes ``fit`` reproducible.
 
     Attributes
     ----------
     component_weight_ : float
-        Weight of the Student-t in the density.
+        Weight of the Student-t distribution in the density.
     mean_estimator_ : regressor
-        Fitted, in standardised units, to all rows that were not held out, if there is a
-        ``mean_estimator``.
+        The fitted ``mean_estimator``, if it is not None: in standardised units, on all rows that
+        were not held out.
     n_iter_ : int
         Number of epochs trained (the most of any flow).
     n_parameters_ : int
@@ -122,7 +123,7 @@ default="derived"
     n_features_in_ : int
         Number of features seen during ``fit``.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Their names, if X had string names.
+        Names of features seen during ``fit``, if X has string names.
 
     See Also
     --------
@@ -131,12 +132,11 @@ default="derived"
 
     Notes
     -----
-    The density is exact. With one target so are distribution functions and quantiles (up to
-    rounding), and means and standard deviations are integrals on a grid. With several, means,
-    standard deviations and intervals are those of 256 fixed quasi-random draws of each flow.
+    The density is exact. For one target, distribution functions and quantiles are exact, too (up to
+    rounding), and means and standard deviations are integrals on a grid. For several targets,
+    means, standard deviations and intervals come from 256 fixed quasi-random draws of each flow.
 
-    Features farther than a standard deviation beyond the range of the training rows are moved
-    there.
+    Features are clipped to the range of the training rows, widened by one standard deviation.
 
     References
     ----------
@@ -219,13 +219,12 @@ default="derived"
         Parameters
         ----------
         X : array-like or data frame of shape (n_samples, n_features)
-            Features; nothing needs to be scaled. Columns of a data frame with a dtype of
-            categories, text or truth values are categories; one that is not among those of
-            ``fit`` is ignored. Missing cells are NaN or None. A missing number counts as what a
-            linear regression makes of the known ones; its absence is a feature of its own if that
-            says something of the targets in ``fit``.
+            Features, without scaling or encoding. Columns of a data frame with categories, text or
+            booleans are categorical; a category not seen in ``fit`` is ignored. Missing cells are
+            NaN or None. A missing number is replaced by a linear regression on the known ones. An
+            indicator of missing cells becomes a feature if it is informative about the targets.
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
-            Targets, real numbers, none of them missing.
+            Targets, real numbers without missing values.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, at least 0; only their ratios matter. Rows of weight 0 are left
             out.
@@ -237,8 +236,8 @@ default="derived"
         Raises
         ------
         ValueError
-            If X, y, the weights or an argument cannot be used; the message names the value and what
-            is allowed. A failed or interrupted ``fit`` leaves the estimator as it was before.
+            If X, y, the weights or a parameter are invalid. A failed or interrupted ``fit`` leaves
+            the estimator unchanged.
         """
         X, y = self._fit_table(X, "from_dtype", y, ensure_min_samples=2)
         X = self._finite(X, allow_nan=True)
@@ -263,10 +262,10 @@ default="derived"
     def n_parameters_(self) -> int:
         return sum(flow.n_parameters for flow, _ in self._density.flows())
 
-    # ---- what goes in
+    # ---- input
 
     def _context(self, X):
-        """What targets are conditional on, from codes of the features."""
+        """Return the context of the targets from codes of the features."""
         C = self._features.forward(X, self._table)
         if self.mean_estimator is not None:
             C = np.hstack([C, np.reshape(self.mean_estimator_.predict(C), (len(C), -1))])
@@ -282,14 +281,14 @@ default="derived"
         Y = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
         if Y.shape[1] != self._density.n_targets:
             raise ValueError(
-                f"y has {Y.shape[1]} targets, but fit had {self._density.n_targets}. Give the same."
+                f"y has {Y.shape[1]} targets, but fit had {self._density.n_targets}. Give as many."
             )
         return self._finite(X, allow_nan=True), Y
 
     def _answer(self, function, X, *Y, shape=(), n_values=1):
-        """What a function says of contexts (and targets), part by part, ``(n, *shape)``.
+        """Return the results ``(n, *shape)`` of a function of contexts (and targets), by parts.
 
-        ``n_values`` is how many values of the target it needs for each row.
+        ``n_values`` is the number of values of the target that it needs for each row.
         """
         width = max(X.shape[1], n_values * self._density.n_targets)
         chosen = parts(len(X), width, self._density.numbers_per_row(n_values))
@@ -306,23 +305,24 @@ default="derived"
                 f"{instead}"
             )
 
-    # ---- answers
+    # ---- predictions
 
     @sheltered
     def predict(self, X: ArrayLike, return_std: bool = False) -> Any:
-        """Mean of the targets given the features.
+        """Predict the mean of the targets given the features.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
         return_std : bool, default=False
-            Whether to return the standard deviation, too.
+            Whether to also return the standard deviation.
 
         Returns
         -------
         y_mean : ndarray of shape (n_samples,) or (n_samples, n_targets)
         y_std : ndarray of the same shape
-            Only with ``return_std=True``: of the predictive distribution, noise included.
+            Standard deviation of the predictive distribution, including noise. Only with
+            ``return_std=True``.
         """
         X, density = self._checked(X), self._density
         moments = self._answer(
@@ -336,7 +336,7 @@ default="derived"
 
     @sheltered
     def predict_quantiles(self, X: ArrayLike, alpha: ArrayLike = 0.5) -> np.ndarray:
-        """Quantiles of a single target given the features.
+        """Predict quantiles of a single target given the features.
 
         Parameters
         ----------
@@ -347,10 +347,10 @@ default="derived"
         Returns
         -------
         quantiles : ndarray of shape (n_samples,) or (n_samples, n_alphas)
-            Those of the density; only ``predict_interval`` is calibrated.
+            Quantiles of the density, without calibration (see ``predict_interval``).
         """
         X = self._checked(X)
-        self._check_one_target("predict_quantiles", "Take quantiles of sample_y(X, n_samples).")
+        self._check_one_target("predict_quantiles", "Use quantiles of sample_y(X, n_samples).")
         levels = np.asarray(alpha, dtype=np.float64)
         if levels.ndim > 1 or not levels.size or not ((levels > 0) & (levels < 1)).all():
             raise ValueError(
@@ -367,20 +367,20 @@ default="derived"
 
     @sheltered
     def predict_interval(self, X: ArrayLike, coverage: float = 0.9) -> np.ndarray:
-        """Intervals that hold a target with a given probability.
+        """Predict intervals that contain a target with a given probability.
 
-        They reach from the quantile at ``1/2 - q`` to that at ``1/2 + q``. Calibrated, ``q`` is
-        such that the intervals of as many of the rows that ``fit`` set aside hold their target:
-        split conformal prediction with the distribution function as the score [1]_. A new row
-        that is exchangeable with these lies within its interval with at least the given
-        probability, however good the density is. With ``calibration_fraction=None``, ``q`` is
-        ``coverage / 2``.
+        An interval extends from the quantile at ``1/2 - q`` to the quantile at ``1/2 + q``.
+        Calibration chooses ``q`` such that the intervals contain the target for this fraction of
+        the rows that ``fit`` set aside: split conformal prediction with the distribution function
+        as the score [1]_. If a new row is exchangeable with these rows, its interval contains the
+        target with at least the given probability, however good the density is. With
+        ``calibration_fraction=None``, ``q`` is ``coverage / 2``.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
         coverage : float, default=0.9
-            Between 0 and 1. Of several targets, that of each alone.
+            Between 0 and 1. For several targets, the coverage of each alone.
 
         Returns
         -------
@@ -390,7 +390,7 @@ default="derived"
         Raises
         ------
         ValueError
-            If ``coverage`` is not between 0 and 1, or more than the rows set aside can tell.
+            If ``coverage`` is not between 0 and 1, or more than the rows set aside allow.
 
         References
         ----------
@@ -399,7 +399,7 @@ default="derived"
         """
         X, density = self._checked(X), self._density
         half = np.full(density.n_targets, self._up_to(coverage, coverage / 2)[: density.n_targets])
-        half = np.clip(half, 1e-12, 0.5 - 1e-12)  # the median's own, or no end at all
+        half = np.clip(half, 1e-12, 0.5 - 1e-12)  # keeps levels apart, and between 0 and 1
         levels = 0.5 + np.outer(half, [-1, 1])
         intervals = self._answer(
             lambda context: density.marginal_quantiles(levels, context),
@@ -410,7 +410,7 @@ default="derived"
         return self._shaped(intervals)
 
     def _up_to(self, coverage, not_calibrated):
-        """Scores that rows have at most with some probability, one of each kind."""
+        """Return upper bounds of the scores, which hold with probability ``coverage``."""
         check_part("coverage", coverage)
         if self._calibration is None:
             return np.array([not_calibrated])
@@ -418,19 +418,19 @@ default="derived"
 
     @sheltered
     def in_region(self, X: ArrayLike, y: ArrayLike, coverage: float = 0.9) -> np.ndarray:
-        """Whether several targets lie within the region that holds them with a given probability.
+        """Return whether several targets lie in the region of a given probability.
 
-        The region of a row is that of the highest density: all targets together whose density
-        exceeds a threshold. Calibrated, the regions of as many of the rows that ``fit`` set aside
-        hold their targets: split conformal prediction with the probability of all that have a
-        higher density as the score [1]_. A new row that is exchangeable with these lies in its
-        region with at least the given probability. With ``calibration_fraction=None`` regions are
-        those of the density.
+        The region of a row is the set of targets whose joint density exceeds a threshold. The
+        threshold is calibrated such that the regions contain the targets for this fraction of the
+        rows that ``fit`` set aside: split conformal prediction with the probability of a higher
+        density as the score [1]_. If a new row is exchangeable with these rows, its region contains
+        the targets with at least the given probability. With ``calibration_fraction=None``, regions
+        are not calibrated.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            For a picture of a region, the same row as often as there are targets to try.
+            To plot a region, repeat the same row for all targets to be tried.
         y : array-like of shape (n_samples, n_targets)
         coverage : float, default=0.9
             Between 0 and 1.
@@ -442,8 +442,8 @@ default="derived"
         Raises
         ------
         ValueError
-            If there is a single target, or ``coverage`` is not between 0 and 1, or more than the
-            rows set aside can tell.
+            If there is a single target, or if ``coverage`` is not between 0 and 1, or more than the
+            rows set aside allow.
 
         References
         ----------
@@ -464,7 +464,7 @@ default="derived"
         X, Y = self._checked_pair(X, y)
         if self._density.n_targets == 1:
             raise ValueError(
-                "in_region is for several targets, but y had one in fit. Take predict_interval."
+                "in_region is for several targets, but y had one in fit. Use predict_interval."
             )
         level = self._up_to(coverage, coverage)[-1]
         rows, place = np.unique(X, axis=0, return_inverse=True)
@@ -477,7 +477,7 @@ default="derived"
 
     @sheltered
     def cdf(self, X: ArrayLike, y: ArrayLike) -> np.ndarray:
-        """Distribution function of a single target at ``y`` given the features.
+        """Compute the distribution function of a single target at ``y`` given the features.
 
         Parameters
         ----------
@@ -487,10 +487,10 @@ default="derived"
         Returns
         -------
         probability : ndarray of shape (n_samples,)
-            That the target is at most ``y``.
+            Probability that the target is at most ``y``.
         """
         X, Y = self._checked_pair(X, y)
-        self._check_one_target("cdf", "Take sample_y(X, n_samples) and count.")
+        self._check_one_target("cdf", "Use sample_y(X, n_samples) and count.")
         return self._answer(self._density.cdf, X, Y)
 
     @sheltered
@@ -499,14 +499,14 @@ default="derived"
     ) -> np.ndarray:
         """Draw targets given the features.
 
-        They are draws from the whole density, of which ``score_samples`` is the logarithm, within
-        ``bounds`` and on the grid of ``dequantize``, and are not calibrated.
+        Draws come from the whole density, whose logarithm ``score_samples`` returns, within
+        ``bounds`` and on the grid of ``dequantize``. They are not calibrated.
 
         Parameters
         ----------
         X : array-like of shape (n_samples_X, n_features)
         n_samples : int, default=1
-            Draws for each row.
+            Number of draws for each row.
         random_state : int, RandomState instance or None, default=0
 
         Returns
@@ -527,7 +527,7 @@ default="derived"
 
     @sheltered
     def score_samples(self, X: ArrayLike, y: ArrayLike) -> np.ndarray:
-        """Log-density of the targets given the features, in the targets' own units.
+        """Compute the log-density of the targets given the features, in the targets' units.
 
         Parameters
         ----------
@@ -557,7 +557,7 @@ default="derived"
             "calibration": f"{len(aside.scores)} rows set aside: coverages up to "
             f"{aside.reached[-1].min():.3f}"
             if aside
-            else "none: intervals are those of the density",
+            else "none: intervals are not calibrated",
         }
 
     def __sklearn_tags__(self):

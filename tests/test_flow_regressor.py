@@ -276,7 +276,7 @@ def test_rows_set_aside_say_nothing_but_how_wide_intervals_are():
 def test_few_rows_are_enough_for_default_intervals(n_rows, n_aside):
     regressor = FlowRegressor(**QUICK).fit(X[:n_rows], Y1[:n_rows])
     assert regressor.predict_interval(X[:3]).shape == (3, 2)
-    with pytest.raises(ValueError, match=f"more than the {n_aside} rows can tell"):
+    with pytest.raises(ValueError, match=f"more than the {n_aside} rows set aside in fit"):
         regressor.predict_interval(X[:3], coverage=0.99)
 
 
@@ -311,7 +311,7 @@ def test_calibration_with_weights_is_that_of_repeated_rows():
     # the new row counts as the mean row does
     weighted = Calibration.of(scores, counts.astype(float))
     np.testing.assert_allclose(weighted.bounds(0.8), repeated.bounds(0.8), atol=0.05)
-    with pytest.raises(ValueError, match=r"coverage=0.99 is more than the 30 rows can tell"):
+    with pytest.raises(ValueError, match=r"coverage=0.99 is more than the 30 rows set aside"):
         weighted.bounds(0.99)
 
 

@@ -133,8 +133,8 @@ def test_the_latent_space_is_that_of_the_real_part(fitted):
     ("params", "frame", "match"),
     [
         ({"categorical_features": ["color"]}, FRAME, r"categorical_features=\['color'\]"),
-        ({"bounds": {"kind": (0, 1)}}, FRAME, "bounds gives ends to column 'kind'"),
-        ({}, FRAME[["kind", "member"]], "All columns of X hold categories"),
+        ({"bounds": {"kind": (0, 1)}}, FRAME, "bounds has limits for column 'kind'"),
+        ({}, FRAME[["kind", "member"]], "All columns of X are categorical"),
         (
             {},
             FRAME.assign(name=[f"row {i}" for i in range(len(FRAME))]),

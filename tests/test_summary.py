@@ -119,7 +119,7 @@ def test_a_regressor_says_what_its_intervals_can_cover():
     assert line(regressor, "targets") == "1 real"
     assert line(regressor, "calibration") == "15 rows set aside: coverages up to 0.938"
     regressor.set_params(calibration_fraction=None).fit(TABLE[["a"]], TABLE["d"])
-    assert line(regressor, "calibration") == "none: intervals are those of the density"
+    assert line(regressor, "calibration") == "none: intervals are not calibrated"
 
 
 def test_an_imputer_says_what_was_missing_and_what_fills_it():

@@ -77,8 +77,8 @@ def test_entropy_of_values_that_repeat_is_finite():
     ("params", "message"),
     [
         ({"order": "best"}, "order='best' is not known"),
-        ({"order": [0, 0, 1]}, "is no order of 3 features"),
-        ({"order": [0, 1]}, "is no order of 3 features"),
+        ({"order": [0, 0, 1]}, "is not an order of 3 features"),
+        ({"order": [0, 1]}, "is not an order of 3 features"),
         ({"order": "given", "parents": "some"}, "parents='some' is not known"),
         ({}, "is derived from the data: pass X"),
     ],

@@ -82,6 +82,6 @@ def test_missing_and_warm_starts_count_as_what_is_known():
 def test_a_density_far_wider_than_the_data_is_said_to_be_so(fitted):
     columns = fit_columns(incomes()).spanning(np.full((2, 3), 1e9))
     wide = replace(fitted._density, columns=columns)
-    with pytest.warns(UserWarning, match=r"numbers beyond it are put on its ends.*tails=True"):
+    with pytest.warns(UserWarning, match=r"values are clipped to these ranges.*tails=True"):
         drawn = wide.sample_typical(20, np.random.RandomState(0))
     np.testing.assert_array_equal(drawn, 1e9)

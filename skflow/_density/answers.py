@@ -1,4 +1,4 @@
-"""What a fitted density answers: log-densities, samples, probabilities."""
+"""Methods of a fitted density: log-densities, samples, probabilities."""
 
 from __future__ import annotations
 
@@ -41,10 +41,9 @@ class FittedDensity(PlainState, TableMixin, DensityMixin, BaseEstimator):
 
     @sheltered
     def score_samples(self, X: ArrayLike) -> np.ndarray:
-        """Log-density of each row, in the data's own units.
+        """Compute the log-density of each row, in the data's own units.
 
-        Of a row with missing cells it is that of the known columns, the marginal of the density of
-        whole rows.
+        For a row with missing cells, this is the marginal log-density of its known cells.
 
         Parameters
         ----------
@@ -55,29 +54,29 @@ class FittedDensity(PlainState, TableMixin, DensityMixin, BaseEstimator):
         -------
         log_density : ndarray of shape (n_samples,)
             In nats. May be positive: a density, unlike a probability, can exceed 1. It is 0 for a
-            row of which nothing is known. Rows with different missing cells have densities of
-            different columns, which do not compare.
+            row without known cells. Do not compare rows with different missing cells: their
+            densities are of different columns.
 
         Raises
         ------
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If X is no table of numbers, finite or NaN, with the columns of ``fit``.
+            If X is not a table of numbers, finite or NaN, with the columns of ``fit``.
 
         Notes
         -----
-        The marginals of the components are known; that of the flow is an integral over the unknown
-        columns, by importance sampling with fixed quasi-random points, so that a score does not
-        change from call to call, nor with the other rows. A warning says where it is rough. Over
-        missing categories it is a sum, if there are at most 1024 ways to fill them in; where there
-        are more, a mean over as many fixed ones, drawn from the density of the discrete columns
+        The marginals of the components have closed forms. The marginal of the flow is an integral
+        over the unknown columns, by importance sampling with fixed quasi-random points, so that a
+        score does not depend on the call or on other rows. A warning lists rough results. Missing
+        categories are summed over if there are at most 1024 ways to fill them in. Otherwise the
+        result is a mean over 1024 fixed ways, drawn from the density of the discrete columns
         (likelihood weighting).
         """
         return self._log_prob(self._checked(X, allow_nan=True, dtype=FLOATS))
 
     def _parts(self, X):
-        """Parts of a table, of whole blocks of the flow."""
+        """Return the parts of a table, in whole blocks of the flow."""
         return parts(*X.shape, self._density.mixture.numbers_per_row)
 
     def _log_prob(self, X, effort=EXACT):
@@ -93,9 +92,9 @@ class FittedDensity(PlainState, TableMixin, DensityMixin, BaseEstimator):
     def score(
         self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None
     ) -> float:
-        """Mean log-density of the rows.
+        """Compute the mean log-density of the rows.
 
-        Scores of tables compare if the same cells are unknown, as every other one adds to them.
+        Compare scores of two tables only if the same cells are missing in both.
 
         Parameters
         ----------
@@ -116,7 +115,7 @@ class FittedDensity(PlainState, TableMixin, DensityMixin, BaseEstimator):
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If X is no table of finite numbers with the columns of ``fit``.
+            If X is not a table of numbers, finite or NaN, with the columns of ``fit``.
         """
         X = self._checked(X, allow_nan=True, dtype=FLOATS)
         X, weight = weighted_rows(X, sample_weight, n_least=1)
@@ -125,7 +124,7 @@ class FittedDensity(PlainState, TableMixin, DensityMixin, BaseEstimator):
     def bits_per_dim(
         self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None
     ) -> float:
-        """Negative mean log-density in bits a dimension, as Gonsior et al. (2021) report it.
+        """Compute the negative mean log-density in bits a dimension, as in Gonsior et al. (2021).
 
         Parameters
         ----------
@@ -144,7 +143,7 @@ class FittedDensity(PlainState, TableMixin, DensityMixin, BaseEstimator):
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If X is no table of finite numbers with the columns of ``fit``.
+            If X is not a table of numbers, finite or NaN, with the columns of ``fit``.
         """
         score = self.score(X, sample_weight=sample_weight)
         return -score / (self.n_features_in_ * math.log(2))
@@ -153,12 +152,12 @@ class FittedDensity(PlainState, TableMixin, DensityMixin, BaseEstimator):
     def sample(
         self, n_samples: int = 1, random_state: RandomState = None, *, tails: bool = False
     ) -> np.ndarray:
-        """Draw rows that look like those of ``fit``, or draw from the whole density.
+        """Draw rows from the density, by default without its far tails.
 
-        By default rows are drawn from the density without its far tails: without the least weights
-        of its heavy-tailed components (see ``component_weight``), and given that every number lies
-        within the range of its column in ``fit``, widened by a tenth on each side. Where no value
-        of a column is negative, none is drawn below 0, and where none is positive, none above.
+        By default, rows look like those of ``fit``: the heavy-tailed components lose their least
+        weights (see ``component_weight``), and all numbers lie within the range of their column in
+        ``fit``, widened by a tenth on each side. A column without negative values in ``fit`` gets
+        no negative values, and a column without positive values no positive ones.
 
         Parameters
         ----------
@@ -167,22 +166,22 @@ class FittedDensity(PlainState, TableMixin, DensityMixin, BaseEstimator):
         random_state : int, RandomState instance or None, default=None
             An integer makes the draw reproducible.
         tails : bool, default=False
-            Whether to draw from the whole density, of which ``score_samples`` is the logarithm: for
-            integrals, tests and comparisons. A row in a hundred, or a few, then has a value that
-            nobody would believe.
+            Whether to draw from the whole density, whose logarithm ``score_samples`` returns: for
+            integrals, tests and comparisons. Then one or a few rows in a hundred have implausible
+            values.
 
         Returns
         -------
         X : ndarray or data frame of shape (n_samples, n_features)
-            In the data's own units. A frame like that of ``fit``, of pandas or polars, if it was
-            one; ``set_output`` or ``set_config(transform_output=...)`` may ask for the other kind.
+            In the data's own units. A data frame of pandas or polars if ``fit`` got one, unless
+            ``set_output`` or ``set_config(transform_output=...)`` selects another container.
 
         Raises
         ------
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If ``n_samples`` is no integer of at least 1.
+            If ``n_samples`` is not an integer of at least 1.
         """
         check_is_fitted(self)
         check_count("n_samples", n_samples)
@@ -200,44 +199,44 @@ class FittedDensity(PlainState, TableMixin, DensityMixin, BaseEstimator):
     def probability(
         self, event: Any, given: dict | None = None, random_state: RandomState = 0
     ) -> Probability:
-        """Probability that a row is in a region, perhaps given that it is in another.
+        """Compute the probability that a row lies in a region, optionally given another region.
 
-        Both are regions of the table: conditions by column, all of which hold. What they do not
-        name may be anything.
+        A region is a set of conditions by column, all of which must hold. Columns without a
+        condition may have any value.
 
         Parameters
         ----------
         event : dict or callable
-            From names of columns (their numbers, where they have none) to conditions: a range
-            ``(low, high)`` with both ends in it and None for an open end, a set of categories, or a
-            value. Or a function of a table like that of ``fit`` that returns a truth value for
-            each row: for conditions on several columns at once.
+            A dict from column names (indices, for an array) to conditions: a range ``(low, high)``
+            that includes both ends, with None for an open end, a set of categories, or a value. Or
+            a function that takes a table in the format of ``fit`` and returns a boolean for each
+            row, for conditions on several columns at once.
         given : dict or None, default=None
-            What is known of the row, in the same form. A single number is a value that the row has,
-            so that the probability is conditional on it.
+            The known part of the row, in the same form as a dict ``event``. With a single number,
+            the probability is conditional on this value.
         random_state : int, RandomState instance or None, default=0
-            Of the draws; the default gives the same answer each time.
+            Random state of the draws. The default returns the same result in each call.
 
         Returns
         -------
         probability : Probability
             A named tuple of ``probability`` and ``error``, the standard error of the computation.
-            The error is about a hundredth of the probability, or less, if ``event`` is a dict and
-            65,536 draws suffice; how rare it is makes no difference. A function is asked about rows
-            of ``given``, so the error is larger where it is rarely true.
+            If ``event`` is a dict and 65,536 draws suffice, the error is about a hundredth of the
+            probability, or less, also for rare events. A function is evaluated on draws from
+            ``given``, so its error is larger if it is rarely true.
 
         Raises
         ------
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If a column or a condition is not possible, or if no row is as ``given`` says.
+            If a column or a condition is not possible, or if no row satisfies ``given``.
 
         Notes
         -----
         The density is integrated over the region by importance sampling. Draws come from ellipses
-        that follow the density, truncated to the region column by column [1]_, so that all of them
-        lie within it.
+        that approximate the density, truncated to the region column by column [1]_, so that all
+        draws lie within the region.
 
         References
         ----------
@@ -279,44 +278,43 @@ class FittedDensity(PlainState, TableMixin, DensityMixin, BaseEstimator):
         *,
         return_ess: bool = False,
     ) -> Any:
-        """Draw the unknown cells of rows, given the known ones.
+        """Draw the unknown cells of rows, given the known cells.
 
-        They are drawn from the whole density given what is known, as ``sample(tails=True)`` draws
-        rows: what is known may itself be far from the rows of ``fit``.
+        Draws come from the whole density given the known cells, as in ``sample(tails=True)``,
+        because the known cells may be far from the rows of ``fit``.
 
         Parameters
         ----------
         X : array-like or data frame of shape (n_samples, n_features), or dict
-            NaN (or None) means unknown: those cells are drawn, together. A dict is a question
-            about one row: conditions by the names of columns (their numbers, where they have
-            none), each a value, a range ``(low, high)`` with None for an open end, or a set of
-            categories.
+            NaN (or None) means unknown. The unknown cells of a row are drawn jointly. A dict
+            describes one row by conditions: from column names (indices, for an array) to a value, a
+            range ``(low, high)`` with None for an open end, or a set of categories.
         n_samples : int, default=1
             Number of draws for each row, at least 1.
         random_state : int, RandomState instance or None, default=None
             An integer makes the draws reproducible.
         return_ess : bool, default=False
-            Also return how good the draws are.
+            Whether to also return the effective sample size, a measure of the draws' quality.
 
         Returns
         -------
         drawn : ndarray of shape (n_samples, n_features, n_draws), or list of data frames
-            The rows, draw by draw, as they were where they are known; in the data's units, within
-            ``bounds``, and on the grid of columns that have one. Of a data frame, where ``fit`` was
-            given one, a list of ``n_draws`` such frames. Categories are drawn among those of
-            ``fit``. Of a dict, a table of ``n_samples`` rows like that of ``fit``.
+            Completed rows, draw by draw, with known cells unchanged: in the data's units, within
+            ``bounds``, and on the grid of columns that have one. A list of ``n_draws`` data frames
+            if X and the table of ``fit`` are data frames. Categories are drawn from those seen in
+            ``fit``. For a dict, a table of ``n_samples`` rows in the format of ``fit``.
         ess : ndarray of shape (n_samples,), float for a dict
-            Only with ``return_ess``. Draws of the flow are chosen from many, by weights that make
-            them draws from its conditional distribution; this is the effective number of those
-            that they are chosen from (Kish 1965). It is infinite where nothing was to be chosen.
+            Only with ``return_ess``. Draws of the flow are selected from many candidates, with
+            weights that make them draws from the conditional distribution. This is the effective
+            number of these candidates (Kish 1965), infinite if there was no selection.
 
         Raises
         ------
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If X is no table of numbers, finite or NaN, with the columns of ``fit``, if values lie
-            beyond the bounds, or if ``n_samples`` is no integer of at least 1.
+            If X is not a table of numbers, finite or NaN, with the columns of ``fit``, if values
+            lie beyond the bounds, or if ``n_samples`` is not an integer of at least 1.
 
         Examples
         --------
@@ -357,38 +355,37 @@ class FittedDensity(PlainState, TableMixin, DensityMixin, BaseEstimator):
     def mode_given(self, X: ArrayLike, random_state: RandomState = 0) -> Any:
         """Fill in the unknown cells of rows with the completion that has the highest density.
 
-        It is the row that ``score_samples`` finds most likely of all that have the known cells. A
-        mean may lie where there are no rows, between two groups; this does not. The cells of a row
-        are filled together, and what is filled in depends on the units of bounded columns.
+        Of all rows with the known cells, the result has the highest ``score_samples``. A mean may
+        lie between two groups, where there are no rows; a mode does not. The cells of a row are
+        filled jointly. The result depends on the units of bounded columns.
 
         Parameters
         ----------
         X : array-like or data frame of shape (n_samples, n_features), or dict
-            NaN (or None) means unknown. A dict is a question about one row, as in
-            ``sample_given``.
+            NaN (or None) means unknown. A dict describes one row, as in ``sample_given``.
         random_state : int, RandomState instance or None, default=0
-            Of the search; the default gives the same answer each time.
+            Random state of the search. The default returns the same result in each call.
 
         Returns
         -------
         X_filled : ndarray or data frame of shape (n_samples, n_features)
-            The rows, as they were where they are known. Of a dict, a table of one row like that of
-            ``fit``.
+            The completed rows, with known cells unchanged. For a dict, a table of one row in the
+            format of ``fit``.
 
         Raises
         ------
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            As ``sample_given``.
+            As in ``sample_given``.
 
         Notes
         -----
-        The search begins with draws given what is known, and with the centres of ellipses that
-        follow the density; differential evolution [1]_ goes on from there. It finds the highest
-        mode nearly always, but cannot prove it. Of categories the three likeliest combinations are
-        tried. Whether a value is the one that many rows share (``spikes``) is decided first, by its
-        probability, which does not compare with a density.
+        The search starts from draws given the known cells, and from the centres of ellipses that
+        approximate the density, and continues with differential evolution [1]_. It finds the
+        highest mode nearly always, but cannot prove it. The three likeliest combinations of
+        categories are tried. Whether a cell has the value that many rows share (``spikes``) is
+        decided first, by probability, which cannot be compared with a density.
 
         References
         ----------

@@ -1,4 +1,4 @@
-"""How a density estimator of the package is fitted, wherever its masks come from."""
+"""The fit of the density estimators, for masks from any source."""
 
 from __future__ import annotations
 
@@ -43,26 +43,24 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-#: Trains a quick flow, to draw missing cells from.
+#: Options of a quick flow, from which missing cells are drawn.
 QUICK = {"n_init": 1, "validation_fraction": 0.1}
-#: Part of the time that is left which such a flow may take.
+#: Fraction of the remaining time for a quick flow.
 PART_OF_QUICK = 0.2
 
-#: Parameters that are about the columns and the stack.
+#: Parameters of the columns and the stack.
 _FIXED = (
     *("n_layers", "dequantize", "bounds", "n_estimators"),
     *("categorical_features", "handle_unknown", "spikes"),
 )
-#: Those of a search that may change while it goes on: how long, where, what is made of it.
+#: Parameters of a search that may change in a warm start.
 _FREE = {"n_iter", "n_iter_no_change", "top_k", "n_jobs", "max_time", "checkpoint"}
 
-ANEW = (
-    "warm_start=True goes on with the columns of the last fit: set warm_start=False to start anew."
-)
+ANEW = "warm_start=True keeps the columns of the last fit: set warm_start=False to start anew."
 
 
 class BaseFlowDensity(TakesTraining, Summarised, CallbackSupportMixin, LatentSpace):
-    """Base of the density estimators: everything but where the masks come from.
+    """Base of the density estimators, except for the source of the masks.
 
     A subclass defines the constructor and ``_layout()``, which returns the layout object.
     """
@@ -72,10 +70,10 @@ class BaseFlowDensity(TakesTraining, Summarised, CallbackSupportMixin, LatentSpa
         "coupling": [StrOptions(COUPLINGS.keys())],
         "n_bins": [Interval(Integral, 2, 500, closed="both")],
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "categorical_features": "no_validation",  # fit_table says what is allowed
+        "categorical_features": "no_validation",  # fit_table validates it
         "handle_unknown": [StrOptions({"rare", "error"})],
         "spikes": ["boolean"],
-        "bounds": "no_validation",  # check_bounds says what is allowed
+        "bounds": "no_validation",  # check_bounds validates it
         "dequantize": ["boolean"],
         "component_weight": [Interval(Real, 0, 1, closed="left"), StrOptions({"auto"})],
         "n_estimators": [Interval(Integral, 1, None, closed="left")],
@@ -98,9 +96,9 @@ class BaseFlowDensity(TakesTraining, Summarised, CallbackSupportMixin, LatentSpa
         Parameters
         ----------
         X : array-like or data frame of shape (n_samples, n_features)
-            Training data; nothing needs to be scaled or encoded. NaN (or None) means unknown:
-            missing cells are drawn from one density after another, each fitted to the rows that the
-            last one has filled (stochastic EM); rows of which nothing is known are left out.
+            Training data, without scaling or encoding. NaN (or None) means unknown: missing cells
+            are drawn from a sequence of densities, each fitted to the rows completed by the one
+            before (stochastic EM). Rows without known cells are left out.
         y : None
             Ignored.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -114,9 +112,8 @@ class BaseFlowDensity(TakesTraining, Summarised, CallbackSupportMixin, LatentSpa
         Raises
         ------
         ValueError
-            If X, the weights, the masks or an argument cannot be used; the message names the value
-            and what is allowed. A failed or interrupted ``fit`` leaves the estimator as it was
-            before.
+            If X, the weights, the masks or a parameter are invalid. A failed or interrupted ``fit``
+            leaves the estimator unchanged.
         """
         previous = getattr(self, "_fitted", None) if self.warm_start else None
         if previous is None:
@@ -127,10 +124,10 @@ class BaseFlowDensity(TakesTraining, Summarised, CallbackSupportMixin, LatentSpa
         return self._fit_codes(X, weight, previous)
 
     def _take_columns(self, kept, categories, names=None):
-        """Set the parameters by column to those of some columns, which a mask ``(d,)`` selects.
+        """Restrict parameters by column to the columns that a mask ``(d,)`` selects.
 
-        ``categories`` are numbers of the columns that hold categories; the masks of a structure
-        are of the others. ``names`` are those of all columns, or None.
+        ``categories`` are the indices of the categorical columns; the masks of a structure are for
+        the other columns. ``names`` are the names of all columns, or None.
         """
         real = np.isin(np.arange(len(kept)), categories, invert=True)
         places = np.cumsum(kept) - 1
@@ -141,7 +138,7 @@ class BaseFlowDensity(TakesTraining, Summarised, CallbackSupportMixin, LatentSpa
             setattr(self, name, take_layout(getattr(self, name), kept[real]))
 
     def _fit_codes(self, X, weight=None, previous=None):
-        """Fit to rows of ``_table`` as codes ``(n, d)``, or go on from a ``Fit``."""
+        """Fit to rows of ``_table`` as codes ``(n, d)``, or continue from a ``Fit``."""
         layout = self._layout()
         fixed = fixed_parameters(self, layout)
         if previous is None:
@@ -174,7 +171,7 @@ class BaseFlowDensity(TakesTraining, Summarised, CallbackSupportMixin, LatentSpa
         return self
 
     def _columns_of(self, X, weight=None, seed=0):
-        """The rows as ``fit_density`` takes them, ``Schema``, ``Columns`` and ``log_q``."""
+        """Return the rows for ``fit_density``, ``Schema``, ``Columns`` and ``log_q``."""
         schema = fit_schema(X, self._table.categories, self.spikes)
         known = schema.split(X)[1]
         named = getattr(self, "feature_names_in_", None)
@@ -207,28 +204,28 @@ class BaseFlowDensity(TakesTraining, Summarised, CallbackSupportMixin, LatentSpa
         return X, schema, columns.spanning(known), log_q
 
     def _fit_rows_of(self, table, X, sample_weight=None):
-        """Fit to codes ``(n, d)`` of a table that was read elsewhere."""
+        """Fit to codes ``(n, d)`` of a given ``Table``."""
         self._validate_params()
         self._use_table(table)
         with time_limit(self.max_time):
             return self._fit_codes(*rows_with_values(*weighted_rows(X, sample_weight)))
 
     def _with_table(self, table):
-        """Read tables as another estimator does."""
+        """Use the ``Table`` of another estimator."""
         self._use_table(table)
         return self
 
     def _with_fit(self, fitted):
-        """The estimator as if its own ``fit`` had left this ``Fit``."""
+        """Set a ``Fit`` as the result of ``fit``."""
         self._fitted, self._fixed = fitted, fixed_parameters(self, self._layout())
         return self
 
 
-# ---- what a warm start cannot change
+# ---- parameters that a warm start cannot change
 
 
 def fixed_parameters(estimator, layout):
-    """Names and values, as text, of all parameters that a warm start has to find as they were."""
+    """Return all parameters that a warm start cannot change, with their values as text."""
     values = {name: getattr(estimator, name) for name in ("n_features_in_", *_FIXED)}
     values |= flow_config(estimator)
     values["training.activation"] = values.pop("activation")
@@ -241,14 +238,14 @@ def fixed_parameters(estimator, layout):
 
 
 def check_unchanged(before, now):
-    """Raise if parameters are not as they were, with the name, old and new value of each."""
-    # another layout has other parameters; that it is another one says enough
+    """Raise if parameters have changed, with the name, old and new value of each."""
+    # another layout has other parameters: report only the layout
     names = [name for name in before if name in now and before[name] != now[name]]
     if names:
         listed = "; ".join(f"{name} was {before[name]}, now {now[name]}" for name in names)
         raise ValueError(
-            f"warm_start=True goes on with the flow of the last fit, which cannot change: {listed}."
-            f" Set them back. {ANEW}"
+            f"warm_start=True continues the last fit, so these parameters cannot change: {listed}. "
+            f"Set them back. {ANEW}"
         )
 
 
@@ -263,7 +260,7 @@ def check_known(table, X):
 
 
 def _text(value):
-    """The value in words that are the same in another process."""
+    """Return a value as text that is the same in another process."""
     if isinstance(value, np.ndarray) and value.size > 20:
         return f"an array of shape {value.shape} ({checksum(value)[:8]})"
     if isinstance(value, np.ndarray):

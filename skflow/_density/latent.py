@@ -14,7 +14,7 @@ from .answers import FittedDensity
 
 
 class LatentSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FittedDensity):
-    """What a fitted density of a single flow answers as a transformer."""
+    """Transformer methods of a fitted density with a single flow."""
 
     @property
     def _n_features_out(self):
@@ -24,26 +24,26 @@ class LatentSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FittedDensi
     def transform(self, X: ArrayLike) -> np.ndarray:
         """Map rows to the latent space, where the flow's density is the standard normal.
 
-        On a table of few rows, where the members of a cross-fit are averaged, it is that of the
-        first.
+        If several members of a cross-fit are averaged, as on few rows, it is the latent space of
+        the first member.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            A row with missing cells, which are NaN, has no point of its own there.
+            Rows; missing cells are NaN.
 
         Returns
         -------
         Z : ndarray of shape (n_samples, n_features)
-            NaN for rows with missing cells; fill these before (``FlowImputer``).
+            NaN for rows with missing cells; fill these first (``FlowImputer``).
 
         Raises
         ------
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If X is no table of finite numbers with the columns of ``fit``, or if there are
-            several members, each with a latent space of its own.
+            If X is not a table of numbers, finite or NaN, with the columns of ``fit``, or if
+            ``n_estimators`` is greater than 1, as each flow has a separate latent space.
         """
         X = self._checked(X, allow_nan=True, dtype=FLOATS)
         self._check_single("transform")
@@ -58,7 +58,7 @@ class LatentSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FittedDensi
 
     @sheltered
     def inverse_transform(self, X: ArrayLike) -> np.ndarray:
-        """Map points of the latent space to the data's.
+        """Map points of the latent space back to the data's space.
 
         Parameters
         ----------
@@ -75,15 +75,15 @@ class LatentSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FittedDensi
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If X is no table of finite numbers with as many columns as ``fit`` had, or if there are
-            several members, each with a latent space of its own.
+            If X is not a table of finite numbers with as many columns as in ``fit``, or if
+            ``n_estimators`` is greater than 1, as each flow has a separate latent space.
         """
         check_is_fitted(self)
         if len(self._density.schema.sizes):
             raise ValueError(
                 "inverse_transform needs a table whose columns are all real: points of the latent "
-                "space do not say which categories, or which values that many rows share, a row "
-                "has. Use sample, or leave such columns out (or set spikes=False)."
+                "space do not determine categories, or values that many rows share. Use sample, or "
+                "leave such columns out (or set spikes=False)."
             )
         X = checked_points(X)
         if X.shape[1] != self.n_features_in_:
@@ -96,8 +96,8 @@ class LatentSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FittedDensi
     def _check_single(self, method):
         if self._fitted.n_flows > 1:
             raise ValueError(
-                f"{method} needs a single flow, but n_estimators={self.n_estimators} members each "
-                "have a latent space of their own. Set n_estimators=1."
+                f"{method} needs a single flow, but each of the n_estimators={self.n_estimators} "
+                "flows has a separate latent space. Set n_estimators=1."
             )
 
     def __sklearn_tags__(self):

@@ -1,4 +1,4 @@
-"""What a fitted estimator tells of itself, in words and as attributes."""
+"""Fitted attributes of a density estimator, and its summary in words."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import numpy as np
 from .._core.summary import ShowsSummary, by_weight, counted
 from .._models.fitting import Fit
 
-_NARROW_LEAD = 0.05  # nats a row by which a Gaussian is as good
+_NARROW_LEAD = 0.05  # nats a row within which a Gaussian is as good
 
 
 class Summarised(ShowsSummary):
-    """Base of estimators that can say what was fitted."""
+    """Base of estimators with fitted attributes and a summary."""
 
     _fitted: Fit
     _table: Any
     n_features_in_: int
 
-    # ---- the model, which is kept once: these are views
+    # ---- the model, as views of its single copy
 
     @property
     def masks_(self) -> np.ndarray:
@@ -55,7 +55,7 @@ class Summarised(ShowsSummary):
         return self._of_all_columns(self._fitted.density.columns.step)
 
     def _of_all_columns(self, values):
-        """Values of the real columns as those of all; NaN for columns with categories."""
+        """Return values of the real columns for all columns, NaN for categorical ones."""
         return self._fitted.density.schema.spread(values)
 
     @property
@@ -64,7 +64,7 @@ class Summarised(ShowsSummary):
         found = density.schema.described(density.columns.kinds)
         return dict(zip(self._table.names or range(len(found)), found))
 
-    # ---- how it was made
+    # ---- the training and the search
 
     @property
     def n_iter_(self) -> int:
@@ -94,7 +94,7 @@ class Summarised(ShowsSummary):
         return "interrupted" if "interrupted" in reasons else first.stop_reason
 
     def _first_search(self):
-        """The choice of the first member, if it was searched."""
+        """Return the choice of the first member; raise if its masks were not searched."""
         first = self._fitted.choices[0]
         if not first.history:
             raise AttributeError("The masks of this estimator were not searched.")

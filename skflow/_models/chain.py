@@ -1,8 +1,8 @@
 """The discrete part of a table: a chain of conditional distributions of one column each.
 
-``P(d) = prod_j P(d_j | columns before it)``. Each factor is a mixture of models, whose weights are
-those of held-out rows, by EM, as everywhere in the package. The chain begins with the column that
-tells most about the others.
+``P(d) = prod_j P(d_j | columns before it)``. Each factor is a mixture of models, with weights
+estimated on held-out rows by EM, as everywhere in the package. The chain begins with the column
+that has the most information about the others.
 """
 
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from .._core.saving import saved_as
 from .._table.table import MISSING
 from .stacking import estimate_weights
 
-#: Sets of given values that are counted: on average at least so many rows have one in common.
+#: Combinations of given values are counted if at least so many rows share one on average.
 LEAST_ROWS = 2.0
 #: Concentrations of the smoothed frequencies.
 CONCENTRATIONS = (1.0, 10.0, 100.0)
-#: Up to so many rows the models are cross-fitted in as many folds; longer tables have one.
+#: Tables of up to so many rows are cross-fitted in this many folds; longer tables have one.
 FEW_ROWS, N_FOLDS = 2000, 5
-#: Rows of a logistic regression at most.
+#: Most rows of a logistic regression.
 MOST_ROWS = 20_000
 #: The least weight of the first model, which gives every category some probability.
 LEAST_WEIGHT = 0.02
@@ -28,18 +28,18 @@ LEAST_WEIGHT = 0.02
 
 @saved_as("frequencies")
 class Frequencies:
-    """P(y | x_1, ..., x_m) by counts, interpolated.
+    """Interpolated frequencies ``P(y | x_1, ..., x_m)``.
 
     With ``n`` rows that have ``x_1, ..., x_m`` in common, ``n_y`` of them with ``y``,
 
         P(y | x_1, ..., x_m) = (n_y + c P(y | x_1, ..., x_{m-1})) / (n + c)
 
-    with the concentration ``c``; at the end stands the uniform distribution. So the columns come in
-    the order of what they tell, the most informative first. (The mean of a hierarchy of Dirichlet
-    distributions: MacKay and Peto 1995.)
+    with the concentration ``c``. The recursion ends with the uniform distribution. The given
+    columns are ordered by information, the most informative first. (The mean of a hierarchy of
+    Dirichlet distributions: MacKay and Peto 1995.)
 
-    ``keys`` are, for each number of given columns from none, the sets of values that were seen,
-    ascending, and ``counts`` ``(n_sets, n_values)`` how often each value was seen with them.
+    For each number of given columns, ``keys`` has the sorted combinations of values that were seen,
+    and ``counts`` ``(n_sets, n_values)`` how often each value was seen with them.
     """
 
     def __init__(self, concentration):
@@ -59,24 +59,24 @@ class Frequencies:
         return self
 
     def _size(self, level):
-        """How many sets of values of so many columns there are, as a float."""
+        """Return the number of combinations of values of the first columns, as a float."""
         return np.prod(self.sizes[:level] + 1.0)
 
     def _keys(self, X, level):
-        """A number for each set of values of the first columns; unknown ones are -1."""
+        """Return an integer for the values of the first columns; unknown values are -1."""
         keys = np.zeros(len(X), dtype=np.int64)
         for column, size in zip(X.T[:level], self.sizes):
             keys = keys * (size + 1) + column + 1
         return keys
 
     def predict_proba(self, X):
-        """Probabilities ``(n, n_values)``."""
+        """Return probabilities ``(n, n_values)``."""
         n_values = self.counts[0].shape[1]
         probabilities = np.full((len(X), n_values), 1 / n_values)
         for level, (keys, counts) in enumerate(zip(self.keys, self.counts)):
             own = self._keys(X, level)
             place = np.minimum(np.searchsorted(keys, own), len(keys) - 1)
-            # of sets that were not seen all counts are 0, and nothing changes
+            # unseen combinations have counts of 0, which change nothing
             seen = counts[place] * (keys[place] == own)[:, None]
             total = seen.sum(axis=1, keepdims=True) + self.concentration
             probabilities = (seen + self.concentration * probabilities) / total
@@ -85,10 +85,10 @@ class Frequencies:
 
 @saved_as("logistic")
 class Logistic:
-    """Logistic regression on the given columns, a number for each of their values."""
+    """Logistic regression on the given columns, one-hot encoded."""
 
     def fit(self, X, y, sizes, n_values, weight):
-        from sklearn.linear_model import LogisticRegression  # takes a while, and few need it
+        from sklearn.linear_model import LogisticRegression  # slow import, rarely needed
         from sklearn.preprocessing import OneHotEncoder
 
         rows = slice(None, None, -(-len(y) // MOST_ROWS))
@@ -102,7 +102,7 @@ class Logistic:
         return self
 
     def predict_proba(self, X):
-        """Probabilities ``(n, n_values)``."""
+        """Return probabilities ``(n, n_values)``."""
         probabilities = np.zeros((len(X), self.n_values))
         found = self.regression.predict_proba(self.encoder.transform(X))
         probabilities[:, self.regression.classes_] = found
@@ -110,7 +110,7 @@ class Logistic:
 
 
 def models_for(n_given, n_seen):
-    """Models of a column given so many others, in which so many values were seen."""
+    """Return the models of a column with so many given columns and seen values."""
     models = [Frequencies(c) for c in CONCENTRATIONS[: 1 if n_given == 0 else None]]
     if n_given > 1 and n_seen > 1:
         models.append(Logistic())
@@ -129,14 +129,14 @@ class Factor:
     unseen: float  # probability of a category that no row had
 
     def probabilities(self, discrete):
-        """Of the categories that ``fit`` knows, given that it is one of these ``(n, n_values)``."""
+        """Return probabilities ``(n, n_values)`` of seen values, given that the value was seen."""
         found = [model.predict_proba(discrete[:, self.given]) for model in self.models]
         return np.tensordot(self.weights, found, 1)
 
     def place(self, discrete, uniform, allowed=None):
-        """Values ``(n,)`` for numbers ``(n, 1)`` that are uniform in [0, 1), and their probability.
+        """Draw values ``(n,)`` with uniform numbers ``(n, 1)`` in [0, 1).
 
-        That is the probability of all values that are allowed, by default those that were seen.
+        Also return the total probability of the allowed values, by default of all seen values.
         """
         probabilities = self.probabilities(discrete)
         allowed = np.ones(probabilities.shape[1], bool) if allowed is None else allowed
@@ -145,8 +145,8 @@ class Factor:
         return value.clip(max=allowed.nonzero()[0][-1]), reached[:, -1]
 
     def log_prob(self, discrete):
-        """Log-probabilities ``(n,)`` of the column's values given those before it."""
-        # what is given repeats: every set of values is looked up once
+        """Return log-probabilities ``(n,)`` of the column's values given the columns before it."""
+        # given values repeat, so look up each combination once
         sets, place = np.unique(discrete[:, self.given], axis=0, return_inverse=True)
         table = np.zeros((len(sets), discrete.shape[1]), dtype=int)
         table[:, self.given] = sets
@@ -159,26 +159,26 @@ class Factor:
 @saved_as("chain")
 @dataclass
 class Chain:
-    """A distribution of discrete columns, factor by factor."""
+    """A distribution of discrete columns, the product of its factors."""
 
     factors: list
 
     def log_prob(self, discrete):
-        """Log-probabilities ``(n,)`` in nats of rows ``(n, q)``."""
+        """Return log-probabilities ``(n,)`` in nats of rows ``(n, q)``."""
         return sum((factor.log_prob(discrete) for factor in self.factors), np.zeros(len(discrete)))
 
     def sample(self, n_samples, rng):
-        """Draws ``(n_samples, q)``."""
+        """Draw rows ``(n_samples, q)``."""
         drawn = np.zeros((n_samples, len(self.factors)), dtype=int)
         for factor in self.factors:
             drawn[:, factor.column], _ = factor.place(drawn, rng.uniform(size=(n_samples, 1)))
         return drawn
 
     def fill(self, discrete, uniform):
-        """Rows ``(n, q)`` with what is ``MISSING`` drawn one after another, and log-weights.
+        """Return rows ``(n, q)`` with ``MISSING`` values drawn in turn, and log-weights.
 
-        They are drawn by numbers ``(n, q)`` in [0, 1). A weight is the probability of the values
-        that were there, each given those before it; its mean over many draws is that of them all.
+        ``uniform`` ``(n, q)`` is in [0, 1). A weight is the product of the probabilities of the
+        known values, each given the values before it. Its mean estimates their joint probability.
         """
         filled, log_weight = discrete.copy(), np.zeros(len(discrete))
         for factor in self.factors:
@@ -191,10 +191,10 @@ class Chain:
         return filled, log_weight
 
     def fill_within(self, allowed, uniform):
-        """Rows ``(n, q)`` drawn from the values that are allowed in each column, and log-weights.
+        """Return rows ``(n, q)`` drawn from the allowed values of each column, and log-weights.
 
-        They are drawn by numbers ``(n, q)`` in [0, 1). The mean of the weights of many draws is the
-        probability of what is allowed.
+        ``uniform`` ``(n, q)`` is in [0, 1). The mean weight estimates the probability that all
+        columns have allowed values.
         """
         filled, log_weight = np.zeros(uniform.shape, dtype=int), np.zeros(len(uniform))
         for factor in self.factors:
@@ -206,9 +206,9 @@ class Chain:
 
 
 def fit_chain(discrete, sizes, weight=None, rng=None, open_ended=None):
-    """The ``Chain`` of discrete columns ``(n, q)`` that have so many values ``sizes`` ``(q,)``.
+    """Return the ``Chain`` of discrete columns ``(n, q)`` with ``sizes`` ``(q,)`` values each.
 
-    ``open_ended`` ``(q,)`` says which of them may have values that were not seen.
+    ``open_ended`` ``(q,)`` is true for columns that may have unseen values.
     """
     information = mutual_information(discrete, sizes, weight)
     order = np.argsort(-information.sum(axis=1), kind="stable")
@@ -246,7 +246,7 @@ def _fit_factor(discrete, sizes, weight, folds, j, given, unseen):
 
 
 def held_out_folds(n_rows, rng):
-    """Pairs of rows to fit to and rows held out."""
+    """Return pairs of training rows and held-out rows."""
     order = rng.permutation(n_rows)
     parts = np.array_split(order, min(N_FOLDS, n_rows))
     if n_rows > FEW_ROWS:
@@ -255,16 +255,16 @@ def held_out_folds(n_rows, rng):
 
 
 def unseen_part(column, weight):
-    """The probability that the next row has a category that none had.
+    """Return the probability that the next row has an unseen category.
 
-    By Good and Turing: the part of the categories that were seen once; at least that of one row.
+    By Good and Turing: the fraction of rows whose category was seen once, at least one row.
     """
     once = (np.unique(column, return_counts=True)[1] == 1).sum()
     return (once + 1) / (effective_rows(weight, len(column)) + once + 1)
 
 
 def mutual_information(discrete, sizes, weight=None):
-    """Of all pairs of columns ``(q, q)``, in nats; 0 on the diagonal."""
+    """Return the mutual information ``(q, q)`` of the columns in nats, 0 on the diagonal."""
     n_columns = discrete.shape[1]
     information = np.zeros((n_columns, n_columns))
     for i in range(n_columns):

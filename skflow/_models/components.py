@@ -1,30 +1,30 @@
-"""The components: simple densities that stand beside the flow.
+"""The components: simple densities that are mixed with the flow.
 
-A flow is trained where the data are; far from them its density is an accident of extrapolation,
-often absurdly small. Mixed with a few per cent of simple distributions fitted to the data, the
-density of such rows is low but sane, and it stays exact (defensive mixtures: Hesterberg 1995).
-Where rows are few a simple distribution is often the better density, or the better in part, and
-gets a large weight (stacked density estimation: Smyth and Wolpert 1999).
+A flow is trained on the data. Far from the data its density is an accident of extrapolation, often
+absurdly small. Mixed with a few per cent of simple distributions fitted to the data, the density of
+such rows is low but sane, and it stays exact (defensive mixtures: Hesterberg 1995). On few rows a
+simple distribution is often the better density, or improves the mixture, and gets a large weight
+(stacked density estimation: Smyth and Wolpert 1999).
 
 A component is a model of a mixture (``mixture.py``) that also has
 
 ``suits(n_rows, n_features)``
-    Whether a table of that (effective) size is one for it.
+    Return whether the component suits a table of that (effective) size.
 ``fit(statistics)``
-    Fits it, once, to ``Statistics``: rows in standardised units, their weights, and what several
-    components need of them, computed when first asked for. Whatever has to be decomposed is
-    decomposed here. Returns the component.
+    Fit the component, once, to ``Statistics``: rows in standardised units, their weights, and
+    quantities that several components need, computed on first use. Matrices are decomposed here.
+    Return the component.
 ``conditionals(U, known, context=None)``
-    Its ``Conditionals``: of rows the marginal density of their known columns, and the others given
-    them.
+    Return the ``Conditionals`` of rows: the marginal density of their known columns, and the
+    distribution of the other columns given the known ones.
 
-What is set is arrays and numbers, so ``vars(component)`` is its whole state. To add one, write a
-class and enter it in ``COMPONENTS``; one with parameters is entered as often as there are values
-of them, by ``functools.partial``. New ones go to the end, as mixtures share a random stream.
+All attributes are arrays and numbers, so ``vars(component)`` is the whole state. To add a
+component, write a class and enter it in ``COMPONENTS``; enter a class with parameters once for each
+setting, with ``functools.partial``. Append new ones, as mixtures share a random stream.
 
-All of today's are mixtures of ellipses, ``sum_k weights[k] f(|(u - centres[k]) factors[k]|)`` with
-a normal or a Student-t ``f``: marginals and conditionals of any columns are of the same form. Of
-very many columns (see ``is_dense``) there is a single ellipse, with a factor model for its shape.
+All present components are mixtures of ellipses, ``sum_k weights[k] f(|(u - centres[k])
+factors[k]|)`` with a normal or a Student-t ``f``: marginals and conditionals have the same form.
+With very many columns (see ``is_dense``) there is a single ellipse, with a factor model as shape.
 """
 
 import math
@@ -47,15 +47,15 @@ from .ellipses import (
 )
 from .factor_model import fit_factor_model, is_dense, low_rank_factor, square_factor, unwhiten
 
-#: Up to so many rows a table is small: it gets all components, and cross-fitted weights.
+#: Tables of up to so many rows get all components, and cross-fitted weights.
 FEW_ROWS = 2000
 
-_MAX_KERNELS = 1000  # rows of a kernel density: beyond, it would cost more than the flows
-_FEWEST_ROWS, _MOST_ROWS = 2000, 10_000  # for the mixtures, by what a step of EM costs
+_MAX_KERNELS = 1000  # rows of a kernel density; more would cost more than the flows
+_FEWEST_ROWS, _MOST_ROWS = 2000, 10_000  # for the mixtures, by the cost of a step of EM
 _PRODUCTS_A_STEP = 10**7
-_MAX_PRODUCTS = 250_000  # of a mixture for each row: beyond, it would cost more than the flows
-_ROWS_PER_CLUSTER = 4  # at least, of the mixtures for small tables
-#: How clusters are regularised: the ridge, and rows for each column that draw to a common shape.
+_MAX_PRODUCTS = 250_000  # of a mixture for each row; more would cost more than the flows
+_ROWS_PER_CLUSTER = 4  # at least, in mixtures for small tables
+#: Regularisation of clusters: the ridge, and the pooling in rows for each column.
 _LITTLE, _MORE = (1e-3, 0.1), (1e-2, 1.0)
 
 
@@ -63,7 +63,7 @@ class EllipticalMixture:
     """Mixture of ellipses: normal distributions or, with finite ``dof``, Student-t distributions.
 
     ``fit`` sets ``weights`` ``(k,)``, ``centres`` ``(k, d)`` and ``factors`` ``(k, d, d)``, upper
-    triangular ``P`` with ``P P' = inverse(shape)``; of very many columns as of ``low_rank_factor``.
+    triangular ``P`` with ``P P' = inverse(shape)``, or ``low_rank_factor`` for very many columns.
     """
 
     dof = math.inf
@@ -84,7 +84,7 @@ class EllipticalMixture:
         return log_prob
 
     def _joint(self, U):
-        """Log of weight times density ``(k, n)`` of each ellipse."""
+        """Return the log of weight times density ``(k, n)`` of each ellipse."""
         return np.log(self.weights)[:, None] + log_ellipses(U, self.centres, self.factors, self.dof)
 
     def sample(self, n_samples, rng, context=None):
@@ -104,12 +104,12 @@ class EllipticalMixture:
 
 @saved_as("clusters")
 class Clusters(EllipticalMixture):
-    """A Gaussian mixture or, with a finite ``dof``, Student-t distributions in its clusters' place.
+    """Gaussian mixture, or mixture of Student-t distributions with a finite ``dof``.
 
-    Clusters have gaps between them, over which a flow leaves bridges. The larger ridge and pooling,
-    the smoother they are (``fit_gaussian_mixture``). ``widening`` is added to the variances: nearly
-    collinear columns make all others narrow in some direction, and a drift may lead there. A single
-    cluster is shrunk by as much as rows that are left out ask for.
+    Clusters have gaps between them, over which a flow leaves bridges. Larger ``ridge`` and
+    ``pooling`` make them smoother (``fit_gaussian_mixture``). ``widening`` is added to the
+    variances: nearly collinear columns make all other components narrow in some direction, and
+    data may drift there. A single cluster is shrunk to the best leave-one-out likelihood.
     """
 
     def __init__(self, n_clusters, dof=math.inf, widening=0.0, regularisation=_LITTLE):
@@ -126,7 +126,7 @@ class Clusters(EllipticalMixture):
 
     def fit(self, statistics):
         n_clusters, n_features = self.n_clusters, statistics.U.shape[1]
-        if self.heavy_tailed:  # it suits any table, so it gets fewer clusters where rows are few
+        if self.heavy_tailed:  # suits any table, so it gets fewer clusters on few rows
             most = statistics.n_effective // (5 * n_features), _MAX_PRODUCTS // n_features**2
             n_clusters = int(min(n_clusters, *most))
         found = statistics.ellipses(n_clusters, (self.ridge, self.pooling), self.widening)
@@ -136,9 +136,9 @@ class Clusters(EllipticalMixture):
 
 @saved_as("fine mixture")
 class FineMixture(EllipticalMixture):
-    """The Gaussian mixture of a long table with few columns: up to 200 / d clusters.
+    """Gaussian mixture for long tables with few columns: up to 200 / d clusters.
 
-    The fewer the columns, the more an ellipse has to be cut up, and the less it costs.
+    With fewer columns, more clusters are useful and each is cheaper.
     """
 
     def suits(self, n_rows, n_features):
@@ -156,7 +156,7 @@ class FineMixture(EllipticalMixture):
 class KernelDensity(EllipticalMixture):
     """A round normal distribution around every row.
 
-    For tables whose rows nearly repeat. Its ellipses are all of one size, ``bandwidth`` standard
+    For tables whose rows nearly repeat. All ellipses have the same size, ``bandwidth`` standard
     deviations of each column; ``inverse_sizes`` is the diagonal of each factor.
     """
 
@@ -174,16 +174,16 @@ class KernelDensity(EllipticalMixture):
 
     @property
     def factors(self):
-        """As of any mixture, a view of a single one."""
+        """The factors of the ellipses, a view of one."""
         shape = (len(self.centres), *2 * self.inverse_sizes.shape)
         return np.broadcast_to(np.diag(self.inverse_sizes), shape)
 
     def conditionals(self, U, known, context=None):
-        factors = np.diag(self.inverse_sizes)[None]  # one for all
+        factors = np.diag(self.inverse_sizes)[None]  # one for all ellipses
         return Conditionals(self.weights, self.centres, factors, self.dof, U, known)
 
     def _joint(self, U):
-        # squared distances by one product, in place: it is the exponentials that cost
+        # squared distances by one product, in place; the exponentials take the time
         size = self.inverse_sizes
         rows, points = self.centres * size, U * size
         joint = rows @ points.T
@@ -193,7 +193,7 @@ class KernelDensity(EllipticalMixture):
         return joint
 
 
-#: What makes each component; the names stand beside the weights.
+#: The constructor of each component, by the name that is shown with its weight.
 COMPONENTS = {
     "gaussian": partial(Clusters, 1),
     "t_mixture": partial(Clusters, 8, dof=5.0),
@@ -209,12 +209,12 @@ COMPONENTS = {
     "kernel_0.4": partial(KernelDensity, 0.4),
 }
 
-#: Those that always keep some weight.
+#: Components that always keep some weight.
 HEAVY_TAILED = ("t_mixture", "t_wide", "t")
 
 
 def suiting(n_features, *numbers_of_rows):
-    """Names of the components that suit tables of so many columns and (effective) rows."""
+    """Return the names of components that suit so many columns and (effective) rows."""
     return [
         name
         for name, make in COMPONENTS.items()
@@ -223,10 +223,10 @@ def suiting(n_features, *numbers_of_rows):
 
 
 def fit_components(U, weight=None, rng=None, noise=0.0, names=None, least=0.0):
-    """Components fitted to rows ``(n, d)``, as a dict from their names.
+    """Return components fitted to rows ``(n, d)``, as a dict by name.
 
-    ``noise`` is the standard deviation of noise in whose presence the densities shall be. Without
-    ``names`` all are fitted that suit the table. ``least`` ``(d,)`` are the least variances.
+    The densities include noise of standard deviation ``noise``. Without ``names``, all suitable
+    components are fitted. ``least`` ``(d,)`` are the least variances.
     """
     statistics = Statistics(U, weight, rng, noise, least)
     if names is None:
@@ -235,7 +235,7 @@ def fit_components(U, weight=None, rng=None, noise=0.0, names=None, least=0.0):
 
 
 class Statistics:
-    """Rows ``(n, d)`` that components are fitted to, and what several need of them, computed once.
+    """Rows ``(n, d)`` for components, and quantities that several need, computed once.
 
     ``weight`` adds up to 1.
     """
@@ -254,7 +254,7 @@ class Statistics:
         return np.sqrt(np.where(variance > 0, variance, 1.0))
 
     def ellipses(self, n_clusters, regularisation=_LITTLE, widening=0.0):
-        """Weights, centres and factors of that many ellipses; ``widening`` adds to variances."""
+        """Return weights, centres and factors of ellipses; ``widening`` adds to variances."""
         more = widening + self.noise**2
         if not is_dense(self.n_effective, self.U.shape[1]):
             centre, loadings, variances = self.factor_model
@@ -269,12 +269,12 @@ class Statistics:
 
     @cached_property
     def gaussian(self):
-        """Mean, covariance and how much it is shrunk."""
+        """Mean, shrunk covariance and its shrinkage."""
         centre, shape, shrinkage = likeliest_covariance(self.U, self.weight)
         return centre, at_least(self.least, shape), shrinkage
 
     def clusters(self, n_clusters, regularisation=_LITTLE):
-        """Weights, centres and shapes: mean and shrunk covariance, or a Gaussian mixture's."""
+        """Return weights, centres and shapes of a Gaussian mixture or of a single Gaussian."""
         centre, shape, shrinkage = self.gaussian
         if n_clusters < 2:
             return np.ones(1), centre[None], shape[None]
@@ -289,7 +289,7 @@ class Statistics:
         return self._clusters[key]
 
     def _start(self, n_clusters):
-        """Labels, rows and weights that EM starts from."""
+        """Return the labels, rows and weights for the start of EM."""
         if n_clusters not in self._starts:
             n_rows = _PRODUCTS_A_STEP // (n_clusters * self.U.shape[1] ** 2)
             n_rows = min(max(n_rows, _FEWEST_ROWS), _MOST_ROWS)

@@ -1,11 +1,11 @@
-"""Mixtures of ellipses seen from known columns: their marginal, and the others given them.
+"""Marginals of known columns, and conditionals of the others, for mixtures of ellipses.
 
 Both are mixtures of ellipses again (Petersen and Pedersen, *The Matrix Cookbook*; for Student-t
 distributions Ding 2016, "On the conditional distribution of the multivariate t distribution"). With
 a factor ``F`` of a shape, ``F F' = inverse(shape)``, and its rows ``F_u`` of the unknown columns,
-``F_u F_u'`` is the inverse of the conditional shape, and the conditional centre is where the row,
-so completed, is nearest to the centre of the ellipse. Rows may have any sets of known columns:
-what has to be decomposed is decomposed for all of these sets at once.
+``F_u F_u'`` is the inverse of the conditional shape. The conditional centre completes the row as
+near to the centre of the ellipse as possible. Rows may have any sets of known columns; the matrices
+of all sets are decomposed at once.
 """
 
 import math
@@ -16,35 +16,35 @@ from scipy.special import gammainccinv, logsumexp
 from .._core.rows import numbered_patterns
 from .ellipses import BLOCK, log_radial
 
-#: Rows with one matrix that are multiplied at once.
+#: Rows with the same matrix that are multiplied at once.
 _PIECE = 8
 
 
 class Conditionals:
-    """A mixture of ellipses given what is known of rows.
+    """A mixture of ellipses given the known cells of rows.
 
     Parameters
     ----------
     weights : ndarray of shape (k,)
     centres : ndarray of shape (k, d)
     factors : ndarray of shape (k or 1, d, d)
-        ``F`` with ``F F' = inverse(shape)``; one alone belongs to all ellipses.
+        ``F`` with ``F F' = inverse(shape)``; a single one serves all ellipses.
     dof : float
         Degrees of freedom; infinite for normal distributions.
     U : ndarray of shape (n, d)
-        Rows; unknown cells may hold anything finite.
+        Rows; unknown cells may have any finite values.
     known : ndarray of bool, shape (n, d)
 
     Attributes
     ----------
     log_prob : ndarray of shape (n,)
-        Log-density of the known columns, the marginal.
+        Marginal log-density of the known columns.
     """
 
     def __init__(self, weights, centres, factors, dof, U, known):
         self._known, n_known = known, known.sum(axis=1)
         found, self._set = numbered_patterns(known)
-        # each known column has a row of its own, so that the roots are regular
+        # known columns get unit rows, so that the roots are regular
         own = np.where(found[:, None, :], 0.0, factors.transpose(0, 2, 1)[:, None])
         alone = np.broadcast_to(np.eye(U.shape[1]) * found[:, None], own.shape)
         roots = np.linalg.qr(np.concatenate([own, alone], axis=2), mode="r")
@@ -69,18 +69,18 @@ class Conditionals:
             self._sizes = np.sqrt((dof + square) / self._dof)
 
     def place(self, rows, choice, normal, radius):
-        """Rows ``(m, d)`` completed by draws that are made of uniform and normal numbers.
+        """Return rows ``(m, d)`` completed by draws from uniform and normal numbers.
 
         Parameters
         ----------
         rows : ndarray of int, shape (m,)
-            The numbers of the rows.
+            The indices of the rows.
         choice : ndarray of shape (m,)
-            Uniform in (0, 1); chooses the ellipses.
+            Uniform in (0, 1); selects the ellipses.
         normal : ndarray of shape (m, d)
-            Standard normal; places within them.
+            Standard normal; determines the places within them.
         radius : ndarray of shape (m,)
-            Uniform in (0, 1); how far out in a Student-t distribution.
+            Uniform in (0, 1); determines the scale of Student-t distributions.
         """
         n_rows, n_ellipses = self._reached.shape
         reached = (self._reached[:, :-1] + np.arange(n_rows)[:, None]).ravel()
@@ -95,16 +95,16 @@ class Conditionals:
         return self._centres[chosen, rows] + drawn
 
     def _numbers(self, ellipses, rows=slice(None)):
-        """The numbers, among those of all ellipses and sets of known columns, of matrices."""
+        """Return the indices of the matrices of ellipses and rows, by set of known columns."""
         n_factors, n_sets = self._turned.shape[:2]
         return self._set[rows] + (ellipses * n_sets if n_factors > 1 else 0)
 
 
 def _products(rows, matrices, numbers):
-    """Products ``(m, d)`` of rows with matrices ``(..., d, d)``, those that ``numbers`` name.
+    """Return products ``(m, d)`` of rows with the matrices ``(..., d, d)`` of these indices.
 
-    Rows that have the same are multiplied together, up to ``_PIECE`` of them, and many such pieces
-    at once.
+    Rows with the same matrix are multiplied together, in pieces of up to ``_PIECE``, and many such
+    pieces at once.
     """
     order = np.argsort(numbers, kind="stable")
     found, first = np.unique(numbers[order], return_index=True)

@@ -2,8 +2,8 @@
 
     p(row) = P(discrete part) p(real part | discrete part, features)
 
-The real part is that of a mixture in standardised units, with the way there as a first, fixed
-layer. A table without a discrete part has an empty one; only targets of a regression have features.
+The real part has a mixture in standardised units; standardisation is a first, fixed layer. The
+discrete part may be empty. Only the targets of a regression have features.
 """
 
 from dataclasses import dataclass, replace
@@ -20,7 +20,7 @@ from .chain import Chain
 from .mixture import N_PLACES, Context, Mixture
 from .stacking import floors
 
-#: If fewer than one in so many rows lies within the ranges of the columns, no more are drawn.
+#: Drawing stops if fewer than one in so many rows lies within the ranges of the columns.
 MOST_DRAWS = 100
 
 
@@ -32,13 +32,13 @@ class Density:
     Attributes
     ----------
     schema : Schema
-        Which part of a row is discrete and which is real.
+        Splits rows into a discrete and a real part.
     columns : Columns
-        Of the real part: from the data's units to standardised ones.
+        Converts the real part between the data's units and standardised units.
     discrete : Chain
         The density of the discrete part.
     mixture : Mixture
-        That of the real part given the discrete one, in standardised units.
+        The density of the real part given the discrete part, in standardised units.
     """
 
     schema: Schema
@@ -52,11 +52,11 @@ class Density:
         return self.mixture.models["flow"]
 
     def components(self):
-        """The models of the mixture beside the flow, whose conditionals have closed forms."""
+        """Return all models except the flow; their conditionals have closed forms."""
         return list(self.mixture.models.values())[1:]
 
     def context(self, discrete):
-        """What the real part of rows is conditional on, from their discrete part; or None."""
+        """Return the ``Context`` of the real part from the discrete part, None if it is empty."""
         if not discrete.shape[1]:
             return None
         return Context(self.schema.numbers(discrete), discrete, self.schema.absent(discrete))
@@ -65,10 +65,10 @@ class Density:
         return blocks(n_rows, self.mixture.numbers_per_row)
 
     def log_prob(self, X, features=None, n_places=N_PLACES):
-        """Log-density ``(n,)`` in nats; minus infinity beyond bounds.
+        """Return log-densities ``(n,)`` in nats, minus infinity outside the bounds.
 
-        ``features`` is the ``Context`` of targets that are conditional on one. ``n_places`` are
-        those of the noise where a number is absent.
+        ``features`` is the ``Context`` of the targets of a regression. ``n_places`` is the number
+        of noise values for each absent number.
         """
 
         def call(block):
@@ -89,8 +89,8 @@ class Density:
     def sample_typical(self, n_samples, rng):
         """Draw rows ``(n_samples, d)`` without far tails, within the ranges of the columns.
 
-        A density keeps some weight for rows that no row of the fit is like, so that their scores
-        are sane. Whoever draws synthetic rows does not want these.
+        The density keeps some weight for rows unlike all rows of fit, so that their scores are
+        sane. Such rows are not wanted among synthetic rows.
         """
         trimmed, columns, schema = self.without_least_weights(), self.columns, self.schema
         kept, n_kept, n_drawn = [], 0, 0
@@ -105,27 +105,27 @@ class Density:
         n_missing = n_samples - n_kept
         if n_missing > 0:
             warn(
-                f"Of {n_drawn} rows drawn, {n_kept} lie within the range of the rows of fit, so in "
-                f"{n_missing} of {n_samples} numbers beyond it are put on its ends. The density is "
-                "far wider than the data: train longer, or take sample(..., tails=True)."
+                f"Only {n_kept} of {n_drawn} drawn rows lie within the ranges of the columns in "
+                f"fit. In {n_missing} of {n_samples} rows, values are clipped to these ranges. The "
+                "density is far wider than the data: train longer, or use sample(..., tails=True)."
             )
             discrete, real = schema.split(trimmed.sample(n_missing, rng))
             kept.append(schema.join(discrete, columns.to_range(real)))
         return np.concatenate(kept)[:n_samples]
 
     def without_least_weights(self):
-        """The density without the least weight that each heavy-tailed component has to have."""
+        """Return the density without the least weight of each heavy-tailed component."""
         models = self.mixture.models
         weights = self.mixture.weights - floors(models, len(self.columns.scale))
         weights = np.maximum(weights, 0.0)
         return replace(self, mixture=Mixture(models, weights / weights.sum()))
 
     def to_data(self, U, discrete):
-        """Rows in the data's units, on their grids, from standardised real parts."""
+        """Return rows in the data's units, on their grids, from standardised real parts."""
         return self.schema.join(discrete, self.columns.draws(U))
 
     def to_latent(self, X):
-        """Latent points ``(n, r)`` of the real part under the first member; 0 where absent."""
+        """Return latent points ``(n, r)`` of the real part under member 0; 0 where absent."""
         member = self.flow.take(0)
 
         def call(block):
@@ -137,6 +137,6 @@ class Density:
         return np.concatenate(map_blocks(call, self._blocks(len(X))))
 
     def from_latent(self, Z):
-        """Rows ``(n, d)`` of latent points of a table without a discrete part."""
+        """Return rows ``(n, d)`` from latent points, for a table without a discrete part."""
         Z = np.clip(Z, -FARTHEST, FARTHEST)
         return self.columns.inverse(self.flow.take(0).from_latent(Z)[0])

@@ -1,8 +1,8 @@
 """Ellipses: normal and Student-t distributions, and mixtures of them by EM, on arrays.
 
 An ellipse has a centre ``(d,)`` and a shape ``(d, d)``, the covariance of a normal distribution.
-What evaluates it takes a *factor* ``P`` with ``P P' = inverse(shape)`` instead, found once.
-Weights of rows add up to 1.
+Functions that evaluate an ellipse take a *factor* ``P`` with ``P P' = inverse(shape)``, computed
+once. Weights of rows add up to 1.
 """
 
 import math
@@ -14,28 +14,28 @@ from sklearn.exceptions import ConvergenceWarning
 
 from .factor_model import log_det, whiten
 
-#: Parts of a covariance that its diagonal may get, of which left out rows choose.
+#: Shrinkages of a covariance towards its diagonal, chosen by leave-one-out likelihood.
 SHRINKAGES = np.array([1e-10, 1e-8, 1e-6, 1e-5, 1e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.2, 0.4, 1.0])
-#: Rows that choose at most.
+#: Most rows for this choice.
 _ROWS_TO_CHOOSE_BY = 2000
 #: The least variance of a column within a cluster, as a fraction of its variance in all rows.
 LEAST_VARIANCE = 1e-4
-#: EM ends when it gains less, in nats a dimension. A third of that takes half as long again, and is
-#: no better on rows that are held out.
+#: EM ends when it gains less, in nats a dimension. With a third of this it takes 1.5 times as long,
+#: and is no better on held-out rows.
 _GAIN = 1e-3
-_NOTHING = 1e-18  # the mass of a cluster that has no row
+_NOTHING = 1e-18  # the mass of a cluster without rows
 BLOCK = 2**17  # numbers
 
-# ---- what is decomposed, once
+# ---- decompositions, computed once
 
 
 def precision_factors(shapes):
-    """Upper triangular ``P`` ``(k, d, d)`` with ``P P' = inverse(shape)``, of each shape.
+    """Return the upper triangular ``P`` ``(k, d, d)`` with ``P P' = inverse(shape)`` of each shape.
 
-    They do not depend on the units of the columns, and where columns are collinear to rounding a
-    ridge keeps the density proper.
+    The units of the columns do not matter. If columns are collinear up to rounding, a ridge keeps
+    the density proper.
     """
-    # that of a constant column may be below 0 by rounding
+    # the variance of a constant column may be below 0 by rounding
     size = np.sqrt(np.maximum(np.diagonal(shapes, axis1=1, axis2=2), 0.0))
     size = np.where(size > 0, size, 1.0)
     roots = _cholesky(shapes / size[:, None, :] / size[:, :, None])
@@ -43,15 +43,15 @@ def precision_factors(shapes):
 
 
 def reordered(factors, order):
-    """The factors ``(k, d, d)`` of the same shapes with their columns in another order."""
-    # P = J R' J of the QR decomposition of (J P)' is upper triangular, where J turns rows round
+    """Return the factors ``(k, d, d)`` of the same shapes with reordered columns."""
+    # P = J R' J of the QR decomposition of (J P)' is upper triangular, where J reverses rows
     turned = factors[:, order][:, ::-1].transpose(0, 2, 1)
     upper = np.linalg.qr(turned, mode="r").transpose(0, 2, 1)[:, ::-1, ::-1]
     return upper * np.sign(np.diagonal(upper, axis1=1, axis2=2))[:, None]
 
 
 def _cholesky(correlations):
-    """Roots of all, with a ridge for those that need one."""
+    """Return the roots of all matrices, with a ridge if necessary."""
     try:
         return np.linalg.cholesky(correlations)
     except np.linalg.LinAlgError:
@@ -71,9 +71,9 @@ def _ridged_cholesky(correlation):
 
 
 def shrunk_covariance(U, weight):
-    """Weighted mean, and covariance shrunk as by Ledoit and Wolf (2004).
+    """Return the weighted mean, and the covariance shrunk as by Ledoit and Wolf (2004).
 
-    For equal weights that is ``sklearn.covariance.ledoit_wolf``. ``weight`` adds up to 1.
+    For equal weights this is ``sklearn.covariance.ledoit_wolf``. ``weight`` adds up to 1.
     """
     centre = weight @ U
     centred = U - centre
@@ -90,11 +90,11 @@ def shrunk_covariance(U, weight):
 
 
 def likeliest_covariance(U, weight):
-    """Weighted mean, the covariance shrunk towards its diagonal, and by how much it is shrunk.
+    """Return the weighted mean, the covariance shrunk towards its diagonal, and the shrinkage.
 
-    As much as makes each row likeliest under the estimate without it (Hoffbeck and Landgrebe 1996).
-    Unlike a shrinkage by squared errors it leaves alone a direction in which the rows are narrow,
-    be it ever so narrow, unless they are too few to know it. ``weight`` adds up to 1.
+    The shrinkage maximises the leave-one-out likelihood (Hoffbeck and Landgrebe 1996). Unlike
+    shrinkage by squared errors, it does not widen a direction in which the rows are narrow, unless
+    the rows are too few to show it. ``weight`` adds up to 1.
     """
     centre = weight @ U
     centred = U - centre
@@ -108,7 +108,7 @@ def likeliest_covariance(U, weight):
     variances = kept * np.maximum(lengths, 0.0)[:, None] + SHRINKAGES  # (d, m)
     own = weight[some, None]
     distances = squares @ (1 / variances)  # (n, m)
-    # what is left of a variance along a row without the row, by the formula of rank one
+    # what removing a row leaves of the variance along it, by the rank-one formula
     left = np.maximum(1 - kept * own * distances, np.finfo(float).eps)
     cost = np.log(left) + distances / left / (1 - own).clip(1e-3) ** 2
     costs = np.log(variances).sum(axis=0) + own[:, 0] @ cost / own.sum()
@@ -117,25 +117,25 @@ def likeliest_covariance(U, weight):
 
 
 def variances(U, weight):
-    """Those of the columns ``(d,)``."""
+    """Return the variances of the columns ``(d,)``."""
     return weight @ (U - weight @ U) ** 2
 
 
 def at_least(least, shapes):
-    """Shapes ``(..., d, d)`` with such variances ``(d,)`` at least, in place."""
+    """Raise the variances of shapes ``(..., d, d)`` to at least ``least`` ``(d,)``, in place."""
     on_diagonal = np.einsum("...dd->...d", shapes)  # a view
     on_diagonal[:] = np.maximum(on_diagonal, least)
     return shapes
 
 
 def shrunk(covariance, shrinkage):
-    """A covariance with its correlations smaller by a part."""
+    """Return a covariance with its correlations reduced by a fraction."""
     return (1 - shrinkage) * covariance + shrinkage * np.diag(np.diag(covariance))
 
 
 def cluster_labels(n_clusters, U, weight, rng):
-    """Labels ``(n,)`` of k-means, where EM starts."""
-    from sklearn.cluster import KMeans  # takes a while
+    """Return labels ``(n,)`` of k-means, from which EM starts."""
+    from sklearn.cluster import KMeans  # slow import
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct rows than clusters
@@ -146,16 +146,15 @@ def cluster_labels(n_clusters, U, weight, rng):
 def fit_gaussian_mixture(
     labels, U, weight, ridge, pooling=0.0, shrinkage=0.0, n_iter=40, least=0.0
 ):
-    """Weights, centres and covariances of a Gaussian mixture, by EM from labels of the rows.
+    """Return weights, centres and covariances of a Gaussian mixture, by EM from labels of rows.
 
-    With nothing to regularise it is ``sklearn.mixture.GaussianMixture``, which takes no weights.
-    How much a cluster is regularised goes with the rows that it has, and how narrow it may be with
-    how narrow all of them are: nothing depends on the units of the columns, or on how nearly one of
-    them is a function of others.
+    Without regularisation it is ``sklearn.mixture.GaussianMixture``, which takes no weights.
+    Clusters with fewer rows are regularised more, and relative to the pooled covariance within
+    clusters, so that neither the units of the columns nor their collinearity matters.
 
-    ``ridge`` times the pooled covariance within clusters is added to each; a shape is drawn towards
-    the pooled one of the same size as if by ``pooling`` rows; ``shrinkage`` is that of the pooled
-    covariance towards its diagonal; ``least`` ``(d,)`` are the least variances.
+    ``ridge`` times the pooled covariance is added to each shape. A shape is pulled towards the
+    pooled shape of the same size as if by ``pooling`` rows. ``shrinkage`` shrinks the pooled
+    covariance towards its diagonal. ``least`` ``(d,)`` are the least variances.
     """
     least = np.maximum(least, LEAST_VARIANCE * variances(U, weight))
     n_effective = 1 / (weight @ weight)
@@ -181,7 +180,7 @@ def fit_gaussian_mixture(
 
 
 def _start(labels, U, weight):
-    """Weights, centres and scatters of labelled rows."""
+    """Return weights, centres and scatters of labelled rows."""
     parts = np.eye(labels.max() + 1)[labels] * weight[:, None]
     mass = parts.sum(axis=0) + _NOTHING
     centres = parts.T @ U / mass[:, None]
@@ -192,9 +191,9 @@ def _start(labels, U, weight):
 
 
 def _em_step(U, weight, weights, centres, shapes):
-    """One step of EM: the mean log-density before it, then weights, centres and scatters.
+    """Return the mean log-density, then weights, centres and scatters after a step of EM.
 
-    All clusters at once, in blocks of rows that fit into the processor's caches.
+    Compute all clusters at once, in blocks of rows that fit into the processor's caches.
     """
     n_clusters, n_features = centres.shape
     factors = precision_factors(shapes)
@@ -222,11 +221,11 @@ def _em_step(U, weight, weights, centres, shapes):
     return score, mass / mass.sum(), centres + shifts, scatters
 
 
-# ---- what is evaluated
+# ---- evaluation
 
 
 def log_ellipses(U, centres, factors, dof):
-    """Log-densities ``(k, n)`` of normal or Student-t distributions, by matrix products."""
+    """Return log-densities ``(k, n)`` of normal or Student-t distributions, by matrix products."""
     n_ellipses, n_features = centres.shape
     if factors.shape[1] != factors.shape[2]:  # very many columns
         white = [whiten(U - centre, factor).T for centre, factor in zip(centres, factors)]
@@ -242,7 +241,7 @@ def log_ellipses(U, centres, factors, dof):
 
 
 def log_radial(square, n_features, dof):
-    """Log-density of the standard distribution at squared distances from its centre."""
+    """Return log-densities of the standard distribution at squared distances from its centre."""
     if np.all(dof == math.inf):
         return -0.5 * (n_features * math.log(2 * math.pi) + square)
     half = (dof + n_features) / 2

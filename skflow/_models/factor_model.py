@@ -1,7 +1,7 @@
-"""Ellipses of very many columns: a few common factors and a variance of each column's own.
+"""Ellipses for very many columns: a few common factors and a residual variance of each column.
 
-A dense covariance of d columns costs d**2 products for each row that is scored, in the end more
-than a flow, and where there are fewer rows than columns it fits far worse than a few factors do
+A dense covariance of d columns costs d**2 products for each scored row, eventually more than a
+flow. With fewer rows than columns it also fits far worse than a few factors
 (``examples/benchmarks/many_columns.py``). The shape is ``W W' + diag(variances)``.
 """
 
@@ -9,24 +9,24 @@ import numpy as np
 from scipy.linalg import solve_triangular
 from sklearn.utils.extmath import randomized_svd
 
-#: Ellipses are dense up to the first number of columns, and up to the second where there are at
-#: least as many rows; beyond, there is a single one, with a factor model.
+#: Ellipses are dense up to the first number of columns, and up to the second if there are at least
+#: as many rows. Otherwise there is a single ellipse, with a factor model.
 ALWAYS_DENSE, MAX_DENSE = 300, 1000
-#: Factors at most; so many rows are wanted for each.
+#: Most factors, and least rows for each.
 N_FACTORS, ROWS_A_FACTOR = 30, 15
 _LEAST_VARIANCE = 1e-3
 
 
 def is_dense(n_rows, n_features):
-    """Whether a table of so many (effective) rows and columns gets dense ellipses."""
+    """Return whether a table of so many (effective) rows and columns gets dense ellipses."""
     return n_features <= min(MAX_DENSE, max(ALWAYS_DENSE, n_rows))
 
 
 def fit_factor_model(U, weight, n_effective, rng):
-    """Centre ``(d,)``, loadings ``(d, r)`` and own variances ``(d,)`` by principal components.
+    """Return centre ``(d,)``, loadings ``(d, r)`` and residual variances ``(d,)``.
 
-    ``weight`` adds up to 1. The loadings are those of probabilistic principal components (Tipping
-    and Bishop 1999); then each column gets the variance that they leave over.
+    ``weight`` adds up to 1. The loadings are probabilistic principal components (Tipping and Bishop
+    1999). Then each column gets the variance that they leave unexplained.
     """
     n_features = U.shape[1]
     centre = weight @ U
@@ -42,20 +42,20 @@ def fit_factor_model(U, weight, n_effective, rng):
 
 
 def low_rank_factor(loadings, variances):
-    """The inverse square root ``diag(1 / s) (I - B B')`` of a shape, as columns ``[1 / s, B]``."""
+    """Return the inverse root ``diag(1 / s) (I - B B')`` of a shape, as columns ``[1 / s, B]``."""
     size = np.sqrt(variances)
     directions, lengths, _ = np.linalg.svd(loadings / size[:, None], full_matrices=False)
     return np.column_stack([1 / size, directions * np.sqrt(1 - 1 / np.hypot(1, lengths))])
 
 
 def whiten(centred, factor):
-    """Rows ``(n, d)`` times the inverse square root of a shape, by matrix products."""
+    """Return rows ``(n, d)`` times the inverse square root of a shape, by matrix products."""
     scaled = centred * factor[:, 0]
     return scaled - (scaled @ factor[:, 1:]) @ factor[:, 1:].T
 
 
 def unwhiten(normal, factor):
-    """What ``whiten`` takes to the rows ``(n, d)``."""
+    """Invert ``whiten`` for rows ``(n, d)``."""
     if _is_square(factor):
         return solve_triangular(factor, normal.T, trans="T").T
     common = factor[:, 1:]
@@ -64,12 +64,12 @@ def unwhiten(normal, factor):
 
 
 def square_factor(factor):
-    """The same ``whiten`` as a single matrix ``(d, d)``."""
+    """Return the factor as a single matrix ``(d, d)``."""
     return factor if _is_square(factor) else whiten(np.eye(len(factor)), factor)
 
 
 def log_det(factor):
-    """Log-determinant of ``whiten``."""
+    """Return the log-determinant of ``whiten``."""
     return np.log(factor[:, 0]).sum() + np.log(1 - (factor[:, 1:] ** 2).sum(axis=0)).sum()
 
 

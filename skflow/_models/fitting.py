@@ -1,4 +1,4 @@
-"""How the density of a table is fitted, from codes to a mixture: one way for all estimators."""
+"""The fit of the density of a table, from codes to a mixture, for all estimators."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ from .flow import CrossFit, Variant, cross_fit
 from .mixture import Mixture
 from .stacking import fit_mixture, fold_sizes
 
-#: Part of the time that is left for a flow and the components beside it which the flow trains for.
+#: Fraction of the remaining time for the flow; the rest is for the components.
 PART_OF_FLOW = 0.5
 
 
 @saved_as("fit")
 @dataclass
 class Fit:
-    """What a fit leaves: the density, how it was made, and what a warm start goes on with."""
+    """The result of a fit: the density, how it was made, and the state for a warm start."""
 
     density: Density
-    choices: list  # of the layout, for each flow
-    n_folds: int  # members that a flow is the average of
+    choices: list  # the layout's choice for each flow
+    n_folds: int  # members that a flow averages
     seed: int
     n_fits: int
     account: dict  # numbers of rows and epochs, the mean log-determinant, held-out scores
-    loss_curve: list  # of the members' mean, by epoch, in the units of the data
+    loss_curve: list  # mean over members, by epoch, in the units of the data
     validation_scores: list | None
     n_epochs: int
 
@@ -51,16 +51,16 @@ class Fit:
 
     @property
     def structures(self) -> np.ndarray:
-        """Those of the flows ``(n_flows, 1, L, d)``."""
+        """Structures of the flows ``(n_flows, 1, L, d)``."""
         return self.density.flow.masks[:: self.n_folds, None]
 
 
 class Rows:
-    """The rows of a fit, whole and standardised: what flows and components are fitted to.
+    """The rows that flows and components are fitted to, complete and standardised.
 
     ``X`` ``(n, d)`` has codes and numbers, none missing. ``U`` ``(n, r)`` is the standardised real
-    part, NaN where it is absent. Of an X ``(n, d, n_copies)`` there are as many rows, copy after
-    copy; the ``chain``, the density of the discrete part, is fitted to the first.
+    part, NaN where it is absent. The copies of an X ``(n, d, n_copies)`` follow each other; the
+    ``chain``, the density of the discrete part, is fitted to the first copy.
     """
 
     def __init__(self, X, weight, schema, columns, seed):
@@ -81,16 +81,16 @@ class Rows:
         return Density(self.schema, self.columns, self.chain, mixture)
 
     def complete(self):
-        """The standardised rows, with normal noise where a number is absent."""
+        """Return the standardised rows with normal noise for absent numbers."""
         if self.context is None:
             return self.U
         noise = self.streams("absent").standard_normal(self.U.shape)
         return np.where(np.isnan(self.U), noise, self.U)
 
     def in_units(self, log_q):
-        """Log-densities ``(n_copies, n)`` by which ``U`` was drawn, from those in the data's units.
+        """Return the log-densities ``(n_copies, n)`` with which ``U`` was drawn.
 
-        ``log_q`` is ``(n, n_copies)``, or None where nothing was drawn.
+        ``log_q`` ``(n, n_copies)`` has them in the data's units; None if nothing was drawn.
         """
         if log_q is None:
             return np.zeros((1, self.n_rows))
@@ -98,9 +98,9 @@ class Rows:
         return log_q.T - in_data.reshape(-1, self.n_rows)
 
     def plan(self, params, splits, n_folds=1, turn=0, progress=Progress):
-        """The ``Plan`` of trainings on splits of these rows: training and held-out rows.
+        """Return the ``Plan`` of trainings on splits into training and held-out rows.
 
-        Copies are trained on, too, in as many steps as one: a step takes some rows of all copies.
+        All copies are trained on, in as many steps as one: a step takes some rows of all copies.
         """
         n_training, n_copies = splits[0].shape[1], len(self.U) // self.n_rows
         rows = torch.cat([splits[0] + self.n_rows * k for k in range(n_copies)], 1)
@@ -118,21 +118,21 @@ class Rows:
 
 
 def fit_real_columns(X, schema, weight, *, bounds, names, **options) -> Columns:
-    """The ``Columns`` of the real part of a table ``(n, d)``.
+    """Return the ``Columns`` of the real part of a table ``(n, d)``.
 
-    ``bounds`` are those of all columns, and ``names`` their names, or None.
+    ``bounds`` and ``names``, which may be None, are of all columns.
     """
     bounded = np.isfinite(bounds).any(axis=0)[schema.category_columns]
     if bounded.any():
         column = schema.category_columns[bounded.argmax()]
         raise ValueError(
-            f"bounds gives ends to column {column if names is None else repr(names[column])}, "
-            "which holds categories. Leave it out of bounds, or of categorical_features."
+            f"bounds has limits for column {column if names is None else repr(names[column])}, "
+            "which is categorical. Leave it out of bounds, or of categorical_features."
         )
     if not len(schema.real_columns):
         raise ValueError(
-            "All columns of X hold categories, and there is nothing for a flow to model. Give at "
-            "least one column of real numbers, or count the rows of each kind."
+            "All columns of X are categorical, which leaves nothing for a flow to model. Give at "
+            "least one column of real numbers, or count the rows of each combination."
         )
     real = schema.split(X)[1]
     if len(schema.spike_columns):
@@ -157,13 +157,13 @@ def fit_density(
     served: Any = None,
     log_q: np.ndarray | None = None,
 ) -> Fit:
-    """The density of a table without missing cells.
+    """Fit the density of a table without missing cells.
 
     ``params`` has the parameters of ``CouplingFlowDensity`` as attributes. ``X`` is ``(n, d)``, or
-    ``(n, d, n_copies)``: the same rows with other values in cells that were missing, which were
-    drawn from a density whose logarithm is ``log_q`` ``(n, n_copies)``. Flows are trained on all
-    copies, components on the first. A warm start goes on with ``previous``. ``served`` turns the
-    ``Fit`` so far into fitted attributes, for callbacks.
+    ``(n, d, n_copies)``: copies of the rows with different draws of the missing cells, from a
+    density whose logarithm is ``log_q`` ``(n, n_copies)``. Flows are trained on all copies,
+    components on the first. A warm start continues from ``previous``. ``served`` turns the ``Fit``
+    so far into fitted attributes, for callbacks.
     """
     rows = Rows(X, weight, schema, columns, seed)
     columns.warn(rows.real[: len(X)], rows.U[: len(X)])
@@ -212,9 +212,9 @@ def fit_density(
 
 
 def fit_flows(params, layout, noises, X, schema, columns, splits, *, seed):
-    """Flows alone, trained side by side: for each level of noise a list of a ``Fit`` by split.
+    """Train flows alone, side by side; return for each noise level a list of a ``Fit`` by split.
 
-    ``splits`` are a pair ``(n_splits, m)`` of rows to train on, and rows that say when to stop.
+    ``splits`` is a pair of arrays ``(n_splits, m)``: training rows, and rows for early stopping.
     """
     rows = Rows(X, None, schema, columns, seed)
     plan = rows.plan(params, splits, turn=1)
@@ -233,7 +233,7 @@ def fit_flows(params, layout, noises, X, schema, columns, splits, *, seed):
 
 
 def _told(density, choices, n_folds, seed, n_rows, plan, trained: CrossFit, held_out) -> Fit:
-    """The ``Fit`` of trained members, with curves and scores in the units of the data."""
+    """Return the ``Fit`` of trained members, with curves and scores in the units of the data."""
     data, log_det = trained.data, plan.log_det
     n_epochs = int(trained.n_epochs.max())
     n_planned = -(-plan.options.n_steps // plan.options.steps_per_epoch)

@@ -1,6 +1,6 @@
-"""The flow as a model: the average of the members of a stack, and how members are trained.
+"""The flow as a model: the average of the members of a stack; and the training of members.
 
-No other module outside of ``_nn`` knows what a stack is.
+No other module outside of ``_nn`` deals with stacks.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ LOWEST = -1e300
 
 @saved_as("flow")
 class FlowModel:
-    """The average of the flows of a stack, which is in float64 on the CPU.
+    """The average of the flows of a stack, which is stored in float64 on the CPU.
 
-    It is computed on ``device``, and on the CPU where that is not available.
+    Computations run on ``device``, or on the CPU if it is not available.
     """
 
     heavy_tailed = False
@@ -42,7 +42,7 @@ class FlowModel:
     def __init__(self, stack, device="cpu"):
         self.stack, self.device = stack, device
 
-    # ---- what it is
+    # ---- attributes
 
     @property
     def n_members(self):
@@ -50,7 +50,7 @@ class FlowModel:
 
     @property
     def n_parameters(self):
-        """Parameters of all members."""
+        """Number of parameters of all members."""
         return self.stack.n_models * self.stack.n_parameters
 
     @property
@@ -60,14 +60,14 @@ class FlowModel:
 
     @property
     def masks(self):
-        """Those of the members ``(K, L, d)``."""
+        """Masks of the members ``(K, L, d)``."""
         return self.stack.masks
 
     def take(self, members):
-        """Some of the members alone, an index or an index array."""
+        """Return the model of some members, given an index or an index array."""
         return FlowModel(self.stack.take(members), self.device)
 
-    # ---- what a model answers
+    # ---- the methods of a model
 
     def log_prob(self, U, context=None):
         return average(self.log_probs(U, context))
@@ -80,17 +80,17 @@ class FlowModel:
     def log_prob_in_turn(self, U, context=None):
         return self.log_prob_of(np.arange(len(U)) % self.n_members, U, context)
 
-    # ---- what the members answer, one by one
+    # ---- methods by member
 
     def log_probs(self, U, context=None):
-        """Log-densities ``(K, n)`` of the members alone, of rows ``(n, d)`` or ``(K, n, d)``."""
-        # far away they may exceed the range of numbers: the lowest there is
+        """Return log-densities ``(K, n)`` by member of rows ``(n, d)`` or ``(K, n, d)``."""
+        # far away they may underflow: use the lowest allowed value
         return np.nan_to_num(self._call("log_prob", U, context), nan=LOWEST, neginf=LOWEST)
 
     def log_prob_of(self, member, U, context=None):
-        """Log-densities ``(n,)`` of rows, each under one member ``(n,)``, in single precision.
+        """Return log-densities ``(n,)`` of rows, each under one member ``(n,)``, from float32.
 
-        For weights of draws, which are many.
+        This is for the weights of many draws.
         """
         stack = self.stack.to(dtype=torch.float32)
 
@@ -102,9 +102,9 @@ class FlowModel:
         return np.nan_to_num(found.astype(float), nan=LOWEST, neginf=LOWEST)
 
     def _by_member(self, member, call, table, context):
-        """What is answered of rows ``(n, d)``, each by one member ``(n,)``; ``call`` takes stacks.
+        """Return what ``call`` returns for rows ``(n, d)``, each under one member ``(n,)``.
 
-        The rows of each member stand side by side, as many of each, those that it lacks being any.
+        ``call`` gets the rows of all members stacked, padded with arbitrary rows to equal numbers.
         """
         counts = np.bincount(member, minlength=self.n_members)
         rows = np.zeros((self.n_members, counts.max(initial=0)), dtype=int)
@@ -116,19 +116,19 @@ class FlowModel:
         return ordered
 
     def to_latent(self, U, context=None):
-        """Latent points ``(K, n, d)`` of rows."""
+        """Return latent points ``(K, n, d)`` of rows."""
         return self._call("forward", U, context)
 
     def from_latent(self, Z, context=None):
-        """Rows ``(K, n, d)`` of latent points ``(n, d)``, or ``(K, n, d)`` of each member's own."""
+        """Return rows ``(K, n, d)`` of latent points ``(n, d)``, or ``(K, n, d)`` by member."""
         return self._call("inverse", Z, context)
 
     def row_maps(self, context):
-        """The maps of a single feature given the context of each row, as ``RowMaps``."""
+        """Return the maps of a single feature given the context of each row, as ``RowMaps``."""
         return RowMaps(self.stack, context.numbers, self.device)
 
     def _call(self, method, rows, context):
-        """What a method of the stack returns for rows, block by block, without log-determinants."""
+        """Return the results of a method of the stack for rows, without log-determinants."""
         stack = self.stack
         if self.device != "cpu" and is_available(self.device):
             stack = stack.to(device=self.device)
@@ -144,7 +144,7 @@ class FlowModel:
 
 
 def average(log_probs):
-    """Log-density ``(..., n)`` of members that are averaged, from their own ``(K, ..., n)``."""
+    """Return the log-density ``(..., n)`` of averaged members, from theirs ``(K, ..., n)``."""
     if len(log_probs) == 1:
         return log_probs[0]
     # the log of a mean of densities, never the mean of logs
@@ -155,7 +155,7 @@ def average(log_probs):
 
 
 class Variant(NamedTuple):
-    """What flows that are trained side by side may differ in.
+    """Settings in which flows that are trained side by side may differ.
 
     Noise is in standard deviations (see ``TrainingOptions``).
     """
@@ -165,18 +165,18 @@ class Variant(NamedTuple):
 
 
 class CrossFit(NamedTuple):
-    """Flows of a cross-fit: those of the best start, split by split, in each variant by variant."""
+    """Flows of a cross-fit: the best start for each split and, within it, each variant."""
 
     flow: FlowModel
-    data: TrainingData  # says which rows each member has not seen
-    variant: np.ndarray  # a number for each member
+    data: TrainingData  # has the rows that each member has not seen
+    variant: np.ndarray  # index for each member
     loss_curve: np.ndarray  # (n_epochs, K), in nats a row, in standardised units
     validation_curve: np.ndarray | None
     n_epochs: np.ndarray
-    n_planned: int  # epochs of the whole schedule, as far as there was time for it
+    n_planned: int  # epochs of the schedule that fit into the time
 
     def take(self, members):
-        """Some of the members, an index array."""
+        """Return the cross-fit of some members, given an index array."""
         validation = self.validation_curve
         return CrossFit(
             self.flow.take(members),
@@ -192,9 +192,9 @@ class CrossFit(NamedTuple):
 def cross_fit(plan, structures, variants, n_folds=1, n_init=1, previous=None, served=None):
     """Train flows of structures ``(n_flows, n_structures, L, d)`` in one stack: a ``CrossFit``.
 
-    They are trained in all variants, ``n_init`` times, on every split of the plan, which has one
-    for each fold of each flow. Of the structures and starts of a flow the best is kept; its folds
-    agree on it. Or training goes on from a ``previous`` ``FlowModel``. ``served`` turns a
+    Flows are trained in all variants, ``n_init`` times, on every split of the plan, which has one
+    split for each fold of each flow. The best structure and start of each flow is kept, the same
+    for all folds. With a ``previous`` ``FlowModel``, training continues from it. ``served`` turns a
     ``FlowModel`` into fitted attributes, for callbacks.
     """
     n_splits, n_variants = len(plan.data.rows), len(variants)
@@ -210,7 +210,7 @@ def cross_fit(plan, structures, variants, n_folds=1, n_init=1, previous=None, se
     if previous is None:
         stack = FlowStack(masks, **plan.config, device=device)
         context = plan.data.context
-        # between 0 and 1 of a discrete part there is no place for a kink
+        # a discrete part is 0 or 1, with no place for a kink in between
         real = context is not None and bool(((context != 0) & (context != 1)).any())
         stack.initialize(generators, spread=real)
         start_linear(stack, plan.data.repeated(n_starts * n_variants), noise)
@@ -219,7 +219,7 @@ def cross_fit(plan, structures, variants, n_folds=1, n_init=1, previous=None, se
     data = plan.data.repeated(n_starts * n_variants)
 
     def best(scores):
-        """Numbers of the models of the best start, by scores ``(K,)`` of all."""
+        """Return the indices of the models of the best start, from scores ``(K,)`` of all."""
         shape = (n_splits // n_folds, n_folds, n_starts, n_variants)
         means = np.nan_to_num(scores.reshape(shape).mean(axis=1), nan=np.inf)
         start = means.argmin(axis=1).repeat(n_folds, axis=0)  # (n_splits, n_variants)
@@ -245,11 +245,11 @@ def cross_fit(plan, structures, variants, n_folds=1, n_init=1, previous=None, se
 
 
 def _train(stack, options, data, generators, plan, fitted):
-    """Train a stack in place: progress is shown, and what goes wrong is told."""
+    """Train a stack in place; show progress, and warn or raise if training diverges."""
     n_epochs = math.ceil(options.n_steps / options.steps_per_epoch)
     loop = plan.progress("fit", n_epochs)
     has_validation = data.validation_rows is not None
-    shift = data.mean(plan.log_det, data.rows)  # what is shown is in the units of the data
+    shift = data.mean(plan.log_det, data.rows)  # progress is shown in the units of the data
     held_out_shift = data.mean(plan.log_det, data.validation_rows) if has_validation else 0
 
     def show(loss, validation):
@@ -269,8 +269,8 @@ def _train(stack, options, data, generators, plan, fitted):
         )
     if result.n_recoveries.any():
         warn(
-            f"{int(result.n_recoveries.sum())} times the likelihood became infinite or NaN; "
-            "training went on from the best state with a smaller step. Lower "
+            f"The likelihood became infinite or NaN {int(result.n_recoveries.sum())} times; "
+            "training continued from the best state with a smaller step. Lower "
             f"training.learning_rate_init (now {options.learning_rate_init}) or set "
             "training.standardize=True.",
             ConvergenceWarning,
@@ -279,6 +279,6 @@ def _train(stack, options, data, generators, plan, fitted):
 
 
 def _mean_of_finite(values):
-    """The mean over models, those that have diverged left out."""
+    """Return the mean over models that have not diverged."""
     finite = values[np.isfinite(values)]
     return finite.mean() if len(finite) else np.nan

@@ -1,9 +1,9 @@
-"""Components given the discrete part: groups of rows with components of their own.
+"""Components given the discrete part: groups of rows with separate components.
 
-Categories first shift the columns: a ridge regression on them is subtracted. Where they also change
-spreads, dependence or more, the rows are split into groups, as a tree splits them, as long as a
-Gaussian for each group is worth its parameters (Schwarz 1978). Then the components of a table of
-numbers are fitted to each group.
+First, a ridge regression on the categories is subtracted from the columns. If categories also
+change spreads, dependence or more, a tree splits the rows into groups, as long as a Gaussian for
+each group is worth its parameters (Schwarz 1978). Then components are fitted to each group, as to a
+table of numbers.
 """
 
 from dataclasses import dataclass, replace
@@ -17,31 +17,31 @@ from .._table.schema import SPIKE_SHARE
 from .components import fit_components, suiting
 from .ellipses import LEAST_VARIANCE, shrunk_covariance, variances
 
-#: A group has at least so many rows, and so many for each column; there are at most so many groups.
+#: Least rows of a group, in all and for each column, and most groups.
 LEAST_ROWS, ROWS_A_COLUMN, MOST_GROUPS = 30, 5, 32
-#: Rows that the splits, and whether values repeat, are judged on, at most.
+#: Most rows for the choice of splits, and for whether values repeat.
 MOST_ROWS = 10_000
 
 
 @saved_as("groups")
 @dataclass
 class Groups:
-    """Shifts of the categories, and the tree that says which group a row belongs to."""
+    """Shifts by categories, and the tree that assigns rows to groups."""
 
     coefficients: np.ndarray  # (c + 1, r)
-    columns: np.ndarray  # of the discrete part, by which a node is split; -1 where it is not
-    children: np.ndarray  # (n_nodes, n_values + 1), where rows of each value go; at the end others
-    numbers: np.ndarray  # of the groups, at nodes that are not split
+    columns: np.ndarray  # discrete column that splits each node; -1 for leaves
+    children: np.ndarray  # (n_nodes, n_values + 1), child for each value; last for others
+    numbers: np.ndarray  # group of each leaf
 
     def location(self, context):
-        """What the categories add to each column ``(n, r)``; nothing where it is absent."""
+        """Return the shifts of the columns ``(n, r)`` by categories, 0 for absent numbers."""
         location = context.numbers @ self.coefficients[:-1] + self.coefficients[-1]
         return np.where(context.absent, 0.0, location)
 
     def group(self, context):
-        """The group of each row ``(n,)``."""
+        """Return the group of each row ``(n,)``."""
         node = np.zeros(len(context.discrete), dtype=int)
-        # the rows that the tree grew on may lack the last categories: they are as unknown as -1
+        # the last categories may not have been seen by the tree: treat them as unknown, like -1
         discrete = np.minimum(context.discrete, self.children.shape[1] - 1)
         while (self.columns[node] >= 0).any():
             value = discrete[np.arange(len(node)), self.columns[node]]
@@ -49,18 +49,18 @@ class Groups:
         return self.numbers[node]
 
     def refitted(self, U, context, weight):
-        """The same groups, with the shifts of other rows."""
+        """Return the same groups with shifts fitted to other rows."""
         return replace(self, coefficients=_ridge(U, context, weight))
 
 
 def one_group(U, context, weight=None):
-    """The ``Groups`` of rows ``(n, r)`` that are not split: a regression on the context alone."""
+    """Return the ``Groups`` of rows ``(n, r)`` without splits: a regression on the context."""
     coefficients = _ridge(U, context, weight)
     return Groups(coefficients, np.array([-1]), np.zeros((1, 1), int), np.array([0]))
 
 
 def fit_groups(U, context, weight=None):
-    """The ``Groups`` of rows ``(n, r)`` in standardised units, noise where they are absent."""
+    """Return the ``Groups`` of standardised rows ``(n, r)``, with noise for absent numbers."""
     groups = one_group(U, context, weight)
     rows = slice(None, None, -(-len(U) // MOST_ROWS))
     residuals = (U - groups.location(context))[rows]
@@ -70,7 +70,7 @@ def fit_groups(U, context, weight=None):
 
 
 def _ridge(U, context, weight):
-    """Coefficients ``(c + 1, r)`` of each column on the rows where it is present."""
+    """Return coefficients ``(c + 1, r)``, for each column from the rows where it is present."""
     weight = np.ones(len(U)) if weight is None else weight
     design = np.column_stack([context.numbers, np.ones(len(U))])
     penalty = np.eye(design.shape[1])
@@ -88,7 +88,7 @@ def _ridge(U, context, weight):
 
 
 class _Tree:
-    """The tree while it grows: nodes as lists."""
+    """A growing tree, with its nodes in lists."""
 
     def __init__(self, U, discrete, weight):
         self.U, self.discrete, self.weight = U, discrete, weight
@@ -110,14 +110,14 @@ class _Tree:
             waiting += [self._leaf(rows[child == k]) for k in range(values.max() + 1)]
 
     def _leaf(self, rows):
-        """The number and the rows of a new node."""
+        """Add a node; return its index and its rows."""
         self.columns.append(-1)
         self.children.append(np.zeros(self.n_values + 1, dtype=int))
         self.n_leaves += 1
         return len(self.columns) - 1, rows
 
     def _best_split(self, rows):
-        """The column that splits best, and which child each of its values goes to, or None."""
+        """Return the column that splits best and the child for each of its values, or None."""
         best, whole = None, self._cost(rows)
         for j in range(self.discrete.shape[1]):
             values = self._children(rows, j)
@@ -130,7 +130,7 @@ class _Tree:
         return best
 
     def _children(self, rows, j):
-        """The child of each value, unknown ones at the end: rare ones have one in common."""
+        """Return the child for each value, last for unknown ones; rare values share a child."""
         counts = np.bincount(self.discrete[rows, j].clip(0), minlength=self.n_values)
         large = counts >= self.least
         values = np.zeros(self.n_values + 1, dtype=int)
@@ -142,7 +142,7 @@ class _Tree:
         return values
 
     def _cost(self, rows):
-        """Twice the negative log-likelihood of a Gaussian, with Schwarz's price of parameters."""
+        """Return twice the negative log-likelihood of a Gaussian, with Schwarz's penalty."""
         weight = at(self.weight, rows)
         n_effective = effective_rows(weight, len(rows))
         n_columns = self.U.shape[1]
@@ -161,7 +161,7 @@ class _Tree:
 @saved_as("grouped component")
 @dataclass
 class GroupedComponent:
-    """A component for each group, around the shifts of the categories."""
+    """A component for each group, after the shifts by categories."""
 
     groups: Groups
     members: list
@@ -171,19 +171,19 @@ class GroupedComponent:
         return self.members[0].heavy_tailed
 
     def split(self, context):
-        """Pairs of a component of a group and the numbers of the rows that belong to it."""
+        """Return pairs of the component of a group and the indices of its rows."""
         group = self.groups.group(context)
         return [(self.members[k], np.flatnonzero(group == k)) for k in np.unique(group)]
 
     def log_prob(self, U, context):
-        """Log-densities ``(n,)`` of rows ``(n, r)`` given their context."""
+        """Return log-densities ``(n,)`` of rows ``(n, r)`` given their context."""
         residuals, log_prob = U - self.groups.location(context), np.empty(len(U))
         for member, rows in self.split(context):
             log_prob[rows] = member.log_prob(residuals[rows])
         return log_prob
 
     def sample(self, n_samples, rng, context):
-        """A draw for each of the rows ``(n, r)``."""
+        """Draw rows ``(n, r)``, one for each row of the context."""
         drawn = self.groups.location(context)
         for member, rows in self.split(context):
             drawn[rows] += member.sample(len(rows), rng)
@@ -194,7 +194,7 @@ class GroupedComponent:
 
 
 class _GroupedConditionals:
-    """As ``Conditionals``, of rows that belong to groups."""
+    """The ``Conditionals`` of rows that belong to groups."""
 
     def __init__(self, component, U, known, context):
         self._location = component.groups.location(context)
@@ -216,20 +216,20 @@ class _GroupedConditionals:
 
 
 def component_fitter(U, context, weight):
-    """What fits components to rows of a table: as ``fit_components``, but with their context.
+    """Return a function like ``fit_components`` for rows with a context.
 
-    Where there is a discrete part, the groups are those of the rows given here, whatever rows the
-    components are fitted to.
+    With a discrete part, the groups are found on the rows given here, whatever rows the components
+    are fitted to.
     """
     groups = None if context is None else fit_groups(U, context, weight)
     return partial(_fit_grouped, groups, least=least_variances(U, weight))
 
 
 def least_variances(U, weight=None):
-    """The least variances of the columns ``(d,)`` for components of some of the rows.
+    """Return the least variances of the columns ``(d,)`` for components of groups of rows.
 
-    Where all of these have the same value, its density would be as narrow as rounding. 0 for
-    columns whose values hardly repeat: a group may be in smaller units.
+    If all rows of a group have the same value, its density would be as narrow as rounding. Columns
+    whose values hardly repeat get 0, as a group may be in smaller units.
     """
     weight = np.ones(len(U)) if weight is None else weight
     some = U[:: -(-len(U) // MOST_ROWS)]
@@ -239,7 +239,7 @@ def least_variances(U, weight=None):
 
 
 def _fit_grouped(groups, U, context, weight, rng, noise=0.0, names=None, least=0.0):
-    """Components of each group of rows; without names those that suit the smallest and largest."""
+    """Return components by name; by default all that suit the smallest and the largest group."""
     if groups is None:
         return fit_components(U, weight, rng, noise, names, least)
     groups = groups.refitted(U, context, weight)

@@ -1,23 +1,23 @@
-"""A mixture of models: the one form that every fitted density has.
+"""A mixture of models: the form of every fitted density.
 
 A model is an object with
 
 ``heavy_tailed``
-    Whether it has heavy tails, so that it always keeps some weight.
+    Whether it has heavy tails, and so always keeps some weight.
 ``log_prob(U, context=None)``
-    Log-densities ``(n,)`` in nats of rows ``(n, d)`` in standardised units, given their
+    Return log-densities ``(n,)`` in nats of rows ``(n, d)`` in standardised units, given their
     ``Context``, if there is one.
 ``sample(n_samples, rng, context=None)``
-    Exact draws ``(n_samples, d)``, one for each row of the context.
+    Return exact draws ``(n_samples, d)``, one for each row of the context.
 ``log_prob_in_turn(U, context=None)``, optional
-    As ``log_prob``, but each row is asked of one part of the model, the next row of the next part:
-    for means over many rows, in a fraction of the time.
+    As ``log_prob``, but evaluate only one part of the model for each row, in turn: for means over
+    many rows, in a fraction of the time.
 
-The flow is a model like the others. Models whose marginals and conditionals have closed forms have
-``conditionals`` as well (``components.py``); the others are asked by weighted draws.
+The flow is a model like the others. Models whose marginals and conditionals have closed forms also
+have ``conditionals`` (``components.py``); weighted draws serve for the others.
 
-Where a number is absent, at a spike, the models see independent normal noise in its place, and
-the context says so. The density of the numbers that are there is the marginal over the noise,
+If a number is absent, at a spike, the models see independent normal noise instead, and the context
+marks it. The density of the numbers that are there is the marginal over the noise,
 
     p(there | context) = E[p(there, noise | context) / N(noise)],    noise ~ N(0, I),
 
@@ -41,22 +41,22 @@ from .._core.runtime import map_blocks
 from .._core.saving import saved_as
 from .._nn.blocks import blocks
 
-#: Places of the noise where a number is absent, a power of 2.
+#: Places of the noise for each absent number, a power of 2.
 N_PLACES = 16
 
 
 @dataclass(eq=False)
 class Context:
-    """What the densities of rows are conditional on: features, a discrete part, or both.
+    """The context of rows for conditional densities: features, a discrete part, or both.
 
     Attributes
     ----------
     numbers : ndarray of shape (n, c)
-        What networks and regressions see.
+        The inputs of networks and regressions.
     discrete : ndarray of int, shape (n, q)
-        The discrete part, which decides the group of a row; q is 0 where there is none.
+        The discrete part, which determines the group of a row; q is 0 if there is none.
     absent : ndarray of bool, shape (n, d)
-        Where a row has no number: it is at a spike.
+        True for absent numbers, at a spike.
     """
 
     numbers: np.ndarray
@@ -71,7 +71,7 @@ class Context:
 
 
 def features_alone(C: np.ndarray, n_targets: int) -> Context:
-    """The context of targets that are conditional on features ``(n, c)`` alone."""
+    """Return the context of targets that are conditional on features ``(n, c)`` alone."""
     n_rows = len(C)
     return Context(C, np.zeros((n_rows, 0), dtype=int), np.zeros((n_rows, n_targets), dtype=bool))
 
@@ -84,7 +84,7 @@ class Mixture:
     Attributes
     ----------
     models : dict
-        From names to models, the flow first. One of weight 0 may be None.
+        The models by name, the flow first. A model of weight 0 may be None.
     weights : ndarray of shape (n_models,)
         At least 0; they add up to 1.
     """
@@ -94,11 +94,11 @@ class Mixture:
 
     @property
     def numbers_per_row(self):
-        """Numbers that a row needs in the widest tensors, by which rows are computed in blocks."""
+        """Numbers that a row needs in the widest tensors; determines the size of blocks."""
         return sum(getattr(model, "numbers_per_row", 1) for model in self.models.values())
 
     def log_prob(self, U, context=None, n_places=N_PLACES):
-        """Log-density ``(n,)`` of rows in standardised units; absent numbers may be anything."""
+        """Return log-densities ``(n,)`` of standardised rows; absent numbers are ignored."""
         if context is None or not context.absent.any():
             return self.log_prob_of_all(U, context)
         log_prob = np.empty(len(U))
@@ -115,7 +115,7 @@ class Mixture:
         return log_prob
 
     def log_prob_of_all(self, U, context, in_turn=False):
-        """As ``log_prob``, of the numbers and of the noise where they are absent."""
+        """Return log-densities as ``log_prob``, but joint with the noise for absent numbers."""
         terms = []
         for model, weight in zip(self.models.values(), self.weights):
             if weight > 0:  # the others need not be evaluated
@@ -133,7 +133,7 @@ class Mixture:
         return logsumexp(terms, axis=0) - math.log(n_places)
 
     def sample(self, n_samples, rng, context=None):
-        """Draws ``(n_samples, d)`` in standardised units, one for each row of the context."""
+        """Draw rows ``(n_samples, d)`` in standardised units, one for each row of the context."""
         chosen = rng.choice(len(self.models), n_samples, p=self.weights)
         parts = []
         for j, model in enumerate(self.models.values()):
@@ -144,11 +144,11 @@ class Mixture:
 
 
 def log_noise(U):
-    """Log-densities, number by number, of the noise that stands where numbers are absent."""
+    """Return the log-density of each number under the noise for absent numbers."""
     return -0.5 * (U**2 + math.log(2 * math.pi))
 
 
 @lru_cache
 def normal_places(n_places, n_columns):
-    """Fixed quasi-random standard normal places ``(n_places, n_columns)``."""
+    """Return fixed quasi-random standard normal places ``(n_places, n_columns)``."""
     return ndtri(sobol(n_places, n_columns))

@@ -1,15 +1,15 @@
-"""Which component gets which weight: densities of rows that nothing was fitted to, and EM.
+"""The weights of the components, by EM on the densities of held-out rows.
 
-The members of a stack hold out parts of the rows. Where rows are few there are at least five
-members and each holds out a fifth, so that every row has a log-density under a flow that was not
-trained on it and under components fitted without it. The weights maximise the likelihood of the
-held-out rows; then the components are fitted to all rows, and all members are served. (Stacked
-density estimation: Smyth and Wolpert 1999.)
+Each member of a stack holds out some rows. On few rows there are at least five members and each
+holds out a fifth, so that every row has a log-density under a flow that was not trained on it and
+under components fitted without it. The weights maximise the likelihood of the held-out rows. Then
+the components are fitted to all rows, and all members are kept. (Stacked density estimation: Smyth
+and Wolpert 1999.)
 
-A member stops training at the best likelihood of the rows that it holds out, so their densities
-are a little too good. The average of the members, which is served, is better than the one that did
-not see a row by more than that. On four small tables this was ahead of rows of their own to stop on
-by 0.006 nats a dimension (one seed, no more than a hint), as every member then trains on more rows.
+A member stops training at the best likelihood of its held-out rows, so their densities are a little
+too good. But the average of all members is better by more than that than the one member that did
+not see a row. On four small tables this was ahead of separate rows for early stopping by 0.006 nats
+a dimension (one seed, no more than a hint), as every member trains on more rows.
 """
 
 import math
@@ -25,15 +25,15 @@ from .factor_model import is_dense
 from .groups import component_fitter
 from .mixture import Mixture
 
-#: Members of a small table, each of which holds out one part in as many. They get fewer towards the
-#: size from which there is one, so that time does not fall where rows or columns are added: by rows
-#: in all, and by numbers in all unless there are so many rows for each column and member.
+#: Members of a small table, each of which holds out one fold of as many. Larger tables have fewer,
+#: down to one, so that time does not fall when rows or columns are added: by rows in all, and by
+#: numbers in all unless there are so many rows for each column and member.
 N_FOLDS = 5
 _ROWS, _NUMBERS, _ROWS_A_COLUMN = 6000, 150_000, 4
-#: Part of the rows that the members of a long table hold out.
+#: Fraction of the rows that the members of a long table hold out.
 VALIDATION_FRACTION = 0.1
 
-#: Held-out rows that say which components are worth nothing.
+#: Held-out rows after which components that are worth nothing are dropped.
 LOOKED_AT = 60
 _WORTH_FITTING = 0.03  # a weight
 _LEAST_WEIGHT = 0.01  # of a component without heavy tails
@@ -41,11 +41,11 @@ _STEPS_OF_EM = 300
 
 
 def fold_sizes(params, n_effective, n_features, n_flows):
-    """Members that a flow of an estimator is averaged over, and the part each holds out, or None.
+    """Return how many members a flow averages, and the fraction that each holds out, or None.
 
-    Folds are for weights that are to be found, on tables of few rows: five of them up to 1200 rows
-    and 30,000 numbers. Otherwise a flow is one member. Where there are more columns than such rows,
-    beyond 300, log-densities differ so much that one fold finds the weights.
+    Folds serve to find weights on tables of few rows: five folds up to 1200 rows and 30,000
+    numbers. Otherwise a flow is one member. With more columns than rows, beyond 300 columns,
+    log-densities differ so much that one fold is enough for the weights.
     """
     if not params.early_stopping:
         return 1, None
@@ -63,13 +63,13 @@ def fold_sizes(params, n_effective, n_features, n_flows):
 
 
 def fit_mixture(component_weight, flow, U, context, log_q, weight, data, streams, noise=0.0):
-    """The mixture of a trained flow and components, with weights from rows that nothing has seen.
+    """Return the mixture of a trained flow and components, with weights from held-out rows.
 
-    Where cells of the rows were drawn, ``U`` and ``context`` hold copy after copy, which were drawn
-    by the log-densities ``log_q`` ``(n_copies, n)``; otherwise ``log_q`` is a single row of 0.
-    Components are fitted to the first copy, and held-out rows are judged by what is known of them.
-    ``data`` say which rows a member has not seen. Also returns the mean log-densities of the
-    held-out rows under the whole density and under one Gaussian, None if there are none.
+    If cells of the rows were drawn, ``U`` and ``context`` hold copy after copy, drawn with
+    log-densities ``log_q`` ``(n_copies, n)``; otherwise ``log_q`` is a single row of 0. Components
+    are fitted to the first copy, and held-out rows are scored on their known cells. ``data`` has
+    the rows that a member holds out. Also return the mean log-densities of the held-out rows under
+    the whole density and under one Gaussian, None without such rows.
     """
     if component_weight == 0:
         return Mixture({"flow": flow}, np.ones(1)), None
@@ -108,7 +108,7 @@ def _held_out_scores(log_probs, weights, names, row_weight):
 
 
 def floors(models, n_features):
-    """The least weights of a dict of models, where weights are chosen from held-out rows.
+    """Return the least weights of a dict of models, for weights from held-out rows.
 
     Each heavy-tailed component gets 0.002 d, at most 0.03: a price in nats a dimension that does
     not depend on d.
@@ -118,12 +118,12 @@ def floors(models, n_features):
 
 
 def _held_out(fit, flow, U, context, log_q, weight, data, streams, noise):
-    """What each row is worth under what was not fitted to it: components, and log-densities.
+    """Return components, and the log-densities of held-out rows.
 
-    Most components are worth nothing on most tables. So all of them are fitted to the training
-    rows of a few members, and only the others to those of the rest. The log-densities are
-    ``(1 + J, n)``, the flow's first: of rows that several members hold out, the log of the mean
-    density; of those that none does, minus infinity.
+    Most components are worth nothing on most tables. So all of them are fitted to the training rows
+    of a few members, and only the useful ones to those of the other members. The log-densities are
+    ``(1 + J, n)``, with the flow first: the log of the mean density of rows that several members
+    hold out, minus infinity for rows that none holds out.
     """
     names, total, times = None, None, np.zeros(len(weight))
     of_flow = _of_known(flow.log_probs, U, context, log_q, data.validation_rows.numpy())
@@ -151,11 +151,11 @@ def _log_probs(models, U, context):
 
 
 def _of_known(log_probs, U, context, log_q, rows):
-    """Log-densities ``(J, m)`` of what is known of rows, up to what all models have in common.
+    """Return log-densities ``(J, m)`` of the known cells of rows, up to a common constant.
 
-    ``log_probs(U, context)`` are those ``(J, n)`` of models, each of the same rows ``(m,)`` or of
-    its own ``(J, m)``. The mean over copies of the density by that which they were drawn from; of
-    rows without missing cells it is the density itself.
+    ``log_probs(U, context)`` returns those ``(J, n)`` of models, of the same rows ``(m,)`` for all
+    or of each model's own ``(J, m)``. The result is the mean over copies of the density divided by
+    that of drawing them; for rows without missing cells it is the density itself.
     """
     n_copies, n_rows = log_q.shape
     every = rows[..., None, :] + n_rows * np.arange(n_copies)[:, None]
@@ -167,9 +167,9 @@ def _of_known(log_probs, U, context, log_q, rows):
 
 
 def estimate_weights(log_probs, least, weight=None):
-    """Weights ``(1 + J,)``, at least ``least``, by EM on the log-densities ``(1 + J, n)`` of rows.
+    """Return weights ``(1 + J,)``, at least ``least``, by EM on log-densities ``(1 + J, n)``.
 
-    The flow's are the first. Nothing was fitted to these rows.
+    The flow comes first. The densities are of rows to which no model was fitted.
     """
     density = np.exp(log_probs - log_probs.max(axis=0))
     row_weight = np.full(density.shape[1], 1.0) if weight is None else weight
@@ -179,6 +179,6 @@ def estimate_weights(log_probs, least, weight=None):
     for _ in range(_STEPS_OF_EM):
         shares *= density @ (row_weight / ((least + rest * shares) @ density))
         shares /= shares.sum()
-    # what hardly counts need not be evaluated with every row
+    # drop models of little weight, to save their evaluation
     shares[1:][shares[1:] < _LEAST_WEIGHT] = 0.0
     return least + rest * shares / shares.sum()

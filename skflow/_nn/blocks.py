@@ -1,48 +1,48 @@
-"""How many rows are computed at once, which bounds the memory that any number of rows needs.
+"""Blocks of rows, which bound the memory of any computation.
 
-There are two sizes. Within a *block* a flow computes, and several blocks go side by side. A *part*
-of a table is what a method reads, casts to float64, standardises and answers before it goes on to
-the next. A part holds whole blocks, so that answers do not depend on where parts end.
+A flow computes a *block* of rows at once, and several blocks in parallel. A method reads, casts to
+float64, standardises and answers a *part* of a table before the next one. A part holds whole
+blocks, so that results do not depend on where parts end.
 """
 
 import numpy as np
 
 from .._core.progress import shown
 
-#: Numbers in the widest tensor at once. With more, a block no longer fits into the processor's
-#: caches; with fewer, calls cost more than the work.
+#: Most numbers in the widest tensor. A larger block does not fit into the processor's caches; in a
+#: smaller one the overhead of calls dominates.
 BLOCK_SIZE = 200_000
-#: Rows at least: fewer take as long, where reading the weights of wide conditioners is the work.
+#: Least rows of a block: with wide conditioners fewer take as long, to read the weights.
 LEAST_ROWS = 16
-#: Numbers of a part of a table; about ten times as much is held at once while it is answered.
+#: Numbers of a part of a table; an answer needs about ten times as many at once.
 PART_SIZE = 2**19
 
 
 def blocks(n_rows, numbers_per_row):
-    """Slices that cover ``n_rows`` rows, each of as many rows as fit into a block, at least 16."""
+    """Return slices that cover ``n_rows`` rows in blocks of at least 16 rows."""
     size = max(LEAST_ROWS, BLOCK_SIZE // numbers_per_row)
     return [slice(start, start + size) for start in range(0, n_rows, size)]
 
 
 def parts(n_rows, numbers_per_row, numbers_per_block_row=BLOCK_SIZE):
-    """Slices that cover ``n_rows`` rows, each of as many whole blocks as fit into a part."""
+    """Return slices that cover ``n_rows`` rows in parts of whole blocks."""
     block = max(LEAST_ROWS, BLOCK_SIZE // numbers_per_block_row)
     size = block * max(1, PART_SIZE // (numbers_per_row * block))
     return [slice(start, start + size) for start in range(0, n_rows, size)]
 
 
 def answer_in_parts(function, parts, *tables, shape=()):
-    """What a function says of rows, part by part, as one array ``(n, *shape)``.
+    """Return a function's results for all rows, part by part, as one array ``(n, *shape)``.
 
     Parameters
     ----------
     function : callable
-        Of a part of each table, in float64.
+        Takes a part of each table, in float64.
     parts : list of slice
     *tables : ndarray of shape (n, d)
-        Of any dtype of numbers.
+        Any numeric dtype.
     shape : tuple of int
-        That of the answer for a row.
+        Shape of the result for a row.
     """
     answers = np.empty((len(tables[0]), *shape))
     for part in shown(parts, "parts of the table", len(parts)):

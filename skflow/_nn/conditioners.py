@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import torch
 
-#: A new activation is an entry.
+#: Add an entry for a new activation.
 ACTIVATIONS = {"relu": torch.relu, "tanh": torch.tanh}
 
 
@@ -25,8 +25,8 @@ class Linear(NamedTuple):
 class Conditioner:
     """Shapes and forward pass of K perceptrons ``n_inputs -> ... -> n_outputs``.
 
-    The parameters live outside (in the flat ``(K, P)`` tensor of a ``FlowStack``), as a list of
-    ``Linear``; this class knows their shapes and how to use them. With no hidden layer it is one
+    The parameters are outside (in the flat ``(K, P)`` tensor of a ``FlowStack``), as a list of
+    ``Linear``; this class has their shapes and the forward pass. Without a hidden layer it is one
     linear map.
 
     Parameters
@@ -34,7 +34,7 @@ class Conditioner:
     sizes : sequence of int
         Widths of the layers, inputs and outputs included.
     activation : str
-        A name in ``ACTIVATIONS``, of the hidden layers.
+        Activation of the hidden layers, a name in ``ACTIVATIONS``.
     """
 
     def __init__(self, sizes, activation):
@@ -43,11 +43,11 @@ class Conditioner:
 
     @property
     def n_parameters(self):
-        """Parameters of one model."""
+        """Number of parameters of one model."""
         return sum((n_in + 1) * n_out for n_in, n_out in pairwise(self.sizes))
 
     def views(self, flat):
-        """The linear maps in a flat ``(K, n_parameters)``."""
+        """Return the linear maps as views of a flat ``(K, n_parameters)``."""
         sizes = list(pairwise(self.sizes))
         parts = iter(flat.split([n for a, b in sizes for n in (a * b, b)], 1))
         return [
@@ -58,15 +58,14 @@ class Conditioner:
     def initialize(self, parameters, k, generator, spread=False):
         """Draw model k: hidden layers as He et al. (2015), the last layer near zero.
 
-        ``spread`` draws the first biases, too, as weights of one more input that is 1. Where they
-        are 0, every unit bends at the inputs' origin, and answers have a kink at the mean of a
-        context.
+        ``spread`` draws the first biases, too, like the weights of an input that is 1. With zero
+        biases all units bend at the origin, and the density has a kink at the mean of a context.
         """
         for linear in parameters:
             weight = linear.weight[k]
             # A near-zero last layer makes the flow start near the identity.
             scale = 1e-2 if linear is parameters[-1] else math.sqrt(2 / max(weight.shape[1], 1))
-            # in float32, whatever the default dtype or the flow's
+            # always in float32
             draw = torch.randn(weight.shape, generator=generator, dtype=torch.float32) * scale
             weight.copy_(draw)
             linear.bias[k].zero_()
@@ -76,7 +75,7 @@ class Conditioner:
             bias.copy_(draw * scale)
 
     def forward(self, parameters, x):
-        """``(K, n_inputs, B)`` -> ``(K, n_outputs, B)``."""
+        """Map ``(K, n_inputs, B)`` to ``(K, n_outputs, B)``."""
         for linear in parameters:
             if linear is not parameters[0]:
                 x = self.activation(x)

@@ -1,4 +1,4 @@
-"""Couplings, the elementwise maps of layers: image and log-slope from one call."""
+"""Couplings, the elementwise maps of layers; one call returns image and log-slope."""
 
 import inspect
 import math
@@ -9,11 +9,11 @@ import torch.nn.functional as F
 
 
 class Coupling:
-    """An invertible map of numbers, whose parameters a conditioner gives for every one of them.
+    """An invertible map of numbers; a conditioner returns the parameters for each number.
 
-    A new coupling is a subclass with ``n_parameters`` (of a number), the two methods and, as
-    keywords of its constructor, hyperparameters of its own, and an entry in ``COUPLINGS``. A
-    parameter of an estimator that has the name of a hyperparameter sets it.
+    A new coupling is a subclass with ``n_parameters`` (for each number), the two methods, its
+    hyperparameters as keywords of the constructor, and an entry in ``COUPLINGS``. A parameter of an
+    estimator with the name of a hyperparameter sets it.
 
     Values are ``(K, A, B)`` (model, feature, row), and their parameters ``raw``, unconstrained,
     ``(K, n_parameters, A, B)``. All parameters zero is the identity. Those of a single feature,
@@ -25,15 +25,15 @@ class Coupling:
 
     @classmethod
     def defaults(cls, single_layer):
-        """Hyperparameters for a conditioner that is a single linear map, or for a deeper one."""
+        """Return defaults for a conditioner that is a single linear map, or for a deeper one."""
         return {}
 
     def forward(self, x, raw):
-        """Images ``(K, A, B)`` and the logarithms of the map's slopes there."""
+        """Return images ``(K, A, B)`` and log-slopes of the map."""
         raise NotImplementedError
 
     def inverse(self, y, raw):
-        """The same for the inverse map."""
+        """Return the same for the inverse map."""
         raise NotImplementedError
 
 
@@ -46,7 +46,7 @@ class Affine(Coupling):
         The log-scale is ``max_log_scale * tanh(raw / max_log_scale)``: bounded smoothly, so that
         neither direction of the flow overflows.
     bounded_shift : bool
-        With True the shift is bounded too. With ``max_log_scale=1`` this is the conditioner of
+        Whether to bound the shift, too. With ``max_log_scale=1`` this is the conditioner of
         Gonsior, Mücke and Morik (2021), ``(s, t) = tanh(W x_B + b)``.
     """
 
@@ -76,7 +76,7 @@ class Affine(Coupling):
 
 
 class _Bin(NamedTuple):
-    """The numbers ``(K, A, B)`` of the bins that hold values: left edges, sizes, end slopes."""
+    """The bins ``(K, A, B)`` that contain values: left edges, sizes, end slopes."""
 
     x0: torch.Tensor
     y0: torch.Tensor
@@ -94,7 +94,7 @@ class Spline(Coupling):
     ``n_bins`` widths, ``n_bins`` heights and the ``n_bins - 1`` inner derivatives.
     """
 
-    min_size = 1e-3  # of a bin, as a part of the whole interval
+    min_size = 1e-3  # of a bin, as a fraction of the interval
     min_derivative, max_derivative = 1e-3, 1e2
 
     def __init__(self, n_bins=8, bound=5.0):
@@ -109,7 +109,7 @@ class Spline(Coupling):
         self.offset = math.log(part / (1 - part))
 
     def _find(self, value, raw, axis):
-        """The ``_Bin`` that holds a value of x (axis 0) or of y (axis 1)."""
+        """Return the ``_Bin`` that contains a value of x (axis 0) or of y (axis 1)."""
         n = self.n_bins
         parts = torch.softmax(raw[:, : 2 * n].unflatten(1, (2, n)), 2)
         sizes = self.min_length + self.free_length * parts
@@ -119,7 +119,7 @@ class Spline(Coupling):
         ends = torch.stack([derivatives[:, :n], derivatives[:, 1:]], 1)
         numbers = torch.cat([edges[:, :, :n], sizes, ends], 1)
         index = (value.unsqueeze(1) > edges[:, axis, 1:n]).sum(1)
-        # numbers of a single feature are those of all
+        # the parameters of a single feature serve all
         numbers = numbers.expand(-1, -1, -1, *value.shape[1:])
         index = index[:, None, None].expand(-1, 6, -1, -1, -1)
         *places, d0, d1 = numbers.gather(2, index).squeeze(2).unbind(1)
@@ -129,7 +129,7 @@ class Spline(Coupling):
         return self.min_derivative + self.derivative_range * torch.sigmoid(raw + self.offset)
 
     def forward(self, x, raw):
-        # Beyond the bound the spline is taken at the bound, where it is the bound, with slope 1.
+        # Beyond the bound, evaluate at the bound, where the spline is the identity with slope 1.
         clipped = x.clamp(-self.bound, self.bound)
         found = self._find(clipped, raw, 0)
         rise, log_slope = _rational((clipped - found.x0) / found.w, found)
@@ -148,10 +148,10 @@ class Spline(Coupling):
 
 
 def _rational(theta, found):
-    """The spline at theta in [0, 1] of a bin: the rise, as a part of its height, and log-slope."""
+    """Return the spline at theta in [0, 1] of a bin: the relative rise and the log-slope."""
     d0, d1, s = found.d0, found.d1, found.h / found.w
     denominator = s + (d0 + d1 - 2 * s) * (theta * (1 - theta))
-    # d1 theta^2 + 2 s theta (1 - theta) + d0 (1 - theta)^2 by means of positive numbers only
+    # d1 theta^2 + 2 s theta (1 - theta) + d0 (1 - theta)^2 from positive terms only
     low, high = torch.lerp(d0, s, theta), torch.lerp(s, d1, theta)
     slope = (s / denominator).square() * torch.lerp(low, high, theta)
     return theta * low / denominator, torch.log(slope)
@@ -161,11 +161,11 @@ COUPLINGS = {"affine": Affine, "spline": Spline}
 
 
 def hyperparameters(name):
-    """Names of the hyperparameters of a coupling."""
+    """Return the names of the hyperparameters of a coupling."""
     return set(inspect.signature(COUPLINGS[name]).parameters)
 
 
 def make_coupling(name, single_layer, given):
-    """The coupling of a name, with the given hyperparameters (a dict)."""
+    """Return the coupling of a name, with the given hyperparameters (a dict)."""
     coupling = COUPLINGS[name]
     return coupling(**{**coupling.defaults(single_layer), **given})

@@ -20,37 +20,37 @@ class FlowStack:
     A layer is a coupling, which transforms the features where its mask is True conditioned on those
     where it is False, followed by a constant affine map ``x * s + t`` of both (``log s`` is
     learned, so that ``s`` is positive). Idle features pass it unchanged, without parameters. With
-    ``linear`` a layer begins with a linear step, which gives a spline what it lacks, a shift that
-    depends on the conditioning features; it starts at the identity. (A start at the regressions of
-    the data was worse: it mixes features that conditioners had better see apart.)
+    ``linear`` a layer begins with a linear step, as a spline lacks a shift that depends on the
+    conditioning features; it starts at the identity. (A start at the regressions of the data was
+    worse: it mixes features that conditioners should see apart.)
 
-    This is the formula of Gonsior et al. (2021), F_l = c_l o f_l; their text has the two the other
-    way round, which fits worse: on standardised data the first constant then does nothing, and
-    nothing widens the last coupling. The parameters of model k are row k of ``theta``: whatever
-    treats models apart (clipping, best states, optimizers) is an operation on rows.
+    This is the formula of Gonsior et al. (2021), F_l = c_l o f_l. The order in their text, constant
+    first, fits worse: on standardised data the first constant does nothing, and nothing widens the
+    last coupling. The parameters of model k are row k of ``theta``, so all operations by model
+    (clipping, best states, optimizers) are operations on rows.
 
     Parameters
     ----------
     masks : array of shape (K, L, n_features)
-        Boolean, or roles, see ``skflow.masks``. Within a layer the numbers of transformed and of
-        conditioning features are the same in all models.
+        Boolean, or roles, see ``skflow.masks``. All models have the same numbers of transformed and
+        of conditioning features in a layer.
     n_context : int
-        Columns of a context, on which the density is conditional: p(x given context). It enters
-        every conditioner, also of layers that transform all features, and nothing else: masks,
-        constants and base distribution are those of the features alone.
+        Columns of a context: the density is p(x given context). The context enters every
+        conditioner, also of layers that transform all features, but not the masks, the constants or
+        the base distribution.
     coupling : str
         A name in ``COUPLINGS``.
     hidden_layer_sizes : tuple of int
-        Of the conditioners; with () and affine the coupling is ``(s, t) = tanh(W x_B + b)``.
+        Sizes of the conditioners; affine with () is ``(s, t) = tanh(W x_B + b)``.
     activation : str
         A name in ``ACTIVATIONS``.
     linear : bool
         Whether a layer begins with ``(x_A - W x_B) * s + t`` for the transformed features A and
-        the conditioning ones B, without the context.
+        the conditioning features B, without the context.
     dtype, device
-        Of the parameters; inputs are expected in the same.
+        Dtype and device of the parameters and of inputs.
     **hyperparameters
-        Of the coupling, such as ``n_bins`` of the spline.
+        Hyperparameters of the coupling, such as ``n_bins`` of the spline.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class FlowStack:
 
     def _conditioner(self, n_conditioning, n_outputs):
         n_inputs = n_conditioning + self.n_context
-        # Without inputs only the last bias matters: no hidden layers.
+        # Without inputs only the last bias matters, so leave out hidden layers.
         hidden = self.config["hidden_layer_sizes"] if n_inputs else ()
         return Conditioner((n_inputs, *hidden, n_outputs), self.config["activation"])
 
@@ -107,10 +107,10 @@ class FlowStack:
         self.theta, self.parameters = theta, self._views(theta)
 
     def _views(self, flat):
-        """The parameters' places in ``flat`` ``(K, P)``, a list of ``LayerParameters``.
+        """Return the parameters as views of ``flat`` ``(K, P)``, a list of ``LayerParameters``.
 
         The log-scales of all layers come first, then all shifts, then layer by layer the weights of
-        the linear step and the conditioner.
+        the linear step and of the conditioner.
         """
         constants = [layer.n_constants for layer in self.layers]
         weights = [layer.n_parameters - 2 * layer.n_constants for layer in self.layers]
@@ -119,7 +119,7 @@ class FlowStack:
 
     @property
     def kernel(self):
-        """The compiled kernels of this flow, None where PyTorch does the work."""
+        """The compiled kernels of this flow, or None if PyTorch computes."""
         if not kernels.available():
             return None
         if self._kernel is None and kernels.supports(self):
@@ -128,20 +128,20 @@ class FlowStack:
 
     @property
     def n_parameters(self):
-        """Parameters of one model."""
+        """Number of parameters of one model."""
         return self.theta.shape[1]
 
     @property
     def numbers_per_row(self):
-        """Numbers that a row needs in the widest tensor of the stack."""
+        """Numbers per row in the widest tensor of the stack."""
         widths = [max(layer.conditioner.sizes) + self.n_features for layer in self.layers]
         return self.n_models * max(widths)
 
     def weight_mask(self):
-        """``(K, P)``: 1 at the weights that decay, 0 at biases, constants and other weights.
+        """Mask ``(K, P)``: 1 for weights that decay, 0 for all other parameters.
 
-        Those of linear steps decay where they are 0: columns that nearly determine each other start
-        away from it (``start_linear``), and decay would take the digits that they need.
+        Weights of linear steps decay only if they are 0. Those of columns that nearly determine
+        each other start elsewhere (``start_linear``), and decay would make them inexact.
         """
         mask = torch.zeros_like(self.theta)
         for layer, now in zip(self._views(mask), self.parameters):
@@ -163,7 +163,7 @@ class FlowStack:
         return self
 
     def _rows_first(self, x):
-        """``(B, d)``, ``(1, B, d)`` or ``(K, B, d)`` -> feature-major ``(K, d, B)``."""
+        """Return rows ``(B, d)``, ``(1, B, d)`` or ``(K, B, d)`` feature-major: ``(K, d, B)``."""
         return x.expand(self.n_models, -1, -1).transpose(1, 2)
 
     def _checked(self, context):
@@ -176,11 +176,11 @@ class FlowStack:
         return context
 
     def context_first(self, context):
-        """The same for a context, or None for a flow that has none."""
+        """Return a context feature-major, or None for a flow without one."""
         return None if self._checked(context) is None else self._rows_first(context)
 
     def _to_base(self, parameters, x, context):
-        """The base's features (in the last layer's order) and the log-determinant."""
+        """Return latent features (in the last layer's order) and the log-determinant."""
         x, context = self._rows_first(x), self.context_first(context)
         log_det = 0
         for layer, own in zip(self.layers, parameters):
@@ -194,9 +194,9 @@ class FlowStack:
 
     @torch.inference_mode()
     def forward(self, x, context=None):
-        """Data ``(B, d)`` or ``(K, B, d)`` to latent ``(K, B, d)``, log-determinant ``(K, B)``.
+        """Return latent rows ``(K, B, d)`` and log-determinants ``(K, B)``.
 
-        A context ``(B, c)`` or ``(K, B, c)`` belongs to the rows.
+        Rows are ``(B, d)`` or ``(K, B, d)``, their context ``(B, c)`` or ``(K, B, c)``.
         """
         if self.kernel is not None:
             return self.kernel.map(x, self._checked(context))
@@ -205,7 +205,7 @@ class FlowStack:
 
     @torch.inference_mode()
     def inverse(self, z, context=None):
-        """Latent to data, with the log-determinant of this direction."""
+        """Return data rows of latent rows, and log-determinants of this direction."""
         if self.kernel is not None:
             return self.kernel.map(z, self._checked(context), inverse=True)
         x, context = self._rows_first(z), self.context_first(context)
@@ -217,14 +217,14 @@ class FlowStack:
 
     @torch.inference_mode()
     def log_prob(self, x, context=None):
-        """Log-density in nats, ``(K, B)``, of rows ``(B, d)`` or ``(K, B, d)`` given a context."""
+        """Return log-densities ``(K, B)`` of rows given a context, in nats."""
         if self.kernel is not None:
             return self.kernel.map(x, self._checked(context), add_base=True, keep=False)[1]
         return self._log_prob(self.parameters, x, context)
 
     @torch.enable_grad()
     def loss_and_gradient(self, x, weight=None, context=None):
-        """Mean negative log-likelihood over the batch, and its gradient, model by model.
+        """Return the mean negative log-likelihood of a batch and its gradient, by model.
 
         Parameters
         ----------
@@ -232,7 +232,7 @@ class FlowStack:
         weight : tensor of shape (K, B), optional
             Weights of the rows.
         context : tensor of shape (K, B, c), optional
-            Of the rows, for a flow with ``n_context=c``.
+            Context of the rows, for a flow with ``n_context=c``.
 
         Returns
         -------
@@ -247,7 +247,7 @@ class FlowStack:
         return loss.detach(), torch.autograd.grad(loss.sum(), theta)[0]
 
     def like(self, theta, masks=None):
-        """A stack of the same configuration with the given rows of parameters."""
+        """Return a stack of the same configuration with the given rows of parameters."""
         flow = FlowStack(
             self.masks if masks is None else masks,
             **self.config,
@@ -258,17 +258,17 @@ class FlowStack:
         return flow
 
     def take(self, models):
-        """The sub-stack of the given models (an index or a list of indices)."""
+        """Return the stack of the given models (an index or a list of indices)."""
         models = np.atleast_1d(models)
         theta = self.theta[torch.from_numpy(models).to(self.device)].clone()
         return self.like(theta, self.masks[models])
 
     def to(self, dtype=None, device=None):
-        """A copy with parameters of another dtype or on another device."""
+        """Return a copy with parameters of another dtype or on another device."""
         return self.like(self.theta.to(dtype=dtype, device=device, copy=True))
 
     def __getstate__(self):
-        """Configuration, masks and parameters, as plain Python and numpy objects."""
+        """Return configuration, masks and parameters as plain Python and NumPy objects."""
         return {
             **self.config,
             "masks": self.masks,

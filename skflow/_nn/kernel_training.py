@@ -1,4 +1,4 @@
-"""Epochs of training by the compiled kernels, the models of a stack shared out over threads."""
+"""Epochs of training by the compiled kernels, with the models of a stack on several threads."""
 
 import math
 from collections import deque
@@ -10,17 +10,16 @@ from .._core.runtime import allowed_threads, map_blocks
 from .kernels import ROWS_IN_TRAINING, address, native
 from .optimizers import SGD, Adam
 
-#: Noise that is drawn at once for a model, in numbers.
+#: Most numbers of noise that are drawn at once for a model.
 NOISE_SIZE = 2**20
-#: Parts of an epoch, of which threads take turns: five models on two threads are then as good as
-#: four.
+#: Parts of an epoch, which threads take in turn, so that five models keep two threads equally busy.
 PARTS = 4
-#: Work of a call, parameters times rows: a tenth of a second or so, in which Ctrl-C has to wait.
+#: Most work of a call, parameters times rows: about a tenth of a second, which delays Ctrl-C.
 MOST_WORK = 2e9
 
 
 def kernel_training(trainer):
-    """The ``KernelTraining`` of a ``Trainer``, None where there are no kernels for all of it."""
+    """Return the ``KernelTraining`` of a ``Trainer``, or None without kernels for all of it."""
     if trainer.flow.kernel is None or type(trainer.optimizer) not in (Adam, SGD):
         return None
     return KernelTraining(trainer)
@@ -29,7 +28,7 @@ def kernel_training(trainer):
 class KernelTraining:
     """The steps of a ``Trainer``, with its data, generators, noise and optimizer.
 
-    Every model draws what PyTorch's way would draw, in the same order from its own generator.
+    Every model draws the same numbers as with PyTorch, in the same order from its own generator.
     """
 
     def __init__(self, trainer):
@@ -60,7 +59,7 @@ class KernelTraining:
         )
 
     def epoch(self, batches, rates):
-        """Steps on batches ``(n_steps, K, B)`` at the given rates; losses ``(n_steps, K)``."""
+        """Take steps on batches ``(n_steps, K, B)``; return losses ``(n_steps, K)``."""
         n_steps, n_models, _ = batches.shape
         losses = self._table.new_zeros(n_models, n_steps)
         own_rates = np.ascontiguousarray(
@@ -88,7 +87,7 @@ class KernelTraining:
         return losses.T
 
     def _part(self, n_steps):
-        """Steps of a model at once."""
+        """Return the number of steps of a model in one call."""
         trainer = self._trainer
         most = math.ceil(n_steps / PARTS) if self._n_threads > 1 else n_steps
         work = trainer.flow.n_parameters * trainer.options.batch_size
@@ -125,7 +124,7 @@ class KernelTraining:
         self._kernel.call("train", steps)
 
     def _noise(self, k, n_steps):
-        """Standard normal noise of a model's steps, ``(n_steps, B, columns)`` each."""
+        """Draw standard normal noise of a model's steps, ``(n_steps, B, columns)`` each."""
         trainer, size = self._trainer, self._trainer.options.batch_size
         n_features, n_context = self._table.shape[1], trainer.flow.n_context
         columns = {
@@ -150,7 +149,7 @@ class KernelTraining:
 
 
 def _check(flow, data):
-    """What compiled code reads without looking."""
+    """Check all that compiled code reads without checks."""
     n_rows = len(data.table)
     shapes = {
         "table": (data.table, (n_rows, flow.n_features)),

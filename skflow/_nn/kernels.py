@@ -1,9 +1,9 @@
 """Compiled kernels: the passes of a ``FlowStack`` on a CPU, by ``native/kernels.cpp``.
 
-They do what the couplings and conditioners of this folder do, several times as fast, and are used
-wherever they can be: on a CPU, for the package's own couplings and activations, where the library
-was built when the package was installed. ``SKFLOW_KERNELS=0`` in the environment leaves all work
-to PyTorch. docs/developer/kernels.md tells how the library is built and tested.
+They compute the same as the couplings and conditioners of this folder, several times as fast. They
+are used on a CPU, for the package's own couplings and activations, if the library was built when
+the package was installed. With ``SKFLOW_KERNELS=0`` in the environment, PyTorch computes all. See
+docs/developer/kernels.md on how the library is built and tested.
 """
 
 import ctypes
@@ -26,7 +26,7 @@ from .conditioners import ACTIVATIONS
 from .couplings import Affine, Spline
 
 SOURCES = Path(__file__).with_name("native")
-#: Rows that go through a flow at once: their numbers have to fit into the processor's caches.
+#: Rows that pass a flow at once: their numbers have to fit into the processor's caches.
 ROWS_IN_TRAINING, ROWS = 64, 96
 #: Numbers in the longest vector of any processor.
 WHOLE_ROWS = 16
@@ -35,7 +35,7 @@ _DTYPES = {torch.float32: "float", torch.float64: "double"}
 
 
 def _structures():
-    """The structures of ``native/descriptions.h``; fields are int64_t, double or pointers."""
+    """Return the structures of ``native/descriptions.h`` (int64_t, double or pointers)."""
     text = re.sub("//.*", "", (SOURCES / "descriptions.h").read_text(encoding="utf-8"))
     found = {}
     for name, body in re.findall(r"struct (\w+) {(.*?)};", text, re.DOTALL):
@@ -51,7 +51,7 @@ native = _structures()
 
 
 def library_path(sources=SOURCES):
-    """Where the library of these very sources is: that of others is never found."""
+    """Return the path of the library of exactly these sources."""
     digest = hashlib.sha256()
     for source in sorted(sources.glob("*.[ch]*")):
         digest.update(source.read_bytes())
@@ -60,7 +60,7 @@ def library_path(sources=SOURCES):
 
 @lru_cache(maxsize=1)
 def _library():
-    """The library, or None where none was built."""
+    """Return the library, or None if it was not built."""
     try:
         library = ctypes.CDLL(str(library_path()))
     except OSError:
@@ -71,31 +71,31 @@ def _library():
 
 @lru_cache(maxsize=1)
 def instruction_set():
-    """The one that the kernels use here: ``"avx512"``, ``"avx2"`` or ``"base"``; None without."""
+    """Return the instruction set in use: ``"avx512"``, ``"avx2"`` or ``"base"``; or None."""
     return None if _library() is None else _library().instruction_set().decode()
 
 
 def available():
-    """Whether compiled kernels are in use.
+    """Return whether compiled kernels are in use.
 
-    They are where the library was built and the environment variable ``SKFLOW_KERNELS`` is not 0.
+    They are if the library was built and the environment variable ``SKFLOW_KERNELS`` is not 0.
     """
     return os.environ.get("SKFLOW_KERNELS") != "0" and _library() is not None
 
 
 def address(tensor):
-    """Where a contiguous tensor's numbers are, None for None."""
+    """Return the address of a contiguous tensor's numbers, None for None."""
     return None if tensor is None else tensor.data_ptr()
 
 
 class FlowKernel:
     """The kernels of one ``FlowStack`` on a CPU.
 
-    It holds numbers and addresses that the compiled code reads, never a copy of the parameters.
+    It holds numbers and addresses for the compiled code, not a copy of the parameters.
     """
 
     def __init__(self, flow):
-        # the flow holds its kernel: in a circle, copies of flows would wait for garbage collection
+        # no reference to the flow, as cycles would delay freeing copies of flows
         self._flow = weakref.proxy(flow)
         self._set = instruction_set()
         self._kept = []  # arrays that the compiled code reads
@@ -118,7 +118,7 @@ class FlowKernel:
         return array.data_ptr() if isinstance(array, torch.Tensor) else array.ctypes.data
 
     def _rows(self, rows, flow):
-        """Rows of the stack's tensor as places within each model."""
+        """Return rows of the stack's tensor as places within each model."""
         places = rows.numpy().reshape(flow.n_models, -1) % flow.n_features
         return self._address(np.ascontiguousarray(places, dtype=np.int64))
 
@@ -139,19 +139,19 @@ class FlowKernel:
         return ctypes.addressof(layers)
 
     def call(self, name, *arguments):
-        """Call a function of the library, in this flow's dtype; its own thread's work alone."""
+        """Call a function of the library, in this flow's dtype, on the calling thread."""
         function = getattr(_library(), f"{name}_{_DTYPES[self._flow.theta.dtype]}_{self._set}")
         self.description.theta = self._flow.theta.data_ptr()
         by = [ctypes.byref(a) if isinstance(a, ctypes.Structure) else a for a in arguments]
         return function(ctypes.byref(self.description), *by)
 
     def memory(self, n_rows, training):
-        """What a call needs to work in, for tiles of so many rows at most."""
+        """Return the workspace of a call for tiles of at most ``n_rows`` rows."""
         size = self.call("memory", c_int64(n_rows), c_int64(training))
         return torch.empty(size + 64, dtype=torch.uint8)
 
     def map(self, values, context, inverse=False, add_base=False, keep=True):
-        """The map of rows ``(B, d)`` or ``(K, B, d)``: values or None, and log-determinants."""
+        """Map rows ``(B, d)`` or ``(K, B, d)``; return values or None, and log-determinants."""
         flow = self._flow
         n_rows = values.shape[-2]
         values, values_stride = self._rows_of(values, n_rows, flow.n_features)
@@ -179,7 +179,7 @@ class FlowKernel:
         return out, log_det
 
     def _check(self, numbers):
-        """Compiled code would read numbers of another kind as if they were of its own."""
+        """Raise for numbers of another dtype or device, which compiled code would misread."""
         dtype = self._flow.theta.dtype
         if numbers.dtype != dtype or numbers.device.type != "cpu":
             raise ValueError(
@@ -188,7 +188,7 @@ class FlowKernel:
             )
 
     def _rows_of(self, rows, n_rows, n_columns):
-        """Contiguous rows of all models, and how far those of two models are apart."""
+        """Return contiguous rows of all models, and the stride between models."""
         if rows is None:
             return None, 0
         self._check(rows)
@@ -204,7 +204,7 @@ class FlowKernel:
         return rows, 0 if rows.dim() == 2 else n_rows * n_columns
 
     def map_values(self, x, raw, scale, shift, inverse=False):
-        """One layer of flows of a single feature, in place on values ``(K, m, n)``.
+        """Apply one layer of flows of a single feature in place to values ``(K, m, n)``.
 
         The values are contiguous, and ``n`` is a multiple of ``WHOLE_ROWS``.
         """
@@ -225,7 +225,7 @@ class FlowKernel:
         self.call("values", values)
 
     def gradient(self, x, weight, context):
-        """The loss ``(K,)`` of rows ``(K, B, d)`` and its gradient ``(K, P)``."""
+        """Return the loss ``(K,)`` of rows ``(K, B, d)`` and its gradient ``(K, P)``."""
         flow, n_rows = self._flow, x.shape[-2]
         n_models, size = flow.n_models, x.element_size()
         x, x_stride = self._rows_of(x, n_rows, flow.n_features)
@@ -257,7 +257,7 @@ class FlowKernel:
 
 
 def _constants(coupling):
-    """The numbers of a coupling that the kernels know, otherwise None."""
+    """Return the constants of a coupling for the kernels, or None for an unknown coupling."""
     if type(coupling) is Affine:
         return {"bound": coupling.max_log_scale, "bounded_shift": coupling.bounded_shift}
     if type(coupling) is Spline and coupling.n_bins <= _MOST_BINS:
@@ -275,7 +275,7 @@ def _constants(coupling):
 
 
 def supports(flow):
-    """Whether there are kernels for all that a flow consists of."""
+    """Return whether there are kernels for all parts of a flow."""
     layer = flow.layers[0]
     return (
         flow.device.type == "cpu"
@@ -290,8 +290,8 @@ def show_versions():
     """Print versions of skflow and what it needs, and which compiled kernels are in use.
 
     The kernels make training, scoring and sampling on a CPU several times as fast. They are built
-    when the package is installed, where there is a C++ compiler. With ``SKFLOW_KERNELS=0`` in the
-    environment, PyTorch does all the work.
+    when the package is installed with a C++ compiler. With ``SKFLOW_KERNELS=0`` in the environment,
+    PyTorch computes all.
 
     Examples
     --------

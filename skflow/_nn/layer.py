@@ -28,10 +28,10 @@ class LayerParameters(NamedTuple):
 class Layer:
     """One layer of K flows: a linear step, a coupling, then a constant affine map.
 
-    Inside the layer the features of model k stand in the order [transformed, conditioning, idle],
-    so the parts are slices; ``rows`` brings them from the previous layer's order into this one's.
-    A context stands behind the conditioning features in the conditioner's input. The linear step is
-    left out where it is not asked for or nothing conditions.
+    Inside the layer the features of model k are in the order [transformed, conditioning, idle], so
+    the parts are slices; ``rows`` permutes the previous layer's order into this one's. In the
+    conditioner's input, the context follows the conditioning features. There is no linear step
+    without conditioning features.
     """
 
     def __init__(self, masks, previous, coupling, make_conditioner, linear, device):
@@ -41,7 +41,7 @@ class Layer:
         self.n_conditioning = n_conditioning
         self.parts = [self.n_transformed, n_conditioning, n_features - self.n_active]
         self.linear = linear and n_conditioning > 0
-        # a stable sort keeps the features of each part in ascending order
+        # stable, to keep the features of each part in ascending order
         self.order = np.argsort(-masks.astype(np.int8), axis=1, kind="stable")
         position = np.argsort(previous, axis=1)  # feature -> place in the previous layer's order
         local = np.take_along_axis(position, self.order, axis=1)
@@ -55,17 +55,17 @@ class Layer:
 
     @property
     def n_constants(self):
-        """Log-scales of one model, those of the linear step included; there are as many shifts."""
+        """Number of log-scales of one model, including the linear step; and of shifts."""
         return self.n_active + self.linear * self.n_transformed
 
     @property
     def n_parameters(self):
-        """Parameters of one model."""
+        """Number of parameters of one model."""
         weights = self.linear * self.n_transformed * self.n_conditioning
         return 2 * self.n_constants + weights + self.conditioner.n_parameters
 
     def views(self, log_scale, shift, weights):
-        """The parameters in log-scales, shifts ``(K, n_constants)`` and all weights, flat."""
+        """Return the parameters as views of log-scales, shifts ``(K, n_constants)`` and weights."""
         of_step = self.linear * self.n_transformed
         (log_scale, *step_scale), (shift, *step_shift) = (
             part.unsqueeze(2).split([self.n_active, of_step], 1) for part in (log_scale, shift)
@@ -80,7 +80,7 @@ class Layer:
         return LayerParameters(log_scale, shift, self.conditioner.views(weights), linear)
 
     def raw(self, parameters, x_b, context):
-        """Parameters of the coupling, given conditioning features and context."""
+        """Return the parameters of the coupling given conditioning features and context."""
         inputs = x_b if context is None else torch.cat([x_b, context], 1)
         raw = self.conditioner.forward(parameters.conditioner, inputs)
         return raw.view(len(raw), self.coupling.n_parameters, -1, raw.shape[2])

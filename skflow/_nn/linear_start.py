@@ -1,17 +1,17 @@
-"""Where linear steps start: at the identity, but among columns that nearly determine each other.
+"""The start of linear steps: regressions for columns that nearly determine each other.
 
-A training would take long to find the coefficients of a total and its parts to the digits that they
-need. Other columns start at the identity: a start at their regressions would mix features that the
-conditioners had better see apart, and was worse on most tables.
+Training would take long to find the coefficients of a total and its parts exactly enough. Other
+columns start at the identity. A start at their regressions would mix features that the conditioners
+should see apart, and was worse on most tables.
 """
 
 import numpy as np
 import torch
 
-#: Columns start at regressions if what all others leave of them has at most this part of their
+#: Columns start at regressions if the residual given all others has at most this fraction of the
 #: variance.
 NEARLY = 0.01
-#: The least variance of what a regression leaves, as a part, and its ridge.
+#: The least residual variance of a regression, as a fraction, and its ridge.
 LEAST_VARIANCE, RIDGE = 1e-8, 1e-10
 
 
@@ -21,11 +21,11 @@ def start_linear(flow, data, noise=0.0):
     Parameters
     ----------
     flow : FlowStack
-        Its linear steps are the identity.
+        Its linear steps must be the identity.
     data : TrainingData
-        Each model starts by its own training rows.
+        Each model starts from its own training rows.
     noise : float or array of shape (K,)
-        Standard deviation of what is added to the rows of each model.
+        Standard deviation of the noise added to the rows of each model.
     """
     if not any(layer.linear for layer in flow.layers):
         return
@@ -35,7 +35,7 @@ def start_linear(flow, data, noise=0.0):
     near = _nearly_determined(covariance, n)
     if not near.any():
         return
-    # the others become independent columns, for which the regressions are the identity
+    # the others become independent columns, whose regressions are the identity
     mean = np.where(near, mean, 0)
     covariance = np.where(near[:, :, None] & near[:, None], covariance, np.eye(d))
     models = np.arange(flow.n_models)[:, None, None]
@@ -59,7 +59,7 @@ def start_linear(flow, data, noise=0.0):
 
 
 def _moments(data, n_models):
-    """Mean ``(K, d)`` and covariance ``(K, d, d)`` of the rows that each model trains on."""
+    """Return mean ``(K, d)`` and covariance ``(K, d, d)`` of each model's training rows."""
     found = []
     for k, rows in enumerate(data.rows):
         if k and torch.equal(rows, data.rows[k - 1]):
@@ -69,7 +69,7 @@ def _moments(data, n_models):
         x = x[0].double().cpu().numpy()
         weight = np.ones(len(x)) if weight is None else weight[0].double().cpu().numpy()
         weight = weight / weight.sum()
-        absent = np.isnan(x)  # in training, independent normal noise
+        absent = np.isnan(x)  # independent normal noise, as in training
         mean = weight @ np.where(absent, 0, x)
         x = np.where(absent, 0, x - mean)
         covariance = x.T @ (weight[:, None] * x) + np.diag(weight @ (absent * (1 + mean**2)))
@@ -80,7 +80,7 @@ def _moments(data, n_models):
 
 
 def _nearly_determined(covariance, n):
-    """Which columns ``(K, d)`` the others nearly determine, as far as n rows can tell."""
+    """Return which columns ``(K, d)`` are nearly determined by the others, given n rows."""
     d = covariance.shape[1]
     variance = np.diagonal(covariance, axis1=1, axis2=2)
     if n <= 2 * d:
@@ -91,10 +91,10 @@ def _nearly_determined(covariance, n):
 
 
 def _regressions(covariance, a, b, n):
-    """Slopes ``(K, A, B)``, and scales ``(K, A)`` that give what they leave the variance 1.
+    """Return slopes ``(K, A, B)``, and scales ``(K, A)`` that standardise the residuals.
 
-    There are more than twice as many rows as columns, so that it is least squares: a ridge would
-    leave a little of B in several features of A, and so hide that they determine each other.
+    With more than twice as many rows as columns, least squares is safe. A ridge would leave a
+    little of B in several features of A, and so hide that they determine each other.
     """
     inner = covariance[:, b, b]
     ridge = RIDGE * np.eye(inner.shape[1])
@@ -103,5 +103,5 @@ def _regressions(covariance, a, b, n):
     left = total - (slopes * covariance[:, a, b]).sum(axis=2)
     # of new rows
     left = np.clip(left * (n / (n - inner.shape[1])) ** 2, LEAST_VARIANCE * total, total)
-    # of a copy that a layer before has explained, rounding may leave a variance below 0
+    # rounding may leave a negative variance of a copy
     return slopes, 1 / np.sqrt(np.where(left > 0, left, 1.0))

@@ -1,7 +1,7 @@
-"""How a step is taken: solvers, which act on rows of parameters, and schedules of their rates.
+"""Solvers, which act on rows of parameters, and schedules of their rates.
 
 A new solver is a class with ``step`` and ``forget`` and an entry in ``SOLVERS``; a new schedule is
-a function and an entry in ``SCHEDULES``. Estimators offer what the tables hold.
+a function and an entry in ``SCHEDULES``. Estimators offer the entries of both.
 """
 
 import math
@@ -11,7 +11,7 @@ import torch
 
 
 class _Solver:
-    """Descends on ``theta`` ``(K, P)`` in place, whose rows are the parameters of models.
+    """Updates ``theta`` ``(K, P)`` in place, whose rows are the parameters of models.
 
     Parameters
     ----------
@@ -24,14 +24,14 @@ class _Solver:
         self.theta, self.decay = theta, decay
 
     def step(self, gradient, rates):
-        """One step with each model's own rate ``(K, 1)``."""
+        """Take a step with each model's own rate ``(K, 1)``."""
         raise NotImplementedError
 
     def forget(self, models):
-        """Start the given rows afresh, as if they had taken no step yet."""
+        """Reset the state of the given rows, as before the first step."""
 
     def _shrink(self, rates):
-        """Decay that never turns a weight's sign, however large the rate."""
+        """Apply decay, which never changes a weight's sign, however large the rate."""
         if self.decay is not None:
             self.theta.addcmul_(self.theta, (self.decay * rates).clamp_(max=1), value=-1)
 
@@ -73,15 +73,12 @@ class SGD(_Solver):
 SOLVERS = {"adam": Adam, "sgd": SGD}
 
 
-# A schedule says which part of the peak rate a step takes, from the training's progress in [0, 1)
-# and its number of epochs.
+# A schedule returns the fraction of the peak rate for a step, given the progress of the training in
+# [0, 1) and its number of epochs.
 
 
 def one_cycle(progress, n_epochs):
-    """A short rise and a long decay to 0, cosines both.
-
-    Smith and Topin (2018), with the decay all the way to zero.
-    """
+    """A short rise and a long decay to 0, both cosines (Smith and Topin 2018)."""
     rise = 0.1
     if progress < rise:
         return 0.04 + 0.96 * 0.5 * (1 - math.cos(math.pi * progress / rise))
@@ -89,7 +86,7 @@ def one_cycle(progress, n_epochs):
 
 
 def cyclic(progress, n_epochs):
-    """Smith's (2017) triangular policy, between 0.1 and 1.
+    """The triangular policy of Smith (2017), between 0.1 and 1.
 
     He advises half-cycles of 2 to 10 epochs, and to stop at the end of a cycle.
     """
@@ -106,7 +103,7 @@ SCHEDULES = {"one_cycle": one_cycle, "cyclic": cyclic, "constant": constant}
 
 
 def learning_rates(options, n_steps=None):
-    """The rate of every step of a training, ``(n_steps,)``, from its ``TrainingOptions``."""
+    """Return the rates of all steps of a training ``(n_steps,)``."""
     schedule, n_steps = SCHEDULES[options.learning_rate], n_steps or options.n_steps
     n_epochs = n_steps / options.steps_per_epoch
     parts = [schedule(step / n_steps, n_epochs) for step in range(n_steps)]

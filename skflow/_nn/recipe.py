@@ -1,8 +1,8 @@
-"""The recipe: from an estimator's parameters to its flow and training, and what "auto" means.
+"""The recipe: an estimator's flow and training, given its parameters, and what "auto" means.
 
-The numbers were chosen on validation rows of the training parts of magic, turbine, yeast and sonar
-and of scikit-learn's small tables, never on test rows: longer trainings at a high rate with strong
-weight decay, stronger where rows are few and columns many.
+The constants were chosen on validation rows of the training parts of magic, turbine, yeast, sonar
+and scikit-learn's small tables, never on test rows: long trainings at a high rate with strong
+weight decay, which is stronger with few rows and many columns.
 """
 
 import math
@@ -12,29 +12,29 @@ from .couplings import hyperparameters
 from .settings import noise_of, training_of
 from .training import TrainingOptions
 
-#: Optimizer steps that a training aims at, within the bounds on epochs.
+#: Target of optimizer steps, within the bounds on epochs.
 N_STEPS = 5000
 MIN_EPOCHS, MAX_EPOCHS = 10, 120
 
 
 def batch_size(n_rows):
-    """A power of two near ``n_rows / 64``, so that an epoch has some 64 steps.
+    """Return a power of two near ``n_rows / 64``, so that an epoch has about 64 steps.
 
-    At most 1024, and at least 64, below which a step takes hardly less time; 32 for fewer than 256
-    rows, whose epochs would otherwise have a step or two.
+    At most 1024, and at least 64, as smaller batches hardly save time; 32 for fewer than 256 rows,
+    whose epochs would otherwise have one or two steps.
     """
     least = 5 if n_rows < 256 else 6
     return int(2 ** min(10, max(least, round(math.log2(n_rows / 64)))))
 
 
 def max_iter(steps_per_epoch, n_folds=1, rows_per_column=math.inf, part=1.0):
-    """Epochs that make about 5000 steps: at least 10 for large tables, at most 120 for small.
+    """Return the epochs of about 5000 steps: at least 10 for large tables, at most 120 for small.
 
-    Where the members of a cross-fit are averaged, it is half of these steps: what one lacks the
-    others make up. That is for the time; fewer steps cost likelihood on tables whose columns nearly
-    determine each other. Below 3, ``rows_per_column`` makes the most smaller: what a
-    flow costs grows with the number of columns, and its weight beside the components falls. A
-    ``part`` of the rows in a batch takes that part of the epochs.
+    If the members of a cross-fit are averaged, half of the steps are enough, as members compensate
+    each other; still fewer cost likelihood on tables whose columns nearly determine each other.
+    Fewer than 3 ``rows_per_column`` reduce the limit of 120: with many columns a flow costs more
+    time, and gets less weight beside the components. Batches smaller by a factor ``part`` take that
+    fraction of the epochs.
     """
     n_steps = N_STEPS if n_folds == 1 else N_STEPS // 2
     most = math.ceil(part * MAX_EPOCHS * min(1.0, rows_per_column / 3))
@@ -42,38 +42,37 @@ def max_iter(steps_per_epoch, n_folds=1, rows_per_column=math.inf, part=1.0):
 
 
 def learning_rate_init(solver, single_layer):
-    """0.01; a single-layer affine conditioner, which hardly overfits, takes 0.06 with Adam."""
+    """Return 0.01, or 0.06 with Adam for a single-layer conditioner, which hardly overfits."""
     return 0.06 if solver == "adam" and single_layer else 0.01
 
 
 def alpha(n_rows, n_features, solver, single_layer):
-    """``0.02 d (15000 / n_rows)^(3/4)``, at most 6; none for SGD and single-layer conditioners."""
+    """Return ``0.02 d (15000 / n_rows)^(3/4)``, at most 6; 0 for SGD or single-layer ones."""
     if solver == "sgd" or single_layer:
         return 0.0
     return min(6.0, 0.02 * n_features * (15_000 / n_rows) ** 0.75)
 
 
 def conditional_alpha(n_rows, n_columns):
-    """For densities given a context: ``0.003 (d + c) (15000 / n_rows)^(3/4)``, at most 3.
+    """Return ``0.003 (d + c) (15000 / n_rows)^(3/4)``, at most 3, for conditional densities.
 
-    A seventh of what a density of all columns takes, which was too much on the training parts of
+    This is a seventh of ``alpha`` of all columns, which was too much on the training parts of
     concrete, energy and yacht.
     """
     return min(3.0, 0.003 * n_columns * (15_000 / n_rows) ** 0.75)
 
 
 def n_iter_no_change(n_epochs):
-    """Three fifths of the epochs.
+    """Return three fifths of the epochs.
 
-    Where rates are high the score may stand still for half of a training (it does on yeast, whose
-    values repeat) and improve when they decay; most tables with less to learn than that overfit
-    early.
+    At high rates the score may stagnate for half of a training (as on yeast, whose values repeat)
+    and improve when the rates decay.
     """
     return math.ceil(0.6 * n_epochs)
 
 
 def flow_config(params):
-    """Keywords of ``FlowStack`` from the parameters of an estimator."""
+    """Return keywords of ``FlowStack``, given the parameters of an estimator."""
     sizes = params.hidden_layer_sizes
     sizes = (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
     if not all(isinstance(size, Integral) and size > 0 for size in sizes):
@@ -92,10 +91,10 @@ def flow_config(params):
 
 
 def training_options(params, n_rows, n_features, n_effective=None, n_folds=1, early_stopping=True):
-    """``TrainingOptions`` from the parameters of an estimator, for a table of training rows.
+    """Return ``TrainingOptions``, given the parameters of an estimator and the training rows.
 
-    Where rows have weights, "auto" goes by their effective number. ``n_folds`` is the number of
-    members that a flow is averaged over.
+    With weights, "auto" depends on the effective number of rows. ``n_folds`` is the number of
+    averaged members of a flow.
     """
     n_effective = n_rows if n_effective is None else n_effective
 
@@ -105,9 +104,9 @@ def training_options(params, n_rows, n_features, n_effective=None, n_folds=1, ea
     training = training_of(params)
     solver = training.solver
     single_layer = params.coupling == "affine" and not flow_config(params)["hidden_layer_sizes"]
-    # Members that are averaged take as many steps with half as many rows. On inner rows of eight
-    # tables (two seeds) seven were better for it, by 0.001 to 0.006 nats a dimension, and one
-    # worse, by 0.010. A single flow of a long table loses as much as by half of the steps.
+    # Averaged members take as many steps, on batches of half the size. On inner rows of eight
+    # tables (two seeds) this was better on seven, by 0.001 to 0.006 nats a dimension, and worse on
+    # one, by 0.010. A single flow of a long table loses as much as with half of the steps.
     part = 0.5 if n_folds > 1 and training.batch_size == params.max_iter == "auto" else 1.0
     n_batch = min(chosen(training.batch_size, int(part * batch_size(n_effective))), n_rows)
     steps_per_epoch = max(1, n_rows // n_batch)

@@ -1,4 +1,4 @@
-"""Flows of one feature at many values of each row: their conditioners are asked once a row."""
+"""Flows of one feature at many values of each row, with one pass of the conditioners a row."""
 
 import numpy as np
 import torch
@@ -6,7 +6,7 @@ import torch
 from .._core.runtime import is_available
 from .kernels import WHOLE_ROWS
 
-#: Numbers that a value needs in each model at least, for the size of blocks.
+#: Least numbers per value in each model, for the size of blocks.
 NUMBERS_PER_VALUE = 10
 
 
@@ -16,17 +16,17 @@ class RowMaps:
     Parameters
     ----------
     flow : FlowStack
-        Of one feature, with a context.
+        A flow of one feature, with a context.
     context : ndarray of shape (n, c)
     device : str
-        Where to compute; the CPU where it is not available.
+        Where to compute; the CPU if the device is not available.
     """
 
     @torch.inference_mode()
     def __init__(self, flow, context, device="cpu"):
         if device != "cpu" and is_available(device):
             flow = flow.to(device=device)
-        self._flow, self._kernel = flow, flow.kernel  # which does not hold the flow
+        self._flow, self._kernel = flow, flow.kernel  # which has no reference to the flow
         context = flow.context_first(torch.as_tensor(self._whole(context), device=flow.device))
         self._layers = [
             (
@@ -40,22 +40,22 @@ class RowMaps:
         self._n_models, self._device = flow.n_models, flow.device
 
     def _whole(self, rows):
-        """With kernels, rows that fill up whole vectors, of which the last ones do not count."""
+        """Pad rows to whole vectors for the kernels."""
         missing = -len(rows) % WHOLE_ROWS if self._kernel is not None and len(rows) else 0
         return np.pad(rows, [(0, missing), *[(0, 0)] * (np.ndim(rows) - 1)], mode="edge")
 
     def _values(self, values):
-        """A copy ``(K, m, n)`` of values ``(n, m)``, which kernels change."""
+        """Return a copy ``(K, m, n)`` of values ``(n, m)``, which kernels change in place."""
         values = self._whole(values)
         values = torch.as_tensor(values, device=self._device).T
         return values.expand(self._n_models, -1, -1).clone(memory_format=torch.contiguous_format)
 
     def forward(self, values, rows=None):
-        """Latent values ``(K, n, m)`` of values ``(n, m)``, or of some rows, an index array."""
+        """Return latent values ``(K, n, m)`` of values ``(n, m)``, or of some rows (indices)."""
         return self._mapped(values, rows=rows)
 
     def inverse(self, latent):
-        """Values ``(K, n, m)`` of latent values ``(n, m)``."""
+        """Return values ``(K, n, m)`` of latent values ``(n, m)``."""
         return self._mapped(latent, inverse=True)
 
     @torch.inference_mode()

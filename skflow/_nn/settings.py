@@ -1,4 +1,4 @@
-"""Training: how flows are trained, in an object of its own that all estimators take."""
+"""Training: the options of training, in an object that all estimators take."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ _AUTO = StrOptions({"auto"})
 
 
 class Training(BaseEstimator):
-    """How flows are trained, and other options that are rarely changed.
+    """Options of the training of flows, and others that are rarely changed.
 
-    `CouplingFlowDensity`, `StructureSearchFlow` and `FlowRegressor` take it as ``training``;
-    None stands for the defaults. In a grid its parameters are ``training__alpha`` and the like.
+    `CouplingFlowDensity`, `StructureSearchFlow` and `FlowRegressor` take it as ``training``. None
+    means the defaults. In a grid, name its parameters ``training__alpha`` and so on.
 
     Parameters
     ----------
     solver : {"adam", "sgd"}, default="adam"
-        Adam with decoupled weight decay, going through the rows epoch by epoch; or plain
-        stochastic gradient descent, which draws every batch at random, as in [1]_.
+        "adam": Adam with decoupled weight decay, on the rows epoch by epoch. "sgd": plain
+        stochastic gradient descent, which draws each batch at random, as in [1]_.
     learning_rate : {"one_cycle", "cyclic", "constant"}, default="one_cycle"
-        Schedule: one short rise and a long decay to zero; the triangular cycles of [2]_ (used by
-        [1]_); or none.
+        Schedule. "one_cycle": a short rise and a long decay to zero. "cyclic": the triangular
+        cycles of [2]_, as in [1]_. "constant": none.
     learning_rate_init : "auto" or float, default="auto"
         The highest learning rate of the schedule. "auto" is 0.01, and 0.06 for Adam with a
         single-layer affine conditioner.
@@ -41,23 +41,22 @@ class Training(BaseEstimator):
         `FlowRegressor` it is ``0.003 * (n_features + n_targets) * (15000 / n_train) ** 0.75``, at
         most 3.
     batch_size : "auto" or int, default="auto"
-        Rows of a batch; at most the number of training rows. "auto" is a power of two near
-        ``n_train / 64``, from 64 to 1024; 32 for fewer than 256 rows. It is half of
-        that where several members are averaged and ``max_iter`` is "auto", too.
+        Number of rows of a batch, at most that of the training rows. "auto" is a power of two near
+        ``n_train / 64``, from 64 to 1024; 32 for fewer than 256 rows. It is half of that if
+        several members are averaged and ``max_iter`` is "auto", too.
     validation_fraction : "auto" or float, default="auto"
         Fraction of the rows held out with ``early_stopping``. "auto" is 0.1. On a table of at most
-        2000 rows with ``component_weight="auto"`` that is too few to choose the weights of the
-        components: then it is 0.2, and every flow is the average of several members that hold out
-        different rows, at least five in all, so that every row helps to choose the weights (stacked
-        density estimation [4]_). A number gives one member.
+        2000 rows with ``component_weight="auto"``, these would be too few to choose the weights of
+        the components. There "auto" is 0.2, and each flow is the average of several members that
+        hold out different rows, at least five in all, so that every row helps to choose the weights
+        (stacked density estimation [4]_). With a number, there is one member.
     n_iter_no_change : "auto", int or None, default="auto"
         Patience of ``early_stopping`` in epochs. "auto" is 0.6 times ``max_iter``; None always
         trains to the end.
     tol : float, default=0.0
-        An improvement by less (nats a row) does not count for ``n_iter_no_change``.
+        Least improvement that counts for ``n_iter_no_change``, in nats a row.
     n_init : int, default=1
-        Number of trainings from different starts, of which the best is kept. They run side by
-        side in one tensor program.
+        Number of trainings from different starts, side by side, of which the best is kept.
     noise : "auto" or float, default="auto"
         Standard deviation of normal noise added to the training rows, anew at every step, as a
         fraction of each column's own (in the data's units with ``standardize=False``) [3]_. The
@@ -65,13 +64,13 @@ class Training(BaseEstimator):
         repeat, and broader than the data by the noise. In `FlowRegressor` it is the noise of the
         targets, and "auto" tries several sizes; elsewhere "auto" is 0.
     context_noise : "auto" or float, default="auto"
-        The same for the features of `FlowRegressor`; without effect elsewhere.
+        As ``noise``, for the features of `FlowRegressor`; ignored by other estimators.
     activation : {"relu", "tanh"}, default="relu"
-        Of the conditioners' hidden layers.
+        Activation of the conditioners' hidden layers.
     standardize : bool, default=True
-        Make mean and standard deviation of the columns the first, fixed layer of the flow.
-        Densities stay in the units of the data either way, so no scaler is needed in front.
-        `FlowRegressor` always does.
+        Whether to standardise the columns in a first, fixed layer of the flow. Densities are in the
+        units of the data either way, so a scaler is not needed. `FlowRegressor` always
+        standardises.
 
     References
     ----------
@@ -143,12 +142,12 @@ class Training(BaseEstimator):
 
 
 def training_of(params: Any) -> Training:
-    """The ``Training`` of an estimator, or of an object with its parameters."""
+    """Return the ``Training`` of an estimator, or of an object with its parameters."""
     return Training() if params.training is None else params.training
 
 
 def noise_of(params: Any) -> float:
-    """The noise of a density's training, where "auto" is none."""
+    """Return the noise of a density's training, where "auto" is 0."""
     noise = training_of(params).noise
     return 0.0 if isinstance(noise, str) else noise
 
@@ -159,7 +158,7 @@ class TakesTraining:
     training: Training | None
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters, those of ``training`` as ``training__...``, also where it is None.
+        """Set parameters, including ``training__...`` if ``training`` is None.
 
         Parameters
         ----------

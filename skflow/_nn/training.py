@@ -1,7 +1,7 @@
-"""The trainer: every model of a stack by maximum likelihood, each with its own fate.
+"""The trainer: it fits each model of a stack by maximum likelihood, independently.
 
-Clipping, divergence, best states and early stopping are per model. Nothing here mixes rows of
-``theta``, so model k of a stack trains as it would alone with the same seed.
+Clipping, divergence, best states and early stopping are per model. Rows of ``theta`` are never
+mixed, so model k of a stack trains as it would alone with the same seed.
 """
 
 import math
@@ -17,26 +17,26 @@ from .blocks import blocks
 from .kernel_training import kernel_training
 from .optimizers import SOLVERS, learning_rates
 
-#: Steps after which a training with a deadline first looks at the clock.
+#: Steps after which a training with a deadline first checks the time.
 FIRST_STEPS = 5
-#: Parts of a block of validation rows, of which threads take turns.
+#: Parts of a block of validation rows, which threads take in turn.
 PARTS_OF_BLOCK = 4
 
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """How to train; every length in optimizer steps.
+    """Options of a training; lengths are in optimizer steps.
 
     ``with_replacement`` draws every batch afresh from all rows (the paper) instead of going
     through a new permutation each epoch.
 
     ``noise`` is the standard deviation of normal noise that is added to the rows, anew at every
-    step, in the table's units: a number, or one for each model of the stack. What is learned is
-    then the density of the noisy rows, which is that of the data seen at a resolution (Rothfuss
-    et al. 2019, "Noise regularization for conditional density estimation"). Validation rows are
-    noisy, too, so that a training stops where this density is best, with noise drawn once, so that
-    its epochs compare. Scores of models with different noise do not. ``context_noise`` is the same
-    for the columns of a context.
+    step, in the table's units: a number, or one for each model of the stack. The flow then learns
+    the density of the noisy rows, that is, of the data at this resolution (Rothfuss et al. 2019,
+    "Noise regularization for conditional density estimation"). Validation rows are noisy, too, so
+    that a training stops where this density is best. Their noise is drawn once, so that epochs are
+    comparable; scores of models with different noise are not. ``context_noise`` is the same for the
+    columns of a context.
     """
 
     n_steps: int
@@ -54,7 +54,7 @@ class TrainingOptions:
     context_noise: float | tuple = 0.0
 
     def shortened(self, n_steps):
-        """The same training in ``n_steps`` steps, its schedule compressed, as a single epoch."""
+        """Return the same training in ``n_steps`` steps of a single epoch, schedule compressed."""
         return replace(self, n_steps=n_steps, steps_per_epoch=n_steps, n_iter_no_change=None)
 
 
@@ -62,9 +62,9 @@ class TrainingOptions:
 class TrainingResult:
     """Curves of shape (n_epochs, K) and outcomes of shape (K,), in nats a row.
 
-    ``score`` is the negative log-likelihood of the state that was kept, on the validation rows
-    where there are any, otherwise the epoch's training loss; ``last_loss`` is the loss of the last
-    batch before its update. ``n_steps`` is the length of the whole schedule.
+    ``score`` is the negative log-likelihood of the kept state on the validation rows, or the
+    epoch's training loss without such rows; ``last_loss`` is the loss of the last batch before its
+    update. ``n_steps`` is the length of the whole schedule.
     """
 
     loss_curve: list = field(default_factory=list)
@@ -77,12 +77,12 @@ class TrainingResult:
 
 
 def make_generators(seeds):
-    """One private generator a model, from integers."""
+    """Return a private generator for each model, given integers."""
     return [torch.Generator().manual_seed(int(seed)) for seed in seeds]
 
 
 def draw_batches(generators, rows, n_steps, batch_size, with_replacement):
-    """Row numbers of an epoch's batches ``(n_steps, K, batch_size)``, each model's own draws."""
+    """Draw the row indices of an epoch's batches ``(n_steps, K, batch_size)``, by model."""
     size = n_steps * batch_size
     drawn = []
     for k, generator in enumerate(generators):
@@ -98,7 +98,7 @@ def draw_batches(generators, rows, n_steps, batch_size, with_replacement):
 
 
 def _noise_sizes(argument, noise, n_models):
-    """The noise of every model as a list of numbers."""
+    """Return the noise of every model as a list of numbers."""
     sizes = np.atleast_1d(np.asarray(noise, dtype=float))
     possible = sizes.shape in ((1,), (n_models,)) and np.isfinite(sizes).all()
     if not possible or (sizes < 0).any():
@@ -112,7 +112,7 @@ def _noise_sizes(argument, noise, n_models):
 def add_noise(rows, sizes, generators):
     """Add normal noise to rows ``(K, B, d)`` in place: each model's size, from its generator.
 
-    A size of 0 draws nothing, so that a model without noise trains as if nobody had any.
+    A size of 0 draws nothing, so that a model without noise trains as in a stack without noise.
     """
     for k, (size, generator) in enumerate(zip(sizes, generators)):
         if size > 0:
@@ -121,16 +121,16 @@ def add_noise(rows, sizes, generators):
 
 
 def fill_absent(rows, generators):
-    """Put normal noise where rows ``(K, B, d)`` are NaN, in place, each model's own."""
+    """Replace NaN in rows ``(K, B, d)`` with normal noise, in place, by model."""
     for own, generator in zip(rows, generators):
         noise = torch.randn(own.shape, generator=generator, dtype=own.dtype).to(own.device)
         own.copy_(torch.where(own.isnan(), noise, own))
 
 
 class Noise(NamedTuple):
-    """What is added to rows ``(K, B, d)`` and to their context ``(K, B, c)``, or None.
+    """Noise for rows ``(K, B, d)`` and for their context ``(K, B, c)``, or None.
 
-    ``absent`` stands where rows are NaN.
+    ``absent`` replaces NaN in rows.
     """
 
     rows: torch.Tensor | None = None
@@ -142,7 +142,7 @@ NO_NOISE = Noise()
 
 
 def validation_loss(flow, data, noise=NO_NOISE):
-    """Mean negative log-likelihood ``(K,)`` on the models' validation rows, in nats a row.
+    """Return the mean negative log-likelihood ``(K,)`` of validation rows, in nats a row.
 
     ``noise`` is added to these rows and their context.
     """
@@ -173,19 +173,19 @@ class _Pace:
         self.n_done, self.now, self.step = 0, clock(), 0.0
 
     def trained(self, n_done):
-        """The steps of an epoch are done; so many are done in all."""
+        """Record that the steps of an epoch are done, ``n_done`` in all."""
         before, self.now = self.now, clock()
         step = (self.now - before) / (n_done - self.n_done)
-        # the first steps are slow ones
+        # the first steps are slow
         self.step = step if self.n_done <= FIRST_STEPS else 0.5 * (self.step + step)
         self.n_done = n_done
 
     def judged(self):
-        """The rates of all steps, past and future, as far as time allows for them."""
+        """Return the rates of all steps, past and future, that the time allows."""
         before, self.now = self.now, clock()
         judgement = self.now - before
         a_step = self.step + judgement / self.options.steps_per_epoch + 1e-9
-        n_more = (time_left() - judgement) / a_step  # the last epoch is judged, too
+        n_more = (time_left() - judgement) / a_step  # the last epoch is validated, too
         n_steps = min(self.options.n_steps, self.n_done + max(0, int(n_more)))
         if n_steps != len(self.rates):
             self.rates = learning_rates(self.options, n_steps)
@@ -198,14 +198,14 @@ class Trainer:
     Parameters
     ----------
     flow : FlowStack
-        Its ``theta`` is the start and, after ``fit``, the state that was kept.
+        Its ``theta`` is the start and, after ``fit``, the kept state.
     options : TrainingOptions
     data : TrainingData
     generators : list of torch.Generator
         Each model's own stream of batches and of noise.
     on_epoch : callable, optional
         Called with ``(loss, validation)`` after each epoch, each ``(K,)`` or None; training stops
-        where it returns True.
+        if it returns True.
     """
 
     def __init__(self, flow, options, data, generators, on_epoch=None):
@@ -227,7 +227,7 @@ class Trainer:
         self.validation_noise = self._draw_validation_noise()
         self.n_stale = np.zeros(flow.n_models, dtype=int)
         self.stopped = np.zeros(flow.n_models, dtype=bool)
-        self.shortened = 1.0  # part of the steps that there is time for
+        self.shortened = 1.0  # fraction of the steps that there is time for
         self.kernel_training = kernel_training(self)
         self.result = TrainingResult(
             n_epochs=np.zeros(flow.n_models, dtype=int),
@@ -235,7 +235,7 @@ class Trainer:
         )
 
     def fit(self):
-        """Train to the end, or until no model improves; returns the ``TrainingResult``."""
+        """Train to the end, or until no model improves; return the ``TrainingResult``."""
         with threads_for(self.options.batch_size * self.flow.numbers_per_row):
             return self._fit()
 
@@ -286,7 +286,7 @@ class Trainer:
         )
 
     def _epoch(self, rates):
-        """The steps of an epoch; the mean loss ``(K,)`` of its batches."""
+        """Take the steps of an epoch; return the mean loss ``(K,)`` of its batches."""
         options = self.options
         batches = draw_batches(
             self.generators,
@@ -299,16 +299,16 @@ class Trainer:
             losses = self.kernel_training.epoch(batches, rates)
         else:
             losses = self._steps(batches, rates)
-        losses = losses.double().cpu().numpy()  # the only transfer of an epoch
+        losses = losses.double().cpu().numpy()  # the only transfer from a GPU in an epoch
         last, loss = losses[-1], losses.mean(axis=0)
-        if self.stopped.any():  # their curves end, as the kernels no longer train them
+        if self.stopped.any():  # the kernels no longer train these
             last = np.where(self.stopped, self.result.last_loss, last)
             loss = np.where(self.stopped, self.result.loss_curve[-1], loss)
         self.result.last_loss = last
         return loss
 
     def _steps(self, batches, rates):
-        """Steps on batches ``(n_steps, K, B)`` at the given rates; losses ``(n_steps, K)``."""
+        """Take steps on batches ``(n_steps, K, B)``; return losses ``(n_steps, K)``."""
         losses = []
         for rate, batch in zip(rates.tolist(), batches):
             x, weight, context = self.data.at(batch)
@@ -325,8 +325,8 @@ class Trainer:
         return torch.stack(losses)
 
     def _judge(self, loss):
-        """Keep improved states, bring diverged models back, stop those that no longer improve."""
-        # A diverged model is NaN in its own row only: one look at the epoch's end is enough.
+        """Keep improved states, reset diverged models, stop models that do not improve."""
+        # A diverged model is NaN in its own row only, so one check at the epoch's end is enough.
         finite = torch.isfinite(self.flow.theta.sum(1)).cpu().numpy() & np.isfinite(loss)
         self.result.loss_curve.append(loss)
         score = loss

@@ -1,4 +1,4 @@
-"""What a stack of models is trained on, and what all trainings of a fit share."""
+"""The data that a stack is trained on, and the plan that all trainings of a fit share."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from .training import TrainingOptions
 
 @dataclass(frozen=True)
 class TrainingData:
-    """The table and what each model of a stack may see of it.
+    """The table and the rows that each model of a stack may use.
 
     Attributes
     ----------
     table : tensor of shape (n, d)
-        All rows, in the dtype and on the device of the flow; NaN where a number is absent.
+        All rows, in the dtype and on the device of the flow; NaN for absent numbers.
     rows, validation_rows : LongTensor of shape (K or 1, m), on the CPU
-        Which rows each model trains and is validated on; the latter may be None.
+        Training and validation rows of each model; the latter may be None.
     weight : tensor of shape (n,) or None
         Weights with mean 1.
     context : tensor of shape (n, c) or None
-        What the density of a row is conditional on.
+        Context of the rows.
     """
 
     table: torch.Tensor
@@ -37,24 +37,24 @@ class TrainingData:
     context: torch.Tensor | None = None
 
     def at(self, rows):
-        """Copies of the rows ``(K, B, d)`` at the numbers ``(K, B)``, their weights and context."""
+        """Return copies of the rows ``(K, B, d)`` at indices ``(K, B)``, weights and context."""
         weight = None if self.weight is None else self.weight[rows]
         return _rows_at(self.table, rows), weight, _rows_at(self.context, rows)
 
     def member(self, k):
-        """What model k sees, as the data of a single model."""
+        """Return the data of model k alone."""
         return self._with_rows(lambda rows: rows[k : k + 1])
 
     def repeated(self, n_times):
-        """The same for a stack that holds every model ``n_times`` side by side."""
+        """Return the data of a stack with every model ``n_times`` side by side."""
         return self._with_rows(lambda rows: rows.repeat_interleave(n_times, dim=0))
 
     def take(self, models):
-        """What the given models see, an index array."""
+        """Return the data of the given models (indices)."""
         return self._with_rows(lambda rows: rows[models])
 
     def mean(self, values, rows):
-        """Weighted mean of values ``(n,)`` over rows of the models, all taken together."""
+        """Return the weighted mean of values ``(n,)`` over the rows of all models together."""
         rows = rows.numpy().ravel()
         weight = None if self.weight is None else self.weight.cpu().numpy()[rows]
         return np.average(values[rows], weights=weight)
@@ -75,7 +75,7 @@ def _rows_at(table, rows):
 
 
 def training_data(U, weight, device, splits, context=None):
-    """The standardised rows, their weights, splits and context, as ``TrainingData``."""
+    """Return standardised rows, weights, splits and context as ``TrainingData``."""
 
     def tensor(array):
         return torch.as_tensor(array, dtype=torch.float32, device=device)
@@ -87,7 +87,7 @@ def training_data(U, weight, device, splits, context=None):
 
 
 def check_single_precision(U):
-    """A sentence if rows hold values that a flow cannot be trained on."""
+    """Raise if rows have values that a flow cannot be trained on."""
     largest = np.abs(U).max()
     if largest > np.finfo(np.float32).max:
         raise ValueError(
@@ -97,11 +97,10 @@ def check_single_precision(U):
 
 
 def split_rows(n_rows, n_members, fraction, streams):
-    """Training and held-out rows of the members, each ``(n_members, m)``.
+    """Return training and held-out rows of the members, each ``(n_members, m)``.
 
-    Members take turns: each holds out the next rows of a random order, and when all rows have been
-    held out, of another one. With a fraction of None all rows are trained on, and the held-out ones
-    are None.
+    Each member holds out the next rows of a random order, and after the last row those of another
+    order. Without a fraction, all rows are for training and the held-out rows are None.
     """
     if fraction is None:
         return torch.arange(n_rows).repeat(n_members, 1), None
@@ -126,22 +125,22 @@ def split_rows(n_rows, n_members, fraction, streams):
 
 @dataclass(frozen=True)
 class Plan:
-    """What all trainings of a fit share.
+    """The plan that all trainings of a fit share.
 
     Attributes
     ----------
     data : TrainingData
-        The table, and the rows that each model may see.
+        The table, and the rows that each model may use.
     options : TrainingOptions
     config : dict
         Keywords of ``FlowStack``.
     streams : RandomStreams
     log_det : ndarray of shape (n,)
-        Of the standardisation, row by row: log-densities plus it are in the units of the data.
+        Log-determinant of the standardisation: add it for log-densities in the units of the data.
     turn : int
-        Which fit of a warm start it is.
+        Number of earlier fits of a warm start.
     progress : callable
-        Makes the progress of a loop, from a description and the number of its steps.
+        Returns the progress of a loop, given a description and the number of steps.
     device : str
         Where trained flows compute.
     """
@@ -157,5 +156,5 @@ class Plan:
 
     @property
     def mean_log_det(self) -> float:
-        """Over the training rows of all models."""
+        """The mean over the training rows of all models."""
         return self.data.mean(self.log_det, self.data.rows)

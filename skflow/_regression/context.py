@@ -1,4 +1,4 @@
-"""What targets are conditional on: features as numbers, and the prediction of another regressor."""
+"""The context of the targets: features as numbers, and the prediction of another regressor."""
 
 import math
 from dataclasses import dataclass
@@ -14,42 +14,41 @@ from .._core.saving import saved_as
 from .._models.ellipses import shrunk_covariance
 from .._table.columns import constant_columns, filled, location_and_scale
 
-#: So many standard deviations may a context leave the range of the training rows; farther away it
-#: is taken to lie there.
+#: Contexts are clipped to the range of the training rows, widened by so many standard deviations.
 _MARGIN = 1.0
-#: How often missing cells are completed and their covariance is computed anew, how often a column
-#: is completed by the others, and what a column varies by itself at least.
+#: Rounds of completing missing cells and recomputing the covariance, sweeps over columns in each
+#: completion, and the variance that is added to each column.
 N_ROUNDS, N_SWEEPS, LEAST_VARIANCE = 5, 10, 1e-3
-#: Standard errors of a partial correlation that is no chance.
+#: Standard errors from which a partial correlation is not by chance.
 CLEARLY = 3.0
-#: Every row gets the prediction of a regressor that has not seen its fold.
+#: Each row gets the prediction of a regressor that was not fitted to its fold.
 N_FOLDS = 5
-#: Beyond so many rows trees split at the edges of bins, as long as columns are not too many.
+#: Trees use histograms with more rows than this, but not with more columns.
 FEW_ROWS, MANY_COLUMNS = 1000, 100
-#: Rows and columns of an exact tree at most, for the time.
+#: Most rows and columns of an exact tree, to limit time.
 MOST_ROWS, MOST_COLUMNS = 2000, 32
-#: Part of the time that is left which the trees may take, and the least part of them.
+#: Fraction of the remaining time for the trees, and the least fraction of the trees.
 PART_OF_MEAN, LEAST_PART = 0.25, 0.03
 
 
 @saved_as("features")
 @dataclass
 class Features:
-    """What targets are conditional on: standardised, kept near the range of the training rows.
+    """Standardised features, clipped to the range of the training rows and somewhat beyond.
 
     A missing number becomes its mean given the known cells of the row, as if all were normal.
-    Categories become columns of 0 and 1, all 0 where one is missing or unknown. Further columns say
-    where cells are missing, if that says something of the targets.
+    Categories are one-hot encoded, with all 0 for a missing or unknown category. Further columns
+    indicate missing cells, if they are informative about the targets.
 
     Attributes
     ----------
     missing : ndarray of int
-        Columns of the table of which another one says where their cells are missing.
+        Indices of the columns that have an indicator of missing cells.
     location, scale : ndarray of shape (c,)
     lower, upper : ndarray of shape (c,)
-        Ends of the range in standardised units: networks are not trusted far beyond.
+        Ends of the range in standardised units, as networks are not trusted far outside.
     precision : ndarray of shape (c, c)
-        The inverse covariance in standardised units, of all but these further columns.
+        The inverse covariance in standardised units, without the indicators.
     """
 
     missing: np.ndarray
@@ -60,7 +59,7 @@ class Features:
     precision: np.ndarray
 
     def forward(self, X, table):
-        """Numbers ``(n, c)`` of codes ``(n, d)`` of a ``Table``."""
+        """Return numbers ``(n, c)`` from codes ``(n, d)`` of a ``Table``."""
         X = _numbers(X, table, self.missing)
         with np.errstate(over="ignore"):
             C = np.clip((X - self.location) / self.scale, self.lower, self.upper)
@@ -70,7 +69,7 @@ class Features:
 
 
 def fit_features(X, targets, table, weight=None):
-    """The ``Features`` of codes ``(n, d)``; a constant column says nothing and becomes 0."""
+    """Return the ``Features`` of codes ``(n, d)``; constant columns become 0."""
     missing = np.flatnonzero(np.isnan(X).any(axis=0))
     X = _numbers(X, table, missing)
     whole, n_own = filled(X), X.shape[1] - len(missing)
@@ -93,10 +92,10 @@ def _numbers(X, table, missing):
 
 
 def _precision(U, weight):
-    """The inverse covariance of rows with missing cells, nearly the likeliest.
+    """Return the inverse covariance of rows with missing cells, by approximate maximum likelihood.
 
-    Rows are completed by it, and it is computed anew, with what the missing cells vary by (EM, but
-    for what they vary together).
+    Alternately complete the rows and recompute the covariance, with the conditional variances of
+    missing cells added (EM without their covariances).
     """
     absent = weight @ np.isnan(U)
     precision = np.eye(U.shape[1])
@@ -108,10 +107,10 @@ def _precision(U, weight):
 
 
 def _tells(U, targets, weight, n_own):
-    """Which columns from ``n_own`` on say something of a target that the others do not.
+    """Return which columns from ``n_own`` on are informative about a target given the others.
 
-    Where cells are missing by chance, columns that say so cost much where rows are few: on energy
-    (a fifth missing) 0.4 nats.
+    If cells are missing at random, indicators of them cost much on few rows: 0.4 nats on energy
+    with a fifth missing.
     """
     precision = _precision(np.hstack([U, targets]), weight)
     size = np.sqrt(np.diagonal(precision))
@@ -120,9 +119,9 @@ def _tells(U, targets, weight, n_own):
 
 
 def completed(U, precision):
-    """Rows ``(n, c)`` with the mean given the known cells in place of each missing one.
+    """Return rows ``(n, c)`` with missing cells replaced by their mean given the known cells.
 
-    Column by column, again and again (Gauss and Seidel), as any cells of a row may be missing.
+    This takes sweeps over the columns (Gauss and Seidel), as any cells of a row may be missing.
     """
     absent = np.isnan(U)
     U = np.where(absent, 0.0, U)
@@ -134,11 +133,11 @@ def completed(U, precision):
 
 
 def boosted_trees(n_rows, n_columns, n_targets, part=1.0):
-    """What "auto" is: gradient boosting, on histograms where rows are many.
+    """Return the regressor for "auto": gradient boosting, on histograms with many rows.
 
-    Of few rows 300 exact trees had the smallest error (yacht, energy, concrete: a tenth smaller
-    than the best on histograms); from wine on, 1300 rows, the others are as good and much faster.
-    Where time is short it is a part of the trees, in larger steps.
+    On few rows 300 exact trees had the smallest error (yacht, energy, concrete: a tenth smaller
+    than the best on histograms). From wine on, 1300 rows, histograms are as good and much faster.
+    ``part`` below 1, for short times, means fewer trees and larger steps.
     """
     from sklearn.ensemble import GradientBoostingRegressor, HistGradientBoostingRegressor
     from sklearn.multioutput import MultiOutputRegressor
@@ -162,7 +161,7 @@ def boosted_trees(n_rows, n_columns, n_targets, part=1.0):
 
 
 def _trees_in_time(C, u, shape, rng):
-    """As many boosted trees as there is time for, judged by a few of them."""
+    """Return as many boosted trees as time allows, judging by the time of a few."""
     seconds = share_of_time(PART_OF_MEAN)
     if seconds is None:
         return boosted_trees(*shape)
@@ -173,12 +172,12 @@ def _trees_in_time(C, u, shape, rng):
 
 
 def fit_out_of_fold(estimator, C, U, weight, rng, rows):
-    """A regressor fitted to some of the rows, and its predictions ``(n, d)`` of all.
+    """Return a regressor fitted to some rows, and predictions ``(n, d)`` for all rows.
 
-    The predictions of the rows that it is fitted to, an index array, are those of regressors that
-    have not seen them. Features ``C`` and targets ``U`` are standardised.
+    Predictions for the rows of the fit, an index array, are out of fold: by regressors that were
+    not fitted to them. Features ``C`` and targets ``U`` are standardised.
     """
-    from sklearn.model_selection import KFold, cross_val_predict  # take a while
+    from sklearn.model_selection import KFold, cross_val_predict  # slow import
 
     u = U[:, 0] if U.shape[1] == 1 else U
     if isinstance(estimator, str):

@@ -1,4 +1,4 @@
-"""How the density of targets given features is fitted and calibrated."""
+"""The fit and the calibration of the density of targets given features."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ from .._table.schema import fit_schema
 from .context import Features, fit_features, fit_out_of_fold
 from .targets import TargetDensity, fit_regressed_t
 
-#: Noise on targets and features of each kind of flows. The first is for flows that do not see the
-#: predictions of a mean estimator: beside flows that do it gained nothing on eight tables.
+#: Noise on targets and features for each variant of flows. The first is for flows without a mean
+#: estimator: with one it gained nothing on eight tables.
 VARIANTS = ((0.05, 0.05), (0, 0), (0, 0.02))
-#: Rows that "auto" sets aside at least: the fewest that can tell 90 %. More of them cost small
-#: tables more than intervals gain.
+#: Least rows that "auto" sets aside: the fewest that calibrate a coverage of 90 %. More rows would
+#: cost small tables more than the intervals gain.
 LEAST_ASIDE = 9
-#: The least weight of a variant; what has less is left out.
+#: Variants with less weight are left out.
 LEAST_WEIGHT = 0.1
-#: Part of the time that is left which the flows may train for; then they are weighed, calibrated.
+#: Fraction of the remaining time for training flows; the rest is for weights and calibration.
 PART_OF_FLOWS = 0.7
-#: The least weight of the heavy-tailed component: a price of as many nats.
+#: Least weight of the heavy-tailed component; it costs as many nats.
 LEAST_HEAVY_TAILED = 0.003
 
 
@@ -50,16 +50,16 @@ class Calibration:
     """Conformity scores of rows that a density was not fitted to.
 
     The score of a target is its distance from the median, in probability: ``|F(y | x) - 1/2|``.
-    That of several targets together, the last one, is the probability of all that have a higher
-    density (Izbicki, Shimizu, Stern, "CD-split and HPD-split", JMLR 23, 2022); below all draws it
-    goes on with the density.
+    The last score, of several targets together, is the probability of a higher density (Izbicki,
+    Shimizu, Stern, "CD-split and HPD-split", JMLR 23, 2022). Below the lowest density of draws,
+    this score increases further as the density falls.
 
     Attributes
     ----------
     scores : ndarray of shape (n, d) or (n, d + 1)
-        Of each kind, ascending.
+        Each column of scores, ascending.
     reached : ndarray of the same shape
-        Weight of the rows up to each, as a part of all with a new row among them.
+        Cumulative weight of the rows, as a fraction of all with a new row among them.
     """
 
     scores: np.ndarray
@@ -67,26 +67,26 @@ class Calibration:
 
     @classmethod
     def of(cls, scores, weight=None):
-        """From scores of rows with weights ``(n,)`` or None."""
+        """Return the ``Calibration`` by scores of rows with weights ``(n,)`` or None."""
         weight = np.ones(len(scores)) if weight is None else weight / weight.mean()
         order = scores.argsort(axis=0)
         ordered = np.take_along_axis(scores, order, axis=0)
         return cls(ordered, weight[order].cumsum(axis=0) / (weight.sum() + 1))
 
     def bounds(self, coverage):
-        """The scores up to which a new row's are with that probability, one of each kind."""
+        """Return the bounds below which the scores of a new row lie with this probability."""
         place = (self.reached < coverage - 1e-12).sum(axis=0)
         if (place == len(self.scores)).any():
             raise ValueError(
-                f"coverage={coverage} is more than the {len(self.scores)} rows can tell that fit "
-                f"set aside: at most {self.reached[-1].min():.3f}. Lower coverage, raise "
-                "calibration_fraction, or set it to None for what is not calibrated."
+                f"coverage={coverage} is more than the {len(self.scores)} rows set aside in fit "
+                f"allow: at most {self.reached[-1].min():.3f}. Lower coverage, raise "
+                "calibration_fraction, or set it to None to do without calibration."
             )
         return np.take_along_axis(self.scores, place[None], axis=0)[0]
 
 
 class Fitted(NamedTuple):
-    """What a fit leaves; ``mean`` is a regressor or None, ``calibration`` may be None."""
+    """The result of a fit; ``mean`` is a regressor or None, ``calibration`` may be None."""
 
     features: Features
     density: TargetDensity
@@ -98,7 +98,7 @@ class Fitted(NamedTuple):
 def fit_targets(params, table, X, Y, weight, progress):
     """Fit the density of targets ``(n, d)`` given the features of a table, and calibrate it.
 
-    ``params`` is a ``FlowRegressor``, X holds codes of the ``Table``, and weight may be None.
+    ``params`` is a ``FlowRegressor``, X has codes of the ``Table``, and weight may be None.
     """
     streams = RandomStreams(int(check_random_state(params.random_state).randint(2**31 - 1)))
     rows, held_out, aside = split(params, len(Y), streams)
@@ -124,9 +124,9 @@ def fit_targets(params, table, X, Y, weight, progress):
 
 
 def split(params, n_rows, streams):
-    """Rows to train on, to choose by, and to calibrate with: index arrays.
+    """Return index arrays of training, validation and calibration rows.
 
-    They are the same for all members, which are judged together, as they are served.
+    They are the same for all members, as the average of the members is evaluated.
     """
     fraction = params.calibration_fraction
     is_auto = fraction == "auto"
@@ -140,8 +140,8 @@ def split(params, n_rows, streams):
         raise ValueError(
             f"calibration_fraction={params.calibration_fraction!r} and "
             f"training.validation_fraction={fraction} set {n_aside + n_held_out} of n_samples="
-            f"{n_rows} rows (of positive weight) aside, which leaves fewer than 3 to fit to. "
-            "Give more rows, or lower them."
+            f"{n_rows} rows (of positive weight) aside, which leaves fewer than 3 for training. "
+            "Give more rows, or lower these fractions."
         )
     order = streams("split").permutation(n_rows)
     aside, held_out, rows = np.split(order, [n_aside, n_aside + n_held_out])
@@ -149,18 +149,18 @@ def split(params, n_rows, streams):
 
 
 def _target_columns(params, Y, weight, seen) -> Columns:
-    """The ``Columns`` of the targets, from rows that are not set aside."""
+    """Return the ``Columns`` of the targets, from the rows that are not set aside."""
     n_rows, n_targets = Y[seen].shape
     constant = constant_columns(Y[seen])
     if constant.any():
         raise ValueError(
-            f"y is constant in column {name_columns(constant, None)}, beside the rows set aside: "
+            f"y is constant in column {name_columns(constant, None)}, except in rows set aside: "
             "there is no distribution to learn. Leave such targets out."
         )
     if n_targets > n_rows:
         raise ValueError(
             f"y has {n_targets} targets in {n_rows} rows (of positive weight, and not set aside), "
-            "and a distribution of as many cannot be learned. Give more rows, or fewer targets."
+            "too many to learn their distribution. Give more rows, or fewer targets."
         )
     names = np.array(["y"] if n_targets == 1 else [f"y[{j}]" for j in range(n_targets)])
     bounds = check_bounds(params.bounds, n_targets)
@@ -171,7 +171,7 @@ def _target_columns(params, Y, weight, seen) -> Columns:
 
 
 def _plan(params, U, context, weight, rows, held_out, log_det, streams, progress):
-    """The ``Plan`` of the trainings: all members see the same rows."""
+    """Return the ``Plan`` of the trainings, with the same rows for all members."""
     splits = (torch.from_numpy(part).repeat(params.n_estimators, 1) for part in (rows, held_out))
     data = training_data(U, weight, check_device(params.device), splits, context=context.numbers)
     n_context = data.context.shape[1]
@@ -192,14 +192,14 @@ def _plan(params, U, context, weight, rows, held_out, log_det, streams, progress
 
 
 def _fit_mixture(params, plan, U, context, weight, sees_mean):
-    """Every variant of every member, trained side by side, and mixed by their held-out rows.
+    """Train all variants of all members side by side, and mix them by held-out rows.
 
-    Members share evenly what a variant has, and it is their mean that is judged, as it is a mean
-    that is served. A variant of little weight is left out. Returns the ``Mixture``, and the epochs
-    of the longest training.
+    The members of a variant share its weight evenly; the weight depends on their mean density. A
+    variant of little weight is left out. Return the ``Mixture``, and the epochs of the longest
+    training.
     """
     training, layout = training_of(params), masks.resolve(params.mask_layout)
-    if U.shape[1] == 1:  # there is nothing to choose
+    if U.shape[1] == 1:  # nothing to choose
         structures = np.ones((params.n_estimators, 1, params.n_layers, 1), dtype=bool)
     else:
         structures = stack_top(choose_masks(plan, layout, params))
@@ -208,7 +208,7 @@ def _fit_mixture(params, plan, U, context, weight, sees_mean):
         Variant(*(own if size == "auto" else size for own, size in zip(kind, sizes)))
         for kind in VARIANTS[sees_mean:]
     ]
-    variants = list(dict.fromkeys(variants))  # a number holds for all
+    variants = list(dict.fromkeys(variants))  # a number applies to all
     with time_limit(share_of_time(PART_OF_FLOWS)):
         trained = cross_fit(plan, structures, variants, n_init=training.n_init)
     rows, held_out = trained.data.rows[0].numpy(), trained.data.validation_rows[0].numpy()

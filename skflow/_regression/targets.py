@@ -1,9 +1,9 @@
 """A fitted density of targets given features: distribution functions, quantiles, means, draws.
 
-It is a ``Density`` whose context is the features: flows and a heavy-tailed component. With one
-target every flow is a monotonic function of it, so that distribution functions and quantiles are
-exact, and means are integrals over a fixed grid. With several, means and marginal distributions are
-those of fixed quasi-random draws.
+It is a ``Density`` with features as the context: flows and a heavy-tailed component. A flow is a
+monotonic function of a single target. So distribution functions and quantiles are exact, and means
+are integrals over a fixed grid. For several targets, means and marginal distributions come from
+fixed quasi-random draws.
 """
 
 import math
@@ -25,14 +25,14 @@ from .._models.groups import GroupedComponent, one_group
 from .._nn.blocks import blocks
 from .._nn.row_maps import NUMBERS_PER_VALUE
 
-#: Latent places of the integrals over one target: the trapezoidal rule, which is exact to many
-#: digits for smooth functions times the normal density.
+#: Latent grid for integrals over one target by the trapezoidal rule, which is exact to many digits
+#: for smooth functions times the normal density.
 _GRID = np.linspace(-8, 8, 41)
-#: Means of farther targets are not told from it.
+#: Targets are clipped to this, so that means do not overflow.
 _LARGEST = np.finfo(float).max / 4
 #: Quasi-random draws of each member for several targets, a power of 2.
 _N_DRAWS = 256
-#: Draws of all members, about, that say how high densities are.
+#: Approximate number of draws of all members for the distribution of densities.
 _N_HEIGHTS = 64
 
 
@@ -46,7 +46,7 @@ class ResidualT(EllipticalMixture):
     def fit(self, U, weight):
         """Fit to residuals ``(n, d)`` with weights that add up to 1."""
         centre, shape = shrunk_covariance(U, weight)
-        least = 1e-6 * np.eye(U.shape[1])  # where y is linear in x
+        least = 1e-6 * np.eye(U.shape[1])  # for y linear in x
         factor = precision_factors(((1 - 2 / self.dof) * shape + least)[None])
         self.weights, self.centres, self.factors = np.ones(1), centre[None], factor
         return self
@@ -54,7 +54,7 @@ class ResidualT(EllipticalMixture):
 
 @saved_as("regressed t")
 class RegressedT(GroupedComponent):
-    """A Student-t around a ridge regression, whose location is bounded as the features are."""
+    """A Student-t around a ridge regression on the features, which are clipped."""
 
     dof = ResidualT.dof
 
@@ -66,22 +66,22 @@ class RegressedT(GroupedComponent):
         return self.members[0].factors[0]
 
     def cdf(self, U, context):
-        """Distribution function of one target, at values ``(n, m)``."""
+        """Return the distribution function of one target at values ``(n, m)``."""
         return stdtr(self.dof, (U - self.location(context)) * self._factor[0, 0])
 
     def quantile(self, levels, context):
-        """Values ``(n, m)`` of one target at levels ``(n, m)``."""
+        """Return the quantiles ``(n, m)`` of one target at levels ``(n, m)``."""
         return self.location(context) + stdtrit(self.dof, levels) / self._factor[0, 0]
 
     def place(self, Z, radius, context):
-        """Points ``(n, m, d)`` at normal places ``(m, d)`` and chi-square radii ``(m,)``."""
+        """Return points ``(n, m, d)`` from normal places ``(m, d)``, chi-square radii ``(m,)``."""
         scaled = Z * np.sqrt(self.dof / radius)[:, None]
         steps = solve_triangular(self._factor, scaled.T, trans="T").T
         return self.location(context)[:, None] + steps
 
 
 def fit_regressed_t(U, context, weight=None):
-    """The ``RegressedT`` of targets ``(n, d)`` given their context, in standardised units."""
+    """Return the ``RegressedT`` of standardised targets ``(n, d)`` given their context."""
     weight = np.ones(len(U)) if weight is None else weight / weight.mean()
     groups = one_group(U, context, weight)
     residuals = U - groups.location(context)
@@ -98,7 +98,7 @@ class TargetDensity(Density):
         return len(self.columns.scale)
 
     def flows(self):
-        """Pairs of a flow and the weight of each of its members."""
+        """Return pairs of a flow and the weight of each of its members."""
         models = list(self.mixture.models.values())[:-1]
         return [(flow, w / flow.n_members) for flow, w in zip(models, self.mixture.weights)]
 
@@ -113,16 +113,16 @@ class TargetDensity(Density):
     # ---- one target
 
     def cdf(self, Y, context):
-        """Distribution function ``(n,)`` at ``Y`` ``(n, 1)``: P(target <= y), that of draws."""
+        """Return the distribution function ``(n,)`` of draws at ``Y`` ``(n, 1)``, P(draw <= y)."""
         bounds = self.columns.bounds
         cdf = self.marginal_cdf(self.columns.ends_of_cells(Y), context)
         cdf = np.where(bounds.upper <= Y, 1.0, cdf)
         return np.where(bounds.lower > Y, 0.0, cdf)[:, 0]
 
     def numbers_per_row(self, n_values=1):
-        """Numbers that a row needs at once, with so many values: the size of blocks.
+        """Return how many numbers a row with so many values needs, for the size of blocks.
 
-        Conditioners of one target are asked once.
+        The conditioners of a single target are evaluated once.
         """
         numbers = self.mixture.numbers_per_row
         if self.n_targets > 1:
@@ -131,15 +131,15 @@ class TargetDensity(Density):
 
     @property
     def n_nodes(self):
-        """How many values stand for the distribution of the targets."""
+        """Number of values that represent the distribution of the targets."""
         return len(latent_nodes(self.n_targets, RegressedT.dof)[0])
 
     # ---- any number of targets
 
     def nodes(self, context, n_draws=_N_DRAWS):
-        """Places ``(n, m, d)`` of the targets that stand for their distribution, and weights.
+        """Return values ``(n, m, d)`` that represent the distribution of targets, and weights.
 
-        In standardised units. Of several targets they are so many draws of each member.
+        They are in standardised units. For several targets, they are ``n_draws`` of each member.
         """
         Z, radius, weight = latent_nodes(self.n_targets, RegressedT.dof, n_draws)
         n_rows, n_nodes, parts, weights = len(context), len(Z), [], []
@@ -157,12 +157,12 @@ class TargetDensity(Density):
         return U, np.outer([*weights, self.mixture.weights[-1]], weight).ravel()
 
     def _by_blocks(self, call, context, n_values=1):
-        """What ``call(block)`` returns of blocks of rows, for all of them."""
+        """Return the results of ``call(block)`` for all blocks of rows."""
         chosen = blocks(len(context), self.numbers_per_row(n_values))
         return np.concatenate(map_blocks(call, chosen))
 
     def moments(self, context):
-        """Means and standard deviations ``(n, 2, d)`` of the targets."""
+        """Return means and standard deviations ``(n, 2, d)`` of the targets."""
 
         def call(block):
             U, weight = self.nodes(context[block])
@@ -171,13 +171,13 @@ class TargetDensity(Density):
         return self._by_blocks(call, context, self.n_nodes)
 
     def _values(self, U, back):
-        """What a way back makes of places ``(..., d)``."""
+        """Return values ``(..., d)`` converted to the data's units by ``back``."""
         return back(U.reshape(-1, self.n_targets)).reshape(U.shape)
 
     def marginal_cdf(self, U, context):
-        """Distribution function ``(n, d)`` of each target alone, at places ``U`` ``(n, d)``.
+        """Return the distribution function ``(n, d)`` of each target alone, at ``U`` ``(n, d)``.
 
-        They are in standardised units: in a cell that stands for a value there are many.
+        ``U`` is in standardised units, as a value on a grid has a whole cell of places.
         """
 
         def call(block):
@@ -189,7 +189,7 @@ class TargetDensity(Density):
         return self._by_blocks(call, context, 1 if self.n_targets == 1 else self.n_nodes)
 
     def marginal_quantiles(self, levels, context):
-        """Values ``(n, d, m)`` of each target alone at levels ``(d, m)``."""
+        """Return quantiles ``(n, d, m)`` of each target alone at levels ``(d, m)``."""
 
         def call(block):
             if self.n_targets == 1:
@@ -202,14 +202,14 @@ class TargetDensity(Density):
         return self._values(U, self.columns.draws).swapaxes(1, 2)
 
     def scores(self, Y, U, context):
-        """Conformity scores of rows in both units, as of ``Calibration``."""
+        """Return the conformity scores, as in ``Calibration``, of targets given in both units."""
         scores = np.abs(self.marginal_cdf(U, context) - 0.5)
         return scores if self.n_targets == 1 else np.c_[scores, self.levels(Y, context)]
 
     # ---- several targets together
 
     def _heights(self, context):
-        """Log-densities ``(n, m)`` of draws of several targets, descending, and their weights."""
+        """Return descending log-densities ``(n, m)`` of draws of several targets, and weights."""
         n_draws = 2 ** math.ceil(math.log2(max(4, _N_HEIGHTS / (self.n_members + 1))))
         U, weight = self.nodes(context, n_draws)
         each = context[np.repeat(np.arange(len(context)), len(weight))]
@@ -219,10 +219,10 @@ class TargetDensity(Density):
         return np.take_along_axis(log_prob, order, axis=1), weight[order]
 
     def levels(self, Y, context):
-        """Probability ``(n,)`` that several targets have a higher density than at ``Y`` (n, d).
+        """Return the probability ``(n,)`` of a higher density than at targets ``Y`` ``(n, d)``.
 
-        Below all draws it is 1, and the nats to the lowest of them are added: so places that no
-        draw tells apart have an order, too.
+        Below the density of all draws it is 1 plus the nats to the lowest draw, so that such
+        targets have an order, too.
         """
         heights, weight = self._heights(context)
         log_prob = self.log_prob(Y, context)
@@ -230,7 +230,7 @@ class TargetDensity(Density):
         return np.where(log_prob < heights[:, -1], 1 + heights[:, -1] - log_prob, inside)
 
     def thresholds(self, level, context):
-        """The log-density ``(n,)`` above which ``levels`` are at most a number."""
+        """Return the log-density ``(n,)`` above which ``levels`` are at most ``level``."""
         heights, weight = self._heights(context)
         place = (weight.cumsum(axis=1) <= level + 1e-12).sum(axis=1, keepdims=True)
         last = heights.shape[1] - 1
@@ -238,14 +238,14 @@ class TargetDensity(Density):
         return threshold - max(level - 1, 0)
 
     def draws(self, n_samples, rng, context):
-        """Draws ``(n, d, n_samples)`` for each row of a context."""
+        """Return draws ``(n, d, n_samples)``, several for each row of a context."""
         n_rows = len(context)
         each = context[np.repeat(np.arange(n_rows), n_samples)]
         return self.sample(len(each), rng, each).reshape(n_rows, n_samples, -1).swapaxes(1, 2)
 
 
 class _OneTarget:
-    """The distribution of a single target given rows: many values of each at little cost."""
+    """The distribution of a single target given rows, for many values at little cost."""
 
     def __init__(self, density, context):
         self.flows = [(flow.row_maps(context), weight) for flow, weight in density.flows()]
@@ -253,7 +253,7 @@ class _OneTarget:
         self.context = context
 
     def cdf(self, U, rows=None):
-        """At values ``(n, m)``, or ``(r, m)`` of some rows, an index array."""
+        """Return it at values ``(n, m)``, or at ``(r, m)`` for some rows, an index array."""
         context = self.context if rows is None else at(self.context, rows)
         cdf = self.rest_weight * self.rest.cdf(U, context)
         for maps, weight in self.flows:
@@ -261,7 +261,7 @@ class _OneTarget:
         return cdf
 
     def quantiles(self, levels):
-        """Values ``(n, m)`` at levels ``(n, m)``."""
+        """Return quantiles ``(n, m)`` at levels ``(n, m)``."""
         wanted = ndtri(levels)
         own = [maps.inverse(wanted) for maps, _ in self.flows]
         own = np.concatenate([*own, self.rest.quantile(levels, self.context)[None]])
@@ -269,26 +269,26 @@ class _OneTarget:
         def miss(U, rows):  # in normal scores, in which a distribution function is nearly a line
             return ndtri(self.cdf(U, rows).clip(1e-300, 1 - 1e-16)) - wanted[rows]
 
-        # the mixture's quantile lies between those of its parts
+        # the mixture's quantile lies between the models' quantiles
         return find_root(miss, own.min(axis=0), own.max(axis=0))
 
 
 @lru_cache
 def latent_nodes(n_targets, dof, n_draws=_N_DRAWS):
-    """Standard normal places ``(m, d)``, chi-square radii ``(m,)`` and weights ``(m,)``.
+    """Return standard normal places ``(m, d)``, chi-square radii ``(m,)`` and weights ``(m,)``.
 
-    Radii make normal places those of a Student-t. On the grid of one target they are such that
-    quantiles go to quantiles.
+    Radii turn normal places into places of a Student-t. On the grid of one target, they map
+    quantiles to quantiles.
     """
     if n_targets == 1:
         weight = np.exp(-(_GRID**2) / 2)
-        tails = -stdtrit(dof, ndtr(-np.abs(_GRID)))  # of the t, at the same levels
-        middle = np.sqrt(dof) / 2.6  # any: the place is 0
+        tails = -stdtrit(dof, ndtr(-np.abs(_GRID)))  # of the t at the same levels
+        middle = np.sqrt(dof) / 2.6  # arbitrary, as the place is 0
         ratio = np.divide(tails, np.abs(_GRID), out=np.full(len(_GRID), middle), where=_GRID != 0)
         return _GRID[:, None], dof / ratio**2, weight / weight.sum()
     points = sobol(n_draws // 2, n_targets + 1)
     Z, radius = ndtri(points[:, :-1]), chdtri(dof, points[:, -1])
-    # with their mirror images, so that what is linear is exact
+    # with mirror images, so that linear functions are exact
     return np.vstack([Z, -Z]), np.tile(radius, 2), np.full(n_draws, 1 / n_draws)
 
 
@@ -296,7 +296,7 @@ def _moments(Y, weight):
     Y = np.clip(Y, -_LARGEST, _LARGEST)
     mean = np.einsum("nmd,m->nd", Y, weight)
     distance = np.abs(Y - mean[:, None])
-    most = np.maximum(distance.max(axis=1), np.finfo(float).tiny)  # so that no square overflows
+    most = np.maximum(distance.max(axis=1), np.finfo(float).tiny)  # so that squares do not overflow
     variance = np.einsum("nmd,m->nd", (distance / most[:, None]) ** 2, weight)
     return np.stack([mean, most * np.sqrt(variance)], axis=1)
 
@@ -310,12 +310,12 @@ def _marginal_quantiles(nodes, weight, levels):
 
 
 def find_root(function, low, high, n_iter=100, tol=1e-9):
-    """Where increasing functions are 0, for many at once, between ``low`` and ``high`` ``(n, m)``.
+    """Return the roots of many increasing functions between ``low`` and ``high`` ``(n, m)``.
 
     The Illinois method: secants between ends of different signs, with half of the value at an end
-    that stays, and the middle where that does not help: at every eighth step, and from the 40th on.
-    Ends that are as near to each other as ``tol``, or a value as near to 0, are the root.
-    ``function(u, rows)`` gets the values ``(r, m)`` of the rows in which one is still open.
+    that stays; at every eighth step, and from the 40th on, bisection. It ends when the ends are
+    closer than ``tol``, or the value is that close to 0. ``function(u, rows)`` gets the values
+    ``(r, m)`` of the rows with an open root.
     """
     low, high = low.copy(), high.copy()
     rows = np.arange(len(low))

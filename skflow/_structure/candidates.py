@@ -1,4 +1,4 @@
-"""The short trainings that tell what a candidate structure costs."""
+"""Short trainings that give the cost of candidate structures."""
 
 from dataclasses import fields, replace
 
@@ -14,11 +14,11 @@ from .journal import fingerprint
 
 
 def train_candidates(data, flow_config, options, masks, streams):
-    """Costs ``(K,)`` of briefly trained candidates, whose layers have equal sizes.
+    """Return the costs ``(K,)`` of briefly trained candidates, whose layers have equal sizes.
 
-    A single candidate is trained beside a copy of itself: products of stacks of one matrix round
-    differently from those of more, and a cost should not depend on a candidate's company. (What
-    remains is rounding: the last elements of a vectorised operation may differ in the last bit.)
+    A single candidate is trained beside a copy of itself, as a stack of one matrix rounds its
+    products differently and a cost should not depend on the other candidates. (Rounding remains:
+    the last elements of a vectorised operation may differ in the last bit.)
     """
     n_models = len(masks)
     if n_models == 1:
@@ -29,7 +29,7 @@ def train_candidates(data, flow_config, options, masks, streams):
 
 
 def _trained(data, flow_config, options, masks, generators):
-    """Flows after their training, and its result."""
+    """Train flows, and return them with the result of the training."""
     table = data.table
     flow = FlowStack(masks, **flow_config, dtype=table.dtype, device=table.device)
     start_linear(flow.initialize(generators), data, options.noise)
@@ -37,7 +37,7 @@ def _trained(data, flow_config, options, masks, generators):
 
 
 def _log_probs(flow, data, generators):
-    """Log-densities ``(K, m)`` of the held-out rows, normal noise where a number is absent."""
+    """Return log-densities ``(K, m)`` of held-out rows, with normal noise for absent numbers."""
     rows = data.validation_rows.to(data.table.device).expand(flow.n_models, -1)
     x, _, context = data.at(rows)
     fill_absent(x, generators)
@@ -47,7 +47,7 @@ def _log_probs(flow, data, generators):
 #: Candidates that a process trains at once. More are thrown away more often where one is accepted,
 #: and the share of each hardly falls (``examples/benchmarks/search.py``).
 STACK = 8
-#: Parts of the training rows, each of which is held out in turn.
+#: Number of folds of the training rows.
 N_FOLDS = 5
 
 
@@ -63,10 +63,10 @@ class CandidateEvaluator:
     data : TrainingData
         Of a single model; all candidates see the same rows.
     score : {"train_batch", "validation"}
-        The cost: the loss on the last batch (Gonsior et al. 2021), or that on validation rows.
+        The cost: the loss on the last batch (Gonsior et al. 2021) or on validation rows.
     n_jobs : int or None
-        Processes that a stack is spread over, by the joblib backend in use. The costs are the
-        same for any number, up to rounding.
+        Number of processes for a stack, of the joblib backend in use. Costs do not depend on it, up
+        to rounding.
     """
 
     def __init__(self, flow_config, options, data, *, score, n_jobs=None):
@@ -91,7 +91,7 @@ class CandidateEvaluator:
         return np.concatenate(results)[np.argsort(np.concatenate(parts))]
 
     def held_out(self, masks, streams):
-        """Log-densities ``(K, m)`` of the validation rows under candidates after their training."""
+        """Return log-densities ``(K, m)`` of the validation rows under trained candidates."""
         log_probs = [None] * len(masks)
         for group in equal_sizes(masks):
             generators = make_generators([streams[k] for k in group])
@@ -102,9 +102,9 @@ class CandidateEvaluator:
         return np.stack(log_probs)
 
     def cross_validated(self, masks, streams):
-        """As `held_out`, of the training rows in place of the validation rows, which choose.
+        """As `held_out`, but for the training rows, by 5-fold cross-validation.
 
-        A fifth of them at a time is held out, and the others are trained on.
+        The validation rows have already chosen the candidates.
         """
         parts, found = self.data.rows.tensor_split(N_FOLDS, dim=1), []
         for k, part in enumerate(parts):
@@ -115,11 +115,11 @@ class CandidateEvaluator:
         return np.concatenate(found, axis=1)
 
     def stack_size(self):
-        """Number of candidates which it pays to evaluate at once."""
+        """Return the number of candidates to evaluate at once."""
         return STACK * effective_n_jobs(self.n_jobs)
 
     def fingerprint(self):
-        """A name for what the costs depend on: rows, flow and training."""
+        """Return a hash of all that the costs depend on: rows, flow and training."""
         seen = [getattr(self.data, field.name) for field in fields(self.data)]
         arrays = [part.cpu().numpy() if torch.is_tensor(part) else part for part in seen]
         config = sorted(self.flow_config.items())

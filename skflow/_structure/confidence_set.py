@@ -1,8 +1,8 @@
-"""Which of several densities may be the best: the model confidence set.
+"""The model confidence set: which of several densities may be the best.
 
-A set of candidates holds, at level alpha, the best of them and what cannot be told from it. Hansen,
-Lunde and Nason (2011) find it by elimination: as long as the hypothesis "all that are left are
-equally good" is rejected, the worst of them goes.
+At level alpha the set contains the best density and those that are not distinguishable from it.
+Hansen, Lunde and Nason (2011) find it by elimination: as long as the hypothesis "all remaining
+densities are equally good" is rejected, the worst is removed.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from .._core.rows import weighted_rows
 from .._core.typing import ArrayLike, RandomSource
 from .structures import check_rng
 
-#: Numbers of a block of bootstrap draws.
+#: Number of values in a block of bootstrap draws.
 _BLOCK = 2_000_000
 
 
 def confidence_p_values(losses, weight=None, n_draws=1000, random_state=None):
-    """P-values ``(n_models,)`` of the membership in the model confidence set, of losses ``(n, m)``.
+    """Return p-values ``(m,)`` of membership in the model confidence set, given losses ``(n, m)``.
 
-    The set at level alpha holds the models with ``p >= alpha``. If all are equally good, all are in
-    it with a probability of at least about ``1 - alpha``; the best one always is. The statistic is
-    the largest t-value of a model's mean loss less the mean over models (``T_max``), its
-    distribution that of the bootstrap over rows (Hansen, Lunde and Nason 2011).
+    The set at level alpha contains the models with ``p >= alpha``. If all are equally good, it
+    contains all with a probability of at least about ``1 - alpha``; it always contains the best.
+    The statistic ``T_max`` is the largest t-value of a model's mean loss minus the mean over
+    models, and its distribution is from a bootstrap of rows (Hansen, Lunde and Nason 2011).
     """
     rng = np.random.default_rng() if random_state is None else random_state
     means, drawn = _bootstrap_means(losses, weight, n_draws, rng)
@@ -37,11 +37,11 @@ def confidence_p_values(losses, weight=None, n_draws=1000, random_state=None):
     while len(left) > 1:
         behind = means[left] - means[left].mean()
         noise = drawn[:, left] - drawn[:, left].mean(axis=1, keepdims=True)
-        # models that give all rows the same losses differ by rounding
+        # models with equal losses differ by rounding
         spread = np.sqrt((noise**2).mean(axis=0)) + 1e-12 * (1 + np.abs(means[left]))
         statistic, worst = (behind / spread).max(), (behind / spread).argmax()
         exceeded = ((noise / spread).max(axis=1) >= statistic).sum()
-        # a model cannot leave with more certainty than one that was worse
+        # p-values must not fall along the elimination
         p_value = max(p_value, (1 + exceeded) / (1 + n_draws))
         p_values[left[worst]] = p_value
         left = np.delete(left, worst)
@@ -49,7 +49,7 @@ def confidence_p_values(losses, weight=None, n_draws=1000, random_state=None):
 
 
 def _bootstrap_means(losses, weight, n_draws, rng):
-    """Mean losses ``(m,)``, and those of rows drawn with replacement, less these ``(n, m)``."""
+    """Return mean losses ``(m,)``, and the deviations of bootstrap means ``(n_draws, m)``."""
     n_rows = len(losses)
     weight = np.full(n_rows, 1.0) if weight is None else weight
     means = np.average(losses, axis=0, weights=weight)
@@ -63,7 +63,7 @@ def _bootstrap_means(losses, weight, n_draws, rng):
 
 
 def mean_interval(values, weight=None, alpha=0.05):
-    """Mean of values ``(n,)`` and its interval at level alpha, by the normal distribution."""
+    """Return the mean of values ``(n,)`` and its normal interval at level alpha."""
     weight = np.full(len(values), 1.0) if weight is None else weight
     weight = weight / weight.sum()
     mean = weight @ values
@@ -74,26 +74,25 @@ def mean_interval(values, weight=None, alpha=0.05):
 
 @dataclass(eq=False)
 class StructureTest:
-    """What held-out rows say of several fitted densities.
+    """Result of a comparison of fitted densities on held-out rows.
 
-    What is compared are trained flows: where two trainings of one structure differ, so may two
-    structures.
+    It compares trained flows: two trainings of the same structure may differ as well.
 
     Attributes
     ----------
     names : list of str
-        Of the densities, as they were given.
+        Names of the densities.
     scores : ndarray of shape (n_densities,)
         Mean log-density of the rows, in nats a row.
     p_values : ndarray of shape (n_densities,)
-        Of being in the model confidence set (Hansen, Lunde and Nason 2011).
+        P-values of membership in the model confidence set (Hansen, Lunde and Nason 2011).
     differences : ndarray of shape (n_densities, 3)
-        By how many nats a row the first density is better than each, with the ends of the interval
-        at level `alpha`.
+        Mean log-density of the first density minus that of each, in nats a row, with the ends of
+        the interval at level `alpha`.
     alpha : float
-        Level of set and intervals.
+        Level of the set and of the intervals.
     n_rows : int
-        Number of rows that they were compared on.
+        Number of held-out rows.
 
     Examples
     --------
@@ -116,7 +115,7 @@ class StructureTest:
 
     @property
     def in_set(self):
-        """Which densities are in the confidence set, boolean ``(n_densities,)``."""
+        """Whether each density is in the confidence set, boolean ``(n_densities,)``."""
         return self.p_values >= self.alpha
 
     def __str__(self):
@@ -144,30 +143,30 @@ def compare_structures(
     alpha: float = 0.05,
     random_state: RandomSource = None,
 ) -> StructureTest:
-    """Compare fitted densities on rows that had no part in their fits.
+    """Compare fitted densities on held-out rows.
 
-    Which of them may be the best, and which are clearly worse? Those in the *model confidence set*
-    [1]_ may be: the worst is left out, again and again, as long as the hypothesis that all that are
-    left are equally good is rejected.
+    Which of them may be the best, and which are clearly worse? Densities in the *model confidence
+    set* [1]_ may be the best. It is found by elimination: the worst density is removed as long as
+    the hypothesis that all remaining ones are equally good is rejected.
 
     Parameters
     ----------
     estimators : dict of str to fitted estimator, or list of fitted estimators
-        Densities with a method ``score_samples``: flows with different masks, or anything else. The
-        others are compared with the first one. Those of a list are called by their numbers.
+        Densities with a method ``score_samples``: flows with different masks, or any others. Each
+        is compared with the first one. In a list they are named by their indices.
     X : array-like or data frame of shape (n_samples, n_features)
-        Rows that no estimator was fitted to, and that nothing was chosen by.
+        Rows that were not used to fit or to choose any estimator.
     sample_weight : array-like of shape (n_samples,), default=None
         Weights of the rows; only their ratios matter.
     alpha : float, default=0.05
-        Level: a density that is as good as the best is left out with about this probability.
+        Level: a density as good as the best is left out with about this probability.
     random_state : int, RandomState, Generator or None, default=None
         Source of the bootstrap draws.
 
     Returns
     -------
     test : StructureTest
-        To be printed, or read.
+        Print it, or read its attributes.
 
     References
     ----------

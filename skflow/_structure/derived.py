@@ -1,11 +1,11 @@
-"""Structures derived from the data without training: pairs of complementary masks that fit.
+"""Structures derived from the data without training: pairs of complementary masks.
 
-A pair of masks is scored by the code length, in nats a row, of the flow of two layers that least
-squares can fit in closed form. Its first layer predicts each feature of part A linearly from part
-B, and the logarithm of the size of what remains likewise; the second does the same for part B, from
-the standardised residuals of A. That mirrors what a coupling with a single-layer conditioner
-learns. Further pairs are scored on what the previous ones leave over: there A tells nothing of B
-any more, so that they divide the features otherwise.
+The score of a pair is the code length, in nats a row, of a flow of two layers that least squares
+fits in closed form. The first layer predicts each feature of part A linearly from part B, and the
+log-size of its residual as well; the second layer predicts part B in the same way from the
+standardised residuals of A. A coupling with a single-layer conditioner learns much the same. The
+next pair is scored on the residuals of the previous ones. There A does not depend on B any more, so
+that the next pair divides the features differently.
 """
 
 import itertools
@@ -15,33 +15,33 @@ import numpy as np
 
 from .._nn.mask_arrays import IDLE, tidy
 
-#: Rows, and numbers in them, that a score looks at.
+#: Most rows, and most numbers in them, that a score uses.
 MAX_ROWS, MAX_NUMBERS = 2000, 200_000
-#: Where there are at most so many masks all of them are scored, as of up to eight features.
+#: All masks are scored if there are at most this many: up to eight features.
 MAX_SCORED = 70
-#: Otherwise: masks from which the linear part of the code is optimised, and random swaps after it.
-#: With 97 swaps codes were shorter by at most 0.01 nats a feature, in three times the time.
+#: Otherwise: number of starts for the optimisation of the linear part of the code, and of random
+#: swaps after it. 97 swaps shortened codes by at most 0.01 nats a feature, in three times as long.
 N_STARTS, N_SWAPS = 3, 27
-#: Beyond so many features the starts alone are scored. There are few rows for each, and derived
-#: masks were behind parity on the one table (musk) that they were trained on.
+#: With more features than this, only the starts are scored. There are few rows for each feature,
+#: and derived masks were behind parity on the one such table (musk) that was tried.
 MAX_FEATURES = 100
 #: Variance of the logarithm of a squared standard normal, the noise of the regression of log-sizes.
 LOG_SQUARE_VARIANCE = math.pi**2 / 2
 
 
 def code_length(X, mask, n_layers=2):
-    """Code length of standardised rows under a flow of linear layers fitted to them, in nats a row.
+    """Return the code length of standardised rows under `linear_flow`, in nats a row.
 
-    It is known up to a constant, the same for all masks; the arguments are those of `linear_flow`.
+    It lacks a constant, which is the same for all masks.
     """
     return linear_flow(X, mask, n_layers)[0]
 
 
 def linear_flow(X, mask, n_layers=2):
-    """Fit a flow of linear layers to standardised rows ``(n, d)``, the first transforming the mask.
+    """Fit a flow of one or two linear layers to standardised rows ``(n, d)``.
 
-    Returns the code length as `code_length` has it, and what the flow makes of the rows,
-    standardised ``(n, d)``. With one layer the second, which transforms the others, is left out.
+    The first layer transforms the features in the mask, the second the others. Return the code
+    length as `code_length` does, and the transformed rows, standardised ``(n, d)``.
     """
     residuals = X.copy()
     length, residuals[:, mask] = linear_coupling(X[:, mask], X[:, ~mask])
@@ -52,18 +52,18 @@ def linear_flow(X, mask, n_layers=2):
 
 
 def linear_coupling(A, B):
-    """Code length of A given B in nats a row, and the standardised residuals of A."""
+    """Return the code length of A given B in nats a row, and the standardised residuals."""
     n, m = B.shape
     fitted = _ridge_regression(B)
-    # ridges: slopes with a prior variance of 1 / m, and the variance of the noise
+    # ridges: the noise variance relative to slopes with a prior variance of 1 / m
     residuals = A - fitted(A, m / n)
     square, log_square = _squares(residuals)
-    # bounded, as a conditioner's is
+    # bounded, as in a conditioner
     log_scale = np.tanh(0.5 * fitted(log_square, LOG_SQUARE_VARIANCE * m / n))
     log_scale -= log_scale.mean(axis=0)
     scaled = residuals * np.exp(-log_scale)
     with_scale, without = (scaled**2).mean(axis=0), square.mean(axis=0)
-    scaled = np.where(with_scale < without, scaled, residuals)  # a scale that costs is left out
+    scaled = np.where(with_scale < without, scaled, residuals)  # without a scale that costs
     length = 0.5 * np.log(np.minimum(with_scale, without) + 1e-12).sum()
     scaled -= scaled.mean(axis=0)
     return length, scaled / (scaled.std(axis=0) + 1e-6)
@@ -72,16 +72,16 @@ def linear_coupling(A, B):
 def _squares(residuals):
     """Squares, and their centred logarithms."""
     square = residuals**2
-    # the floor keeps an exact prediction from having an infinitely short code
+    # without a floor, an exact prediction would have an infinitely short code
     log_square = np.log(square + 1e-4 * square.mean(axis=0) + np.finfo(float).tiny)
     return square, log_square - log_square.mean(axis=0)
 
 
 def importances(A, B):
-    """By how many nats a row each column of B ``(n, m)`` shortens the code of A, given the others.
+    """Return by how many nats a row each column of B ``(n, m)`` shortens the code of A.
 
-    Those of the shift follow from the increase of the squares when a column is left out, those of
-    the scale from the part of the variance of the log-sizes that it explains.
+    The gain of the shift follows from the increase of the squares without the column, the gain of
+    the scale from the fraction of the variance of the log-sizes that the column explains.
     """
     n, m = B.shape
     gram, gains = B.T @ B / n, np.zeros(m)
@@ -99,9 +99,9 @@ def importances(A, B):
 
 
 def _ridge_regression(B):
-    """A function of targets and a ridge: what is predicted from the rows ``B`` ``(n, m)``.
+    """Return a function of targets and a ridge that predicts the targets from ``B`` ``(n, m)``.
 
-    Of the two forms of the normal equations it takes the smaller, ``(m, m)`` or ``(n, n)``.
+    It solves the smaller form of the normal equations, ``(m, m)`` or ``(n, n)``.
     """
     n, m = B.shape
     gram = B.T @ B / n if m <= n else B @ B.T / n
@@ -116,11 +116,11 @@ def _ridge_regression(B):
 
 
 def linear_optimum(precision, mask):
-    """Improve a mask by swaps until none shortens the linear part of the code, by the precision.
+    """Improve a mask by swaps until none shortens the linear part of the code.
 
-    That part is the sum over part A of half the log-variances given part B: the second layer has
-    nothing left to predict, as the residuals of A are uncorrelated with B. All swaps of a feature
-    of A and one of B are weighed, by updates of rank one of the conditional covariance.
+    This part is the sum over A of half the log-variances given B. The second layer adds nothing, as
+    the residuals of A are uncorrelated with B. All swaps of a feature of A with one of B are
+    compared, by rank-one updates of the conditional covariance.
     """
     given_b = np.linalg.inv(precision[np.ix_(mask, mask)])  # covariance of A given B
     a, b = np.flatnonzero(mask), np.flatnonzero(~mask)
@@ -136,9 +136,9 @@ def linear_optimum(precision, mask):
 
 
 def _best_leaving(given_b, precision, a, entering):
-    """The sum of log-variances after the best swap that lets a feature enter A, and who leaves."""
+    """Return the best sum of log-variances if a feature enters A, and which one leaves."""
     joint = _with(given_b, precision, a, entering)
-    # each feature of A in turn joins B: column i has the variances given it
+    # each feature of A in turn joins B: column i holds the variances given feature i
     diagonal = np.diag(joint)
     remaining = diagonal[:, None] - joint[:, :-1] ** 2 / diagonal[:-1]
     remaining[np.arange(len(a)), np.arange(len(a))] = 1.0  # it has left A
@@ -147,7 +147,7 @@ def _best_leaving(given_b, precision, a, entering):
 
 
 def _with(given_b, precision, a, entering):
-    """Covariance of A and, last, a feature of B that enters it, given the rest of B."""
+    """Return the covariance of A and, last, an entering feature, given the rest of B."""
     u = given_b @ precision[a, entering]
     variance = 1 / (precision[entering, entering] - precision[a, entering] @ u)
     joint = np.empty((len(a) + 1, len(a) + 1))
@@ -158,14 +158,14 @@ def _with(given_b, precision, a, entering):
 
 
 def _without(covariance, i):
-    """Covariance of the features without one, given it."""
+    """Return the covariance of the other features given feature i."""
     rest = np.delete(np.arange(len(covariance)), i)
     column = covariance[rest, i]
     return covariance[np.ix_(rest, rest)] - np.outer(column, column / covariance[i, i])
 
 
 def looked_at(X, rng):
-    """Some of the rows, standardised, that decide on structures."""
+    """Return the rows that structures are derived from: a subset, standardised."""
     n, d = X.shape
     X = X[rng.permutation(n)[: min(MAX_ROWS, MAX_NUMBERS // d)]].astype(np.float64)
     spread = X.std(axis=0)
@@ -173,10 +173,10 @@ def looked_at(X, rng):
 
 
 def derive(X, n_conditioning, n_layers, rng, share=1.0):
-    """Choose the masks of all layers ``(n_layers, d)``, the even ones complements of the odd ones.
+    """Choose masks ``(n_layers, d)``; each even layer is the complement of the one before.
 
-    `n_conditioning` features condition in an odd layer. Of the conditioning features a `share`
-    does, the most important ones; the others are idle.
+    `n_conditioning` features condition the odd layers. Only the most important fraction `share` of
+    the conditioning features is kept; the others are idle.
     """
     X = looked_at(X, rng)
     masks = []
@@ -184,7 +184,7 @@ def derive(X, n_conditioning, n_layers, rng, share=1.0):
         depth = min(n_layers - first, 2)
         mask = _shortest(X, n_conditioning, depth, rng)
         residuals = linear_flow(X, mask, depth)[1]
-        # the second layer predicts from the residuals of what the first has transformed
+        # the second layer predicts from the residuals of the first
         between = np.where(mask, residuals, X)
         masks.append(_thinned(mask, X, share))
         masks.append(_thinned(~mask, between, share))
@@ -193,7 +193,7 @@ def derive(X, n_conditioning, n_layers, rng, share=1.0):
 
 
 def _thinned(mask, X, share):
-    """A mask as roles: of its conditioning features the least important ones are idle."""
+    """Return the mask as roles, with the least important conditioning features idle."""
     roles = mask.astype(np.int8)
     conditioning = np.flatnonzero(~mask)
     n_idle = len(conditioning) - max(1, round(share * len(conditioning)))
@@ -204,11 +204,10 @@ def _thinned(mask, X, share):
 
 
 def _shortest(X, n_conditioning, n_layers, rng):
-    """The mask of the shortest code.
+    """Return the mask with the shortest code.
 
-    Where the masks are few all are scored. Otherwise the search starts from the optimum of the
-    linear part of the code and makes random swaps, of which it keeps those that shorten the code.
-    Of very many features the best start is taken as it is.
+    Few masks are all scored. Otherwise the linear part of the code is optimised, and random swaps
+    are kept if they shorten the code. With very many features, the best start is returned.
     """
     d = X.shape[1]
     if math.comb(d, n_conditioning) <= MAX_SCORED:
@@ -217,7 +216,7 @@ def _shortest(X, n_conditioning, n_layers, rng):
         return min(masks, key=lambda mask: code_length(X, mask, n_layers))
     found = _starts(d, n_conditioning, rng)
     if d <= MAX_FEATURES:
-        from sklearn.covariance import ledoit_wolf  # takes a while
+        from sklearn.covariance import ledoit_wolf  # slow to import
 
         precision = np.linalg.inv(ledoit_wolf(X, assume_centered=True)[0] + 1e-3 * np.eye(d))
         found = [linear_optimum(precision, start) for start in found]
@@ -233,7 +232,7 @@ def _shortest(X, n_conditioning, n_layers, rng):
 
 
 def _starts(d, n_conditioning, rng):
-    """Masks to start from; the first is even, as neighbouring columns often are alike."""
+    """Return masks to start from; the first is parity, as neighbouring columns are often alike."""
     starts = rng.random((N_STARTS, d)).argsort(axis=1) >= n_conditioning
     starts[0] = np.diff(np.arange(d + 1) * (d - n_conditioning) // d) > 0
     return starts

@@ -1,11 +1,10 @@
-"""The graph of a mechanism derived from the data: the parents of each feature, and an order.
+"""A causal graph derived from the data: the parents of each feature, and an order.
 
-A structural equation with noise that does not depend on the causes, or scales with them, is short
-to write in its own direction only: given its effects, the distribution of a cause is bent. So a
-graph is scored by the sum of the code lengths of each feature given its parents, and edges are
-added one by one, the one that saves most first (Bühlmann, Peters and Ernest, "CAM: Causal Additive
-Models", Annals of Statistics 42, 2014). For linear equations with normal noise no direction is
-shorter; everything else tells them apart.
+A structural equation whose noise does not depend on the causes, or only by its scale, has a short
+code in the causal direction only. So the score of a graph is the sum of the code lengths of the
+features given their parents. Edges are added one by one, the one that saves most first (Bühlmann,
+Peters and Ernest, "CAM: Causal Additive Models", Annals of Statistics 42, 2014). For linear
+equations with normal noise both directions are equally short.
 """
 
 import math
@@ -14,19 +13,19 @@ import numpy as np
 
 from .derived import linear_coupling, looked_at
 
-#: Values of a feature at which a regression on it may bend.
+#: Number of knots of a regression on a feature.
 N_KNOTS = 5
-#: Slopes that belong to one parent, of shift and log-size.
+#: Number of slopes for one parent, of shift and log-size.
 PER_PARENT = 2 * (1 + N_KNOTS)
-#: Log-density of a draw from the standard normal, on average.
+#: Mean log-density of a draw from the standard normal.
 _NORMAL_ENTROPY = 0.5 * math.log(2 * math.pi * math.e)
 
 
 def derive_parents(X, rng, order=None):
-    """For each feature those that it depends on: a list of lists, without a circle.
+    """Return the parents of each feature, a list of lists without cycles.
 
-    An edge is added as long as it saves more than its slopes cost (as in the Bayesian information
-    criterion), and with an ``order`` only from features before.
+    Edges are added as long as they save more than their slopes cost (as in the Bayesian information
+    criterion), with an ``order`` only from earlier features.
     """
     X = looked_at(X, rng)
     n, d = X.shape
@@ -35,7 +34,7 @@ def derive_parents(X, rng, order=None):
     excluded = np.eye(d, dtype=bool) if order is None else place[:, None] >= place
     parents, price = [[] for _ in range(d)], PER_PARENT * math.log(n) / (2 * n)
     now = np.array([code(X[:, j], []) for j in range(d)])
-    leads = np.eye(d, dtype=bool)  # leads[i, j]: from i edges lead to j
+    leads = np.eye(d, dtype=bool)  # leads[i, j]: there is a path from i to j
     saved = np.full((d, d), -np.inf)
 
     def weigh(j):
@@ -57,7 +56,7 @@ def derive_parents(X, rng, order=None):
 
 
 def causes_first(parents):
-    """An order ``(d,)`` in which every feature comes after its parents."""
+    """Return an order ``(d,)`` in which every feature comes after its parents."""
     order, left = [], list(range(len(parents)))
     while left:
         first = next(j for j in left if not set(parents[j]) & set(left))
@@ -67,10 +66,10 @@ def causes_first(parents):
 
 
 def code(x, bases):
-    """Code length of a feature ``(n,)`` given what stands for others, in nats a row.
+    """Return the code length of a feature ``(n,)`` given bases of others, in nats a row.
 
-    It is known up to a constant. The value and the log-size of what remains are predicted by sums
-    of functions that are linear between knots; what then remains is coded by its own distribution.
+    It lacks a constant. The value and the log-size of its residual are predicted by sums of
+    piecewise linear functions; the standardised residual is coded by its own distribution.
     """
     given = np.hstack(bases) if bases else np.empty((len(x), 0))
     length, residuals = linear_coupling(x[:, None], given)
@@ -78,17 +77,17 @@ def code(x, bases):
 
 
 def _bent(x):
-    """A column and its distances from quantiles, standardised ``(n, 1 + N_KNOTS)``."""
+    """Return a piecewise linear basis of a column, standardised ``(n, 1 + N_KNOTS)``."""
     knots = np.quantile(x, np.linspace(0, 1, N_KNOTS + 2)[1:-1])
     bent = np.column_stack([x, *(np.abs(x - knot) for knot in knots)])
     return (bent - bent.mean(axis=0)) / (bent.std(axis=0) + 1e-9)
 
 
 def entropy(x):
-    """Differential entropy of the distribution of values ``(n,)`` in nats, by Vasicek (1976).
+    """Return the differential entropy of values ``(n,)`` in nats (Vasicek 1976).
 
-    It goes by the distance between every value and those some places before and behind. The floor
-    keeps values that repeat from having an infinitely short code.
+    It is estimated from the spacings of the sorted values. A floor keeps repeated values from
+    having an infinitely short code.
     """
     n, x = len(x), np.sort(x)
     m = round(math.sqrt(n) + 0.5)

@@ -1,9 +1,9 @@
-"""The journal of a search: what it has found so far, in a file that outlives its process.
+"""The journal of a search: its records, in a file that outlives the process.
 
-A file of lines, one for each record, written at once and in order: a checksum of the record and the
-search it belongs to, then the record in JSON. A process that is killed, or a full disk, may leave
-the last line torn. The next one to open the journal marks that line as torn; any other line that
-does not have its checksum is damage, which is an error.
+Each record is a line, written at once: a checksum of the record and the name of the search, then
+the record in JSON. A killed process, or a full disk, may leave the last line incomplete. The next
+process that opens the journal marks this line as torn. Any other line with a wrong checksum is an
+error.
 """
 
 import hashlib
@@ -15,14 +15,14 @@ import numpy as np
 from .._nn.mask_arrays import tidy
 from .search import SearchRecord
 
-# Part of every name, so that a later version that writes otherwise looks for other files.
+# Part of every name, so that versions with another format use other files.
 _FORMAT = 2
-# Ends a line that was not written to its end.
+# Marks an incomplete line.
 _TORN = b" torn"
 
 
 def fingerprint(*parts):
-    """A name, 24 hexadecimal digits, for arrays and things whose ``repr`` says all of them."""
+    """Return a hash, 24 hexadecimal digits, of arrays and of objects by their ``repr``."""
     digest = hashlib.sha256()
     for part in parts:
         if isinstance(part, np.ndarray):
@@ -40,9 +40,9 @@ class SearchJournal:
     Parameters
     ----------
     folder : str or path
-        Is made if it does not exist.
+        Created if it does not exist.
     name : str
-        Tells searches apart.
+        Name of the search.
 
     Raises
     ------
@@ -66,15 +66,15 @@ class SearchJournal:
             ) from None
 
     def read(self, n_before=0):
-        """The records after the first ``n_before``.
+        """Return the records after the first ``n_before``.
 
         Raises
         ------
         ValueError
-            If the file does not hold what was written.
+            If the file was changed.
         """
         found = []
-        # what follows the last end of a line is torn, or nothing
+        # text after the last line end is torn
         lines = self.path.read_bytes().split(b"\n")[:-1]
         for number, line in enumerate(lines, 1):
             if line.endswith(_TORN):
@@ -83,7 +83,7 @@ class SearchJournal:
             n_found = n_before + len(found)
             if record is None or record.iteration > n_found:
                 raise ValueError(self._damaged(number))
-            # what came earlier was written by another process at the same search
+            # earlier records were written by another process with the same search
             if record.iteration == n_found:
                 found.append(record)
         return found
@@ -94,7 +94,7 @@ class SearchJournal:
         Raises
         ------
         OSError
-            If it cannot be written, as on a full disk. What was written before stays readable.
+            If it cannot be written, as on a full disk. Earlier records stay readable.
         """
         try:
             with self.path.open("ab") as file:
@@ -114,7 +114,7 @@ class SearchJournal:
         return self._checksum(content) + b" " + content + b"\n"
 
     def _decode(self, line):
-        """A record, or None for a line that is not what was written."""
+        """Return the record of a line, or None if the line was changed."""
         checksum, _, content = line.partition(b" ")
         if checksum != self._checksum(content):
             return None
@@ -123,7 +123,7 @@ class SearchJournal:
         return SearchRecord(**entry)
 
     def _checksum(self, content):
-        # with the name, as the record of another search is no record of this one
+        # the name is included, so that records of other searches are not accepted
         return hashlib.sha256(self.name.encode() + content).hexdigest().encode()
 
     def _damaged(self, number):

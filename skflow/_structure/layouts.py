@@ -1,6 +1,6 @@
-"""The layouts that need no search: by a rule, by chance, given, derived or repeated.
+"""The layouts without a search: by a rule, random, given, derived or repeated.
 
-All of them are public in ``masks``. That which searches is in ``search_layout``.
+All of them are public in ``masks``. The search is in ``search_layout``.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from .structures import (
 
 
 class Rule(Layout):
-    """Layout: masks by a rule, an array or a function, without a look at the data.
+    """Layout: masks by a rule, an array or a function that do not depend on the data.
 
-    It is what "parity", "random", an array and a function given as `mask_layout` stand for.
+    As a `mask_layout`, "parity", "random", an array or a function stand for this layout.
 
     Parameters
     ----------
     rule : {"parity", "random"}, array of bool of shape (n_layers, n_features), or callable
-        The strings name the functions `parity` and `random`. An array is taken as it is. A function
+        The strings name the functions `parity` and `random`. An array is used unchanged. A function
         `rule(n_layers, n_features, random_state)` returns such an array; `random_state` is a
         RandomState, or a Generator if one was given.
     n_conditioning : int, float or None, default=None
@@ -74,7 +74,7 @@ class Rule(Layout):
 
 
 class Derived(Layout):
-    """Layout: pairs of a mask and its complement, chosen by a score of the data, no training.
+    """Layout: pairs of a mask and its complement, derived from the data without training.
 
     The score of a mask is the code length of the training rows under a flow of two layers that
     least squares fits in closed form: linear models of part A and of the log-size of its residuals
@@ -83,19 +83,19 @@ class Derived(Layout):
     residuals of these two, and so on: features on the same side of one pair, where neither
     conditions the other, are separated by another.
 
-    Of up to eight features all masks are scored. Otherwise a search takes the best swaps under the
-    linear part of the code, which needs the covariance alone, then random swaps under the whole
-    code. With more than 100 features it is the best of three masks.
+    Up to eight features, all masks are scored. With more, a search makes the best swaps under the
+    linear part of the code, which needs only the covariance, then random swaps under the whole
+    code. With more than 100 features the best of three masks is chosen.
 
     The paper [1]_ leaves open whether a good structure can be found from the data alone. The
-    documentation measures how the score correlates with the likelihood of trained flows. It takes a
-    second or less for few features and uses at most 2000 rows.
+    documentation measures how the score correlates with the likelihood of trained flows. The
+    derivation uses at most 2000 rows and takes at most a second for few features.
 
     Parameters
     ----------
     conditioning_share : float, default=1.0
         Fraction of the conditioning features, above 0, that a layer keeps: those that shorten the
-        code most. The others are idle, for smaller flows of many features.
+        code most. The others are idle, which makes flows of many features smaller.
     n_conditioning : int, float or None, default=None
         Number (or fraction) of the features that the first mask does not transform. None is half
         of the features, rounded down.
@@ -106,8 +106,8 @@ class Derived(Layout):
 
     Examples
     --------
-    Columns 0 and 1 are a pair, columns 2 and 3 another; a coupling sees the dependence of a pair
-    only where one of the two conditions the other.
+    Columns 0 and 1 depend on each other, and so do columns 2 and 3. A coupling can model the
+    dependence of two columns only if one of them conditions the other.
 
     >>> import numpy as np
     >>> from skflow import masks
@@ -147,11 +147,11 @@ class Repeat(Layout):
 
     Parameters
     ----------
-    base : layout or what stands for one, default="random"
+    base : layout or shorthand, default="random"
         Makes the block, see `resolve`. A search cannot be the base.
     block : int, default=2
-        Number of layers of the block. An array has as many rows. Where the depth is no multiple,
-        the last block is cut short.
+        Number of layers of the block, and of rows of an array. If the depth is not a multiple of
+        it, the last block is cut.
 
     Examples
     --------
@@ -176,10 +176,10 @@ class Repeat(Layout):
 
 
 def take_layout(layout, kept):
-    """The layout for some of the columns, which a mask ``(d,)`` selects.
+    """Return the layout for the columns that a mask ``(d,)`` selects.
 
-    Arrays of masks lose the others, wherever a layout holds them, and of the columns that are left
-    one at least is transformed. Rules and functions need no change.
+    Arrays of masks lose the other columns, and still transform at least one in each layer. Rules
+    and functions do not change.
     """
     if hasattr(layout, "get_params") and not isinstance(layout, type):
         taken = {k: take_layout(v, kept) for k, v in layout.get_params(deep=False).items()}
@@ -197,8 +197,7 @@ def take_layout(layout, kept):
     return layout
 
 
-#: What a string given as `mask_layout` stands for. The search, which needs `resolve` itself, adds
-#: its own.
+#: Layouts that strings stand for. The search, which needs `resolve` itself, adds its own.
 SHORTHANDS: dict[str, Callable[[], Any]] = {
     "parity": partial(Rule, "parity"),
     "random": partial(Rule, "random"),
@@ -214,8 +213,8 @@ def resolve(mask_layout: MaskLayout, *, name: str = "mask_layout") -> Any:
     mask_layout : str, array of bool, callable or layout object
         "derived", "race" and "search" stand for `Derived()`, `Race()` and `EvolutionarySearch()`;
         "parity", "random", an array or a function for a `Rule` of these.
-        Any object that has a method `make` or `choose` is a layout and passes through; `make` is
-        given `X`, the training rows, if there is an attribute `needs_data` that is true.
+        Any object with a method `make` or `choose` is a layout and is returned unchanged; `make`
+        gets `X`, the training rows, if the object has a true attribute `needs_data`.
     name : str, default="mask_layout"
         What error messages call the argument.
 
@@ -241,7 +240,7 @@ def resolve(mask_layout: MaskLayout, *, name: str = "mask_layout") -> Any:
         raise ValueError(
             f"{name} is the class {called}, but an object is needed: write {called}(...)."
         )
-    # first, as arrays have a method choose of their own
+    # first, as arrays also have a method choose
     if isinstance(mask_layout, list | tuple) or hasattr(mask_layout, "__array__"):
         return Rule(mask_layout)
     if hasattr(mask_layout, "make") or hasattr(mask_layout, "choose"):
@@ -256,7 +255,7 @@ def resolve(mask_layout: MaskLayout, *, name: str = "mask_layout") -> Any:
 
 
 def resolve_maker(layout, name):
-    """Resolve a layout that must make masks at once: one without a `choose` of its own."""
+    """Resolve a layout that must not train candidates."""
     resolved = resolve(layout, name=name)
     if getattr(type(resolved), "choose", Layout.choose) is not Layout.choose:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""The masks of an ensemble's members: each chosen by the layout, from what the member may see."""
+"""The masks of the members of an ensemble, chosen from the rows that each may use."""
 
 from dataclasses import replace
 from functools import cached_property
@@ -14,16 +14,16 @@ from .structures import check_masks
 
 
 class LayoutTask:
-    """What an estimator offers a layout that chooses a member's masks, see ``Layout.choose``.
+    """The task of a layout that chooses a member's masks, see ``Layout.choose``.
 
     Parameters
     ----------
     plan : Plan
-        Of the member alone; candidates are trained as it says, but shorter.
+        Plan of the member alone. Candidates are trained by it, but shorter.
     params : object
-        With ``n_layers`` and ``random_state`` of the estimator.
+        Has the ``n_layers`` and ``random_state`` of the estimator.
     number : int
-        Of the member, which has random streams of its own.
+        Index of the member, which selects its random streams.
     previous : Choice or None
     max_time : float or None
         Seconds.
@@ -48,7 +48,7 @@ class LayoutTask:
 
     @property
     def has_held_out(self):
-        """Whether candidates can be scored by rows that they are not trained on."""
+        """Whether there are rows to score candidates on that they are not trained on."""
         return self._data.validation_rows is not None
 
     def make_evaluator(self, n_steps, score="auto", n_jobs=None):
@@ -69,17 +69,17 @@ class LayoutTask:
 
 
 def choose_masks(plan, layout, params, previous=None, n_folds=1):
-    """What the layout chooses for every flow, a list, from what the first fold of each may see.
+    """Return the layout's choices for all flows, made from the rows of each flow's first fold.
 
-    The plan is of all folds of all flows, those of a flow side by side; a warm start goes on from
-    the ``previous`` choices.
+    The plan has all folds of all flows, the folds of a flow side by side. A warm start continues
+    from the ``previous`` choices.
     """
     choices, log_det = [], plan.mean_log_det
     n_flows = len(plan.data.rows) // n_folds
     for e, first in enumerate(range(0, len(plan.data.rows), n_folds)):
         before = None if previous is None else previous[e]
         member = replace(plan, data=plan.data.member(first))
-        # half of the time is for choosing, evenly for all flows, half for training what is chosen
+        # half of the time for choosing, evenly for all flows, and half for training
         max_time = share_of_time(1 / (2 * n_flows - e))
         task = LayoutTask(member, params, e, before, max_time)
         task.log_det = log_det
@@ -87,7 +87,7 @@ def choose_masks(plan, layout, params, previous=None, n_folds=1):
             choice = choose_for(layout, task)
         n_masks = n_masks_for(layout, task.n_layers, task.n_features)
         for masks in choice.top:
-            # in a stack with idle features a single structure may have none
+            # a single structure of a stack with idle features may have none
             masks = tidy(masks) if (choice.top == IDLE).any() else masks
             check_masks(masks, n_masks, task.n_features, name=f"What {layout!r} chose")
         if choice.stop_reason == "interrupted" and choice is not before:
@@ -96,7 +96,7 @@ def choose_masks(plan, layout, params, previous=None, n_folds=1):
                 "The best structure found so far is trained; interrupt again to give up the fit."
             )
         choices.append(choice)
-    # all that is to be trained is one stack
+    # all of them are trained as one stack
     if len(equal_sizes(np.concatenate([choice.top for choice in choices]))) > 1:
         raise ValueError(
             "mask_layout gave structures whose layers transform, or condition on, different "
@@ -107,6 +107,6 @@ def choose_masks(plan, layout, params, previous=None, n_folds=1):
 
 
 def stack_top(choices):
-    """The top structures of the members ``(n_members, top_k, L, d)``, as many of each."""
+    """Return the top structures of the members ``(n_members, top_k, L, d)``, padded."""
     fewest = min(len(choice.top) for choice in choices)
     return np.stack([choice.top[:fewest] for choice in choices])

@@ -1,4 +1,4 @@
-"""Moves of the search: how an offspring differs from its parent, in every search space."""
+"""Moves of the search: how an offspring differs from its parent."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from .structures import alternating
 
 
 def select_layers(n_layers, rng):
-    """Draw the layers which a move changes, their number geometric with p = 0.5 (at most all)."""
+    """Draw the layers that a move changes; their number is geometric with p = 0.5."""
     n_selected = min(rng.geometric(0.5), n_layers)
     return rng.choice(n_layers, size=n_selected, replace=False)
 
@@ -14,7 +14,7 @@ def select_layers(n_layers, rng):
 def shuffle(masks, rng):
     """Permute the entries of each mask in a random selection of layers (the paper's `modify`).
 
-    The new array has as many transformed features in each layer. It may equal the old one.
+    The number of transformed features of each layer stays. The result may equal the old masks.
     """
     layers = select_layers(len(masks), rng)
     offspring = masks.copy()
@@ -23,9 +23,9 @@ def shuffle(masks, rng):
 
 
 def swap(masks, rng):
-    """Exchange one transformed feature and another in a random selection of layers.
+    """Exchange a transformed feature with another one in a random selection of layers.
 
-    A single feature has nothing to be exchanged with and stays.
+    A single feature stays.
     """
     layers = select_layers(len(masks), rng)
     offspring = masks.copy()
@@ -45,7 +45,7 @@ SEARCH_SPACES = ("free", "alternating")
 
 
 def propose(masks, rng, move="shuffle", search_space="free"):
-    """Draw one offspring of `masks`; of alternating ones the layers follow the first."""
+    """Draw an offspring of `masks`; alternating masks follow from the first layer."""
     if search_space == "free":
         return MOVES[move](masks, rng)
     return alternating(MOVES[move](masks[:1], rng)[0], len(masks))

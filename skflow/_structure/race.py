@@ -1,4 +1,4 @@
-"""The layout that compares short trainings on held-out rows, and keeps the first if in doubt."""
+"""A layout that compares short trainings on held-out rows and keeps the first if in doubt."""
 
 from __future__ import annotations
 
@@ -14,39 +14,38 @@ from .._nn.mask_arrays import layer_sizes
 from .layout import Choice, Layout, make_by, make_for
 from .layouts import SHORTHANDS, resolve_maker
 
-#: A structure has to be ahead by so many standard errors of the paired differences: the quantile
-#: of Student's t at this level, about two.
+#: A structure has to be ahead by this quantile of Student's t, about two, in standard errors of the
+#: paired differences.
 LEVEL = 0.98
-#: Part of the held-out rows, those of the lowest densities, that count as the best of them.
+#: Fraction of the held-out rows, those with the lowest densities, that is winsorized.
 FARTHEST = 0.02
-#: Part of the estimator's own steps that each structure is trained for.
+#: Fraction of the estimator's steps that each structure is trained for.
 PART_OF_STEPS = 0.06
-#: Part of the time for choosing that a race may take.
+#: Fraction of the time for choosing that a race may take.
 PART_OF_TIME = 0.3
-#: Steps of a short training at least: in fewer none has learned enough to tell them apart. They
-#: are at most this part of the estimator's own.
+#: Least steps of a short training, as fewer do not tell structures apart, and their largest
+#: fraction of the estimator's steps.
 LEAST_STEPS, MOST_PART = 200, 0.45
 
 
 class Race(Layout):
     """Layout: the first of some layouts, unless another is better on held-out rows.
 
-    The structures are trained side by side for a small part of the estimator's steps. Another one
-    than the first is taken if its mean held-out log-density is higher by about two standard errors
-    of the paired differences (the 98 % quantile of Student's t); of several, the one of the highest
-    mean. The first is taken without a race where no rows are held out (``early_stopping=False``),
-    where trainings have fewer than 445 steps, and by a warm start, which keeps its masks. Layouts
-    whose layers have other sizes than the first's are left out, as members of an ensemble are
-    trained as one stack.
+    The structures are trained side by side for a small fraction of the estimator's steps. The first
+    one is kept unless the mean held-out log-density of another is higher by about two standard
+    errors of the paired differences (the 98 % quantile of Student's t). There is no race if no rows
+    are held out (``early_stopping=False``), if the estimator trains fewer than 445 steps, or in a
+    warm start, which keeps its masks. Layouts whose layers have other sizes than those of the first
+    are left out, as the members of an ensemble are trained as one stack.
 
     Parameters
     ----------
-    layouts : sequence of layouts or what stands for them, default=("parity", "derived")
+    layouts : sequence of layouts or shorthands, default=("parity", "derived")
         See `resolve`. A search cannot take part.
 
     Examples
     --------
-    The two columns of a pair depend on each other, and parity never has them on two sides.
+    Columns 0 and 2 depend on each other, and parity never separates them.
 
     >>> import numpy as np
     >>> from skflow import CouplingFlowDensity, masks
@@ -74,7 +73,7 @@ class Race(Layout):
         return make_by(self._resolved()[0], n_layers, n_features, rng, X)
 
     def choose(self, task: Any) -> Choice:
-        """Race for the structure of one member; with `warm_start` the last fit's stays.
+        """Race for the structure of one member; with `warm_start` keep that of the last fit.
 
         Parameters
         ----------
@@ -103,7 +102,7 @@ class Race(Layout):
         entrants, names = zip(*distinct.values())
         evaluate = task.make_evaluator(n_steps, score="validation")
         with time_limit(None if task.max_time is None else PART_OF_TIME * task.max_time):
-            # the same seed for all: the same batches and the same first parameters
+            # one seed for all: the same batches and initial parameters
             log_probs = evaluate.held_out(np.stack(entrants), [task.seed] * len(entrants))
         ahead, noise = lead(log_probs)
         best = int(np.where(ahead > noise, ahead, 0.0).argmax())
@@ -111,17 +110,17 @@ class Race(Layout):
 
 
 def steps_of_race(task):
-    """Steps of the trainings that are compared."""
+    """Return the number of steps of the compared trainings."""
     return max(LEAST_STEPS, round(PART_OF_STEPS * task.n_steps))
 
 
 def lead(log_probs):
-    """By how many nats a row models ``(K, n)`` lead the first, and how much may be noise."""
-    # the farthest rows, which the heavy-tailed components will take, shall not decide
+    """Return the lead of models ``(K, n)`` over the first in nats a row, and its noise."""
+    # heavy-tailed components will model the farthest rows, which should not decide
     log_probs = np.maximum(log_probs, np.quantile(log_probs, FARTHEST, axis=1, keepdims=True))
     ahead = log_probs - log_probs[0]
     n = ahead.shape[1]
-    if n == 1:  # which tells nothing
+    if n == 1:  # no estimate of the noise
         return ahead[:, 0], np.full(len(ahead), np.inf)
     return ahead.mean(axis=1), stdtrit(n - 1, LEVEL) * ahead.std(axis=1, ddof=1) / np.sqrt(n)
 

@@ -1,11 +1,11 @@
 """The evolutionary structure search (Algorithm 1 of the paper), with speculative evaluation.
 
-Nothing here knows about flows: the evaluator, which turns masks into costs, is handed in. Iteration
-t owns its random streams, which depend on the seed and t alone. So the offspring of the next
-iterations can be drawn and evaluated in advance, as one stack, on the assumption that none of them
-is accepted; where one is, those after it are thrown away and drawn again from the new best
-structure. The sequence of accepted structures is the same for any size of stack, and one at a time
-is Algorithm 1 to the letter. Acceptances are rare, so little is thrown away.
+The search does not know about flows: the evaluator returns the costs of masks. The random streams
+of iteration t depend only on the seed and t. So the offspring of the next iterations are drawn and
+evaluated in advance, as one stack, assuming that none of them is accepted. If one is, those after
+it are discarded and drawn again from the new best structure. The accepted structures do not depend
+on the size of the stacks, and stacks of one are exactly Algorithm 1. Acceptances are rare, so
+little is discarded.
 """
 
 import math
@@ -20,7 +20,7 @@ from .moves import propose
 
 @saved_as("record")
 class SearchRecord(NamedTuple):
-    """What happened in one iteration; iteration 0 is the start.
+    """The record of one iteration; iteration 0 is the start.
 
     Examples
     --------
@@ -39,14 +39,14 @@ class SearchRecord(NamedTuple):
     best_cost: float
 
     def shifted(self, nats):
-        """The record with its costs moved by so many nats, as to other units of the data."""
+        """Return the record with its costs shifted, as for other units of the data."""
         return self._replace(cost=self.cost + nats, best_cost=self.best_cost + nats)
 
 
 class SearchResult(NamedTuple):
     """The records of a search, one for each iteration, and why it ended.
 
-    That is "n_iter", "n_iter_no_change", "max_time" or "interrupted", by KeyboardInterrupt.
+    The reason is "n_iter", "n_iter_no_change", "max_time" or "interrupted" (KeyboardInterrupt).
     """
 
     history: list
@@ -54,14 +54,14 @@ class SearchResult(NamedTuple):
 
     @property
     def best(self):
-        """The record of the best structure, the last one that was accepted."""
+        """The record of the best structure, which is the last accepted one."""
         return _best(self.history)
 
 
 def candidate_streams(seed, iteration):
-    """An iteration's random streams: a Generator for the move, a seed (63 bits) for the training.
+    """Return a Generator for the move and a seed (63 bits) for the training of an iteration.
 
-    They depend on the seed of the search and the iteration alone, whatever was evaluated before.
+    They depend only on the seed of the search and on the iteration.
     """
     sequence = np.random.SeedSequence(seed, spawn_key=(iteration, 0))
     for_move, for_training = sequence.spawn(2)
@@ -94,10 +94,10 @@ def evolutionary_search(
         The start.
     evaluate : callable
         `evaluate(masks, streams)` returns K costs for masks of shape (K, n_layers, n_features), the
-        same as it would one by one. `streams` holds K integers, the candidates' seeds. A cost that
-        is not finite counts as +inf.
+        same as for each alone. `streams` holds K integers, the candidates' seeds. A cost that is
+        not finite counts as +inf.
     n_iter : int
-        Last iteration (the paper's T), counted from the start of the search and not of this call.
+        Last iteration (the paper's T), counted from the start of the search, not of this call.
     seed : int or sequence of int
         Together with the evaluator it determines the result.
     move, search_space, n_iter_no_change, max_time
@@ -113,8 +113,8 @@ def evolutionary_search(
     Returns
     -------
     result : SearchResult
-        After KeyboardInterrupt, the best so far. If not even the start had been evaluated, the
-        exception passes.
+        After KeyboardInterrupt, the result so far. The exception is raised if the start was not
+        evaluated yet.
 
     References
     ----------
@@ -145,7 +145,7 @@ def evolutionary_search(
                 history.append(record)
                 callback(record)
                 if accepted:
-                    # The rest of the stack are offspring of a structure that is no longer the best.
+                    # The rest of the stack are offspring of the former best structure.
                     break
         else:
             stop_reason = "n_iter" if len(history) > n_iter else "n_iter_no_change"
@@ -155,13 +155,13 @@ def evolutionary_search(
 
 
 def _costs(evaluate, structures, streams):
-    """Costs as a list; those that are not finite are infinite."""
+    """Return costs as a list, infinite if not finite."""
     costs = np.asarray(evaluate(np.stack(structures), streams), dtype=float)
     if costs.shape != (len(structures),):
         raise ValueError(
             f"evaluate returned costs of shape {costs.shape} for {len(structures)} candidates."
         )
-    # Neither is -inf a good likelihood: it comes from a model that diverged, and would win forever.
+    # A cost of -inf comes from a model that diverged, and would win forever.
     return np.where(np.isfinite(costs), costs, np.inf).tolist()
 
 
@@ -170,7 +170,7 @@ def _best(history):
 
 
 def iterations_left(history, n_iter, n_iter_no_change):
-    """Count the iterations that are still to be made if none of them improves."""
+    """Return the number of iterations left if none of them improves."""
     last = n_iter
     if n_iter_no_change is not None:
         improved = next(

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-# What Algorithm 1 of the paper says, where the defaults of the search are others.
+# Parameters of Algorithm 1 of the paper that differ from the defaults.
 PAPER_SEARCH = {
     "initial_layout": "random",
     "candidate_score": "train_batch",
@@ -40,48 +40,46 @@ class EvolutionarySearch(Layout):
 
     The defaults differ from Algorithm 1 of the paper [1]_ where another choice found better
     structures at the same effort; `EvolutionarySearch.paper()` is that algorithm. `choose` runs the
-    search, with trainings that an estimator offers; `make` returns its start.
+    search, `make` returns its start.
 
     Parameters
     ----------
     n_iter : int, default=200
-        Number of iterations (the paper's T), each of which offers one structure for acceptance.
+        Number of iterations (the paper's T), each of which proposes one structure.
     n_candidate_steps : int, default=50
         Optimizer steps for each candidate.
     move : {"shuffle", "swap"}, default="shuffle"
-        What an offspring changes in a selected layer: all entries of its mask are shuffled (the
-        paper), or one transformed feature and another are exchanged.
-    initial_layout : layout or what stands for one, default="race"
+        What an offspring changes in a selected layer: "shuffle" permutes the entries of its mask
+        (the paper), "swap" exchanges a transformed feature with another one.
+    initial_layout : layout or shorthand, default="race"
         Makes the structure from which the search starts, see `resolve`; the paper starts at
-        random. In the alternating space "random" gives a random mask and its complement and
-        derived masks the first of their pairs, again and again; any other must itself be
-        alternating.
+        random. In the alternating space, "random" is a random mask and its complement, and derived
+        masks repeat their first pair; any other layout must be alternating.
     candidate_score : {"auto", "train_batch", "validation"}, default="auto"
         Whether the cost of a candidate is its loss on the last training batch (the paper) or on
-        validation rows, which is less noisy. "auto" takes validation rows where there are any. With
-        it the search has to beat its start: trained as long as in ``masks.Race``, the structure of
-        the lowest cost has to be ahead beyond noise on the other rows, cross-validated, and the
-        start is one of the top structures. Otherwise the start is kept, with a warning that says
-        how many rows there were.
+        validation rows, which is less noisy. "auto" uses validation rows if there are any. The
+        search then has to beat its start: trained as long as in ``masks.Race``, the structure of
+        the lowest cost has to be ahead beyond noise on the training rows, cross-validated.
+        Otherwise the start is kept, with a warning. The start is also one of the top structures.
     search_space : {"free", "alternating"}, default="alternating"
-        "free": the layers' masks change independently (the paper). "alternating": one mask and its
-        complement take turns, a far smaller space.
+        "free": the layers' masks change independently (the paper). "alternating": one mask
+        alternates with its complement, a far smaller space.
     top_k : int or "auto", default="auto"
-        Number of structures with the lowest costs that are trained in full, side by side; the best
+        Number of structures with the lowest costs that are trained in full, side by side. The best
         of them (on validation rows, if there are any) is kept, as the lowest cost after few steps
         need not be the best in the end. "auto" spends as many steps on them as on the candidates,
-        with at most 8; the paper trains one.
+        for at most 8; the paper trains one.
     n_iter_no_change : int or None, default=None
-        Stop after that many iterations without a lower cost. None: never.
+        Stop after this many iterations without a lower cost. None: never.
     max_time : float or None, default=None
-        Seconds after which no further candidates are trained, for each member of an ensemble. What
-        is found then depends on the machine. None: no limit.
+        Seconds after which no further candidates are trained, for each member of an ensemble. The
+        result then depends on the machine. None: no limit.
     checkpoint : str, path or None, default=None
-        Folder for a journal of the search, to which every record is written at once. If the
-        process is killed, the same `fit` continues from there: at most the candidates in training
-        are lost, and the result is that of a search without the break. The name of a journal
-        depends on the rows, the parameters and the random seed, so searches can share a folder.
-        `random_state=None` raises. A journal may be deleted when it is no longer needed.
+        Folder for a journal of the search, to which every record is written at once. If the process
+        is killed, the same `fit` continues from there: at most the candidates in training are lost,
+        and the result equals that of an uninterrupted search. The name of a journal depends on the
+        rows, the parameters and the random seed, so searches can share a folder.
+        `random_state=None` raises. A journal may be deleted after the fit.
     n_jobs : int or None, default=None
         Number of joblib processes for candidates.
 
@@ -146,12 +144,12 @@ class EvolutionarySearch(Layout):
 
     @classmethod
     def paper(cls, **changed: Any) -> Self:
-        """Return the search of the paper: Algorithm 1, as far as it is determined there.
+        """Return the search of the paper: Algorithm 1, as far as the paper defines it.
 
         Parameters
         ----------
         **changed
-            Parameters that shall differ from the paper's.
+            Parameters that differ from the paper's.
 
         Returns
         -------
@@ -177,13 +175,13 @@ class EvolutionarySearch(Layout):
         Raises
         ------
         ValueError
-            With a sentence that names the parameter, its value and what is allowed.
+            If a parameter is not allowed.
         """
         self._validate_params()
         self._initial()
 
     def n_masks(self, n_layers: int, n_features: int) -> int:
-        """Number of layers of the structures, as the initial layout has it."""
+        """Return the number of layers of the structures of the initial layout."""
         return n_masks_for(self._initial(), n_layers, n_features)
 
     def _make(self, n_layers, n_features, rng, X):
@@ -197,7 +195,7 @@ class EvolutionarySearch(Layout):
             check_masks(rule, n_layers, n_features, name="initial_layout")
 
     def _in_space(self, masks):
-        """The masks, or such as the search can start from in their place."""
+        """Return the masks, or others in the search space if nobody chose them."""
         if self.search_space != "alternating" or is_alternating(masks):
             return masks
         layout = self._initial()
@@ -212,7 +210,7 @@ class EvolutionarySearch(Layout):
         )
 
     def choose(self, task: Any) -> Choice:
-        """Search for the structure of one member, or go on with the search of the last fit.
+        """Search for the structure of one member, or continue the search of the last fit.
 
         Parameters
         ----------
@@ -248,7 +246,7 @@ class EvolutionarySearch(Layout):
             if not self._is_ahead(found, to_beat, task):
                 found, top = to_beat, None
             elif len(equal_sizes(np.stack([found, to_beat]))) == 1:
-                # short trainings may be wrong about it, so the start has a full one, too
+                # short trainings may be wrong, so the start gets a full training, too
                 others = [each for each in top[1:] if not np.array_equal(each, to_beat)]
                 top = np.stack([found, to_beat, *others])[: max(2, len(top))]
         return Choice(
@@ -256,7 +254,7 @@ class EvolutionarySearch(Layout):
         )
 
     def _is_ahead(self, found, to_beat, task):
-        """Whether the structure of the lowest cost is ahead of the start beyond noise."""
+        """Return whether the structure of the lowest cost is ahead of the start beyond noise."""
         if np.array_equal(found, to_beat):
             return False
         evaluate = task.make_evaluator(min(steps_of_race(task), task.n_steps), score="validation")
@@ -274,7 +272,7 @@ class EvolutionarySearch(Layout):
         return False
 
     def _read_journal(self, start, history, evaluate, task):
-        """The journal of this search, or None; what it holds is added to the history."""
+        """Return the journal of this search, or None; append its records to the history."""
         if self.checkpoint is None:
             return None
         if not task.repeatable:
@@ -283,7 +281,7 @@ class EvolutionarySearch(Layout):
                 "every call has another seed, and would not find what an earlier one has left. "
                 "Give the estimator an integer as random_state, or leave checkpoint=None."
             )
-        # all that the records depend on, but no limit that may be raised
+        # all that the records depend on, but not limits, which may be raised later
         rules = (self.move, self.search_space)
         before = [(record.iteration, record.cost) for record in history]
         name = fingerprint(start, evaluate.fingerprint(), task.seed, rules, before)
@@ -305,7 +303,7 @@ class EvolutionarySearch(Layout):
             progress.update(best_cost=record.best_cost - task.log_det, accepted=accepted[0])
 
         def costs(masks, streams):
-            with time_limit(None, anew=True):  # costs of shorter trainings would not compare
+            with time_limit(None, anew=True):  # costs of shorter trainings are not comparable
                 return evaluate(masks, streams)
 
         limits = [limit for limit in (self.max_time, task.max_time) if limit is not None]
@@ -326,17 +324,17 @@ class EvolutionarySearch(Layout):
         return result
 
     def _top(self, result, n_steps):
-        """The distinct structures of the lowest costs, the best first ``(top_k, L, d)``."""
+        """Return the distinct structures with the lowest costs, best first ``(top_k, L, d)``."""
         n_wanted = self.top_k
         if n_wanted == "auto":
             spent = self.n_iter * self.n_candidate_steps
             n_wanted = min(_MOST_TOP, max(1, spent // n_steps))
         by_cost = sorted(result.history, key=lambda record: record.cost)
-        # of equal costs the search accepted the last
+        # the search accepted the last one of equal costs
         ordered = [result.best.masks, *(record.masks for record in by_cost)]
-        unique = {masks.tobytes(): masks for masks in ordered}  # in the order of the first ones
+        unique = {masks.tobytes(): masks for masks in ordered}  # ordered by first occurrence
         distinct = list(unique.values())
-        # they are trained as one stack, with layers of equal sizes
+        # a stack needs layers of equal sizes
         alike = next(group for group in equal_sizes(np.stack(distinct)) if 0 in group)
         return np.stack([distinct[k] for k in alike[:n_wanted]])
 

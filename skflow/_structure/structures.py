@@ -1,6 +1,6 @@
-"""Structures as arrays: masks of shape ``(n_layers, n_features)``, made and checked.
+"""Structures as arrays: functions that make and check masks ``(n_layers, n_features)``.
 
-``skflow.masks``, where these functions are public, says what the entries mean.
+They are public in ``skflow.masks``, which documents the entries.
 """
 
 from __future__ import annotations
@@ -87,8 +87,8 @@ def alternating(mask: ArrayLike, n_layers: int) -> np.ndarray:
     Returns
     -------
     masks : ndarray of bool, shape (n_layers, n_features)
-        With an odd number of features the sizes of the layers alternate too. With one feature,
-        which has no complement to offer, every layer transforms it.
+        With an odd number of features the sizes of the layers alternate, too. A single feature is
+        transformed by every layer.
 
     Examples
     --------
@@ -130,13 +130,13 @@ def check_n_conditioning(n_conditioning: int | float | None, n_features: int) ->
     Returns
     -------
     n_conditioning : int
-        0 if there is only one feature: nothing is left to condition it.
+        0 if there is only one feature.
 
     Notes
     -----
     The default floor(d/2) follows the text of the paper [1]_, which has m = floor(d/2)
-    conditioning features. Its Eq. 5 and the shape which it gives for W read the other way round
-    (m transformed ones). For even d the two readings agree.
+    conditioning features. Its Eq. 5 and its shape of W imply m transformed features instead. For
+    even d both agree.
 
     References
     ----------
@@ -177,13 +177,12 @@ def check_masks(
     Parameters
     ----------
     masks : array of shape (n_layers, n_features)
-        The array to check: boolean, or 1, 0 and `IDLE` where features are idle. It is never coerced
-        from another dtype: 0/1 arrays with the opposite meaning are common, and the difference
-        would pass unnoticed.
+        The array to check: boolean, or 1, 0 and `IDLE` with idle features. Other dtypes are not
+        converted: 0/1 arrays with the opposite meaning are common and would pass unnoticed.
     n_layers, n_features : int
-        The shape that is needed.
+        The required shape.
     name : str, default="mask_layout"
-        What error messages call the array.
+        Name of the array in error messages.
 
     Returns
     -------
@@ -259,7 +258,7 @@ def _checked_roles(masks, name):
 
 
 def is_alternating(masks: ArrayLike) -> bool:
-    """Tell whether the odd layers are equal and the even ones their complement.
+    """Return whether the odd layers are equal and the even ones their complement.
 
     Parameters
     ----------
@@ -280,7 +279,7 @@ def is_alternating(masks: ArrayLike) -> bool:
 
 
 def is_integer(value):
-    # bool is an int to Python, but nobody asks for True layers.
+    # bool is an int in Python
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
@@ -291,7 +290,7 @@ def check_integer(value, name, otherwise=None):
 
 
 def check_rows(X, n_features):
-    """The training rows that a layout is derived from, as an array ``(n_samples, n_features)``."""
+    """Return the training rows of a layout as an array ``(n_samples, n_features)``."""
     if X is None:
         raise ValueError(
             "This layout is derived from the data: pass X, the training rows, as fit does."
@@ -305,7 +304,7 @@ def check_rows(X, n_features):
 
 
 def check_rng(random_state):
-    # check_random_state does not take the newer Generator.
+    # check_random_state does not accept a Generator
     if isinstance(random_state, np.random.Generator):
         return random_state
     return check_random_state(random_state)

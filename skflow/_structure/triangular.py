@@ -1,4 +1,4 @@
-"""The triangular layout: one feature a layer, conditioned on those before it in an order."""
+"""The triangular layout: each layer transforms one feature given the ones before it."""
 
 from __future__ import annotations
 
@@ -17,28 +17,27 @@ PARENTS = ("all", "derived")
 class Triangular(Layout):
     """Layout: each layer transforms one feature, conditioned on those before it in an order.
 
-    This is the autoregressive flow as a structure: the density is the product of those of each
-    feature given the ones before it. A pass over the features begins with the last of the order,
-    so that every feature is conditioned on values that no layer has changed yet; features behind it
-    are idle. Where a table comes from a mechanism, an order can be right or wrong: given its
-    causes, the density of a feature is simple, and given its effects it need not be.
+    This structure is an autoregressive flow: the density is the product of the densities of each
+    feature given the ones before it. A pass starts with the last feature of the order, so that each
+    feature is conditioned on values that no layer has changed yet; later features are idle. If a
+    causal mechanism made the table, the order matters: the density of a feature is simple given its
+    causes, but need not be so given its effects.
 
     The estimator's `n_layers` counts passes, so a flow has ``n_layers * n_features`` layers, each
-    with a conditioner of its own. Beside six coupling layers of the default network, a pass over 10
-    features has three quarters of the parameters and takes as long to train; one over 40 has 1.3
-    times the parameters and takes 3 times as long, one over 80 1.6 and 5 times. To score a row
-    takes about the same (``examples/benchmarks/triangular.py``).
+    with its own conditioner. Compared with six coupling layers of the default network, a pass over
+    10 features has three quarters of the parameters and trains as fast. A pass over 40 features has
+    1.3 times the parameters and takes 3 times as long; over 80 features, 1.6 and 5 times. Scoring
+    takes about as long (``examples/benchmarks/triangular.py``).
 
     Parameters
     ----------
     order : {"derived", "random", "given"} or array of int, shape (n_features,), default="derived"
-        Numbers of the features, causes first. "derived": from the data, without training, that of
-        the graph in which the features given their parents have the shortest code, by regressions
-        of their values and of the log-size of what remains. "random": drawn. "given": as the
-        columns stand.
+        Indices of the features, causes first. "derived": the order of the graph with the shortest
+        code of the features given their parents, from regressions without training. "random": a
+        random order. "given": the order of the columns.
     parents : {"all", "derived"}, default="all"
-        Whether all features before one condition it, or those that shorten its code by more than
-        they cost (their slopes, as in the Bayesian information criterion).
+        Whether all earlier features condition a feature, or only those that shorten its code by
+        more than their slopes cost (as in the Bayesian information criterion).
 
     Examples
     --------
@@ -54,7 +53,7 @@ class Triangular(Layout):
         self.parents = parents
 
     def n_masks(self, n_layers: int, n_features: int) -> int:
-        """Number of layers, ``n_layers * n_features``."""
+        """Return the number of layers, ``n_layers * n_features``."""
         return n_layers * n_features
 
     def _make(self, n_layers, n_features, rng, X):
@@ -71,7 +70,7 @@ class Triangular(Layout):
         return tidy(np.tile(triangle(order, given), (n_layers, 1)))
 
     def _order(self, n_features, rng):
-        """The order, None where it is to be derived."""
+        """Return the order, or None if it is derived."""
         if isinstance(self.order, str):
             if self.order not in ORDERS:
                 raise ValueError(
@@ -84,16 +83,16 @@ class Triangular(Layout):
         order = np.asarray(self.order)
         if order.shape != (n_features,) or (np.sort(order) != np.arange(n_features)).any():
             raise ValueError(
-                f"order={self.order!r} is no order of {n_features} features. Give each number from "
-                f"0 to {n_features - 1} once."
+                f"order={self.order!r} is not an order of {n_features} features. Give each "
+                f"number from 0 to {n_features - 1} once."
             )
         return order
 
 
 def triangle(order, given):
-    """Roles ``(d, d)`` of one pass: the features of an order, each given some of those before it.
+    """Return the roles ``(d, d)`` of one pass, each feature given some of the earlier ones.
 
-    The last feature comes first, while those before it are as the data have them.
+    The last feature of the order comes first, while the earlier ones are untransformed.
     """
     roles = np.full((len(order), len(order)), IDLE)
     for layer, (feature, causes) in zip(roles[::-1], zip(order, given)):
@@ -102,7 +101,7 @@ def triangle(order, given):
 
 
 def parents_of(masks):
-    """Which features condition which: boolean ``(d, d)``, row i those that condition feature i."""
+    """Return which features condition which, boolean ``(d, d)``: row i for feature i."""
     parents = np.zeros((masks.shape[1], masks.shape[1]), dtype=bool)
     for layer in masks:
         parents[np.ix_(layer == 1, layer == 0)] = True
