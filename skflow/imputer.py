@@ -32,42 +32,44 @@ if TYPE_CHECKING:
 class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEstimator):
     """Imputation of missing values from the density of the rows.
 
-    A flow is fitted to the table with its missing cells, and each of them is filled from its
+    A flow is fitted to the table with its missing cells. Each missing cell is filled from its
     distribution given the known cells of its row: by the mean, the median, the mode, or a draw.
-    Draws keep dependences and spreads, and several of them (``sample``) express the uncertainty
-    [1]_. Means have the smallest average error, but a table of means has less spread than the data.
+    Draws keep the dependence and the spread of the data, and several of them (``sample``) express
+    the uncertainty [1]_. Means have the smallest error, but a table of means has less spread than
+    the data.
 
     Parameters
     ----------
     density : estimator or None, default=None
-        A ``CouplingFlowDensity`` or ``StructureSearchFlow``, which also sets bounds and grids of
-        columns. It is cloned. None is ``CouplingFlowDensity()``.
+        A ``CouplingFlowDensity`` or ``StructureSearchFlow``, which also sets the bounds and grids
+        of columns. It is cloned. None: ``CouplingFlowDensity()``.
     strategy : {"mean", "median", "mode", "draw"}, default="mean"
-        How ``transform`` fills a cell: by the mean or the median of ``n_draws`` draws, column by
-        column, by the completion of the row that has the highest density (see
-        ``CouplingFlowDensity.mode_given``), or by one joint draw for the row. Means and medians of
-        columns on a grid are rounded to it; for categories they are the most frequent draw.
+        How ``transform`` fills cells. "mean", "median": by the mean or median of ``n_draws`` draws,
+        column by column, rounded for a column on a grid, and by the most frequent draw for
+        categories. "mode": by the completion of the row with the highest density (see
+        ``CouplingFlowDensity.mode_given``). "draw": by one joint draw for the row.
     n_draws : int, default=100
         Number of draws for means and medians.
     add_indicator : bool, default=False
-        Add a column for each one with missing values in ``fit``: 1 where a value was missing.
+        Whether to append an indicator of missing values (1: missing) for each column that had any
+        in ``fit``.
     keep_empty_features : bool, default=False
-        Whether columns without any known value in ``fit`` are kept and filled with 0, or dropped.
+        Whether to keep columns without any known value in ``fit``, filled with 0, or to drop them.
     max_time : float or None, default=None
-        Seconds that ``fit`` may take, about: flows are trained for a shorter time, so that the
-        result depends on the machine. None is no limit.
+        Approximate limit of the seconds of ``fit``. Flows are then trained for a shorter time, and
+        the result depends on the machine. None: no limit.
     verbose : int, default=0
         1 shows progress.
     random_state : int, RandomState instance or None, default=None
-        For the density, if its own is None, and for all draws. An integer makes ``transform``
-        reproducible.
+        Seeds the density, if its own ``random_state`` is None, and all draws. An integer makes
+        ``transform`` reproducible.
 
     Attributes
     ----------
     density_ : estimator
-        The fitted density of the columns with any known value.
+        The fitted density of the columns with a known value.
     indicator_ : MissingIndicator or None
-        If ``add_indicator``, the indicator of missing values.
+        The indicator of missing values, with ``add_indicator``.
     n_features_in_ : int
         Number of features seen during ``fit``.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -75,7 +77,7 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
 
     See Also
     --------
-    CouplingFlowDensity : Its ``sample_given`` draws any columns given any others.
+    CouplingFlowDensity : ``sample_given`` draws any columns given any others.
     sklearn.impute.IterativeImputer : Faster, with one regression for each column.
 
     Notes
@@ -160,8 +162,8 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
         Raises
         ------
         ValueError
-            If X, the weights or an argument cannot be used; the message names the value and what is
-            allowed. A failed or interrupted ``fit`` leaves the imputer as it was before.
+            If X, the weights or an argument are not allowed. A failed or interrupted ``fit`` leaves
+            the imputer unchanged.
         """
         density = CouplingFlowDensity() if self.density is None else clone(self.density)
         X = self._fit_table(X, density.categorical_features, ensure_min_samples=2)
@@ -170,7 +172,7 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
         self._empty = self._share_missing == 1
         if self._empty.all():
             raise ValueError(
-                f"X holds nothing but NaN in {len(X)} rows: there is nothing to fill them from."
+                f"All values of X are NaN in {len(X)} rows: there is nothing to fill them from."
             )
         self.indicator_ = None
         if self.add_indicator:
@@ -192,7 +194,7 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
         return self
 
     def _checked(self, X):
-        """The rows as the user has them, and as codes."""
+        """Return the rows as the user has them, and as codes."""
         check_is_fitted(self)
         source = self._source(X)
         return source, self._finite(self._encode(source, dtype=FLOATS), allow_nan=True)
@@ -210,18 +212,18 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
         Returns
         -------
         X_filled : ndarray or DataFrame of shape (n_samples, n_features_out)
-            Known values as they are. Columns that were empty in ``fit`` are dropped, or 0 where
-            nothing is known, with ``keep_empty_features``; indicators stand at the end. Of a data
-            frame, where ``fit`` was given one, a frame with the same dtypes; ``set_output`` may ask
-            for another kind.
+            Known values are unchanged. Columns that were empty in ``fit`` are dropped, or with
+            ``keep_empty_features`` filled with 0. Indicators are the last columns. A data frame
+            with the same dtypes if X and the X of ``fit`` are data frames; ``set_output`` chooses
+            another container.
 
         Raises
         ------
         NotFittedError
             If the imputer is not fitted.
         ValueError
-            If X is no table of numbers, finite or NaN, with the columns of ``fit``, or if values
-            lie beyond the bounds of the density.
+            If X does not have the columns of ``fit``, or if values are infinite or lie beyond the
+            bounds of the density.
         """
         source, codes = self._checked(X)
         filled = codes[:, ~self._empty].astype(float)
@@ -248,20 +250,20 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
         n_samples : int, default=1
             Number of imputations, at least 1.
         random_state : int, RandomState instance or None, default=None
-            An integer makes the draws reproducible; None goes on from the imputer's own.
+            An integer makes the draws reproducible; None continues the imputer's own.
 
         Returns
         -------
         X_filled : ndarray of shape (n_samples, n_features, n_imputations), or list of data frames
-            ``X_filled[:, :, k]`` is the table as filled for the k-th time; without indicators. Of
-            a data frame, where ``fit`` was given one, ``X_filled[k]`` is.
+            ``X_filled[:, :, k]`` is imputation k, without indicators. If X and the X of ``fit`` are
+            data frames, it is ``X_filled[k]``.
 
         Raises
         ------
         NotFittedError
             If the imputer is not fitted.
         ValueError
-            As ``transform``, or if ``n_samples`` is no integer of at least 1.
+            As ``transform``, or if ``n_samples`` is not an integer of at least 1.
         """
         source, codes = self._checked(X)
         check_count("n_samples", n_samples)
@@ -278,7 +280,7 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
 
     @sheltered
     def report(self, X: ArrayLike) -> Any:
-        """Table of the columns that ``transform`` fills, and how certain the values are.
+        """Return the columns that ``transform`` fills, and how certain the values are.
 
         Parameters
         ----------
@@ -288,16 +290,15 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
         Returns
         -------
         report : pandas.DataFrame
-            A line for each column with missing cells, with
+            A row for each column with missing cells, with
 
-            - ``missing``: how many;
-            - ``spread``: the standard deviation of the unknown value given what is known of its
-              row, in the column's units: the root of the mean square over the cells;
-            - ``explained``: the fraction of the variance of the column's values in ``fit`` that the
-              known cells of the row explain: about 1 where they determine the missing ones, about 0
-              where they are of no use;
-            - ``probability``: of a column with categories, the mean probability of the category
-              that is filled in, the likeliest.
+            - ``missing``: the number of missing cells;
+            - ``spread``: the standard deviation of a missing value given the known cells of its
+              row, in the column's units (root mean square over the cells);
+            - ``explained``: the fraction of the column's variance in ``fit`` that the known cells
+              explain: about 1 if they determine the missing value, about 0 if they do not help;
+            - ``probability``: for categories, the mean probability of the filled (likeliest)
+              category.
 
         Raises
         ------
@@ -322,7 +323,7 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
         Name: explained, dtype: float64
         """
         pandas = check_pandas_support("report")
-        codes = self._checked(X)[1][:, ~self._empty]
+        codes = self._with_values(self._checked(X)[1])
         rng = np.random.RandomState(self._seed)
         draws = self._draws_of_rows(codes, max(self.n_draws, LEAST_DRAWS), rng)
         lines = certainty(codes, draws, self._filled, self._variance)
@@ -330,7 +331,7 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
 
     @sheltered
     def score_samples(self, X: ArrayLike) -> np.ndarray:
-        """Log-density of what is known of each row.
+        """Return the log-density of the known cells of each row.
 
         Parameters
         ----------
@@ -340,9 +341,9 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
         Returns
         -------
         log_density : ndarray of shape (n_samples,)
-            In nats, as ``CouplingFlowDensity.score_samples``.
+            In nats, as in ``CouplingFlowDensity.score_samples``.
         """
-        return self.density_._log_prob(self._checked(X)[1][:, ~self._empty])
+        return self.density_._log_prob(self._with_values(self._checked(X)[1]))
 
     def _summary_lines(self):
         share, how = self._share_missing, self.strategy
@@ -358,11 +359,11 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
         }
 
     def _draw(self, X, n_samples, rng):
-        """Draws ``(n, d, n_samples)`` of rows, with codes for categories."""
+        """Return draws ``(n, d, n_samples)`` of rows of codes."""
         return sample_given(self.density_._density, X, n_samples, rng)[0]
 
     def _draws_of_rows(self, X, n_samples, rng):
-        """Numbers of the rows with missing cells, so many as are drawn for at once, and draws."""
+        """Yield the indices of rows with missing cells, block by block, and their draws."""
         rows = np.flatnonzero(np.isnan(X).any(axis=1))
         size = max(1, MOST_NUMBERS // (n_samples * X.shape[1]))
         for start in range(0, len(rows), size):
@@ -370,7 +371,7 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
             yield block, self._draw(X[block], n_samples, rng)
 
     def _point(self, drawn):
-        """What draws ``(n, d, m)`` say of each cell ``(n, d)``."""
+        """Return the point estimate ``(n, d)`` of each cell from draws ``(n, d, m)``."""
         point = _mean(drawn) if self.strategy != "median" else np.median(drawn, axis=2)
         for j, values in self._filled.categories.items():
             point[:, j] = counts(drawn[:, j], len(values)).argmax(axis=0)
@@ -380,7 +381,7 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
         return point
 
     def _tables(self, filled, source, codes, indicator):
-        """Filled rows ``(n, d, m)`` as m tables like it, with empty columns and indicators."""
+        """Return filled rows ``(n, d, m)`` as m tables, with empty columns and indicators."""
         n_tables = filled.shape[2]
         kept = ~self._empty
         own = source if kept.all() else source.take(kept)
@@ -406,8 +407,12 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
         tables = np.concatenate([filled, *others], axis=1)
         return np.moveaxis(tables[:, [*order, *range(len(order), tables.shape[1])]], 2, 0)
 
+    def _with_values(self, codes):
+        """Return the columns that had a value in ``fit``; no copy if all had."""
+        return codes[:, ~self._empty] if self._empty.any() else codes
+
     def _empty_columns(self, source, codes):
-        """Those that were empty in ``fit`` and are kept: what is known of them now, otherwise 0."""
+        """Return the kept columns that were empty in ``fit``, with 0 for missing values."""
         if not self.keep_empty_features:
             return {}
         found = {}
@@ -420,12 +425,12 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
         return found
 
     def get_feature_names_out(self, input_features: ArrayLike | None = None) -> np.ndarray:
-        """Names of the columns that ``transform`` returns.
+        """Return the names of the columns that ``transform`` returns.
 
         Parameters
         ----------
         input_features : array-like of str or None, default=None
-            Names of the columns of X; those of ``fit``, if it was given any, or "x0", "x1", ...
+            Names of the columns of X. None: the names in ``fit``, or "x0", "x1", ...
 
         Returns
         -------
@@ -441,11 +446,11 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
-        tags.transformer_tags.preserves_dtype = []  # float64 in any case
+        tags.transformer_tags.preserves_dtype = []  # always float64
         return tags
 
 
 def _mean(drawn):
-    """Means over the last axis, of numbers whose sum may leave the range that there is."""
+    """Return means over the last axis without overflow of the sum."""
     with np.errstate(over="ignore"):
         return np.nan_to_num((drawn / drawn.shape[2]).sum(axis=2))

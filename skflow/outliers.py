@@ -29,114 +29,114 @@ from ._table.reading import inner_tables
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-#: So many rows of the fit, at most, are kept for reports to compare with.
+#: Most rows of fit that are kept for the comparisons of reports.
 N_SEEN = 1000
-#: What calibration_fraction="auto" sets aside; with folds, only of more rows than so many.
+#: Fraction set aside by calibration_fraction="auto"; with folds, only beyond so many rows.
 MANY_ROWS, USUAL_FRACTION = 2000, 0.2
-#: Of what trim="auto" leaves out of the default's nearest rows and tails.
+#: Fraction that trim="auto" leaves out of the default's nearest rows and tails.
 USUAL_TRIM = 0.05
 
 
 class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
     """Outlier detection with p-values and reasons.
 
-    ``fit`` fits densities and scores calibration rows by densities that have not seen them: the
-    p-value of a new row is its rank among these scores. If the row has the distribution of the
+    ``fit`` fits densities, and scores calibration rows by densities that were not fitted to them.
+    The p-value of a new row is its rank among these scores. If the row has the distribution of the
     rows of ``fit``, its p-value is at most ``a`` with a probability of at most ``a``, however good
     or bad the densities are. Better densities find more outliers.
 
-    That is exact if some rows are set aside for calibration (split conformal prediction [1]_), as
-    of tables of more than 2000 rows. In smaller tables every row is a calibration row, scored by
-    the folds that left it out (cross-conformal prediction [3]_): p-values get far smaller, and the
-    probability is only about ``a``. See the notes.
+    This is exact if some rows are set aside for calibration (split conformal prediction [1]_), as
+    in tables of more than 2000 rows. In smaller tables every row is a calibration row, scored by
+    the densities of the fold that left it out (cross-conformal prediction [3]_): p-values can be
+    far smaller, and the probability is only about ``a``. See the notes.
 
     A row can be unusual because its values are inconsistent, because no other row is near, or
-    because its values lie far out, and no single scorer is right for all three. So the default has
-    three: a flow; the distance to the nearest rows, of standardised columns; and how far out the
-    values lie in each column. The most extreme of the scores dominates, by a weighted harmonic mean
-    [2]_.
+    because its values lie far out. No single scorer is right for all three, so the default has
+    three scorers: a flow, the distance to the nearest rows in standardised columns, and the tails
+    of each column. They are combined by a weighted harmonic mean [2]_, in which the most extreme
+    score dominates.
 
     Parameters
     ----------
     density : estimator, list of (str, estimator) or None, default=None
-        Anything with ``fit`` and ``score_samples``: a flow, a ``GaussianMixture``, a
-        ``KernelDensity``, a pipeline that ends with one of these; or several with their names, the
-        finest first, as it gives the reasons. They are cloned; parameters named ``random_state``
-        that are None follow the detector's. None means the three above. Several are fitted to four
-        folds of the rows each. In a ``sklearn.frozen.FrozenEstimator``, a density that is fitted
-        already is not fitted again. Detectors of scikit-learn and PyOD are scorers, too, by their
-        ``score_samples`` or ``decision_function``; if one is the first, a flow is fitted beside it
-        for the reasons.
+        Any estimator with ``fit`` and ``score_samples``: a flow, a ``GaussianMixture``, a
+        ``KernelDensity``, or a pipeline that ends with one of these; or a list of several with
+        their names, the best one for reasons first. They are cloned; parameters named
+        ``random_state`` that are None follow the detector's. None means the three scorers above.
+        Each of several densities is fitted to four folds of the rows. A fitted density in a
+        ``sklearn.frozen.FrozenEstimator`` is not fitted again. Detectors of scikit-learn and PyOD
+        can be scorers, too, by their ``score_samples`` or ``decision_function``; if the first one
+        is a detector, an additional flow is fitted for the reasons.
     contamination : "auto" or float, default="auto"
         Sets the threshold of ``predict``. A number in (0, 0.5] is the fraction of the rows of
-        ``fit`` that it flags. "auto" flags a row if its p-value is at most 0.05 (or the smallest
+        ``fit`` that are flagged. "auto" flags a row if its p-value is at most 0.05 (or the smallest
         possible one, with fewer than 19 calibration rows), so about one in 20 ordinary rows is a
         false alarm, however many outliers there are.
     calibration_fraction : "auto" or float, default="auto"
-        A number in (0, 1] is the fraction of the rows to set aside, rounded up, which nothing is
-        fitted to. "auto" sets a fifth aside, and none of up to 2000 rows where there are several
-        densities: the four folds calibrate. With ``n`` calibration rows no p-value is below
-        ``1 / (n + 1)``. 1 is for a single frozen density only.
+        A number in (0, 1] is the fraction of the rows to set aside, rounded up, to which nothing is
+        fitted. "auto" sets a fifth aside, except that with several densities and up to 2000 rows
+        the four folds calibrate and no rows are set aside. With ``n`` calibration rows no p-value
+        is below ``1 / (n + 1)``. 1 is only for a single frozen density.
     trim : "auto" or float, default="auto"
-        Fraction of the rows, in [0, 0.5), that nothing is fitted to, as they may be outliers: those
-        farthest from most rows or farthest out in their columns. They calibrate nonetheless, like
-        rows that are set aside, so that p-values keep their meaning. "auto" trims nothing where
-        densities are given; in the default 0.05, for the nearest rows and the tails alone.
+        Fraction of the rows, in [0, 0.5), to leave out of ``fit`` as possible outliers: the rows
+        farthest from most rows or farthest out in their columns. They still calibrate, like rows
+        that are set aside, so that p-values keep their meaning. "auto" trims no rows if
+        ``density`` is given, and in the default 0.05 for the nearest rows and the tails only.
     max_time : float or None, default=None
-        Seconds that ``fit`` may take, about: flows are trained for a shorter time, so that the
-        result depends on the machine. None is no limit.
+        Approximate limit of ``fit`` in seconds. Flows are trained for a shorter time, so the result
+        depends on the machine. None means no limit.
     verbose : int, default=0
         1 shows progress.
     random_state : int, RandomState instance or None, default=None
-        For the calibration rows, the folds, and the densities. An integer makes ``fit``
+        Random state of the calibration rows, the folds, and the densities. An integer makes ``fit``
         reproducible.
 
     Attributes
     ----------
     densities_ : dict of str to list of estimator
-        The fitted densities, one for each fold (of the default's nearest rows and tails a single
-        one); a single density is ``densities_["density"][0]``.
+        The fitted densities, one for each fold (a single one for the nearest rows and the tails of
+        the default); a single density is ``densities_["density"][0]``.
     density_ : estimator
         The fitted density, if a single one was given.
     reasons_density_ : CouplingFlowDensity
-        The flow that gives the reasons, if the first scorer is a detector.
+        The flow for the reasons, if the first scorer is a detector.
     reference_scores_ : dict of str to ndarray
-        With several densities, for each the scores of the training rows by the fold that left them
-        out, ascending. They determine how rare a score is.
+        For each of several densities, ascending scores of the training rows by the fold that left
+        them out. They determine how rare a score is.
     offset_ : float
-        The threshold: rows whose ``score_samples`` is lower are outliers.
+        The threshold: rows with lower ``score_samples`` are outliers.
     calibration_scores_ : ndarray of shape (n_calibration_samples,)
         Scores of the calibration rows, in nats, ascending.
     n_features_in_ : int
         Number of features seen during ``fit``.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Their names, if X had string names.
+        Names of features seen during ``fit``, if X has string names.
 
     See Also
     --------
     CouplingFlowDensity : The flow of the default, with its defaults for a density.
-    sklearn.ensemble.IsolationForest : Faster, and better where outliers of the fit form a cluster.
+    sklearn.ensemble.IsolationForest : Faster, and better if outliers in ``fit`` form a cluster.
 
     Notes
     -----
-    There are no sample weights: p-values need rows that all count the same.
+    There are no sample weights, as p-values need rows of equal weight.
 
-    Rows with missing cells are scored by the columns that are known: in the default by the nearest
-    rows and the tails, otherwise by the first flow. They get the score that whole rows of the same
-    rank have, among some rows of the fit without the same cells. As calibration rows keep their
-    missing cells, p-values are valid over all rows, even if values decide which cells are missing.
-    They are valid for the rows that lack certain cells, too, up to that comparison, if cells are
-    missing by chance.
+    Rows with missing cells are scored by their known columns: in the default by the nearest rows
+    and the tails, otherwise by the first flow. They are ranked among some rows of ``fit`` with the
+    same cells removed, and get the score of complete rows with the same rank. As calibration rows
+    keep their missing cells, p-values are valid over all rows, even if the values determine which
+    cells are missing. If cells are missing at random, they are also valid among the rows that lack
+    certain cells, up to the accuracy of this comparison.
 
     The p-values of the rows of ``fit`` are not exact. With a single density they are usually too
-    large, as it is higher at the rows that it was fitted to; with several, each row is new to one
-    fold in four.
+    large, as the density is higher at the rows that it was fitted to; with several, each row is new
+    to one fold in four.
 
-    Where no rows are set aside, the calibration rows are judged by one fold each and new rows by
-    the mean of the four. For the strict form, which compares fold by fold, theory promises a
-    probability of at most about ``2 * a`` [3]_, and none for means. Measured, that of a p-value of
-    at most 0.05 was 0.03 to 0.07 with 20 to 1000 rows of five distributions. Give
-    ``calibration_fraction`` a number where the exact bound matters.
+    If no rows are set aside, each calibration row is scored by one fold, and new rows by the mean
+    of the four. For the strict form, which compares fold by fold, theory guarantees a probability
+    of at most about ``2 * a`` [3]_; it has no guarantee for means. In measurements, the probability
+    of a p-value of at most 0.05 was 0.03 to 0.07 with 20 to 1000 rows of five distributions. If the
+    exact bound matters, set ``calibration_fraction`` to a number.
 
     References
     ----------
@@ -205,16 +205,15 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
     @atomic
     @sheltered
     def fit(self, X: ArrayLike, y: object = None) -> Self:
-        """Fit the densities and calibrate with rows that they have not seen.
+        """Fit the densities and calibrate with rows to which they were not fitted.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows, of which most are ordinary. Outliers among them make p-values larger. Where a flow
-            is among the densities, as in the default, cells may be missing (NaN). Such rows are
+            Rows, most of them ordinary. Outliers among them make p-values larger. If a flow is
+            among the densities, as in the default, cells may be missing (NaN). Such rows are
             calibration rows like others. The nearest rows, the tails and a single flow are fitted
-            to all rows, several densities to those without a missing cell, of which it takes at
-            least 8.
+            to all rows, several densities to the rows without missing cells, at least 8.
         y : None
             Ignored.
 
@@ -225,9 +224,9 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
         Raises
         ------
         ValueError
-            If X or an argument cannot be used, if too few rows are left to fit the density to, or
-            if the density has scores that are not numbers. A failed or interrupted ``fit`` leaves
-            the detector as it was before.
+            If X or a parameter is invalid, if too few rows are left to fit the density to, or if
+            the density has scores that are not numbers. A failed or interrupted ``fit`` leaves the
+            detector unchanged.
         """
         X = self._read(X)
         if not self._takes_missing():
@@ -252,7 +251,7 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
         return self
 
     def _split(self, n_rows, rng):
-        """Rows to fit the densities to, and rows to set aside."""
+        """Return the rows to fit the densities to, and the rows to set aside."""
         fraction = self.calibration_fraction
         if fraction == "auto":
             several = self.density is None or isinstance(self.density, list)
@@ -268,7 +267,7 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
         return order[n_aside:], order[:n_aside]
 
     def _fit_trimmed(self, X, rng):
-        """Fit to the rows without the most unusual; scores ``(n,)`` as of ``_fit_densities``."""
+        """Fit without the most unusual rows; return scores ``(n,)`` as ``_fit_densities``."""
         part = 0.0 if self.trim == "auto" else self.trim
         kept = without_farthest(X, part, self._table.categories)
         scores = np.full(len(X), np.nan)
@@ -278,7 +277,7 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
     def _fit_densities(self, X, rng):
         """Set ``densities_`` and ``reference_scores_``.
 
-        Scores ``(n,)`` of the rows by fits that have not seen them; NaN if they are in no fold.
+        Return scores ``(n,)`` of the rows by fits without them, NaN for rows in no fold.
         """
         given, weights = self.density, None
         single = given is not None and not isinstance(given, list)
@@ -319,7 +318,7 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
         return scores
 
     def _fit_reasons(self, X, rng):
-        """Fit a flow for the reasons where the first scorer is a detector, which has none."""
+        """Fit a flow for the reasons if the first scorer is a detector."""
         vars(self).pop("reasons_density_", None)
         if is_detector(next(iter(self.densities_.values()))[0]):
             flow = seeded(default_flow(len(X)), rng)
@@ -329,7 +328,7 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
     # ---- inference
 
     def _score(self, name, density, X):
-        """Scores of rows by a single fitted density, which have to be numbers."""
+        """Return the scores of rows by a single fitted density; raise if they are not numbers."""
         if name in self._of_codes:
             scores = score_codes(density, X)
         else:
@@ -338,23 +337,23 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
         n_unusable = np.sum(np.isnan(scores) | np.isposinf(scores))
         if scores.shape != (len(X),) or n_unusable:
             raise ValueError(
-                f"score_samples of density={density!r} has to give a number for each of {len(X)} "
-                f"rows, but gave an array of shape {scores.shape} in which {n_unusable} values "
-                "are NaN or infinite. Look for huge values in X, or take another density."
+                f"score_samples of density={density!r} must return a number for each of {len(X)} "
+                f"rows, but returned an array of shape {scores.shape} in which {n_unusable} values "
+                "are NaN or infinite. Look for huge values in X, or use another density."
             )
         return scores
 
     def _score_by(self, name, X):
-        """Scores of rows by a density, the mean over the folds."""
+        """Return the scores of rows by a density, as the mean over the folds."""
         return np.mean([self._score(name, density, X) for density in self.densities_[name]], axis=0)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Parameters, with those of the densities as ``density__...`` or ``<name>__...``.
+        """Get parameters, with those of the densities as ``density__...`` or ``<name>__...``.
 
         Parameters
         ----------
         deep : bool, default=True
-            With those of the densities.
+            Whether to include the parameters of the densities.
 
         Returns
         -------
@@ -365,7 +364,7 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
         return super().get_params(deep=deep)
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters; a name of the list ``density`` sets the density of that name.
+        """Set parameters; a name in the list ``density`` sets the density of that name.
 
         Parameters
         ----------

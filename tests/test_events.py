@@ -140,15 +140,15 @@ def test_arrays_are_asked_by_numbers_of_columns():
 @pytest.mark.parametrize(
     "event, given, message",
     [
-        ({"pay": 1}, {}, "event names 'pay', which is no column"),
+        ({"pay": 1}, {}, "event names 'pay', which is not a column"),
         ({"sector": "war"}, {}, "event asks for 'war' in column 'sector'. The categories are"),
-        ({"skill": (2, 1)}, {}, r"event says \(2, 1\) of column 'skill'"),
-        ({"skill": "high"}, {}, "event says 'high' of column 'skill'"),
+        ({"skill": (2, 1)}, {}, r"event has \(2, 1\) for column 'skill'"),
+        ({"skill": "high"}, {}, "event has 'high' for column 'skill'"),
         ([1], {}, r"event=\[1\] is not possible"),
-        ({"skill": (0, 1)}, {"wage": (-5, -1)}, "No row is as given says"),
+        ({"skill": (0, 1)}, {"wage": (-5, -1)}, "No row can satisfy given"),
         ({"skill": (0, 1)}, {"wage": -5}, "beyond the bounds, in column 'wage'"),
         ({"skill": (0, 1)}, {"sector": set()}, "given asks for"),
-        (lambda rows: rows["skill"], {}, "Return one truth value for each row"),
+        (lambda rows: rows["skill"], {}, "Return one boolean for each row"),
     ],
 )
 def test_questions_that_make_no_sense(flow, event, given, message):

@@ -98,8 +98,8 @@ def test_filled_cells_are_on_grids_within_bounds_and_constant_where_columns_are(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda X: X[:, 1].fill(np.nan), "Nothing is known of column 1 of X"),
-        (lambda X: X[1:].fill(np.nan), "Something is known of 1 of 30 rows"),
+        (lambda X: X[:, 1].fill(np.nan), "All values of column 1 of X are NaN"),
+        (lambda X: X[1:].fill(np.nan), "1 of 30 rows of X"),
         (lambda X: X[0].fill(np.inf), "Input X contains infinity in 1 of 30 rows"),
         (lambda X: X[:5, 0].fill(-50), "5 rows lie beyond the bounds, in column 0"),
     ],

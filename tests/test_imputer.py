@@ -101,7 +101,7 @@ def test_in_front_of_a_model(X, whole):
 
 
 def test_what_cannot_be_filled_is_said(X):
-    with pytest.raises(ValueError, match="X holds nothing but NaN in 5 rows"):
+    with pytest.raises(ValueError, match="All values of X are NaN in 5 rows"):
         clone(QUICK).fit(np.full((5, 3), np.nan))
     with pytest.raises(ValueError, match="Input X contains infinity"):
         clone(QUICK).fit(np.where(X > 11, np.inf, X))

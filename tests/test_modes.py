@@ -102,7 +102,7 @@ def test_an_imputer_fills_in_the_mode(table):
 
 
 def test_what_cannot_be_completed_is_said(groups):
-    with pytest.raises(ValueError, match="X names 5, which is no column"):
+    with pytest.raises(ValueError, match="X names 5, which is not a column"):
         groups.mode_given({5: 1.0})
     with pytest.raises(ValueError, match="has 3 features"):
         groups.mode_given([[NAN, 1.0, 2.0]])

@@ -57,7 +57,7 @@ def test_rows_with_missing_take_part_where_they_can(monkeypatch):
         FlowOutlierDetector(random_state=0).fit(few)
     few[:30] = rows(30)
     few[:20, 1] = np.nan
-    with pytest.warns(UserWarning, match="Of 50 rows to fit to 17 have no missing"):
+    with pytest.warns(UserWarning, match="Only 17 of 50 rows to fit to have no missing"):
         FlowOutlierDetector(random_state=0).fit(few)
 
 

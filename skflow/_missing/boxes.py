@@ -1,10 +1,10 @@
-"""Ellipses within a box: draws, one column after another, and their density.
+"""Ellipses within a box: draws, column by column, and their density.
 
-Of a normal or a Student-t distribution, whose columns are known to lie between two ends each, a
-column given those before it is a distribution of one dimension between two ends. Drawn like that
-(Geweke 1991; Hajivassiliou and McFadden 1998; of Student-t distributions each step has a degree of
-freedom more) nothing is rejected, however rare the box; the product of the probabilities of the
-ranges is the weight of a draw, and its mean the probability of the box.
+Let each column of a normal or Student-t distribution lie in a range. Given the columns before it, a
+column then has a truncated distribution of one dimension. Draws from these, column by column, are
+never rejected, however rare the box is (Geweke 1991; Hajivassiliou and McFadden 1998; a Student-t
+distribution gains a degree of freedom with each column). The weight of a draw is the product of the
+probabilities of the ranges, and the mean weight is the probability of the box.
 """
 
 import math
@@ -19,14 +19,14 @@ _TINY = np.finfo(float).tiny
 
 
 class BoxedEllipses:
-    """Ellipses whose first columns are known, and whose others lie in boxes.
+    """Ellipses whose first columns are known, and whose others lie in a box.
 
     Parameters
     ----------
     mixture : EllipticalMixture
-        Its ellipses count one by one; their weights are the caller's.
+        Its ellipses are used one by one; the caller weighs them.
     order : ndarray of int, shape (m,)
-        The columns: the known ones, then the others. Columns that are not among them are left out.
+        The columns: the known ones, then those in the box. Others are integrated out.
     n_known : int
     """
 
@@ -40,10 +40,10 @@ class BoxedEllipses:
         self.dof, self.n_known = mixture.dof, n_known
 
     def draw(self, k, known, lower, upper, uniform):
-        """Draws ``(n, m)`` of ellipse ``k``, and log-densities ``(n,)``: of what is known, times
-        the probability of the box given it, as the draw tells it.
+        """Return draws ``(n, m)`` of ellipse ``k``, and log-weights ``(n,)``.
 
-        ``lower``, ``upper`` and ``uniform``, numbers in (0, 1), are ``(n, m - n_known)``.
+        A weight is the density of the known columns times an estimate of the probability of the
+        box given them. ``lower``, ``upper`` and ``uniform``, in (0, 1), are ``(n, m - n_known)``.
         """
         centre, factor = self.centres[k], self.factors[k % len(self.factors)]
         n_rows, n_columns = len(known), len(centre)
@@ -70,8 +70,7 @@ class BoxedEllipses:
         return centred + centre, log_mass
 
     def log_density(self, rows, lower, upper):
-        """Log-densities ``(k, n)`` of draws ``(n, m)``: of the columns in the box, given the known
-        ones and the box, each as it was drawn given those before it."""
+        """Return log-densities ``(k, n)`` with which ``draw`` draws the rows ``(n, m)``."""
         n_known, (n_ellipses, n_columns) = self.n_known, self.centres.shape
         found = np.zeros((n_ellipses, len(rows)))
         bounded = (np.isfinite(lower) | np.isfinite(upper)).any(axis=0)
@@ -94,7 +93,7 @@ class BoxedEllipses:
 
 
 def _spread(square, n_before, dof):
-    """Scale of a white column given those before it, whose squares add up to ``square``."""
+    """Return the scale of a white column given ``n_before`` others with this sum of squares."""
     return np.ones_like(square) if dof == math.inf else np.sqrt((dof + square) / (dof + n_before))
 
 
@@ -107,7 +106,7 @@ def _log_density(z, n_before, dof):
 
 
 def _turned(a, b):
-    """Ends of ranges on that side of 0 where probabilities are small numbers."""
+    """Mirror ranges to the side of 0 where probabilities are small numbers."""
     turn = a > 0
     return np.where(turn, -b, a), np.where(turn, -a, b), turn
 
@@ -121,7 +120,7 @@ def _mass(a, b, n_before, dof):
 
 
 def _between(a, b, uniform, n_before, dof):
-    """Places between two ends, for numbers uniform in (0, 1), and the probability of the range."""
+    """Return places in ranges for uniform numbers, and the probabilities of the ranges."""
     a, b, turn = _turned(a, b)
     mass = _mass(a, b, n_before, dof)
     level = np.maximum(_cdf(a, n_before, dof) + uniform * mass, _TINY)
@@ -131,5 +130,5 @@ def _between(a, b, uniform, n_before, dof):
 
 
 def _log(mass):
-    """Logarithms; of what is too rare for numbers, that of the least there is."""
+    """Return logarithms, of at least the smallest positive number."""
     return np.log(np.maximum(mass, _TINY))

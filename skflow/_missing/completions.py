@@ -1,11 +1,11 @@
-"""What is known of rows with missing cells, and the completions of their discrete part.
+"""The known cells of rows with missing cells, and the completions of their discrete part.
 
-Of a table of numbers a row is a completion. Where categories are missing, or where it is not known
-whether a number is at its spike, a row is as many completions as there are ways to fill in the
-discrete part, each with a weight; then what is known of the real part is given one. The density of
-the row is the sum over its completions. Where there are too many, completions are drawn, one column
-after another, from the chain that is the density of the discrete part, and the sum becomes a mean:
-their weights are the probabilities of what is known (likelihood weighting: Fung and Chang 1990).
+A row of numbers has one completion. If categories are missing, or if it is not known whether a
+number is at its spike, the row has a completion for each way to fill in the discrete part, each
+with a weight; the real part is conditional on the completion. The density of the row is the sum
+over its completions. If there are too many, completions are drawn, column by column, from the chain
+of the discrete part, and the sum becomes a mean with the probabilities of the known cells as
+weights (likelihood weighting: Fung and Chang 1990).
 """
 
 from dataclasses import dataclass, fields
@@ -21,21 +21,21 @@ from .._table.table import MISSING, UNKNOWN
 
 @dataclass
 class Completions:
-    """The known cells of rows, in standardised units, completion by completion.
+    """The completions of rows, in standardised units.
 
     Attributes
     ----------
     U : ndarray of shape (m, d)
-        0 at unknown columns, and where a number is absent.
+        0 where a number is unknown or absent.
     log_det : ndarray of shape (m,)
         Log-determinant of the standardisation of the known columns.
     known : ndarray of bool, shape (m, d)
     row : ndarray of shape (m,)
-        Which row a completion is of, ascending.
+        Row of each completion, ascending.
     log_weight : ndarray of shape (m,)
-        Log-probabilities of discrete parts; 0 where there is none.
+        Log-probabilities of the discrete parts; 0 without a discrete part.
     context : Context or None
-        What the real part is conditional on; None where there is no discrete part.
+        Context of the real part; None without a discrete part.
     """
 
     U: np.ndarray
@@ -46,24 +46,24 @@ class Completions:
     context: Context | None = None
 
     def take(self, completions):
-        """Some of the completions, an index array or a mask."""
+        """Return the completions that an index array or a mask selects."""
         arrays = [getattr(self, field.name)[completions] for field in fields(self)[:-1]]
         return Completions(*arrays, at(self.context, completions))
 
     @property
     def settled(self):
-        """Completions ``(m,)`` of which every number that is there is known, or none is."""
+        """Completions ``(m,)`` that need no draws: all present numbers are known, or none."""
         if self.context is None:
             return np.zeros(len(self.U), dtype=bool)
         unknown = ~self.known & ~self.context.absent
         return ~unknown.any(axis=1) | ~self.known.any(axis=1)
 
     def joint(self, log_prob):
-        """Log-densities ``(m,)``, in the data's units, of what is known and of the completion."""
+        """Return log-densities ``(m,)`` of completions and known cells, in the data's units."""
         return log_prob + self.log_det + self.log_weight
 
     def total(self, joint):
-        """Sums over the completions of each row, of logarithms ``(m,)``, as logarithms ``(n,)``."""
+        """Return the log-sums ``(n,)`` over the completions of each row, given logs ``(m,)``."""
         highest = np.full(self.row.max() + 1, -np.inf)
         np.maximum.at(highest, self.row, joint)
         finite = np.where(np.isfinite(highest), highest, 0.0)
@@ -71,31 +71,31 @@ class Completions:
             return np.log(np.bincount(self.row, np.exp(joint - finite[self.row]))) + finite
 
     def shares(self, joint):
-        """What part of its row a completion is ``(m,)``, given what is known."""
+        """Return the probability ``(m,)`` of each completion given the known cells."""
         total = self.total(joint)[self.row]
-        # rows that are not possible in any case: none is more likely than another
+        # impossible rows: all completions are equally likely
         possible = np.isfinite(total)
         return np.exp(np.subtract(joint, total, out=np.zeros(len(joint)), where=possible))
 
 
 def count_completions(density, X, n_most):
-    """How many completions each of the rows ``(n,)`` may be."""
+    """Return the number of completions of each row ``(n,)``."""
     return np.minimum(_n_ways(density.schema.split(X)[0], density.schema.sizes + 1), n_most)
 
 
 def _n_ways(discrete, sizes):
-    """How many ways there are to fill in each discrete part, as floats, for they may be very many.
+    """Return in how many ways each discrete part can be filled in, as floats.
 
-    ``sizes`` ``(q,)`` are how many values a column may have.
+    ``sizes`` ``(q,)`` are the numbers of values of the columns.
     """
     return np.where(discrete == MISSING, sizes, 1.0).prod(axis=1)
 
 
 def find_completions(density, X, n_most, unseen=True):
-    """The ``Completions`` of rows ``(n, d)`` with missing cells.
+    """Return the ``Completions`` of rows ``(n, d)`` with missing cells.
 
-    Up to ``n_most`` of a row are all that there are, more are drawn. ``unseen`` says whether
-    categories that ``fit`` has not seen are among them; among those that are drawn there are none.
+    Up to ``n_most`` completions of a row are enumerated, more are drawn. With ``unseen``,
+    enumerations include categories that ``fit`` did not see.
     """
     row, log_weight = np.arange(len(X)), np.zeros(len(X))
     discrete, X = density.schema.split(X)
@@ -111,7 +111,7 @@ def find_completions(density, X, n_most, unseen=True):
 
 
 def _ways(density, discrete, n_most, unseen):
-    """Rows, discrete parts without missing cells, and log-probabilities of the completions."""
+    """Return the row, the complete discrete part and the log-probability of completions."""
     chain, sizes = density.discrete, density.schema.sizes
     first = np.zeros(len(sizes), dtype=int)
     for factor in chain.factors:

@@ -1,7 +1,7 @@
-"""Probabilities of regions, and rows within them, by weighted draws that all lie within.
+"""Probabilities of regions, and rows within them, by importance sampling.
 
-The probability of a region is the integral of the density over it: the mean weight of draws within
-it (``within.py``). So a rare region needs no more draws than a common one.
+The probability of a region is the integral of the density over it: the mean weight of draws, which
+all lie in the region (``within.py``). So a rare region does not need more draws than a common one.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import numpy as np
 
 from .within import N_SETS, Points, Within
 
-#: Weighted draws of an answer, tried one after another until it is as exact as asked for.
+#: Numbers of weighted draws, tried in turn until the answer is exact enough.
 N_POINTS = (2**12, 2**14, 2**16)
-#: Of a probability, relative and absolute: the error that is small enough.
+#: Relative and absolute error of a probability that is small enough.
 SMALL_RELATIVE, SMALL_ABSOLUTE = 0.01, 0.004
 
 
@@ -25,8 +25,8 @@ class Probability(NamedTuple):
     ----------
     probability : float
     error : float
-        Of the computation, from independent sets of draws. How far the model is from the truth, it
-        does not tell.
+        Error of the computation, from independent sets of draws. It does not include how far the
+        model is from the truth.
     """
 
     probability: float
@@ -34,10 +34,10 @@ class Probability(NamedTuple):
 
 
 def probability(density, event, given, rng):
-    """The ``Probability`` that a row of ``given`` is one of ``event`` as well.
+    """Return the ``Probability`` that a row of ``given`` also belongs to ``event``.
 
-    ``given`` is a ``Region``; ``event`` another, or a function that says of rows in the data's
-    units whether they are of it.
+    ``given`` is a ``Region``. ``event`` is a ``Region``, or a function that returns for rows in the
+    data's units whether they belong to it.
     """
     both = None if callable(event) else given.also(event)
     if both is None and not callable(event):
@@ -48,7 +48,7 @@ def probability(density, event, given, rng):
         points = of_given.points(n_points, rng)
         found = _share(inside, of_given.rows(points), points.log_weight)
         if of_both and not _is_small(found):
-            # rows of both alone: as good where they are rare
+            # draws in both regions, which are as good if the event is rare
             if not of_both.looked(rng).ellipses:
                 return Probability(0.0, 0.0)
             log_both = of_both.points(n_points, rng).log_weight
@@ -61,7 +61,7 @@ def probability(density, event, given, rng):
 
 
 def sample_region(density, region, n_samples, rng):
-    """Rows ``(n_samples, d)`` of a region in the data's units, and their effective number."""
+    """Return rows ``(n_samples, d)`` of a region, in the data's units, and their ESS."""
     within = Within(density, region)
     for n_points in N_POINTS:
         if n_points < min(4 * n_samples, N_POINTS[-1]):
@@ -72,7 +72,7 @@ def sample_region(density, region, n_samples, rng):
         ess = 1 / (share**2).sum()
         if ess >= max(n_samples, 100):
             break
-    # systematic resampling: a row is drawn as often as its share says, up to one
+    # systematic resampling: a row is drawn as often as its weight, up to one
     level = (np.arange(n_samples) + rng.uniform(size=n_samples)) / n_samples
     chosen = rng.permutation(np.searchsorted(share.cumsum()[:-1], level, side="right"))
     return within.rows(Points(*(array[chosen] for array in points))), float(ess)
@@ -83,19 +83,19 @@ def _is_small(found):
 
 
 def _share(inside, rows, log_weight):
-    """What part of weighted rows, set by set, a function is true of."""
+    """Return the weighted fraction of rows, set by set, for which a function is true."""
     true = np.asarray(inside(rows))
     if true.shape != log_weight.shape or true.dtype != bool:
         raise ValueError(
             f"event returned an array of shape {np.shape(true)} and dtype {true.dtype} for a table "
-            f"of {len(log_weight)} rows. Return one truth value for each row."
+            f"of {len(log_weight)} rows. Return one boolean for each row."
         )
     weight = np.exp(log_weight - _peak(log_weight)).reshape(N_SETS, -1)
     return _of_sets((weight * true.reshape(N_SETS, -1)).sum(axis=1), weight.sum(axis=1))
 
 
 def _quotient(log_both, log_given):
-    """The quotient of the masses of two regions, from independent draws of each."""
+    """Return the ratio of the probabilities of two regions, from independent draws."""
     peak = max(_peak(log_given), log_both.max())
     both, given = (
         np.exp(log - peak).reshape(N_SETS, -1).sum(axis=1) for log in (log_both, log_given)
@@ -104,7 +104,7 @@ def _quotient(log_both, log_given):
 
 
 def _of_sets(parts, wholes):
-    """The quotient of sums over sets, and its standard error."""
+    """Return the ratio of sums over sets, and its standard error."""
     value = parts.sum() / wholes.sum()
     residuals = (parts - value * wholes) / wholes.mean()
     error = residuals.std(ddof=1) / np.sqrt(N_SETS)
@@ -112,11 +112,11 @@ def _of_sets(parts, wholes):
 
 
 def _peak(log_weight):
-    """The largest of the logarithms, unless the region is empty."""
+    """Return the largest logarithm; raise if the region is empty."""
     peak = log_weight.max()
     if not np.isfinite(peak):
         raise ValueError(
-            "No row is as given says: its ranges hold no possible value, or they are so far from "
-            "the rows of fit that their probability is 0 to rounding. Widen them."
+            "No row can satisfy given: its ranges hold no possible value, or are so far from the "
+            "rows of fit that their probability is 0 to rounding. Widen them."
         )
     return peak

@@ -1,11 +1,11 @@
 """Fitting to rows with missing cells: draw and refit.
 
-The missing cells are drawn from a density given what is known, a density is fitted to the rows so
-filled, the missing cells are drawn anew from this one, and so on: stochastic EM (Celeux and Diebolt
-1985). It starts with draws from each column by itself and with mixtures, which take no time, of
-groups of rows where there is a discrete part; then a flow follows that is trained for a fraction of
-the epochs. Of its draws the last flow sees several for each row, in turn, so that it learns no
-single one by heart.
+This is stochastic EM (Celeux and Diebolt 1985): missing cells are drawn given the known ones, a
+density is fitted to the filled rows, the cells are drawn again from this density, and so on. The
+first draws come from each column alone, the next from mixtures, which are fast to fit (one for each
+group of rows if there is a discrete part), and the last from a flow that is trained for a fraction
+of the epochs. The final flow sees several of its draws for each row, in turn, so that it does not
+overfit to a single one.
 """
 
 import warnings
@@ -23,58 +23,58 @@ from .._nn.training_data import check_single_precision
 from .._table.bounds import Bounds
 from .questions import QUICK, sample_given
 
-#: Rounds with mixtures, and rows that these are fitted to at most; part of the epochs of the flow
-#: before the last one; times that its draws fill a row.
+#: Rounds with mixtures and most rows to fit these to; fraction of the epochs of the flow before the
+#: last one, and number of its draws of each row.
 N_MIXTURES, MOST_ROWS = 6, 2000
 PART_OF_EPOCHS, LEAST_EPOCHS = 0.25, 3
-#: Part of the time that is left which the mixtures may take; what is left after them for a flow to
-#: follow, as a multiple of what they took; the part that its draws may take.
+#: Fraction of the time left that the mixtures may take; a flow follows if the time left after them
+#: is at least this multiple of theirs; fraction of the time left for its draws.
 PART_OF_MIXTURES, LEAST_TIMES, PART_OF_DRAWS = 0.2, 4, 0.15
 N_COPIES = 8
-_ROWS_A_COLUMN = 20  # that 8 clusters need
+_ROWS_A_COLUMN = 20  # enough for 8 clusters
 
 
 def rows_with_values(X, weight):
-    """The rows of which anything is known, and their weights (or None)."""
+    """Return the rows with a known value, and their weights (or None)."""
     known = ~np.isnan(X).all(axis=1)
     if known.sum() < 2:
         raise ValueError(
-            f"Something is known of {known.sum()} of {len(X)} rows of X (those of weight 0 left "
-            "out); at least 2 need a value. Others are NaN in all columns."
+            f"{known.sum()} of {len(X)} rows of X (without those of weight 0) have a known value; "
+            "at least 2 are needed. The others are NaN in all columns."
         )
     return (X, weight) if known.all() else (X[known], at(weight, known))
 
 
 def fill_missing(X, schema, weight, rng, fit, column_options):
-    """Rows with their missing cells drawn, as by ``draw_missing``, from a density fitted to them.
+    """Fit densities to rows in turn, and return the rows as ``draw_missing`` does.
 
     Parameters
     ----------
     X : ndarray of shape (n, d)
-        With codes for categories.
+        Rows of codes.
     schema : Schema
     weight : ndarray of shape (n,) or None
     rng : RandomState
     fit : callable
-        What fits the density of a round to filled rows, with a seed.
+        Fits a density to filled rows, with a seed.
     column_options : dict
-        Of ``fit_real_columns``.
+        Arguments of ``fit_real_columns``.
     """
     _check_columns(X, column_options)
     started = clock()
     filled, density = fill_with_mixtures(X, schema, weight, rng, column_options)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the last fit warns of what there is to say
+        warnings.simplefilter("ignore")  # the last fit warns
         if time_left() > LEAST_TIMES * (clock() - started):
             density = fit(filled, rng.randint(2**31 - 1))
         return draw_missing(density, X, rng, filled)
 
 
 def draw_missing(density, X, rng, filled=None):
-    """Rows ``(n, d, N_COPIES)`` with missing cells drawn, and log-densities ``(n, N_COPIES)``.
+    """Return rows ``(n, d, N_COPIES)`` with drawn cells, and log-densities ``(n, N_COPIES)``.
 
-    Columns of which one value only is known get what they have in ``filled``, and so do rows for
-    which there is no time; without it all are drawn.
+    Columns with a single known value are copied from ``filled``, and so are rows that there is no
+    time for. Without ``filled`` all rows are drawn.
     """
     effort = QUICK._replace(in_time=filled is not None)
     with time_limit(share_of_time(PART_OF_DRAWS)):
@@ -87,7 +87,7 @@ def draw_missing(density, X, rng, filled=None):
 
 
 def _but_constants(X, filled, drawn):
-    """Draws, but filled values in columns of which one value only is known."""
+    """Return draws, with filled values in columns with a single known value."""
     constant = np.nanmin(X, axis=0) == np.nanmax(X, axis=0)
     return np.where(constant.reshape(-1, *[1] * (drawn.ndim - 2)), filled, drawn)
 
@@ -97,14 +97,13 @@ def _check_columns(X, column_options):
     unknown = np.isnan(X).all(axis=0)
     if unknown.any():
         raise ValueError(
-            f"Nothing is known of column {name_columns(unknown, names)} of X: all values are NaN. "
-            "Leave it out."
+            f"All values of column {name_columns(unknown, names)} of X are NaN. Leave it out."
         )
     Bounds(*bounds).check(X, names)
 
 
 def fill_by_columns(X, weight, rng):
-    """The rows with their missing cells drawn from each column alone."""
+    """Return the rows with missing cells drawn from each column alone."""
     missing = np.isnan(X)
     filled = X.copy()
     for j in np.flatnonzero(missing.any(axis=0)):
@@ -115,11 +114,11 @@ def fill_by_columns(X, weight, rng):
 
 
 def fill_with_mixtures(X, schema, weight, rng, column_options):
-    """The rows with their missing cells drawn from each column alone, and from mixtures in turn.
+    """Return the rows with missing cells drawn from each column, then from mixtures in turn.
 
-    They are the density of a table without a flow: the chain of the discrete part, and a mixture
-    for each group of rows. Of a long table they are fitted to some of the rows, and the last one,
-    which is returned too, fills the others.
+    A mixture is a density without a flow: the chain of the discrete part, and ellipses for each
+    group of rows. In a long table mixtures are fitted to some of the rows. The last one fills the
+    others and is returned, too.
     """
     started, seconds = clock(), PART_OF_MIXTURES * time_left()
     filled = fill_by_columns(X, weight, rng)

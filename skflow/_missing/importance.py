@@ -1,15 +1,14 @@
-"""Weighted draws: any unknown cells of rows given the known ones, and the density of these.
+"""Weighted draws of the unknown cells of rows given the known ones, and the density of these.
 
-Unknown cells ``u`` are drawn from a proposal ``q(u | known)``, the mixture with ellipses in the
-flow's place. The mean of the weights ``p(known, u) / q(u | known)`` is the density of what is
-known, and draws chosen by their weights are draws from the conditional distribution (importance
+Unknown cells ``u`` are drawn from a proposal ``q(u | known)``: the mixture with ellipses in place
+of the flow. The mean of the weights ``p(known, u) / q(u | known)`` is the density of the known
+cells, and draws chosen by their weights are draws from the conditional distribution (importance
 sampling and resampling: Rubin 1987, Owen 2013). Their effective number, ``(sum w)**2 / sum w**2``,
-says how good that is. What is not the flow's has equal weights: the less the flow counts, the fewer
-draws are enough. The members of the flow take turns, each draw is weighed by one.
+measures how good they are. The other components have equal weights, so a small weight of the flow
+needs fewer draws. Each draw is weighed by one member of the flow, in turn.
 
-A row that is several completions has draws of each, in proportion to what the completion is of it
-by the proposal. ``weighted_draws`` is all that is asked of a density; whatever a question is, it is
-answered by these draws.
+A row with several completions has draws of each, in proportion to their probability by the
+proposal. All questions about missing cells are answered by ``weighted_draws``.
 """
 
 from dataclasses import dataclass
@@ -22,23 +21,23 @@ from .._core.random import sobol
 from .completions import Completions, find_completions
 from .proposal import proposal_of
 
-#: Of the flow, given what is known: below, its ellipses stand for it.
+#: If the probability of the flow given the known cells is less, its ellipses replace it.
 LEAST_SHARE = 1e-3
 
 
 @dataclass
 class Weighted:
-    """Weighted draws of rows, row after row.
+    """Weighted draws of rows, row by row.
 
     Attributes
     ----------
     completions : Completions
-        One for each draw: ``U`` ``(N, d)`` is complete, in standardised units, and ``row`` ``(N,)``
-        says which row it is of; ``known`` says what was known of it.
+        One for each draw: ``U`` ``(N, d)`` is complete, in standardised units, ``row`` ``(N,)`` is
+        its row, and ``known`` are the known cells.
     log_weight : ndarray of shape (N,)
-        The sum of the weights of a row is the density of what is known of it, in the data's units.
+        The sum of the weights of a row is the density of its known cells, in the data's units.
     exact : ndarray of bool, shape (N,)
-        Weights that are no estimates.
+        Weights that are exact, not estimates.
     """
 
     completions: Completions
@@ -46,18 +45,18 @@ class Weighted:
     exact: np.ndarray
 
     def log_prob(self):
-        """Log-densities ``(n,)`` of what is known of the rows."""
+        """Return log-densities ``(n,)`` of the known cells of the rows."""
         return self.completions.total(self.log_weight)
 
     def effective(self):
-        """Effective numbers ``(n,)`` of the draws of rows, infinite where all are exact."""
+        """Return the effective numbers ``(n,)`` of draws, infinite if all are exact."""
         parts = np.where(self.exact, 0.0, self.completions.shares(self.log_weight))
         total, squares = (np.bincount(self.completions.row, p) for p in (parts, parts**2))
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(total > 0, total**2 / squares, np.inf)
 
     def choose(self, n_samples, rng):
-        """Numbers ``(n, n_samples)`` of draws, chosen by their weights (systematic resampling)."""
+        """Return indices ``(n, n_samples)`` of draws, chosen by weight (systematic resampling)."""
         row, parts = self.completions.row, self.completions.shares(self.log_weight)
         first = np.searchsorted(row, np.arange(row[-1] + 1))
         reached, last = parts.cumsum(), np.append(first[1:], len(row)) - 1
@@ -71,7 +70,7 @@ class Weighted:
 
 
 def weighted_draws(density, X, n_points, effort, rng=None, unseen=True):
-    """Draws of the unknown cells of rows, and their weights.
+    """Draw the unknown cells of rows, and weigh the draws.
 
     Parameters
     ----------
@@ -79,15 +78,15 @@ def weighted_draws(density, X, n_points, effort, rng=None, unseen=True):
     X : ndarray of shape (n, d)
         Codes and numbers in the data's units; NaN where unknown.
     n_points : int
-        Draws of a row, a power of 2; some more where there are many completions, and one of each
-        completion of which all numbers are known.
+        Draws of a row, a power of 2; more with many completions, and one for each completion whose
+        numbers are all known.
     effort : Effort
-        Says how many completions and places of the noise there are.
+        Limits the completions and the places of noise.
     unseen
-        As of ``find_completions``.
+        As in ``find_completions``.
     rng : RandomState or None
-        None takes the same quasi-random points for all rows, so that answers are the same each
-        time; otherwise each row has its own, and draws of several rows are independent.
+        With None, all rows use the same quasi-random points, so that answers do not change from
+        call to call. Otherwise draws of different rows are independent.
 
     Returns
     -------
@@ -124,7 +123,7 @@ def weighted_draws(density, X, n_points, effort, rng=None, unseen=True):
 
 
 def _log_ratio(density, proposal, completions):
-    """Logarithms of density by proposal ``(m,)``: one member of the flow after the other."""
+    """Return the log-ratios ``(m,)`` of density and proposal, each by one member of the flow."""
     if not len(completions.row):
         return np.zeros(0)
     turn = np.arange(len(completions.row)) - np.searchsorted(completions.row, completions.row)
@@ -138,11 +137,11 @@ def _log_ratio(density, proposal, completions):
 
 @lru_cache(maxsize=16)
 def points(n_points, n_columns):
-    """Quasi-random numbers: which ellipse, how far out, and a place for each column."""
+    """Return quasi-random numbers: for the ellipse, the radius, and each column."""
     return sobol(n_points, n_columns + 2)
 
 
 def spread(numbers):
-    """What ``Conditionals.place`` takes."""
+    """Convert uniform numbers to the arguments of ``Conditionals.place``."""
     numbers = np.clip(numbers, np.finfo(float).eps, 1 - np.finfo(float).eps)
     return numbers[:, 0], ndtri(numbers[:, 2:]), numbers[:, 1]

@@ -1,9 +1,9 @@
-"""The best completion of rows: their unknown cells where the joint density is highest.
+"""The best completion of rows: the unknown cells at the mode of the joint density.
 
-Candidates are centres and draws of the proposal given what is known, or rows of a region. Then
-differential evolution (Storn and Price 1997) looks further, with the density alone: a candidate is
-replaced by a step from the best one, along the difference of two others, where that is better. What
-all candidates of a row have in common, known cells and categories, such a step leaves as it is.
+Candidates are centres and draws of the proposal given the known cells, or rows of a region. Then
+differential evolution (Storn and Price 1997) improves them: a candidate is replaced by a step from
+the best one along the difference of two others if that has a higher density. Such steps do not
+change what the candidates of a row share, namely known cells and categories.
 """
 
 import numpy as np
@@ -14,27 +14,27 @@ from .importance import points, spread
 from .proposal import proposal_of
 from .questions import QUICK, row_blocks
 
-#: Candidates of a completion, completions of a row that are looked at, rows drawn of a region.
+#: Candidates of a completion, completions of a row, and rows drawn in a region.
 N_CANDIDATES, N_TRIED, N_DRAWN = 2**5, 3, 2**9
-#: Steps of each candidate at most; so many steps without so much gain, in nats, are the last.
+#: Most steps of each candidate; stop after this many steps without this gain, in nats.
 N_STEPS, PATIENCE, LEAST_GAIN = 60, 5, 1e-3
 
 
 def best_completions(density, X, rng):
-    """Rows ``(n, d)``, codes and numbers, with their unknown cells where the density is highest."""
+    """Return rows of codes ``(n, d)`` with their unknown cells at the mode of the density."""
     density.columns.bounds.check(X[:, density.schema.real_columns], density.columns.names)
     best, asked = X.copy(), np.flatnonzero(np.isnan(X).any(axis=1))
     for rows in row_blocks(density, X, asked, N_CANDIDATES * N_TRIED, QUICK) if len(asked) else ():
         candidates, row = _candidates(density, X[rows])
         found, log_prob = _climb(density, candidates, rng)
-        order = np.lexsort((log_prob, row))  # the last of each row is its best
+        order = np.lexsort((log_prob, row))  # the last of each row is the best
         last = np.append(np.diff(row[order]) > 0, True)
         best[rows] = found[order[last]]
     return best
 
 
 def best_of_region(density, region, rng):
-    """The row ``(1, d)`` of a region where the density is highest."""
+    """Return the row ``(1, d)`` with the highest density in a region."""
     drawn = sample_region(density, region, N_DRAWN, rng)[0]
     discrete = density.schema.split(drawn)[0]
     parts, number, counts = np.unique(discrete, axis=0, return_inverse=True, return_counts=True)
@@ -50,7 +50,7 @@ def best_of_region(density, region, rng):
 
 
 def _candidates(density, X):
-    """Rows ``(m, N_CANDIDATES, d)``, those of a completion together, and which row each is of."""
+    """Return candidates ``(m, N_CANDIDATES, d)`` of completions, and the rows of these."""
     completions = find_completions(density, X, QUICK.n_completions, unseen=False)
     context = completions.context
     guess = proposal_of(density).conditionals(completions.U, completions.known, context)
@@ -63,7 +63,7 @@ def _candidates(density, X):
     same = _have_the_same_spikes(density, discrete, np.searchsorted(row, row))
     tried, row, discrete = tried[same], row[same], discrete[same]
     choice, normal, radius = spread(points(N_CANDIDATES, completions.U.shape[1]))
-    normal = np.where(np.arange(N_CANDIDATES)[:, None] % 2, normal, 0.0)  # half of them are centres
+    normal = np.where(np.arange(N_CANDIDATES)[:, None] % 2, normal, 0.0)  # half are centres
     n = len(tried)
     arrays = np.tile(choice, n), np.tile(normal, (n, 1)), np.tile(radius, n)
     U = guess.place(np.repeat(tried, N_CANDIDATES), *arrays)
@@ -74,16 +74,16 @@ def _candidates(density, X):
 
 
 def _have_the_same_spikes(density, discrete, first):
-    """Which discrete parts have spikes where those numbered ``first`` have them.
+    """Return which discrete parts have the same spikes as those with indices ``first``.
 
-    Others have densities of other numbers, which do not compare.
+    Otherwise their densities are of different columns and not comparable.
     """
     absent = density.schema.absent(discrete) if discrete.shape[1] else np.zeros((len(first), 0))
     return (absent == absent[first]).all(axis=1)
 
 
 def _climb(density, candidates, rng, lower=-np.inf, upper=np.inf):
-    """The best of candidates ``(m, k, d)`` after the search, ``(m, d)``, and its log-density."""
+    """Improve candidates ``(m, k, d)``; return the best ones ``(m, d)`` and log-densities."""
     shape, real, columns = candidates.shape, density.schema.real_columns, density.columns
     ends = columns.bounds.lower, columns.bounds.upper
     candidates, active = candidates.copy(), np.arange(len(candidates))

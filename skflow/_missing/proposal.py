@@ -1,12 +1,11 @@
-"""Where draws come from before they are weighed: the mixture with ellipses in the flow's place.
+"""The proposal of weighted draws: the mixture with ellipses in place of the flow.
 
-Its conditionals have closed forms, whichever columns are known. The ellipses are fitted to draws of
-the flow itself, of which there are as many as one likes, and their tails are heavier than the
-flow's, so that weights are bounded. The other components are those of the density: what is theirs
-is exact. Given a discrete part there are ellipses for each group of rows.
+Its conditionals have closed forms for any known columns. The ellipses are fitted to draws of the
+flow, and their tails are heavier than the flow's, so that weights are bounded. The other components
+are those of the density and exact. With a discrete part there are ellipses for each group of rows.
 
-The ellipses are fitted when a density is first asked about missing cells, and kept beside the
-density, not in it: a question changes no model.
+The ellipses are fitted with the first question about missing cells, and kept beside the density, so
+that a question does not change the model.
 """
 
 import threading
@@ -22,13 +21,13 @@ from .._models.components import EllipticalMixture, KernelDensity
 from .._models.ellipses import cluster_labels, fit_gaussian_mixture, precision_factors
 from .._models.groups import GroupedComponent, fit_groups
 
-#: Draws that the ellipses are fitted to; how many, fewer where there are many columns or few draws.
+#: Draws to fit the ellipses to; most ellipses, fewer with many columns or few draws.
 N_DRAWS, N_CLUSTERS, CLUSTERS_TIMES_COLUMNS, DRAWS_A_CLUSTER_AND_COLUMN = 2000, 16, 400, 10
-N_ITER = 10  # of EM: more cost more than they save draws
-_RIDGE = 1e-5  # added to the variances of clusters, so that none collapses
+N_ITER = 10  # of EM; more cost more time than they save
+_RIDGE = 1e-5  # added to the variances of clusters
 
-_fitted: WeakKeyDictionary = WeakKeyDictionary()  # of densities that were asked, while they live
-_lock = threading.Lock()  # of the dictionary
+_fitted: WeakKeyDictionary = WeakKeyDictionary()  # by density, while it is alive
+_lock = threading.Lock()  # guards the dictionary
 
 
 @saved_as("proposal")
@@ -53,8 +52,8 @@ class Ellipses(EllipticalMixture):
 class Proposal:
     """Models with closed-form conditionals, and the logarithms of their weights.
 
-    The first stands for the flow, of which ``log_weights[0]`` is the weight; it is left out where
-    the flow has none.
+    The first replaces the flow and has its weight, ``log_weights[0]``; it is left out if the flow
+    has no weight.
     """
 
     def __init__(self, density):
@@ -67,7 +66,7 @@ class Proposal:
 
     @property
     def numbers_per_row(self):
-        """Numbers that a row needs in the widest array."""
+        """Numbers per row in the widest array."""
         members = [part for model in self.models for part in getattr(model, "members", [model])]
         d = members[0].centres.shape[1]
         roots = max(len(part.centres) for part in members if not isinstance(part, KernelDensity))
@@ -83,16 +82,16 @@ class Proposal:
         return found + self.log_weights[:, None]
 
     def conditionals(self, U, known, context):
-        """What the models say of rows: the others given the known columns."""
+        """Return the conditional distributions of the unknown columns given the known ones."""
         return _Conditionals(
             self.log_weights, [model.conditionals(U, known, context) for model in self.models]
         )
 
 
 class _Conditionals:
-    """As ``Conditionals``, of several models with weights.
+    """As ``Conditionals``, for several models with weights.
 
-    ``first_share`` ``(n,)`` is the part of the first given what is known.
+    ``first_share`` ``(n,)`` is the probability of the first model given the known cells.
     """
 
     def __init__(self, log_weights, parts):
@@ -109,7 +108,7 @@ class _Conditionals:
             own = part == j
             if own.any():
                 low = reached[own, j - 1] if j else 0.0
-                # what is left of the choice is uniform again
+                # the remainder of the choice is uniform again
                 left = (choice[own] - low) / (reached[own, j] - low)
                 drawn[own] = model.place(rows[own], left, normal[own], radius[own])
         return drawn
@@ -127,22 +126,22 @@ def _single_precision(model):
 
 
 def proposal_of(density):
-    """What a density draws from, fitted once, to always the same draws."""
+    """Return the proposal of a density, which is fitted once, always to the same draws."""
     with _lock:
         proposal = _fitted.get(density)
     if proposal is not None:
         return proposal
     proposal = Proposal(density)
-    with _lock:  # another thread may have fitted the same in the meantime
+    with _lock:  # another thread may have been faster
         return _fitted.setdefault(density, proposal)
 
 
 def _stand_in(density):
-    """Ellipses in the place of the flow."""
+    """Return ellipses that replace the flow."""
     rng = np.random.RandomState(0)
     context = density.context(density.discrete.sample(N_DRAWS, rng))
     U = density.flow.sample(N_DRAWS, rng, context)
-    diverged = ~np.isfinite(U).all(axis=1)  # all draws of a flow that training has broken may be
+    diverged = ~np.isfinite(U).all(axis=1)  # a broken flow may draw such rows only
     U[diverged] = rng.standard_normal((diverged.sum(), U.shape[1]))
     if context is None:
         return Ellipses().fit(U, rng)

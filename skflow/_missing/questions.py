@@ -1,6 +1,6 @@
-"""What a fitted density says of rows with missing cells: NaN means unknown.
+"""Densities and draws of rows with missing cells; NaN means unknown.
 
-Rows are asked about in blocks; of those for which too few weighted draws count, more are drawn.
+Rows are answered in blocks. A row gets more weighted draws if their effective number is too small.
 """
 
 from typing import NamedTuple
@@ -17,11 +17,11 @@ from .proposal import proposal_of
 
 
 class Effort(NamedTuple):
-    """How much work an answer is worth.
+    """How much work an answer may take.
 
-    Weighted draws of a row at first and at most, powers of 2; the effective number that is enough,
-    as a part of the first; the most completions that a row is taken for; the places of the noise
-    where a number is absent; and whether rows stay as they are once the time of a fit is up.
+    The first and the largest number of weighted draws of a row, powers of 2; the effective number
+    that is enough, as a fraction of the first; the most completions of a row; the places of noise
+    for absent numbers; and whether to leave rows unanswered when the time of a fit is up.
     """
 
     n_points: int
@@ -32,22 +32,21 @@ class Effort(NamedTuple):
     in_time: bool = False
 
 
-#: For draws and for densities that users get.
+#: For draws and densities that users get.
 CAREFUL = Effort(2**7, 2**14, 0.4, 2**10)
 EXACT = CAREFUL._replace(n_points=2**8)
-#: For draws that a density is fitted to, soon to be replaced by better ones; for densities that
-#: have to put rows in order: they are off by some hundredths of a nat, with cells missing by some
-#: tenths.
+#: For draws to fit a density to, which better ones will replace; and for densities that only rank
+#: rows, with errors of some hundredths of a nat, or tenths with missing cells.
 QUICK = Effort(2**4, 2**8, 0.3, 2**7)
 ROUGH = Effort(2**4, 2**4, 0.0, 2**5, 4)
-#: The least effective number that goes without a warning.
+#: Below this effective number there is a warning.
 LEAST = 30
-#: Numbers in the widest array of a block of rows.
+#: Most numbers in the widest array of a block of rows.
 MOST_NUMBERS = 2**22
 
 
 class RoughRows:
-    """Rows that few weighted draws count for, of all parts of a table."""
+    """Counts the rows with few effective draws over all parts of a table."""
 
     def __init__(self):
         self.count, self.worst = 0, np.inf
@@ -60,21 +59,20 @@ class RoughRows:
     def warn(self):
         if self.count:
             warn(
-                f"The unknown cells of {self.count} rows are drawn roughly, and so are the "
-                f"densities of what is known there: of {CAREFUL.most_points} weighted draws fewer "
-                f"than {LEAST} count (in the worst row {self.worst:.0f}). Such rows are unusual, "
-                "or have very many missing cells: look at them, or leave out columns that you do "
-                "not need."
+                f"The unknown cells of {self.count} rows have rough draws and densities: of "
+                f"{CAREFUL.most_points} weighted draws fewer than {LEAST} are effective (in the "
+                f"worst row {self.worst:.0f}). Such rows are unusual, or have very many missing "
+                "cells: look at them, or leave out columns that you do not need."
             )
 
 
 def log_prob_known(density, X, rough, effort=EXACT):
-    """Log-densities ``(n,)`` of the known columns of rows, in the data's units.
+    """Return log-densities ``(n,)`` of the known columns of rows, in the data's units.
 
-    ``rough`` is told of rows of which they are rough.
+    ``rough`` counts the rows with rough values.
     """
     missing = np.isnan(X)
-    result, ess = np.zeros(len(X)), np.full(len(X), np.inf)  # of a row of which nothing is known
+    result, ess = np.zeros(len(X)), np.full(len(X), np.inf)  # for rows without known cells
     whole = ~missing.any(axis=1)
     if whole.any():
         result[whole] = density.log_prob(X[whole], n_places=effort.n_places)
@@ -87,14 +85,13 @@ def log_prob_known(density, X, rough, effort=EXACT):
 
 
 def sample_given(density, X, n_samples, rng, effort=CAREFUL):
-    """Rows with their unknown cells drawn given the known ones, and how good the draws are.
+    """Draw the unknown cells of rows given the known ones.
 
     Returns
     -------
     drawn : ndarray of shape (n, d, n_samples)
     ess : ndarray of shape (n,)
-        Effective number of weighted draws that a row's were chosen from, infinite where they are
-        exact.
+        Effective number of the weighted draws of each row, infinite if they are exact.
     """
     density.columns.bounds.check(X[:, density.schema.real_columns], density.columns.names)
     missing = np.isnan(X)
@@ -119,7 +116,7 @@ def sample_given(density, X, n_samples, rng, effort=CAREFUL):
 
 
 def _to_data(density, completions, rng):
-    """Rows in the data's units of completions; where no number was known, any are drawn."""
+    """Return completions in the data's units; without any known number, draw all."""
     U, discrete = completions.U, np.zeros((len(completions.U), 0), dtype=int)
     if completions.context is not None:
         U, discrete = U.copy(), completions.context.discrete
@@ -130,17 +127,16 @@ def _to_data(density, completions, rng):
 
 
 def _ask(density, X, rows, effort, n_points=1, rng=None):
-    """Numbers of rows that are answered, block by block; the draws of a block, and whose of its
-    rows are enough."""
-    if not len(rows):  # nothing is fitted for those
+    """Yield the rows of each block, their weighted draws, and which rows have enough."""
+    if not len(rows):  # do not fit a proposal for none
         return
-    if proposal_of(density).has_flow:  # otherwise all draws count
+    if proposal_of(density).has_flow:  # otherwise all draws are exact
         n_points = max(effort.n_points, n_points)
     n_points = 2 ** int(np.ceil(np.log2(n_points)))
     wanted = effort.wanted * n_points
     while len(rows):
         last = n_points >= effort.most_points
-        # those of a pattern together: what has to be decomposed for it is, once
+        # rows of a pattern together, as its matrices are decomposed once
         order = [own for _, own in patterns(np.isnan(X[rows]))]
         left = []
         for block in row_blocks(density, X, rows[np.concatenate(order)], n_points, effort):
@@ -154,7 +150,7 @@ def _ask(density, X, rows, effort, n_points=1, rng=None):
 
 
 def row_blocks(density, X, rows, n_points, effort):
-    """Numbers of rows, as arrays of so many as are answered at once."""
+    """Return the indices of rows in blocks that are answered at once."""
     numbers = proposal_of(density).numbers_per_row
     n_completions = np.ones(len(rows))
     if len(density.schema.sizes):

@@ -1,7 +1,7 @@
-"""Regions of a table: what a question says of its columns.
+"""Regions of a table: conditions on its columns.
 
-A column may have a value, lie in a range, or be one of several categories. Inside there are numbers
-and codes, as everywhere in the package.
+A condition is a value, a range, or one or several categories. Conditions are stored as numbers and
+codes.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 
 from .._core.checks import name_columns, what_there_is
 
-#: What a condition may be, for messages.
+#: Allowed conditions, for messages.
 ALLOWED = (
     "a value, a pair (low, high) with None for an open end, or a set or list of categories or "
     "values"
@@ -26,11 +26,11 @@ class Region:
     Attributes
     ----------
     lower, upper : ndarray of shape (d,)
-        Ends of ranges, both within it; infinite for open ends and for categories.
+        Ends of ranges, which include both; infinite for open ends and for categories.
     codes : dict of int to ndarray
-        For columns with categories that have a condition, those that are possible.
+        The allowed categories of categorical columns with a condition.
     exact : ndarray of bool, shape (d,)
-        Which columns have a single value, so that the density given it is meant.
+        Columns with a single value, which the density is conditional on.
     """
 
     lower: np.ndarray
@@ -40,18 +40,18 @@ class Region:
 
     @property
     def is_everything(self):
-        """Whether there are no conditions."""
+        """Return whether there are no conditions."""
         return not (self.codes or np.isfinite(self.lower).any() or np.isfinite(self.upper).any())
 
     def contains(self, X):
-        """Which rows ``(n, d)`` lie in it."""
+        """Return which rows ``(n, d)`` satisfy the conditions."""
         inside = ((self.lower <= X) & (self.upper >= X)).all(axis=1)
         for j, codes in self.codes.items():
             inside &= np.isin(X[:, j], codes)
         return inside
 
     def also(self, other):
-        """The region where both hold, or None where they contradict each other."""
+        """Return the region where both hold, or None if they contradict each other."""
         codes = {**self.codes, **other.codes}
         for j in self.codes.keys() & other.codes.keys():
             codes[j] = np.intersect1d(self.codes[j], other.codes[j])
@@ -63,17 +63,17 @@ class Region:
 
 
 def region_of(table, conditions, argument, exact=True):
-    """The ``Region`` that a dict of conditions stands for.
+    """Return the ``Region`` of a dict of conditions.
 
     Parameters
     ----------
     table : Table
     conditions : dict
-        From names of columns (or their numbers, where they have none) to conditions.
+        From column names (or indices, without names) to conditions.
     argument : str
-        What the dict is called, for messages.
+        Name of the dict in messages.
     exact : bool
-        Whether a single number stands for a density given it, or for a range that is one value.
+        Whether a single number is a value to condition on, or a range of a single value.
     """
     if not isinstance(conditions, dict):
         raise ValueError(
@@ -86,7 +86,7 @@ def region_of(table, conditions, argument, exact=True):
     for name, condition in conditions.items():
         if name not in names:
             raise ValueError(
-                f"{argument} names {name!r}, which is no column. {what_there_is(names, name)}"
+                f"{argument} names {name!r}, which is not a column. {what_there_is(names, name)}"
             )
         j = names.index(name)
         if j in table.categories:
@@ -98,7 +98,7 @@ def region_of(table, conditions, argument, exact=True):
 
 
 def _codes(table, j, condition, argument):
-    """The codes of the categories that a condition on a column allows."""
+    """Return the codes of the categories that a condition allows."""
     known = table.categories[j].tolist()
     several = isinstance(condition, (set, frozenset, list, tuple, np.ndarray))
     wanted = list(condition) if several else [condition]
@@ -114,7 +114,7 @@ def _codes(table, j, condition, argument):
 
 
 def _ends(name, condition, argument):
-    """The ends of the range that a condition on a column of numbers stands for."""
+    """Return the ends of the range of a condition on a column of numbers."""
     ends = condition if isinstance(condition, (tuple, list)) else (condition, condition)
     if len(ends) == 2 and not isinstance(condition, str):
         low, high = (
@@ -127,6 +127,6 @@ def _ends(name, condition, argument):
         if low <= high and low < np.inf and high > -np.inf:
             return low, high
     raise ValueError(
-        f"{argument} says {condition!r} of column {name!r}, which holds numbers. Give a number, or "
+        f"{argument} has {condition!r} for column {name!r}, which holds numbers. Give a number, or "
         "a pair (low, high) with low <= high, None for an open end."
     )

@@ -1,22 +1,22 @@
-"""What draws say of missing cells: how often each category, and how certain a column is."""
+"""The report of a fill: how certain the missing cells are, from draws of them."""
 
 import numpy as np
 
-#: Draws of a cell that a report is made of, at least; what it says of a column.
+#: Least draws of a cell for a report; the measures that it has for a column.
 LEAST_DRAWS = 20
 MEASURES = ["missing", "spread", "explained", "probability"]
 
 
 def counts(codes, n_values):
-    """How often each category is among draws ``(n, m)``, as ``(n_values, n)``."""
+    """Return how often each category occurs in draws ``(n, m)``, as ``(n_values, n)``."""
     return np.array([(codes == code).sum(axis=1) for code in range(n_values)])
 
 
 def certainty(codes, draws, table, variances):
-    """For each column with missing cells, by its name, a dict of ``MEASURES``.
+    """Return a dict of ``MEASURES`` for each column with missing cells, by name.
 
-    ``codes`` ``(n, d)`` are rows of ``table``, and ``draws`` pairs of numbers of rows and their
-    draws ``(n, d, m)``. ``variances`` ``(d,)`` are those of the values in ``fit``.
+    ``codes`` ``(n, d)`` are rows of ``table``. ``draws`` are pairs of row indices and their draws
+    ``(n, d, m)``. ``variances`` ``(d,)`` are the variances of the columns in ``fit``.
     """
     missing = np.isnan(codes)
     variance, share = np.empty((2, *codes.shape))

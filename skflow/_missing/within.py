@@ -1,9 +1,9 @@
-"""Weighted draws of rows that all lie within a region.
+"""Weighted draws of rows within a region.
 
-They come from a mixture of ellipses within the region (``boxes.py``), which follows the flow and
-the components; a draw weighs as much as the density there by that of the draw (importance
-sampling). Whole rows are drawn: what a question does not name is integrated out. The discrete part
-is drawn first, or enumerated, from what the region allows.
+They come from a mixture of ellipses within the region (``boxes.py``) that approximates the flow and
+the components. The weight of a draw is its density divided by the density of drawing it (importance
+sampling). Whole rows are drawn, which integrates out the columns without a condition. The discrete
+part is drawn first, or enumerated, from what the region allows.
 """
 
 from typing import NamedTuple
@@ -17,18 +17,18 @@ from .._models.mixture import N_PLACES, log_noise, normal_places
 from .boxes import BoxedEllipses
 from .proposal import proposal_of
 
-#: Independent sets that weighted draws are made in.
+#: Number of independent sets of weighted draws.
 N_SETS = 8
-#: Ways to fill in the discrete part that are all taken; of more, as many are drawn.
+#: Most ways to fill in the discrete part that are enumerated; beyond, as many are drawn.
 MOST_COMPLETIONS = 256
-#: Draws of each ellipse that tell how much of it lies in the region.
+#: Draws of each ellipse that estimate its probability in the region.
 N_PILOTS = 2**5
-#: Models of more ellipses, kernels on rows, are followed by the others.
+#: Draws do not use models with more ellipses, such as kernels on rows.
 _MOST_ELLIPSES = 64
 
 
 class Points(NamedTuple):
-    """Weighted rows in a region, set by set: the mean weight is the probability of the region.
+    """Weighted rows in a region, set by set; the mean weight is its probability.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class Points(NamedTuple):
         In standardised units.
     discrete : ndarray of int, shape (n, q)
     log_weight : ndarray of shape (n,)
-        Where columns have a single value, the density of that is part of the weight.
+        If columns have a single value, the weight includes its density.
     """
 
     U: np.ndarray
@@ -45,21 +45,21 @@ class Points(NamedTuple):
 
 
 class _Ellipses:
-    """The ellipses of a model that some completions have in common.
+    """The ellipses of a model that several completions share.
 
     Attributes
     ----------
     order : ndarray of shape (m,)
-        Columns in the order in which they are drawn.
+        Columns in the order of drawing.
     completions : ndarray of shape (n_completions,)
-        Numbers of the completions, ascending.
+        Indices of the completions, ascending.
     log_pi : ndarray of shape (n_completions, k)
-        Log-probabilities of being drawn from.
+        Log-probabilities of drawing from each ellipse.
     """
 
     def __init__(self, member, box, absent, completions, location, log_weight, rng):
         self.order, self.completions = box.order[~absent[box.order]], completions
-        self._location = location[:, self.order]  # what the categories add
+        self._location = location[:, self.order]  # shift by the categories
         known = box.exact[self.order].sum()
         self._boxed = BoxedEllipses(member, self.order, known)
         ends = (end[self.order] - self._location for end in (box.values, box.lower, box.upper))
@@ -74,12 +74,12 @@ class _Ellipses:
         self.log_pi = log_mass - np.log(N_PILOTS) + np.log(weights) + log_weight[:, None]
 
     def draw(self, k, which, uniform):
-        """Draws ``(n, m)`` of ellipse ``k`` for completions, by their places, and log-masses."""
+        """Return draws ``(n, m)`` of ellipse ``k`` for completions ``which``, and log-weights."""
         U, log_mass = self._boxed.draw(k, *(end[which] for end in self._ends), uniform)
         return U + self._location[which], log_mass
 
     def log_q(self, U, completion):
-        """Log-densities ``(n,)`` of being drawn: of the completion, and of the columns drawn."""
+        """Return log-densities ``(n,)`` of drawing the completion and the columns."""
         place = np.searchsorted(self.completions[:-1], completion)
         own = self.completions[place] == completion
         which, found = place[own], np.full(len(U), -np.inf)
@@ -90,14 +90,14 @@ class _Ellipses:
 
 
 class Within:
-    """Weighted draws of rows that lie within a region."""
+    """Weighted draws of rows within a region."""
 
     def __init__(self, density, region):
         self.density, self.region = density, region
         self.ellipses = None
 
     def looked(self, rng, again=False):
-        """This, with its completions and, by a few draws, how much of each ellipse lies within."""
+        """Find completions, estimate by a few draws each ellipse's share within, return self."""
         if self.ellipses is not None and not again:
             return self
         density = self.density
@@ -106,7 +106,7 @@ class Within:
         context = density.context(self.discrete)
         absent = np.zeros((len(self.discrete), len(box.lower)), dtype=bool)
         absent = absent if context is None else context.absent
-        # those with a number in the range wherever one is present
+        # without a present number outside the box
         possible = np.flatnonzero(~(box.empty & ~absent).any(axis=1))
         self.ellipses = []
         if len(possible):
@@ -117,9 +117,9 @@ class Within:
         return self
 
     def points(self, n_points, rng):
-        """``Points``, set by set of independent ones."""
+        """Return ``Points`` in independent sets."""
         density = self.density
-        if self.region.is_everything:  # draws of the density itself all weigh the same
+        if self.region.is_everything:  # draws of the density itself have equal weights
             discrete = density.discrete.sample(n_points, rng)
             U = density.mixture.sample(n_points, rng, density.context(discrete))
             return Points(U, discrete, np.zeros(n_points))
@@ -130,7 +130,7 @@ class Within:
         return Points(*map(np.concatenate, zip(*sets)))
 
     def rows(self, points):
-        """Points as rows in the data's units, within the region to the last bit."""
+        """Return points as rows in the data's units, within the region to the last bit."""
         rows, region = self.density.to_data(points.U, points.discrete), self.region
         real = self.density.schema.real_columns
         rows[:, real] = np.clip(rows[:, real], region.lower[real], region.upper[real])
@@ -146,12 +146,12 @@ class Within:
         log_prob = self.density.mixture.log_prob_of_all(U, context, in_turn=True)
         log_q = logsumexp([own.log_q(U, completion) for own in self.ellipses], axis=0)
         log_weight = self.log_completion[completion] + log_prob - log_q
-        if context is not None:  # where numbers are absent, the draws are noise
+        if context is not None:  # absent numbers are drawn as noise
             log_weight -= (context.absent * log_noise(U)).sum(axis=1)
         return Points(U, self.discrete[completion], log_weight)
 
     def _all_ellipses(self, possible, context, absent, rng):
-        """The ``_Ellipses`` of every model, group and pattern of what is absent."""
+        """Return the ``_Ellipses`` of every model, group and pattern of absent numbers."""
         context, absent = at(context, possible), absent[possible]
         for model, log_share in _models(self.density):
             members, location = [(model, np.arange(len(possible)))], np.zeros(absent.shape)
@@ -174,7 +174,7 @@ class _Box:
     exact : ndarray of bool, shape (r,)
     values, lower, upper : ndarray of shape (r,)
     empty : ndarray of bool, shape (r,)
-        Columns of which no number lies within the range, but perhaps a spike.
+        Columns without a number in the range, but perhaps with a spike.
     order : ndarray of shape (r,)
         The columns: those with a value, those with a range, the others.
     """
@@ -197,8 +197,8 @@ class _Box:
         inside = (low <= columns.origin) & (columns.origin <= high)
         self.lower[columns.constant & inside] = -np.inf
         self.upper[columns.constant & inside] = np.inf
-        # one value among real numbers has the width of its rounding
-        with np.errstate(invalid="ignore"):  # of columns without ends
+        # a single real value has the width of its rounding
+        with np.errstate(invalid="ignore"):  # columns without ends
             narrow = self.upper - self.lower <= 1e-12 * np.abs(self.upper).clip(1, 1e100)
         beyond = (high < columns.bounds.lower) | (low > columns.bounds.upper)
         self.empty = narrow | beyond | (columns.constant & ~inside)
@@ -216,7 +216,7 @@ def _end(columns, ends, infinite):
 
 
 def _completions(density, region, rng):
-    """Ways ``(m, q)`` to fill in the discrete part, log-weights ``(m,)``, and if they are all."""
+    """Return discrete parts ``(m, q)``, log-weights ``(m,)``, and whether these are all."""
     schema = density.schema
     if not len(schema.sizes):
         return np.zeros((1, 0), dtype=int), np.zeros(1), True
@@ -233,7 +233,7 @@ def _completions(density, region, rng):
 
 
 def _codes(schema, region):
-    """The values that each column of the discrete part may have."""
+    """Return the values that the region allows each column of the discrete part."""
     for j, size in zip(schema.category_columns, schema.sizes):
         yield region.codes.get(j, np.arange(size))
     for j, value in zip(schema.spike_columns, schema.spike_values):
@@ -243,7 +243,7 @@ def _codes(schema, region):
 
 
 def _models(density):
-    """Pairs of a mixture of ellipses and its log-weight: what draws come from."""
+    """Return the mixtures of ellipses that draws come from, with their log-weights."""
     proposal = proposal_of(density)
     for model, log_weight in zip(proposal.models, proposal.log_weights):
         members = getattr(model, "members", [model])
@@ -252,11 +252,11 @@ def _models(density):
 
 
 def _drawn(ellipses, n_points, n_columns, rng):
-    """Draws ``(n_points, r)`` and their completions, of ellipses by their probability."""
+    """Draw ellipses, then rows ``(n_points, r)``; return the rows and their completions."""
     pi = np.exp(np.concatenate([own.log_pi.ravel() for own in ellipses]))
     level = (np.arange(n_points) + rng.uniform()) / n_points
     chosen = np.searchsorted(pi.cumsum()[:-1], level, side="right")
-    # where a number is absent, one of the places of the noise, over which the mixture's is a mean
+    # absent numbers: one of the places of noise that the mixture averages over
     places = normal_places(N_PLACES, n_columns)
     points = places[rng.randint(len(places), size=n_points)]
     completion = np.empty(n_points, dtype=int)
@@ -274,7 +274,7 @@ def _drawn(ellipses, n_points, n_columns, rng):
 
 
 def _uniform(n_points, n_columns, rng):
-    """Numbers in (0, 1) ``(n_points, n_columns)``, of a scrambled Sobol sequence."""
+    """Return numbers in (0, 1) ``(n_points, n_columns)`` of a scrambled Sobol sequence."""
     if n_columns == 0:
         return np.empty((n_points, 0))
     tiny = np.finfo(float).eps

@@ -1,1 +1,1 @@
-"""The outlier detector: scores at several resolutions, calibration, reasons."""
+"""The outlier detector: scorers, calibration, reasons."""

@@ -1,4 +1,4 @@
-"""What a fitted detector answers: scores, p-values, selections, reasons."""
+"""Methods of a fitted detector: scores, p-values, selections, reasons."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 
 class OutlierAnswers(ShowsSummary, MissingMixin, RowsMixin, OutlierMixin):
-    """The public answers of a detector, from its scores and those of the calibration rows.
+    """The public methods of a detector, based on its scores and the calibration scores.
 
-    ``fit`` sets ``calibration_scores_``, scores of rows that nothing was fitted to, ascending, and
+    ``fit`` sets ``calibration_scores_``, ascending scores of rows to which nothing was fitted, and
     ``offset_``.
     """
 
@@ -45,48 +45,47 @@ class OutlierAnswers(ShowsSummary, MissingMixin, RowsMixin, OutlierMixin):
 
     @sheltered
     def score_samples(self, X: ArrayLike) -> np.ndarray:
-        """Score of each row: the lower, the more unusual.
+        """Compute the score of each row: the lower, the more unusual.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Where a flow is among the densities, as in the default, NaN means unknown: the row is
-            ranked by its known columns among rows of the fit as they look without the others, and
-            gets the score that whole rows of this rank have.
+            If a flow is among the densities, as in the default, NaN means unknown: the row is
+            ranked by its known columns, among rows of ``fit`` with the same cells removed, and gets
+            the score of complete rows with the same rank.
 
         Returns
         -------
         scores : ndarray of shape (n_samples,)
-            In nats. Of a single density its log-densities, in the data's units (or what its
-            ``score_samples`` returns). Of several, each gives the fraction of ordinary rows that
-            are as unusual to it, and the score is the logarithm of the harmonic mean of these
-            fractions (Wilson 2019). It is near the lowest of the logarithms: at most that
-            of their number above it. Below the lowest tenth of the rows they go on in the slope of
-            the tail, so that outliers have an order, too.
+            In nats. For a single density, its log-densities in the data's units (or the result of
+            its ``score_samples``). Each of several densities yields the fraction of ordinary rows
+            that are as unusual, and the score is the logarithm of the harmonic mean of these
+            fractions (Wilson 2019). The score is near the lowest of the logarithms, at most the
+            logarithm of their number above it. Below the lowest tenth of the rows, fractions are
+            extrapolated with the slope of the tail, so that outliers have an order, too.
         """
         return self._scores(self._checked(X, dtype=FLOATS))
 
     @sheltered
     def explain(self, X: ArrayLike) -> np.ndarray:
-        """How much each feature contributes to how unusual a row is.
+        """Compute how much each feature contributes to the unusualness of a row.
 
-        The contribution of feature ``j`` is what the log-density of the row would gain, on
-        average, if the feature alone were drawn anew from the model's conditional distribution
-        given all the others::
+        The contribution of feature ``j`` is the average increase of the row's log-density if the
+        feature alone were drawn from the model's conditional distribution given all the others::
 
             E[log p(v, x_others)] - log p(x_j, x_others),    v ~ p(v | x_others)
 
-        As ``log p(x_others)`` cancels, this is the surprise ``-log p(x_j | x_others)`` less its
-        mean, the entropy of the conditional distribution. Over rows drawn from the model its mean
-        is 0. It does not depend on the units of the features. In a Gaussian it is
+        As ``log p(x_others)`` cancels, this is the surprise ``-log p(x_j | x_others)`` minus its
+        mean, the entropy of the conditional distribution. Its mean over rows drawn from the model
+        is 0. It does not depend on the units of the features. For a Gaussian it is
         ``(z**2 - 1) / 2``, with the standardised residual ``z`` of a regression of the feature on
         all others. A value that is usual by itself contributes much if it is inconsistent with the
         others.
 
-        Values ``v`` are the row's own, quantiles of those of the rows of ``fit`` and some beyond
-        their range, then more around the likeliest one; the mean is an integral over these. So
-        nothing is random. About 60 rows are scored for each feature of each row: choose the rows
-        that need an explanation.
+        The values ``v`` are the row's own value, quantiles of the column in ``fit``, some values
+        beyond its range, and then more values around the likeliest one. The mean is an integral
+        over these values, so the result is deterministic. About 60 rows are scored for each feature
+        of each row: pass only the rows that need an explanation.
 
         Parameters
         ----------
@@ -95,29 +94,30 @@ class OutlierAnswers(ShowsSummary, MissingMixin, RowsMixin, OutlierMixin):
         Returns
         -------
         contributions : ndarray of shape (n_samples, n_features)
-            In nats. Large where the feature is inconsistent with the others, about 0 or below where
-            it is consistent. They do not add up to the score: features that depend on each other
-            may all gain from the same error or, if it takes two to mend a row, none of them much.
+            In nats. Large if the feature is inconsistent with the others, about 0 or below if it is
+            consistent. Contributions do not add up to the score. A single error may increase the
+            contributions of several dependent features. If only a change of two features makes a
+            row usual, the contributions of both may be small.
         """
         return self._explained(self._checked(X))[0]
 
     def _explained(self, X, coverage=None):
-        """Contributions and intervals of usual values, by the first density or the flow beside.
+        """Return contributions and intervals of usual values, by the density for reasons.
 
-        Of a density for each fold, by that of the first: the others would say nearly the same.
+        It is the flow that was fitted for them, or the first density, of the first fold: the
+        results of other folds would be similar.
         """
         name, fitted = next(iter(self.densities_.items()))
         score = partial(self._score, name, fitted[0])
         if hasattr(self, "reasons_density_"):
             score = partial(self._score, "reasons", self.reasons_density_)
         with warnings.catch_warnings():
-            # values far away are tried on purpose, where conditionals of rows with missing cells
-            # are rough
+            # far values are tried on purpose, with rough conditionals of rows with missing cells
             warnings.filterwarnings("ignore", "The unknown cells")
             return explain_rows(score, X, self._tried, coverage, **self._schema.atoms())
 
     def _reasons(self, X, codes, scores, rows, coverage):
-        """The ``Reasons`` of some rows of ``X``, with the codes and scores of all."""
+        """Return the ``Reasons`` of some rows of ``X``, with the codes and scores of all."""
         nats, usual = self._explained(codes[rows], coverage)
         outlier, ends = scores[rows] < self.offset_, ends_of(self._tried)
         unseen = self._unseen(X, codes, rows)
@@ -125,7 +125,7 @@ class OutlierAnswers(ShowsSummary, MissingMixin, RowsMixin, OutlierMixin):
 
     @sheltered
     def _reasons_of_lowest(self, X, coverage):
-        """The ``Reasons`` of the most unusual of some rows."""
+        """Return the ``Reasons`` of the most unusual row."""
         check_part("coverage", coverage)
         codes = self._checked(X)
         scores = self._scores(codes)
@@ -142,52 +142,53 @@ class OutlierAnswers(ShowsSummary, MissingMixin, RowsMixin, OutlierMixin):
         coverage: float = 0.9,
         details: bool = False,
     ) -> Any:
-        """Table of the most unusual rows, with reasons that people can read.
+        """Return a table of the most unusual rows, with reasons in words.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows. A DataFrame's index names those of the report.
+            Rows. The report keeps the index of a DataFrame.
         n : int or None, default=20
-            At most so many rows, those of the lowest scores; None for all.
+            Maximum number of rows, the ones with the lowest scores; None for all rows.
         fdr : float or None, default=None
-            A number in (0, 1) reports the rows that ``select(X, fdr=fdr)`` selects, however many,
-            instead. Where it selects none, the report has the same columns and no rows.
+            A number in (0, 1) reports all rows that ``select(X, fdr=fdr)`` selects instead. If no
+            row is selected, the report has the same columns and no rows.
         tail : bool, default=False
             As in ``pvalue``.
         coverage : float, default=0.9
-            Of the intervals of usual values, in (0, 1).
+            Coverage of the intervals of usual values, in (0, 1).
         details : bool, default=False
-            Add the scores, and the second and third reason.
+            Whether to add the scores, and the second and third reason.
 
         Returns
         -------
         report : pandas.DataFrame
-            The most unusual row first, with
+            Rows from the most unusual one on, with the columns
 
             - ``pvalue``: the fraction of ordinary rows that are at least as unusual;
             - ``column``: the column that is least consistent with the rest of the row, or "no
-              single column" if it takes several to make the row unusual. ``value`` is its value,
-              and ``usual_from`` to ``usual_to`` contains a fraction ``coverage`` of the values in
-              rows that are alike in all other columns (of a category the likeliest and, from there
-              down, the last that is needed). Numbers are rounded as the column is;
+              single column" if the row is unusual only by several columns. ``value`` is its value.
+              The interval from ``usual_from`` to ``usual_to`` contains a fraction ``coverage`` of
+              the values in rows that are alike in all other columns. For a category these are the
+              likeliest and the least likely of the categories with this coverage. Numbers are
+              rounded like the column;
             - ``reason``: the same as a sentence, with the column against which the value stands out
-              most in a plot, and with the columns that are missing.
+              most in a plot, and with the missing columns.
 
             With ``details`` also
 
-            - ``score``; of several densities, ``density``: to which the row is the most unusual;
-              and ``score_<name>``: the score of each, the logarithm of a fraction;
-            - ``nats``: the contribution of the column as of ``explain``, at least 3 for a reason;
+            - ``score``; with several densities, ``density``: the density to which the row is the
+              most unusual; and ``score_<name>``: the score of each, the logarithm of a fraction;
+            - ``nats``: the contribution of the column as in ``explain``, at least 3 for a reason;
             - ``column_2``, ``value_2``, ``usual_from_2``, ``usual_to_2``, ``nats_2``, and the same
-              with 3: the columns of the second and the third largest contribution.
+              with 3: the columns with the second and the third largest contribution.
 
         Raises
         ------
         ImportError
             If pandas is not installed.
         ValueError
-            If an argument cannot be used.
+            If an argument is invalid.
         """
         pandas = check_pandas_support("report")
         if n is not None:
@@ -195,14 +196,14 @@ class OutlierAnswers(ShowsSummary, MissingMixin, RowsMixin, OutlierMixin):
         check_part("coverage", coverage)
         if fdr is not None:
             check_part("fdr", fdr)
-        index: Any = getattr(X, "index", None) if hasattr(X, "iloc") else None  # not a list's
+        index: Any = getattr(X, "index", None) if hasattr(X, "iloc") else None  # not of a list
         codes = self._checked(X)
         scores = self._scores(codes)
         pvalues = self._pvalues(scores, tail)
         order = np.argsort(scores, kind="stable")
         rows = order[:n] if fdr is None else order[self._selected(pvalues, fdr, tail)[order]]
         n_rows = len(rows)
-        rows = rows if n_rows else order[:1]  # an empty report is that of a row without the row
+        rows = rows if n_rows else order[:1]  # an empty report is made from one row and cut
         columns = {"pvalue": pvalues[rows]}
         if details:
             columns |= {"score": scores[rows]} | self._details(codes[rows], scores[rows])
@@ -211,7 +212,7 @@ class OutlierAnswers(ShowsSummary, MissingMixin, RowsMixin, OutlierMixin):
         return make_report(table, reasons, details).iloc[:n_rows]
 
     def _details(self, X, scores):
-        """What each of several densities says of rows."""
+        """Return the scores of rows by each of several densities."""
         if not self.reference_scores_:
             return {}
         by_density = self._scores_by_density(X, scores)
@@ -220,7 +221,7 @@ class OutlierAnswers(ShowsSummary, MissingMixin, RowsMixin, OutlierMixin):
         return {"density": np.array(list(by_density))[lowest], **found}
 
     def decision_function(self, X: ArrayLike) -> np.ndarray:
-        """Scores less the threshold: negative for outliers.
+        """Compute scores minus the threshold: negative for outliers.
 
         Parameters
         ----------
@@ -234,7 +235,7 @@ class OutlierAnswers(ShowsSummary, MissingMixin, RowsMixin, OutlierMixin):
         return self.score_samples(X) - self.offset_
 
     def predict(self, X: ArrayLike) -> np.ndarray:
-        """Whether each row is an outlier.
+        """Predict whether each row is an outlier.
 
         Parameters
         ----------
@@ -248,25 +249,25 @@ class OutlierAnswers(ShowsSummary, MissingMixin, RowsMixin, OutlierMixin):
         return np.where(self.decision_function(X) < 0, -1, 1)
 
     def pvalue(self, X: ArrayLike, *, tail: bool = False) -> np.ndarray:
-        """Conformal p-value of each row.
+        """Compute the conformal p-value of each row.
 
-        With ``n`` calibration rows it is ``(1 + #{scores of these <= the row's}) / (n + 1)``. Under
-        the null hypothesis that a row is exchangeable with those of ``fit``, it is at most ``a``
+        With ``n`` calibration rows it is ``(1 + #{calibration scores <= score}) / (n + 1)``. Under
+        the null hypothesis that a row is exchangeable with the rows of ``fit``, it is at most ``a``
         with a probability of at most ``a``, for every ``a`` and ``n``, if the calibration rows were
-        set aside, and of about ``a`` otherwise; ties (up to rounding) make it larger. The
-        probability is over the calibration rows, too: with few of them, a single fit may be off.
+        set aside, and of about ``a`` otherwise. Ties (up to rounding) make it larger. The
+        probability is over the calibration rows, too: with few of them, a single fit may deviate.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            New rows. See the notes of the class for those of ``fit``.
+            New rows. See the notes of the class for the rows of ``fit``.
         tail : bool, default=False
-            Let p-values go on below ``1 / (n + 1)``: for scores below the lowest tenth of the
-            calibration rows by a generalised Pareto distribution of how far they lie below it, of a
-            shape of at least 0.17. It is fitted without scores that look like outliers. That is a
-            model, not a guarantee: where scores have a smooth tail, p-values of 0.001 are on
-            average as small as they should be or larger, and where some ordinary rows are as far
-            out as outliers, about half as large. It takes 500 calibration rows.
+            Whether to extrapolate p-values below ``1 / (n + 1)``, for scores below the lowest tenth
+            of the calibration scores: by a generalised Pareto distribution of the distance, of a
+            shape of at least 0.17, fitted without scores that look like outliers. This is a model,
+            not a guarantee. If scores have a smooth tail, p-values of 0.001 are on average as small
+            as they should be or larger. If some ordinary rows are as far out as outliers, they are
+            about half as large as they should be. At least 500 calibration rows are needed.
 
         Returns
         -------
@@ -285,30 +286,30 @@ class OutlierAnswers(ShowsSummary, MissingMixin, RowsMixin, OutlierMixin):
         return found
 
     def select(self, X: ArrayLike, *, fdr: float = 0.1, tail: bool = False) -> np.ndarray:
-        """Outliers among the rows, at a false discovery rate.
+        """Select outliers among the rows, at a given false discovery rate.
 
-        The method of Benjamini and Hochberg on the p-values. As these share the calibration rows,
-        they are not independent. With rows set aside they depend in a way (PRDS) that the method
-        allows [1]_: on average over such tables, at most ``fdr`` of the rows selected are ordinary
-        ones; without, this is about so.
+        This is the method of Benjamini and Hochberg on the p-values. The p-values share the
+        calibration rows, so they are not independent. If rows are set aside, the method allows
+        their kind of dependence (PRDS) [1]_: on average over such tables, at most a fraction
+        ``fdr`` of the selected rows are ordinary. Otherwise this holds approximately.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            New rows. Which are selected depends on all of them.
+            New rows. The selection of each row depends on all rows.
         fdr : float, default=0.1
             False discovery rate, in (0, 1).
         tail : bool, default=False
-            Select by the p-values of ``pvalue(X, tail=True)``. Then the rate holds as far as the
-            model of the tail does. With outliers among the rows of ``fit``, ranks alone select
-            next to nothing, as the calibration rows are as unusual.
+            Whether to select by the p-values of ``pvalue(X, tail=True)``. Then the rate depends on
+            the model of the tail. With outliers among the rows of ``fit``, ranks alone select
+            almost nothing, as some calibration rows are as unusual.
 
         Returns
         -------
         selected : ndarray of bool, shape (n_samples,)
-            True for outliers. If none is selected and the least possible p-value, ``1 / (n + 1)``,
-            is too large to select a single one, a warning says how many calibration rows it takes:
-            to select one row of ``m``, ``n + 1`` has to be at least ``m / fdr``; for ``k`` rows,
+            True for outliers. If no row is selected because the least possible p-value,
+            ``1 / (n + 1)``, is too large, a warning tells how many calibration rows are needed: to
+            select one row of ``m``, ``n + 1`` must be at least ``m / fdr``; for ``k`` rows,
             ``m / (k * fdr)``.
 
         Raises
@@ -324,7 +325,7 @@ class OutlierAnswers(ShowsSummary, MissingMixin, RowsMixin, OutlierMixin):
         check_part("fdr", fdr)
         return self._selected(self.pvalue(X, tail=tail), fdr, tail)
 
-    # ---- in words
+    # ---- summary
 
     def _summary_lines(self):
         n = len(self.calibration_scores_)
@@ -344,17 +345,17 @@ class OutlierAnswers(ShowsSummary, MissingMixin, RowsMixin, OutlierMixin):
         weights = np.array([*self._weights.values()])
         return by_weight(self.densities_, weights / weights.sum())
 
-    # ---- life after the fit
+    # ---- after fit
 
     @_fit_context(prefer_skip_nested_validation=False)
     @atomic
     @sheltered
     def partial_fit(self, X: ArrayLike, y: object = None) -> Self:
-        """Let new ordinary rows join the calibration rows; the densities stay as they are.
+        """Add new ordinary rows to the calibration rows; the densities do not change.
 
-        With more of them p-values are finer. They stay valid if the new rows come from where the
-        rows of ``fit`` came from and were not chosen by their scores: rows that passed as ordinary
-        because their p-values were large make those of others too small.
+        With more calibration rows p-values are finer. They stay valid if the new rows have the
+        distribution of the rows of ``fit`` and were not selected by their scores: adding only rows
+        with large p-values makes the p-values of other rows too small.
 
         Parameters
         ----------
@@ -366,8 +367,8 @@ class OutlierAnswers(ShowsSummary, MissingMixin, RowsMixin, OutlierMixin):
         Returns
         -------
         self : object
-            The threshold ``offset_`` follows with ``contamination="auto"``, and stays otherwise.
-            Before ``fit`` this is ``fit``.
+            The threshold ``offset_`` is updated only with ``contamination="auto"``. On an unfitted
+            detector, this is the same as ``fit``.
         """
         if not hasattr(self, "calibration_scores_"):
             return self.fit(X)
@@ -380,26 +381,26 @@ class OutlierAnswers(ShowsSummary, MissingMixin, RowsMixin, OutlierMixin):
 
     @sheltered
     def shift_evidence(self, X: ArrayLike) -> np.ndarray:
-        """Evidence, row after row, that rows come no longer from where those of ``fit`` came from.
+        """Compute the evidence, row by row, that the distribution has changed since ``fit``.
 
-        Each row is ranked among the calibration rows and those before it. While nothing changes,
-        these p-values are independent and uniform. The evidence is what betting against that has
-        multiplied a stake by (a conformal test martingale [1]_).
+        Each row is ranked among the calibration rows and the rows before it. Without a change,
+        these p-values are independent and uniform. The evidence is the factor by which betting
+        against this has multiplied a stake (a conformal test martingale [1]_).
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows in the order in which they came. For a batch without an order any will do.
+            Rows in order of arrival. A batch without an order may be in any order.
 
         Returns
         -------
         evidence : ndarray of shape (n_samples,)
-            In powers of ten. While nothing changes, the probability that any of it, however many
-            rows there are, reaches ``e`` is at most ``10 ** -e``: at 2, one stream in 100.
+            In powers of ten. Without a change, the probability that the evidence ever reaches
+            ``e``, for any number of rows, is at most ``10 ** -e``: for 2, one stream in 100.
 
         See Also
         --------
-        skflow.inspection.ShiftDisplay : A picture of it over time.
+        skflow.inspection.ShiftDisplay : Plot of the evidence over time.
 
         References
         ----------
@@ -407,5 +408,5 @@ class OutlierAnswers(ShowsSummary, MissingMixin, RowsMixin, OutlierMixin):
            2003.
         """
         scores = self._scores(self._checked(X))
-        rng = np.random.default_rng(0)  # breaks ties, whatever the rows are
+        rng = np.random.default_rng(0)  # breaks ties, independent of the rows
         return evidence(online_pvalues(scores, self.calibration_scores_, rng))

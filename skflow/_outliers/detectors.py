@@ -1,6 +1,6 @@
-"""Detectors of others as scorers: scikit-learn's, and PyOD's, whose scores have the other sign.
+"""Detectors of scikit-learn and PyOD as scorers; PyOD's scores have the opposite sign.
 
-They are no densities. What is unusual about a row is then said by a flow that is fitted beside.
+Their scores are not log-densities, so an additional flow is fitted for the reasons.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ from sklearn.utils import get_tags
 
 
 def _core(estimator):
-    """What a frozen estimator or a pipeline computes its scores with."""
+    """Return the final estimator inside frozen estimators and pipelines."""
     while isinstance(estimator, FrozenEstimator | Pipeline):
         frozen = isinstance(estimator, FrozenEstimator)
         estimator = estimator.estimator if frozen else estimator.steps[-1][1]
@@ -23,13 +23,13 @@ def _is_of_pyod(estimator):
 
 
 def is_detector(estimator):
-    """Whether an estimator is a detector, whose scores are no log-densities."""
+    """Return whether an estimator is a detector, with scores that are not log-densities."""
     core = _core(estimator)
     return _is_of_pyod(core) or (hasattr(core, "__sklearn_tags__") and is_outlier_detector(core))
 
 
 def can_score(estimator):
-    """Whether an estimator can be a scorer."""
+    """Return whether an estimator can be a scorer."""
     if not hasattr(estimator, "fit"):
         return False
     detects = is_detector(estimator) and hasattr(estimator, "decision_function")
@@ -37,7 +37,7 @@ def can_score(estimator):
 
 
 def scores_of(estimator, X):
-    """Scores ``(n,)`` of rows, the lower the more unusual."""
+    """Return scores ``(n,)`` of rows: the lower, the more unusual."""
     if hasattr(estimator, "score_samples"):
         return estimator.score_samples(X)
     decision = np.asarray(estimator.decision_function(X))
@@ -45,12 +45,12 @@ def scores_of(estimator, X):
 
 
 def allows_nan(estimator):
-    """Whether an estimator says that it takes NaN; PyOD's say nothing."""
+    """Return whether an estimator's tags allow NaN; PyOD has no tags."""
     return not _is_of_pyod(_core(estimator)) and get_tags(estimator).input_tags.allow_nan
 
 
 def fit_scorer(estimator, X):
-    """The estimator fitted to rows; a frozen one is fitted already."""
+    """Return the estimator fitted to rows, unless it is frozen."""
     if isinstance(estimator, FrozenEstimator) and _is_of_pyod(_core(estimator)):
-        return estimator  # whose fit asks for tags that PyOD's do not have
+        return estimator  # its fit needs tags, which PyOD does not have
     return estimator.fit(X, None)

@@ -1,4 +1,4 @@
-"""Fits scorers, each to folds of the rows, so that every row is new to one of the fits."""
+"""The fit of scorers to folds of the rows, each row being new to one of the fits."""
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from .._nn.training_data import split_rows
 from ..density import CouplingFlowDensity
 from .detectors import can_score, fit_scorer
 
-#: Each density is fitted to all folds of the rows but one, which it scores, fold by fold.
+#: Each density is fitted so many times, to all folds of the rows except the one that it scores.
 N_FOLDS = 4
 
 
@@ -30,23 +30,23 @@ def check_pairs(densities):
     for name, density in densities:
         if not can_score(density):
             raise ValueError(
-                f"The density named {name!r} is {density!r}, but has to have the methods fit and "
+                f"The density named {name!r} is {density!r}, but must have the methods fit and "
                 "score_samples, or be a detector with decision_function. Give a flow, a mixture, a "
                 "pipeline that ends with one, ..."
             )
 
 
 def folds(n_rows, rng):
-    """Rows held out in each fold, and the others, as lists of arrays.
+    """Return the held-out rows of each fold, and the other rows, as lists of arrays.
 
-    The folds have equal sizes, so that flows of all folds can be members of one stack; where the
-    sizes do not divide, some rows are in two of them.
+    The folds have equal sizes, so that flows of all folds can be members of one stack. So some rows
+    may be in two folds.
     """
     if n_rows < 2 * N_FOLDS:
         raise ValueError(
-            f"Several densities are fitted to {N_FOLDS} folds of the rows, which takes at least "
-            f"{2 * N_FOLDS} of them besides any set aside, but there are {n_rows}. Give more "
-            "rows, or a single density."
+            f"Several densities are fitted to {N_FOLDS} folds of the rows, which needs at least "
+            f"{2 * N_FOLDS} rows besides any set aside, but there are {n_rows}. Give more rows, or "
+            "a single density."
         )
     size = -(-n_rows // N_FOLDS)
     order = rng.permutation(n_rows)
@@ -61,24 +61,24 @@ def fit_scorers(densities, X, every_row, table, others, default):
     ----------
     densities : list of (str, estimator)
     X : ndarray of shape (n, d)
-        Codes, of the rows that all scorers take.
+        Codes of the rows that all scorers can take.
     every_row : ndarray of shape (m, d)
-        With those that only scorers which judge known columns take.
+        Codes of all rows, for scorers that can take missing cells.
     table : Table
     others : list of ndarray
-        For each fold the rows outside it.
+        The rows outside each fold.
     default : bool
-        Whether all densities are ours, and take codes. Others get tables like that of ``fit``.
+        Whether all densities are ours, and take codes. Others get tables in the format of ``fit``.
 
     Returns
     -------
     fitted : dict of str to list of estimator
-        One estimator for each fold; of a scorer that scores its own rows like others, a single one.
+        One estimator for each fold, or a single one if it scores its own rows like others.
     of_codes : list of str
         Names of the densities that are fitted to codes.
     """
     fitted, of_codes = {}, []
-    # what has no limit of its own, such as the nearest rows, takes little
+    # scorers without max_time, such as the nearest rows, take little time
     trained = [any("max_time" in key for key in one.get_params()) for _, one in densities]
     for k, (name, density) in enumerate(densities):
         flow = _bare_flow(density)
@@ -100,10 +100,10 @@ def fit_scorers(densities, X, every_row, table, others, default):
 
 
 def _bare_flow(density):
-    """A bare flow that the density is, or that its pipeline starts with; otherwise None.
+    """Return the flow if the density, or the first step of its pipeline, is a bare one, or None.
 
-    Components beside a flow take weights of its own, so that one with them is fitted by itself, and
-    so is one that has its own idea of which columns are categories.
+    A flow is not bare if it has components, which need separate weights, or its own list of
+    categorical columns.
     """
     first = density.steps[0][1] if isinstance(density, Pipeline) else density
     if not isinstance(first, CouplingFlowDensity) or first.component_weight != 0:
@@ -112,7 +112,7 @@ def _bare_flow(density):
 
 
 def fit_flow_to_folds(flow, X, table, others):
-    """A flow for each fold, trained in a stack on the others, of which some say when to stop."""
+    """Return a flow for each fold, trained in one stack on other rows, with early stopping."""
     first = clone(flow)._with_table(table)
     seed = int(check_random_state(first.random_state).randint(2**31 - 1))
     schema, columns = first._columns_of(X, seed=seed)[1:3]
@@ -126,7 +126,7 @@ def fit_flow_to_folds(flow, X, table, others):
 
 
 def _behind(flow, density, codes):
-    """The density whose flow is fitted: itself, or the pipeline with its rest fitted as well."""
+    """Return a fitted flow, or the pipeline that starts with it, with the other steps fitted."""
     if not isinstance(density, Pipeline):
         return flow
     rest = clone(density[1:]).fit(flow._density.to_latent(codes))
@@ -134,9 +134,9 @@ def _behind(flow, density, codes):
 
 
 def score_codes(density, X):
-    """Scores ``(n,)`` of rows of codes by a density that was fitted to codes."""
+    """Return scores ``(n,)`` of codes by a density that was fitted to codes."""
     if isinstance(density, CouplingFlowDensity):
-        return density._log_prob(X, ROUGH)  # ranks of them count
+        return density._log_prob(X, ROUGH)  # only ranks count
     if isinstance(density, Pipeline) and isinstance(density[0], CouplingFlowDensity):
         return density[1:].score_samples(density[0]._density.to_latent(X))
     return density.score_samples(X)

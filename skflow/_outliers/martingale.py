@@ -1,9 +1,9 @@
-"""Whether rows still come from where others came from: a conformal test martingale.
+"""A test for a change of distribution: a conformal test martingale.
 
-Row after row is ranked among the calibration rows and those before it. As long as all of these are
-exchangeable, such p-values are independent and uniform, whatever the scores are. Somebody who bets
-against that, without knowing what comes, multiplies the stake by more than ``1 / a`` with a
-probability of at most ``a`` (Ville 1939; Vovk, Nouretdinov and Gammerman 2003).
+Each row is ranked among the calibration rows and the rows before it. As long as all rows are
+exchangeable, these p-values are independent and uniform, whatever the scores are. Betting against
+this, without knowing the next rows, multiplies the stake by more than ``1 / a`` with a probability
+of at most ``a`` (Ville 1939; Vovk, Nouretdinov and Gammerman 2003).
 """
 
 from bisect import bisect_left, bisect_right, insort
@@ -12,12 +12,12 @@ import numpy as np
 
 from .conformal import just_below
 
-#: Part of the stake that moves from each bet to all of them, after each row.
+#: Fraction of the stake of each bet that is redistributed to all bets after each row.
 MOVED = 0.01
 
 
 def online_pvalues(scores, calibration_scores, rng):
-    """p-values ``(n,)`` of scores among those of calibration rows, ascending, and those before.
+    """Return p-values ``(n,)`` of scores among ascending calibration scores and scores before.
 
     Ties, up to rounding, are broken at random: these p-values are uniform, not only valid.
     """
@@ -33,10 +33,10 @@ def online_pvalues(scores, calibration_scores, rng):
 
 
 def evidence(pvalues):
-    """Decimal logarithms ``(n,)`` of what the stake has become after each p-value.
+    """Return decimal logarithms ``(n,)`` of the stake after each p-value.
 
-    The bets are on none, on a few very small ones, on smaller and on larger ones. The stake moves
-    among them ("simple jumper", Vovk and others 2021), so that it is soon on one that wins.
+    The bets are on no change, on a few very small p-values, on smaller and on larger ones. The
+    stake moves among the bets ("simple jumper", Vovk and others 2021), soon to one that wins.
     """
     p = np.clip(pvalues, np.finfo(float).tiny, 1.0)
     bets = np.stack([np.ones_like(p), 0.5 / np.sqrt(p), 1.5 - p, 0.5 + p], axis=1)

@@ -1,15 +1,15 @@
-"""Rows with missing cells in a detector, beside rows without: scores that compare with each other.
+"""Comparable scores of rows with and without missing cells.
 
-Scorers that judge known columns by themselves do so. Where there are none, a flow among the given
-densities does, which knows the marginal of any columns. Scores of such rows compare with each other
-only where the same columns are known. So a row is ranked among rows of the fit of which these
-columns are known, as they look without their other cells, and gets the score that has this rank
-among those that are whole.
+Rows with missing cells are scored by the scorers that can use known columns alone or, without such
+scorers, by a flow among the given densities, which has the marginals of all columns. These scores
+are comparable only between rows with the same known columns. So a row is ranked among rows of fit
+in which these columns are known, with their other cells removed, and gets the score of complete
+rows with the same rank.
 
-What a row is compared with does not depend on rows set aside, and calibration rows keep their own
-missing cells: rows and missing cells together are exchangeable. So p-values are valid over all
-rows, whatever decides which cells are missing. Over the rows that lack one set of cells, they are
-as good as the comparison is.
+This comparison does not depend on rows set aside, and calibration rows keep their missing cells:
+rows and missing cells together are exchangeable. So p-values are valid over all rows, however cells
+come to be missing. Among the rows that lack one set of cells, p-values are as good as the
+comparison.
 """
 
 from weakref import WeakKeyDictionary
@@ -22,60 +22,59 @@ from .._nn.blocks import answer_in_parts, parts
 from .fitting import N_FOLDS
 from .rarity import harmonic_mean, log_rarity, score_of_rarity
 
-#: Rows of the fit that rows with missing cells are compared with: so many, and at least so many.
+#: Rows of fit that are kept for this comparison, and the least number for a comparison.
 N_COMPARED, LEAST_COMPARED = 200, 20
-#: What detectors know of patterns of missing cells: kept apart from them, as a prediction changes
-#: nothing.
+#: Cached comparisons by detector, kept outside, as predictions do not change an estimator.
 _KNOWN: WeakKeyDictionary = WeakKeyDictionary()
 
 
 def whole(X):
-    """Which rows have no missing cell."""
+    """Return which rows have no missing cell."""
     return ~np.isnan(X).any(axis=1)
 
 
 class MissingMixin:
-    """Scores rows with missing cells beside others."""
+    """Scores rows with and without missing cells."""
 
     def _given(self):
-        """The densities as they were given; none for the default."""
+        """Return the densities given as a parameter; none for the default."""
         if isinstance(self.density, list):
             return [pair[-1] for pair in self.density if isinstance(pair, tuple)]
         return [] if self.density is None else [self.density]
 
     def _takes_missing(self):
-        """Whether missing cells are up to the densities, none of which is a flow."""
+        """Return whether missing cells are left to the densities, as none of them is a flow."""
         flows = any(hasattr(density, "sample_given") for density in self._given())
         return self.density is not None and not flows
 
     def _compare_with(self, X):
-        """Keep rows of the fit to compare rows with missing cells with, whole ones first."""
+        """Keep rows of fit for the comparison of rows with missing cells, complete ones first."""
         if not self._takes_missing():
             self._check_whole(X)
         self._compared = X[np.argsort(~whole(X), kind="stable")[:N_COMPARED]]
 
     def _check_whole(self, X):
-        """Refuse tables with too few whole rows, and warn if these are the fewer."""
+        """Raise if too few rows are complete, and warn if less than half are."""
         several = self.density is None or isinstance(self.density, list)
         n_whole, least = whole(X).sum(), 2 * N_FOLDS if several else 2
         often = np.isnan(X).mean(axis=0)
         if n_whole < min(least, len(X)):
             named = name_columns(often == often.max(), self._table.feature_names)
             raise ValueError(
-                f"Of {len(X)} rows to fit to {n_whole} have no missing cell, but "
-                f"at least {least} are needed. Leave out columns that are often missing (first "
-                f"{named}), or fill the cells in before (FlowImputer)."
+                f"Only {n_whole} of {len(X)} rows to fit to have no missing cell, but at least "
+                f"{least} are needed. Leave out columns that are often missing (first {named}), or "
+                "fill in the missing cells first (FlowImputer)."
             )
         if several and n_whole < len(X) / 2:
             warn(
-                f"Of {len(X)} rows to fit to {n_whole} have no missing cell. Flows "
-                "are fitted to these, and the nearest rows and the tails to all."
+                f"Only {n_whole} of {len(X)} rows to fit to have no missing cell. Flows are fitted "
+                "to these rows, and the nearest rows and the tails to all rows."
             )
 
     def _by_pattern(self, X):
-        """For each pattern of known cells its rows, and by name what scorers say of them.
+        """Yield for each pattern of known cells its rows, and their scores by name.
 
-        Then, of rows with missing cells, the scores that these compare with; otherwise None.
+        The third element has the scores for the comparison, None for complete rows.
         """
         X = self._within_reach(X)
         for known, rows in patterns(~np.isnan(X) | self._takes_missing()):
@@ -86,7 +85,7 @@ class MissingMixin:
             yield rows, self._parts(X[rows], references), compared
 
     def _parts(self, X, references):
-        """By name the logarithms of how rare rows are; where there is no reference, the scores."""
+        """Return log-rarities by name, or the scores of a scorer without a reference."""
         scores = {name: self._score_by(name, X) for name in references}
         return {
             name: scores[name] if reference is None else log_rarity(scores[name], reference)
@@ -111,10 +110,10 @@ class MissingMixin:
         return answer_in_parts(answer, parts(*X.shape), X)
 
     def _scores_by_density(self, X, scores):
-        """By name the logarithms ``(n,)`` of how rare rows of these scores are.
+        """Return log-rarities ``(n,)`` of rows with these scores by name.
 
-        NaN for scorers that are not asked about a row with missing cells; of a single one that is,
-        the row's score.
+        They are NaN for scorers that do not score a row with missing cells. If a single one does,
+        it is the row's score.
         """
         found = {name: np.full(len(X), np.nan) for name in self.reference_scores_}
         for rows, parts_by_name, compared in self._by_pattern(X):
@@ -124,9 +123,9 @@ class MissingMixin:
         return found
 
     def _with_missing(self, known):
-        """References by name and scores, ascending, of rows of the fit as they look like that.
+        """Return references by name, and ascending scores, of rows of fit with this pattern.
 
-        With ``known`` None, as they are without a missing cell.
+        With ``known`` None, these are scores of complete rows.
         """
         fitted, kept = _KNOWN.get(self, (None, None))
         if fitted is not self.densities_:
@@ -139,12 +138,12 @@ class MissingMixin:
     def _scores_with_missing(self, known):
         if known is None:
             return {}, np.sort(self._scores(self._compared[whole(self._compared)]))
-        # those of which all of these columns are known, or else nearly all
+        # rows in which all of these columns are known, or else nearly all
         lacking = (np.isnan(self._compared) & known).sum(axis=1)
         n_rows = max(LEAST_COMPARED, np.sum(lacking == 0))
         rows = self._compared[np.argsort(lacking, kind="stable")[:n_rows]]
         rows = np.where(known, rows, np.nan)
-        # scorers that judge known columns by themselves, or else the first flow
+        # scorers that can use known columns alone, or else the first flow
         fitted = self.densities_.items()
         names = [name for name, members in fitted if hasattr(members[0], "score_own_rows")]
         if not names:

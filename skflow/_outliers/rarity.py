@@ -1,10 +1,10 @@
-"""Scores of any kind in a common unit, and combined.
+"""Scores of any kind in a common unit, the log-rarity, and their combination.
 
-The unit is the logarithm of the part of ordinary rows that are as unusual to a scorer, or more.
-Where nothing is left to count, that goes on in the slope of the tail. The score of a row is the
-logarithm of the weighted harmonic mean of these parts, the rule of Wilson (2019) for p-values that
-depend on each other: it is near the lowest of them, where the row is most unusual, and lower if
-several agree.
+The log-rarity is the logarithm of the fraction of ordinary rows that are at least as unusual to a
+scorer. Beyond all rows it is extrapolated with the slope of the tail. The score of a row is the
+logarithm of the weighted harmonic mean of these fractions, the rule of Wilson (2019) for dependent
+p-values. It is near the lowest of them, of the scorer to which the row is most unusual, and lower
+if several agree.
 """
 
 import numpy as np
@@ -12,21 +12,21 @@ from scipy.special import logsumexp
 
 from .._table.columns import FARTHEST
 
-#: The tail of a score that is continued: so many of the lowest, and at least so many rows.
+#: The tail for extrapolation: this fraction of the rows, and at least so many.
 TAIL_FRACTION, MIN_TAIL = 0.1, 5
 
 
 def log_rarity(scores, reference):
-    """Logarithm of the part of reference scores that are as low, continued below them.
+    """Return the logarithm of the fraction of reference scores that are as low, extrapolated.
 
-    The lowest tenth of the reference gives the slope, that of an exponential tail (which extreme
-    value theory has for light tails) with the same median; outliers among them hardly move it.
+    The slope comes from an exponential tail (as in extreme value theory for light tails) with the
+    median of the lowest tenth of the reference. Outliers in it hardly change the slope.
 
     Parameters
     ----------
     scores : ndarray of shape (n,)
     reference : ndarray of shape (m,)
-        Ascending, of rows like those that are ordinary.
+        Ascending scores of ordinary rows.
 
     Returns
     -------
@@ -40,14 +40,14 @@ def log_rarity(scores, reference):
 
 
 def score_of_rarity(log_rarity, reference):
-    """Scores ``(n,)`` that are so rare: the inverse of ``log_rarity``, up to the highest score."""
+    """Return scores ``(n,)`` by the inverse of ``log_rarity``, up to the highest score."""
     values, ranks, start, at_start, slope = _ranked(reference)
     below = start - slope * (at_start - np.minimum(log_rarity, at_start))
     return np.where(log_rarity < at_start, below, np.interp(log_rarity, ranks, values))
 
 
 def _ranked(reference):
-    """Values, ascending, and their ranks; where the tail starts, the rank there, and its slope."""
+    """Return ascending values, their ranks, and the tail's start, rank there, and slope."""
     values, counts = np.unique(reference, return_counts=True)
     ranks = np.log(np.cumsum(counts)) - np.log(len(reference) + 1)
     n_tail = min(len(reference), max(MIN_TAIL, int(TAIL_FRACTION * len(reference))))
@@ -57,6 +57,6 @@ def _ranked(reference):
 
 
 def harmonic_mean(log_parts, weights):
-    """Logarithms ``(n,)`` of the harmonic mean of parts, from their logarithms ``(k, n)``."""
+    """Return logarithms ``(n,)`` of harmonic means, from logarithms of the parts ``(k, n)``."""
     log_weights = np.log(weights / weights.sum())
     return -logsumexp(log_weights[:, None] - log_parts, axis=0)

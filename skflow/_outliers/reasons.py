@@ -1,7 +1,7 @@
 """Why a row is unusual: the conditional distribution of each of its columns, given all others.
 
-A density is scored at the row with a column set to one value after another. Only ratios of these
-count, so that it may be scaled in any way, and be any score that has the meaning of a log-density.
+The row is scored with one column set to many values in turn. Only density ratios count, so the
+density need not be normalised: any score that means a log-density will do.
 """
 
 from dataclasses import dataclass
@@ -13,18 +13,17 @@ from .._nn.blocks import blocks
 
 TINY = np.finfo(float).tiny
 
-#: Tried are so many quantiles of a column, values beyond its range by these parts of it, the row's
-#: own value, and then, so many times, so many more around the likeliest.
+#: Values to try: so many quantiles of a column, values beyond its range by these fractions of it,
+#: the row's own value, and then, so many times, so many more around the likeliest.
 N_QUANTILES, BEYOND, N_ZOOMS, N_FINER = 25, (0.25, 1.0, 4.0), 3, 8
-#: For quantiles, parts of a gap between two values; log-densities relative to the highest are cut
-#: off here.
+#: For quantiles, steps between two values, and the least log-density relative to the highest.
 N_BETWEEN, LOWEST = 8, -700.0
 
 
 def values_to_try(X):
-    """Quantiles of the columns and values beyond, ascending ``(N_QUANTILES + 6, d)``.
+    """Return ascending quantiles of the columns and values beyond ``(N_QUANTILES + 6, d)``.
 
-    Where no value is negative, none below 0 is tried, and where none is positive, none above.
+    Columns without negative values get none, and likewise for positive values.
     """
     quantiles = np.nanquantile(X, np.linspace(0, 1, N_QUANTILES), axis=0)
     beyond = np.outer(BEYOND, quantiles[-1] - quantiles[0])
@@ -35,7 +34,7 @@ def values_to_try(X):
 
 
 def ends_of(tried):
-    """Lowest and highest values ``(2, d)`` of the columns that ``tried`` was made of."""
+    """Return the lowest and highest values ``(2, d)`` of the columns behind ``tried``."""
     return tried[[len(BEYOND), -1 - len(BEYOND)]]
 
 
@@ -46,11 +45,11 @@ class Conditional:
     Attributes
     ----------
     values : ndarray of shape (n, m)
-        Ascending.
+        Ascending values of the column.
     scores : ndarray of shape (n, m)
-        Of the rows with the column set to these.
+        Scores of the rows with the column set to these values.
     atoms : ndarray of bool, shape (m,)
-        Which of the values have a probability, not a density: categories, and values that many rows
+        True for values with a probability, not a density: categories, and values that many rows
         share.
     """
 
@@ -63,22 +62,22 @@ class Conditional:
             self.atoms = np.zeros(self.values.shape[1], dtype=bool)
 
     def mean_score(self):
-        """Mean score ``(n,)`` over the distribution; NaN where the density is 0 everywhere."""
+        """Return the mean score ``(n,)`` over the distribution, NaN if its density is 0."""
         weights = self._weights()
         likely = np.where(weights > 0, self.scores, 0.0)
         with np.errstate(invalid="ignore"):
             return (weights * likely).sum(axis=1) / weights.sum(axis=1)
 
     def contribution(self, own, at_atom):
-        """How much less likely the rows ``(n,)`` are than usual, from their own scores ``(n,)``.
+        """Return how much less likely rows ``(n,)`` are than usual, from their scores ``(n,)``.
 
-        Where there are atoms, what counts is first whether a value is one, and which, then, of one
-        that is none, its density beside those of the others: so it does not depend on units.
-        ``at_atom`` ``(n,)`` says which rows are at one.
+        With atoms, the probability of the atom counts, or the probability of no atom and the
+        density among other values, so that the result does not depend on units. ``at_atom``
+        ``(n,)`` is true for rows at an atom.
         """
         if not self.atoms.any():
             return self.mean_score() - own
-        with np.errstate(divide="ignore", invalid="ignore"):  # where the density is 0 everywhere
+        with np.errstate(divide="ignore", invalid="ignore"):  # for a density of 0 everywhere
             return self._beside_atoms(own, at_atom)
 
     def _beside_atoms(self, own, at_atom):
@@ -95,9 +94,9 @@ class Conditional:
         return usual - np.where(at_atom, own - log_total, beside)
 
     def likeliest(self, level):
-        """The likeliest value, and the last one needed for a probability of ``level`` ``(n, 2)``.
+        """Return the ends ``(n, 2)`` of the likeliest categories with probability ``level``.
 
-        Of categories, from the likeliest down.
+        These are the likeliest category, and the least likely one that is needed.
         """
         weights = self._weights()
         order = np.argsort(-weights, axis=1, kind="stable")
@@ -109,9 +108,9 @@ class Conditional:
         return np.take_along_axis(self.values, ends, axis=1)
 
     def quantiles(self, levels):
-        """Quantiles ``(n, len(levels))``; NaN where the density is 0 everywhere.
+        """Return quantiles ``(n, len(levels))``, NaN if the density is 0 everywhere.
 
-        Between two values the log-density is taken as linear.
+        The log-density is linear between two values.
         """
         fine = self._between(N_BETWEEN)
         weights, values = fine._weights(), fine.values
@@ -125,20 +124,20 @@ class Conditional:
         return np.where(np.isnan(part).any(axis=1, keepdims=True), np.nan, found)
 
     def _weights(self):
-        """The integrand ``(n, m)`` of the trapezoidal rule, not normalised."""
+        """Return the integrand ``(n, m)`` of the trapezoidal rule, not normalised."""
         values = self.values[:, ~self.atoms]
-        widths = np.full(self.values.shape, 2.0)  # twice what a value stands for
+        widths = np.full(self.values.shape, 2.0)  # twice the width of a value
         gaps = np.diff(values, axis=1, prepend=values[:, :1], append=values[:, -1:])
-        # of a constant column, too
+        # positive for a constant column, too
         widths[:, ~self.atoms] = gaps[:, :-1] + gaps[:, 1:] + np.finfo(float).tiny
         highest = self.scores.max(axis=1, keepdims=True)
         return widths * np.exp(self.scores - np.where(np.isinf(highest), 0.0, highest))
 
     def _between(self, n):
-        """The same with ``n`` values for every gap."""
+        """Return the distribution with ``n`` values for every gap."""
         highest = self.scores.max(axis=1, keepdims=True)
         with np.errstate(invalid="ignore"):  # rows without a density become NaN
-            # a density of 0 next to one that is not has no line between their logarithms
+            # avoids a logarithm of 0 in the interpolation
             scores = np.maximum(self.scores - highest, LOWEST)
         parts = np.arange(n) / n
 
@@ -152,9 +151,9 @@ class Conditional:
 
 
 def conditionals(score, X, tried, categories=(), spikes=None):
-    """The ``Conditional`` of each column of the rows ``X`` under ``score``, a function of rows.
+    """Return the ``Conditional`` of each column of rows ``X`` under the function ``score``.
 
-    All columns are scored at once, one call for each stage. ``tried``, ``categories`` and
+    All columns are scored at once, in one call for each stage. ``tried``, ``categories`` and
     ``spikes`` are as in ``explain_rows``.
     """
     columns = [_values_of(j, tried, categories, spikes or {}) for j in range(X.shape[1])]
@@ -170,7 +169,7 @@ def conditionals(score, X, tried, categories=(), spikes=None):
 
 
 def _values_of(j, tried, categories, spikes):
-    """Values of a column to try: those on a line, and those that have a probability."""
+    """Return the values of a column to try: with a density, and with a probability."""
     if j in categories:
         return tried[:0, j], np.arange(len(categories[j]), dtype=float)
     if j in spikes:
@@ -179,7 +178,7 @@ def _values_of(j, tried, categories, spikes):
 
 
 def _conditionals(score, X, columns):
-    """Values and scores ``(n, m)`` of each column, ascending, then those with a probability."""
+    """Return ascending values of each column, then atoms, with scores ``(n, m)``."""
     lines, atoms = {}, {}
     for j, (line, alone) in enumerate(columns):
         if len(line):
@@ -201,7 +200,7 @@ def _conditionals(score, X, columns):
 
 
 def _around_best(values, scores):
-    """``N_FINER`` values to both sides of the one of the highest score."""
+    """Return ``N_FINER`` values around the value with the highest score."""
     best = scores.argmax(axis=1, keepdims=True)
     low = np.take_along_axis(values, np.maximum(best - 1, 0), axis=1)
     high = np.take_along_axis(values, np.minimum(best + 1, values.shape[1] - 1), axis=1)
@@ -215,9 +214,9 @@ def _sorted_in(values, scores, more_values, more_scores):
 
 
 def _scores_with(score, X, groups):
-    """Scores of the rows with one column after the other set to values, in a single call.
+    """Return scores of the rows with each column in turn set to values, in a single call.
 
-    ``groups`` are dicts of a column to values ``(n, m)``; the answer has their shapes.
+    ``groups`` are dicts from a column to values ``(n, m)``; so are the results.
     """
     changed = []
     for group in groups:
@@ -231,35 +230,35 @@ def _scores_with(score, X, groups):
 
 
 def _last(values, n):
-    """A mask of the last ``n`` columns of ``values``."""
+    """Return a mask of the last ``n`` columns of ``values``."""
     return np.arange(values.shape[1]) >= values.shape[1] - n
 
 
 def explain_rows(score, X, tried, coverage=None, categories=(), spikes=None):
-    """What each column of each row costs, and what would have been usual.
+    """Return the contribution of each column of each row, and its usual values.
 
     Parameters
     ----------
     score : callable
-        Log-densities ``(n,)`` of rows.
+        Returns log-densities ``(n,)`` of rows.
     X : ndarray of shape (n, d)
     tried : ndarray of shape (m, d)
-        Of ``values_to_try``.
+        The result of ``values_to_try``.
     coverage : float or None
-        Of the intervals; None for none.
+        Coverage of the intervals; None for no intervals.
     categories : dict of int to ndarray
-        Columns that hold codes of categories.
+        Codes of the categorical columns.
     spikes : dict of int to float
-        Values of columns that have a probability of their own.
+        Values of columns that have a separate probability.
 
     Returns
     -------
     nats : ndarray of shape (n, d)
-        Mean score over the conditional distribution of the column, less the row's own score. With
-        values that have a probability of their own, as ``Conditional.contribution`` says.
+        Mean score over the conditional distribution of the column, minus the row's score; see
+        ``Conditional.contribution`` for columns with atoms.
     usual : ndarray of shape (n, d, 2) or None
-        Ends of the central interval of that distribution; of categories codes of the likeliest and
-        of the last one needed, from there down.
+        Ends of the central interval of the distribution; for categories, codes as in
+        ``Conditional.likeliest``.
     """
     own, nats, usual = score(X), [], []
     for j, found in enumerate(conditionals(score, X, tried, categories, spikes)):
@@ -269,7 +268,7 @@ def explain_rows(score, X, tried, coverage=None, categories=(), spikes=None):
             usual.append(found.likeliest(coverage))
         elif coverage is not None:
             usual.append(found.quantiles([0.5 - coverage / 2, 0.5 + coverage / 2]))
-    # no density whatever the column is: nothing is gained
+    # a density of 0 for all values of the column: no contribution
     nats = np.nan_to_num(np.transpose(nats), nan=0.0, posinf=np.inf, neginf=-np.inf)
-    nats = np.where(np.isnan(X), 0.0, nats)  # what is not known is no reason
+    nats = np.where(np.isnan(X), 0.0, nats)  # a missing cell is not a reason
     return nats, None if coverage is None else np.stack(usual, axis=1)

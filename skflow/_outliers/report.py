@@ -1,8 +1,7 @@
-"""Reasons in words: what is unusual about a row, for people who do not know the method.
+"""Reasons in words: why a row is unusual, for people who do not know the method.
 
-The sentence of a row names its first column, the value there, what it does not go with, and what
-would be usual. It goes with a *partner*: the column beside which the value sticks out most in a
-picture of the two.
+The sentence of a row names its first column, the value, its *partner*, and usual values. The
+partner is the column against which the value stands out most in a plot.
 """
 
 from dataclasses import dataclass, field
@@ -11,39 +10,38 @@ import numpy as np
 
 from .._table.table import UNKNOWN, UNKNOWN_LABEL, Table
 
-#: A contribution of less is no reason: the value is less than 20 times as unlikely as usual ones.
+#: Least contribution of a reason: the value is 20 times less likely than usual ones.
 LEAST_NATS = 3.0
-#: A report names at most so many columns of a row.
+#: Most columns that a report names for a row.
 N_REASONS = 3
-#: Numbers are shown with at most so many digits behind the point, and with so many digits of what
-#: is usual for the column.
+#: Most decimals of a number, and significant digits relative to the spread of the column.
 MOST_DECIMALS, DIGITS = 6, 3
-#: Rows near to a row in one column: so many at least, and this part of all. A value sticks out if
-#: it is so many deviations away from a line through them, or a category of at most this part.
+#: Rows near to a row in one column: at least so many, and this fraction of all. A value stands out
+#: if it is so many deviations off a line through them, or a category of at most this fraction.
 LEAST_NEAR, PART_NEAR, FAR, RARE = 20, 0.05, 2.5, 0.05
-#: Columns that are missing are named if they are at most so many.
+#: Most missing columns that are named.
 MOST_NAMED = 3
 NO_COLUMN = "no single column"
 
 
 @dataclass
 class Reasons:
-    """What is unusual about rows, and what would be usual.
+    """The reasons why rows are unusual, and usual values.
 
     Attributes
     ----------
     X : ndarray of shape (n, d)
         The rows, as codes.
     nats : ndarray of shape (n, d)
-        The contributions of ``explain_rows``.
+        The contributions from ``explain_rows``.
     usual : ndarray of shape (n, d, 2)
-        Of ``explain_rows``.
+        The usual values from ``explain_rows``.
     outlier : ndarray of bool, shape (n,)
         Whether ``predict`` calls the rows outliers.
     seen : ndarray of shape (m, d)
-        Some rows of the fit, as codes.
+        Some rows of fit, as codes.
     ends : ndarray of shape (2, d)
-        Lowest and highest values of all rows of the fit.
+        Lowest and highest values of all rows of fit.
     table : Table
     unseen : dict
         The categories that ``fit`` did not see, by row and column.
@@ -67,11 +65,11 @@ class Reasons:
         ]
 
     def columns(self, i):
-        """Numbers of the columns that are reasons of row ``i``, the first one first."""
+        """Return the indices of the columns that are reasons of row ``i``, the largest first."""
         return [j for j in self.order[i] if self.nats[i, j] >= LEAST_NATS]
 
     def shown(self, value, j):
-        """A value of column ``j`` as a number in the column's rounding, or a category's label."""
+        """Return a value of column ``j`` with the column's rounding, or a category's label."""
         if np.isnan(value):
             return np.nan
         if j in self.table.categories:
@@ -79,20 +77,20 @@ class Reasons:
         return rounded(value, self.decimals[j])
 
     def cell(self, i, j):
-        """The value of row ``i`` in column ``j``, as ``shown`` or as the user wrote it."""
+        """Return the value of row ``i`` in column ``j``, as ``shown`` or as the user wrote it."""
         return self.unseen[i, j] if (i, j) in self.unseen else self.shown(self.X[i, j], j)
 
     def text(self, value, j):
-        """A value that is ``shown``, as text."""
+        """Return a value that is ``shown`` as text."""
         n = self.decimals[j]
-        # what the column's own rounding would hide has digits of its own
+        # more digits for a value that the column's rounding would change
         if isinstance(value, float):
             own = abs(value) < 1e15 and value == round(value, n)
             return f"{value:.{n}f}" if own else f"{value:.3g}"
         return str(value)
 
     def sentence(self, i):
-        """What is unusual about row ``i``."""
+        """Return the reason of row ``i`` as a sentence."""
         columns = self.columns(i)
         if not columns:
             what = "the values are unusual only together" if self.outlier[i] else "nothing unusual"
@@ -114,7 +112,7 @@ class Reasons:
         return f"unusual with {self.table.labels[k]} {self.text(self.cell(i, k), k)}"
 
     def usual_text(self, i, j):
-        """What would be usual for row ``i`` in column ``j``, empty where that is not known."""
+        """Return the usual values of row ``i`` in column ``j`` as text, empty if unknown."""
         ends = self.usual[i, j]
         if np.isnan(ends).any():
             return ""
@@ -132,10 +130,10 @@ class Reasons:
         return f" (missing: {', '.join(str(self.table.labels[j]) for j in missing)})"
 
     def partner(self, i, j, always=False):
-        """The column beside which the value of row ``i`` in column ``j`` sticks out most.
+        """Return the column against which the value of row ``i`` in column ``j`` stands out most.
 
-        That is measured among the rows seen that are alike in this other column. None if it does
-        not stick out, unless ``always``.
+        The value is compared with seen rows that are alike in the other column. Return None if it
+        does not stand out, unless ``always``.
         """
         categories, found = self.table.categories, {}
         for k in np.flatnonzero(~np.isnan(self.X[i]) & self.varies):
@@ -143,7 +141,7 @@ class Reasons:
             pair = pair[~np.isnan(pair).any(axis=1)]
             if k != j and (near := _near(pair, self.X[i, k], k in categories)) is not None:
                 value = self.X[i, j]
-                if j in categories:  # how rare it is, as a negative logarithm
+                if j in categories:  # its rarity, as a negative logarithm
                     found[k] = -np.log((np.sum(near[:, 1] == value) + 0.5) / (len(near) + 1))
                 else:
                     found[k] = _distance(near, self.X[i, k], value, k in categories)
@@ -155,7 +153,7 @@ class Reasons:
 
 
 def _near(pair, value, is_category):
-    """Rows whose first column is alike ``value``; None if there are too few of that category."""
+    """Return rows whose first column is near ``value``, None if too few have that category."""
     if is_category:
         near = pair[pair[:, 0] == value]
         return near if len(near) >= LEAST_NEAR else None
@@ -164,7 +162,7 @@ def _near(pair, value, is_category):
 
 
 def _distance(near, at, value, is_category):
-    """How far ``value`` is from a line through rows, in deviations of rows from it."""
+    """Return the distance of ``value`` from a line through rows, in deviations of the rows."""
     x, y = near.T
     slope = 0.0
     if not is_category and np.ptp(x) > 0:
@@ -176,7 +174,7 @@ def _distance(near, at, value, is_category):
 
 
 def decimals(column):
-    """How many digits behind the point a column has, or needs to show what differs in it."""
+    """Return how many decimals a column has, or needs to show its differences."""
     known = column[np.isfinite(column)]
     for n in range(MOST_DECIMALS):
         # single precision, but not every digit of a number that is far from 0
@@ -189,7 +187,7 @@ def decimals(column):
 
 
 def rounded(value, n):
-    """A number with ``n`` digits behind the point, or with two digits where nothing is left."""
+    """Return a number with ``n`` decimals, or with two digits if it would round to 0."""
     value = float(value)
     short = round(value, n)
     if short == 0 != value:
@@ -198,7 +196,7 @@ def rounded(value, n):
 
 
 def make_report(table, reasons, details):
-    """Add the first reason of each row to a table, and with ``details`` the others."""
+    """Add the first reason of each row to a table, and more reasons with ``details``."""
     n_rows, n_columns = reasons.X.shape
     for k in range(min(N_REASONS, n_columns) if details else 1):
         end = "" if k == 0 else f"_{k + 1}"
@@ -216,7 +214,7 @@ def make_report(table, reasons, details):
 
 
 def _cells(reasons, i, k):
-    """Name, value and usual values of the ``k``-th reason of a row."""
+    """Return name, value and usual values of the ``k``-th reason of a row."""
     columns = reasons.columns(i)
     if k >= len(columns):
         return NO_COLUMN if k == 0 else "", np.nan, np.nan, np.nan

@@ -1,4 +1,4 @@
-"""Rows of a detector: tables of any kind as numbers, and as its densities see them."""
+"""Rows of a detector: conversion of tables to codes, and warnings about columns."""
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -9,15 +9,15 @@ from .._table.reading import TableMixin
 from .._table.schema import fit_schema
 from .._table.table import UNKNOWN
 
-#: Values beyond so many ranges of a column count as so far away.
+#: Values are clipped to so many ranges of a column beyond its ends.
 MAX_RANGES = 1e9
 
 
 class RowsMixin(TableMixin):
-    """Reads tables: inside the detector a category is its code."""
+    """Reads tables: the detector represents categories by codes."""
 
     def _read(self, X):
-        """The table of a fit as an array ``(n, d)``; sets ``_schema`` and ``_reach``."""
+        """Return the table of fit as an array ``(n, d)``; set ``_schema`` and ``_reach``."""
         X = self._fit_table(X, "from_dtype", ensure_min_samples=2)
         self._n_rows = len(X)
         self._schema = fit_schema(X, self._table.categories)
@@ -25,9 +25,9 @@ class RowsMixin(TableMixin):
         return X
 
     def _within_reach(self, X):
-        """The rows without values so far away that not every density can compute with them.
+        """Return the rows with values clipped, so that every density can compute with them.
 
-        What is infinite stays, for densities of others to refuse.
+        Infinite values stay, so that other densities may raise.
         """
         return np.where(np.isinf(X), X, np.clip(X, *self._reach))
 
@@ -47,7 +47,7 @@ class RowsMixin(TableMixin):
         return {(i, j): source.values(j)[rows[i]] for i, j in places}
 
     def _warn_of_columns(self, X):
-        """Say of real columns that decide by themselves what is an outlier, how to avoid it."""
+        """Warn about real columns that can make a row an outlier alone."""
         real, names = self._schema.real_columns, self._table.feature_names
         X, names = X[:, real], names if names is None else names[real]
         constant = constant_columns(X)
@@ -66,7 +66,7 @@ class RowsMixin(TableMixin):
 
 
 def _reach(X):
-    """Lowest and highest values ``(2, d)`` that densities are asked about."""
+    """Return the lowest and highest values ``(2, d)`` to which rows are clipped."""
     lowest, highest = (np.nan_to_num(end.reduce(X, axis=0)) for end in (np.fmin, np.fmax))
     with np.errstate(over="ignore"):
         width = highest - lowest

@@ -1,12 +1,12 @@
-"""The default's scorers, which see different things.
+"""The default's scorers, which detect different kinds of outliers.
 
-A row can be unusual because its values do not go together, because no other row is near, or because
-its values lie far out, and no single scorer is right for all three. So there is a flow, and beside
-it the nearest rows and the tails of the columns.
+A row can be unusual because its values are inconsistent, because no other row is near, or because
+its values lie far out. No single scorer is right for all three. So there are a flow, the nearest
+rows, and the tails of the columns.
 
-These two take codes of categories and rows with missing cells, which they judge by the known
-columns, and they judge a row of their own fit as any other row: not by its own place. Rows with
-missing cells are among those that they are fitted to.
+The last two take codes of categories. They score rows with missing cells by the known columns, and
+can be fitted to such rows. They score rows of their own fit like any other row, as a row does not
+count for itself.
 """
 
 from functools import partialmethod
@@ -25,25 +25,25 @@ from .._table.columns import FARTHEST, constant_columns, location_and_scale
 from ..density import CouplingFlowDensity
 from .rarity import harmonic_mean, log_rarity
 
-#: A neighbour counts by the inverse of a power of its distance, at least the eighth: this is the
-#: distance of the nearest ones, smoothed. So there is no bandwidth: detail is seen where rows are
-#: dense, and far rows have an order, too. The power grows with the columns, as all distances become
-#: alike. Rows nearer than the resolution, in standard deviations, are as good as equal.
+#: A neighbour counts by the inverse of a power of its distance, at least the eighth: a smoothed
+#: distance of the nearest rows. It needs no bandwidth: detail is resolved where rows are dense, and
+#: far rows have an order, too. The power grows with the columns, as distances become alike. Rows
+#: nearer than the resolution, in standard deviations, are almost equal.
 LEAST_POWER, RESOLUTION = 8, 0.01
-#: The scale of a column that is constant, relative to its value.
+#: The scale of a constant column, relative to its value.
 CONSTANT = 1e-6
-#: Neighbours are looked for among at most so many rows, drawn at random.
+#: Neighbours are searched among at most so many rows, drawn at random.
 MOST_ROWS = 5000
-#: The distance to this part of the rows says how far a row is from most. So many rows, drawn at
-#: random, stand for all in that.
+#: A row's distance from most rows is the distance to this fraction of the rows, or of a random
+#: sample of so many.
 NEAREST_PART, SOME_ROWS = 0.1, 1000
-#: Beyond this squared length the products of rows lose the digits of small distances.
+#: Beyond this squared length, products of rows lose the digits of small distances.
 FAR = 1e8
 #: Optimizer steps of a flow, within bounds on epochs. Detection does not need the last hundredth of
-#: a nat, which takes 5000.
+#: a nat, for which it takes 5000 steps.
 N_STEPS, MIN_EPOCHS, MAX_EPOCHS = 640, 10, 60
-#: What the flow, the nearest rows and the tails weigh. The more columns there are than so many, the
-#: more of a row's tails is chance: with twice as many they weigh a quarter.
+#: Weights of the flow, the nearest rows and the tails. With more columns than this, a row's tails
+#: are more due to chance: with twice as many columns their weight is a quarter.
 WEIGHTS, FEW_COLUMNS = (1.0, 2.0, 2.0), 6
 
 
@@ -51,20 +51,19 @@ WEIGHTS, FEW_COLUMNS = (1.0, 2.0, 2.0), 6
 class Neighbours(BaseEstimator):
     """Logarithm of the sum over other rows of the inverse of a power of their distance.
 
-    Columns are standardised; a category that differs counts like a distance of ``sqrt(2)``. Of the
-    rows of the fit that are equal to a row, one does not count: so a row is not its own neighbour.
-    Where a row of the fit has a missing cell, its squared distance there is the mean over the
-    values of the column.
+    Columns are standardised; a different category counts like a distance of ``sqrt(2)``. One row of
+    fit that is equal to the scored row does not count, so a row is not its own neighbour. For a
+    missing cell of a row of fit, the squared distance is the mean over the values of the column.
 
-    Outliers that lie together hide each other, as each is near to others, unless a fit leaves them
-    out.
+    Outliers that lie together hide each other, as each is near to others, unless they are left out
+    of the fit.
 
     Parameters
     ----------
     categories : sequence of int
-        Columns that hold codes.
+        Indices of columns with codes.
     random_state : int or None
-        Draws the rows that are looked at.
+        Random state of the draw of rows among which neighbours are searched.
     """
 
     def __init__(self, categories=(), random_state=None):
@@ -81,24 +80,24 @@ class Neighbours(BaseEstimator):
         real = np.where(known, X, np.nanmedian(X, axis=0))[:, self.real_]
         constant = constant_columns(real)
         self.location_, self.scale_ = location_and_scale(real, weight, constant)
-        # there any value but the one is far, up to rounding
+        # any other value is far, up to rounding
         self.scale_[constant] = CONSTANT * np.maximum(1, np.abs(self.location_[constant]))
         self.codes_ = [np.unique(X[known[:, j], j]) for j in self.categories]
         rows, known = np.ma.array(self._encoded(X)), self._of_codes(known)
         rows[~known] = np.ma.masked
         self.rows_ = rows.filled(rows.mean(axis=0))
-        # of a mean over values, what a squared distance to their mean leaves out
+        # mean squared distance to the values, minus the squared distance to their mean
         self.left_out_ = np.where(known, 0.0, rows.var(axis=0).filled(0.0))
         return self
 
     def _of_codes(self, columns):
-        """What is said of columns ``(..., d)``, of each column of the encoded rows."""
+        """Return an array by column ``(..., d)`` for the columns of encoded rows."""
         sizes = [len(codes) for codes in self.codes_]
         of_codes = np.repeat(columns[..., list(self.categories)], sizes, axis=-1)
         return np.concatenate([columns[..., self.real_], of_codes], axis=-1)
 
     def _encoded(self, X):
-        """Standardised columns, and a column for each category."""
+        """Return standardised columns, and a column for each category."""
         with np.errstate(over="ignore"):
             real = (X[:, self.real_] - self.location_) / self.scale_
         parts = [np.clip(real, -FARTHEST, FARTHEST)]
@@ -117,11 +116,11 @@ class Neighbours(BaseEstimator):
                 scores[members] = _nearness(rows[np.ix_(members, columns)], ours, left_out, power)
         return scores
 
-    score_own_rows = score_samples  # which does not count a row of the fit itself
+    score_own_rows = score_samples  # a row of fit does not count for itself
 
 
 def _power(n_columns):
-    """The least power of two that is at least half the number of columns."""
+    """Return the least power of two that is at least half the number of columns."""
     return max(LEAST_POWER, 2 ** int(np.ceil(np.log2(n_columns / 2))))
 
 
@@ -149,9 +148,9 @@ def _nearness(X, rows, left_out, power):
 
 
 def _log_sum_of_powers(squares, half):
-    """Logarithm of the sum of ``squares ** -half`` over each row; half is a power of two."""
+    """Return the log of the sum of ``squares ** -half`` over each row; half is a power of two."""
     least = squares.min(axis=1)
-    least[np.isinf(least)] = 1.0  # no row but the own one
+    least[np.isinf(least)] = 1.0  # no other row
     np.divide(least[:, None], squares, out=squares)
     for _ in range(half.bit_length() - 1):
         np.multiply(squares, squares, out=squares)
@@ -160,15 +159,15 @@ def _log_sum_of_powers(squares, half):
 
 @saved_as("tails")
 class Tails(BaseEstimator):
-    """Sum over the columns of the logarithm of the part of rows that are at least as far out.
+    """Sum over columns of the logarithm of the fraction of rows that are at least as far out.
 
-    On the side of a value where fewer rows are; of a category, the part of rows whose categories
-    are as rare. Rows count where their cell is known.
+    Rows count on the side of a value with fewer rows; for a category, rows with categories that are
+    as rare. Rows with a missing cell do not count in its column.
 
     Parameters
     ----------
     categories : sequence of int
-        Columns that hold codes.
+        Indices of columns with codes.
     """
 
     def __init__(self, categories=()):
@@ -198,7 +197,7 @@ class Tails(BaseEstimator):
                 n_below = np.searchsorted(values, column + rounding, side="right")
                 n_above = n_rows - np.searchsorted(values, column - rounding, side="left")
                 n_beyond = np.minimum(n_below, n_above)
-            # a row counts itself, one of the fit only once, also where the fit left it out
+            # a row counts itself, a row of fit only once, also where the fit left it out
             part = np.maximum(n_beyond + 1 - own, 1) / (n_rows + 1 - own)
             scores += np.log(np.where(np.isnan(column), 1.0, part))
         return scores
@@ -210,16 +209,16 @@ class Tails(BaseEstimator):
 
 
 def default_flow(n_rows):
-    """The flow of the default for a table of so many rows, which gives the reasons."""
+    """Return the flow of the default for so many rows, which also yields the reasons."""
     n_epochs = np.clip(N_STEPS * batch_size(n_rows) // n_rows, MIN_EPOCHS, MAX_EPOCHS)
     return CouplingFlowDensity(4, dequantize=True, component_weight=0, max_iter=int(n_epochs))
 
 
 def default_scorers(n_rows, n_columns, categories=()):
-    """The default's scorers for a table of such a shape, and their weights.
+    """Return the default's scorers for a table of such a shape, and their weights.
 
-    The flow's likelihood, which sees values that do not go together; the nearest rows, which see
-    what lies by itself; the tails of the columns, which see values far out.
+    The flow's likelihood detects inconsistent values, the nearest rows detect isolated rows, and
+    the tails of the columns detect values far out.
     """
     flow = default_flow(n_rows)
     coded = tuple(categories)
@@ -228,10 +227,10 @@ def default_scorers(n_rows, n_columns, categories=()):
 
 
 def without_farthest(X, part, categories=()):
-    """Places ``(m,)`` of the rows less that part of them which is likeliest to be outliers.
+    """Return the indices ``(m,)`` of the rows without the fraction ``part`` of likely outliers.
 
-    Those are far from most rows, or far out in their columns. Where a few rows in a hundred are
-    outliers, that moves little, even if they lie together.
+    These are far from most rows, or far out in their columns. A few outliers in a hundred rows
+    change it little, even if they lie together.
     """
     n_left_out, codes = int(part * len(X)), tuple(categories)
     if n_left_out == 0:

@@ -1,14 +1,14 @@
-"""p-values below the least rank, from a model of how scores go on: a generalised Pareto tail.
+"""p-values below the least rank, from a model of the lowest scores: a generalised Pareto tail.
 
 Above a high threshold the excesses of most distributions are about generalised Pareto (Pickands
-1975). Here they are how far scores lie below the lowest tenth of the calibration scores. That is
-a model, no guarantee; it is fitted so that it errs towards large p-values:
+1975). Here the excesses are the distances of scores below the lowest tenth of the calibration
+scores. This is a model, not a guarantee. It is fitted so that it errs towards large p-values:
 
 - Its shape is at least ``LEAST_SHAPE``, a tail heavier than exponential.
-- The farthest quarter of the excesses counts only as far (censored), not how far: outliers among
-  the calibration rows make the tail heavier by their number alone.
-- Where a uniform background beside the tail explains the excesses much better, those that belong to
-  it are taken for outliers, and left out.
+- The farthest quarter of the excesses is censored: outliers among the calibration rows make the
+  tail heavier by their number, not by their distance.
+- If the tail with a uniform background explains the excesses much better, the excesses of the
+  background are treated as outliers, and left out.
 """
 
 from dataclasses import dataclass
@@ -16,18 +16,18 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize, minimize_scalar
 
-#: Rows that the tail begins with: this part, and at least so many, of at least so many.
+#: Fraction of the rows in the tail, the least number of them, and the least number of all rows.
 PART, LEAST, LEAST_ROWS = 0.1, 50, 500
-#: Part of the excesses that is censored.
+#: Fraction of the excesses that is censored.
 CENSORED = 0.25
 LEAST_SHAPE = 0.17
-#: A background has to raise the log-likelihood by so much.
+#: A background must raise the log-likelihood by so much.
 LEAST_GAIN = 5.0
 
 
 @dataclass
 class Tail:
-    """A generalised Pareto tail below ``start``, which a part of the rows lies below."""
+    """A generalised Pareto tail below ``start``, with the fraction ``part`` of the rows."""
 
     start: float
     part: float
@@ -35,14 +35,14 @@ class Tail:
     scale: float
 
     def pvalues(self, scores):
-        """p-values ``(n,)`` of scores below ``start``."""
+        """Return p-values ``(n,)`` of scores below ``start``."""
         with np.errstate(over="ignore"):
             excess = np.maximum(self.start - scores, 0.0) / self.scale
             return self.part * np.exp(-np.log1p(self.shape * excess) / self.shape)
 
 
 def fit_tail(calibration_scores):
-    """The ``Tail`` of scores of calibration rows, ascending; at least ``LEAST_ROWS`` of them."""
+    """Return the ``Tail`` of ascending calibration scores, at least ``LEAST_ROWS`` of them."""
     scores = calibration_scores
     n_rows = len(scores)
     if n_rows < LEAST_ROWS:
@@ -67,9 +67,9 @@ def fit_tail(calibration_scores):
 
 
 def _fit_pareto(excess, n_censored):
-    """Shape and scale of the largest likelihood; the last excesses, ascending, are censored.
+    """Return shape and scale by maximum likelihood; the last ascending excesses are censored.
 
-    With ``t = shape / scale`` given, the best shape has a closed form (Grimshaw 1993).
+    Given ``t = shape / scale``, the best shape has a closed form (Grimshaw 1993).
     """
     n = len(excess) - n_censored
     counted = np.append(excess[:n], np.full(n_censored, excess[n - 1]))
@@ -89,7 +89,7 @@ def _fit_pareto(excess, n_censored):
 
 
 def _without_background(excess):
-    """The excesses, ascending, less those at the end that belong to a uniform background."""
+    """Return ascending excesses without the last ones that belong to a uniform background."""
     top = excess[-1]
 
     def log_tail(parameters):
