@@ -128,6 +128,15 @@ class PITDisplay(Display):
         Returns
         -------
         display : PITDisplay
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        TypeError
+            If the estimator lacks what is needed.
+        ValueError
+            If ``values`` is neither, or if "latent" meets several members.
         """
         if values == "latent":
             advice = "Give a fitted CouplingFlowDensity or StructureSearchFlow"
@@ -184,6 +193,11 @@ class PITDisplay(Display):
         Returns
         -------
         display : PITDisplay
+
+        Raises
+        ------
+        ValueError
+            If a value is not from 0 to 1.
         """
         values = np.asarray(values, dtype=float)
         values = values[:, None] if values.ndim == 1 else values
@@ -213,6 +227,11 @@ class PITDisplay(Display):
         -------
         display : PITDisplay
             The object itself.
+
+        Raises
+        ------
+        ValueError
+            If the scale is neither.
         """
         draw = {"uniform": self._draw_fractions, "normal": self._draw_quantiles}.get(scale)
         if draw is None:

@@ -128,6 +128,15 @@ class ConditionalDisplay(Display):
         Returns
         -------
         display : ConditionalDisplay
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        TypeError
+            If it has no ``score_samples``.
+        ValueError
+            If the feature is not a column of X, or the rows have another number of columns.
         """
         cls._check(estimator, "Give a density estimator", "score_samples")
         n_features = np.shape(X)[1]

@@ -80,6 +80,13 @@ class TrainingCurveDisplay(Display):
         Returns
         -------
         display : TrainingCurveDisplay
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        TypeError
+            If it has no ``loss_curve_``.
         """
         advice = "Give a fitted CouplingFlowDensity or StructureSearchFlow"
         cls._check(estimator, advice, "loss_curve_")
@@ -186,6 +193,13 @@ class SearchHistoryDisplay(Display):
         Returns
         -------
         display : SearchHistoryDisplay
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        TypeError
+            If it has not searched.
         """
         advice = "Fit a StructureSearchFlow, or a CouplingFlowDensity with mask_layout='search'"
         cls._check(estimator, advice, "search_history_")
@@ -209,6 +223,11 @@ class SearchHistoryDisplay(Display):
         Returns
         -------
         display : SearchHistoryDisplay
+
+        Raises
+        ------
+        ValueError
+            If there are no records.
         """
         if not len(history):
             raise ValueError("history is empty. Give the records of a search, at least its start.")

@@ -116,6 +116,15 @@ class DensityDisplay(Display):
         Returns
         -------
         display : DensityDisplay
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        TypeError
+            If it has no ``score_samples``.
+        ValueError
+            If the features are not two columns of X, or the point is of another shape.
         """
         cls._check(estimator, "Give a density estimator", "score_samples")
         rows = as_numbers(X, cls.__name__)
@@ -171,6 +180,11 @@ class DensityDisplay(Display):
         -------
         display : DensityDisplay
             The object itself.
+
+        Raises
+        ------
+        ValueError
+            If a share is not between 0 and 1.
         """
         shares = np.sort(np.asarray(shares, dtype=float))[::-1]
         if not len(shares) or shares[0] >= 1 or shares[-1] <= 0:

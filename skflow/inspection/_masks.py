@@ -86,6 +86,15 @@ class MaskDisplay(Display):
         Returns
         -------
         display : MaskDisplay
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        TypeError
+            If it has no masks.
+        ValueError
+            If there is no such member, or if the names are not as many as the features.
         """
         advice = "Give a fitted CouplingFlowDensity or StructureSearchFlow"
         estimator = _chosen_step(estimator)
@@ -130,6 +139,12 @@ class MaskDisplay(Display):
         Returns
         -------
         display : MaskDisplay
+
+        Raises
+        ------
+        ValueError
+            If the masks are not two-dimensional, neither boolean nor 1, 0 and -1, or the names are
+            not as many as the features.
         """
         masks = np.asarray(masks)
         roles = masks.dtype == bool or (masks.dtype.kind == "i" and (masks == -1).any())

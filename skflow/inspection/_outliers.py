@@ -119,6 +119,15 @@ class OutlierReportDisplay(Display):
         Returns
         -------
         display : OutlierReportDisplay
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        TypeError
+            If it is no FlowOutlierDetector.
+        ValueError
+            If an argument cannot be used.
         """
         cls._check(estimator, NO_DETECTOR, "_reasons_of_lowest")
         reasons = estimator._reasons_of_lowest(X, coverage)
@@ -282,6 +291,15 @@ class ShiftDisplay(Display):
         Returns
         -------
         display : ShiftDisplay
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        TypeError
+            If it is no FlowOutlierDetector.
+        ValueError
+            If an argument cannot be used.
         """
         cls._check(estimator, NO_DETECTOR, "shift_evidence")
         if not 0 < level < 1:

@@ -117,6 +117,15 @@ class PairPlotDisplay(Display):
         Returns
         -------
         display : PairPlotDisplay
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        TypeError
+            If it does not sample in the manner of skflow.
+        ValueError
+            If a feature is not a column of X, or has no numbers.
         """
         advice = f"Draw rows yourself and use {cls.__name__}.from_samples(X, samples)"
         cls._check(estimator, advice, "sample", "inverse_transform")  # its sample(n) returns rows
@@ -156,6 +165,12 @@ class PairPlotDisplay(Display):
         Returns
         -------
         display : PairPlotDisplay
+
+        Raises
+        ------
+        ValueError
+            If the two have different numbers of columns, or a feature is not a column of X, or
+            has no numbers.
         """
         shape, n_features = np.shape(samples), np.shape(X)[1]
         if len(shape) != 2 or shape[1] != n_features:
