@@ -1,8 +1,8 @@
 """The four data sets of "Structure Search for Normalizing Flows" (Gonsior, Mücke, Morik, 2021).
 
-Each ``fetch_*`` function reads a prepared table, ``<name>.csv.gz``, from a directory. Where it is
-absent, the archive of the UCI Machine Learning Repository is downloaded, converted into the same
-table and kept there. Either way its SHA-256 is checked, so that all figures are on the same rows.
+Each ``fetch_*`` function reads a prepared table, ``<name>.csv.gz``, from a directory. If the table
+is absent, the archive of the UCI Machine Learning Repository is downloaded, converted into the same
+table and kept there. The SHA-256 is always checked, so that all figures are on the same rows.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ _RANDOM_SPLIT = """train_indices, test_indices : ndarray of shape ({n_train},), 
         With ``p = numpy.random.RandomState(0).permutation({n_rows})`` these are
         ``p[{n_test}:]`` and ``p[:{n_test}]``."""
 _TURBINE_SPLIT = """train_indices, test_indices : ndarray of shape (22191,), (14542,)
-        The years 2011-2013, and 2014-2015, whose distribution is another.
+        The years 2011-2013, and 2014-2015, which have another distribution.
     fit_indices, heldout_indices : ndarray of shape (19972,), (2219,)
-        The training years in two parts, for a figure in distribution. With
+        The training years in two parts, for scores in distribution. With
         ``p = numpy.random.RandomState(1).permutation(22191)`` the rows held out are
-        ``p[:2219]`` and the rows to fit on ``p[2219:]``."""
+        ``p[:2219]`` and the rows to fit are ``p[2219:]``."""
 
 
 def _loader(name, about, target, splits=_RANDOM_SPLIT):
-    """The function that fetches a table; what is particular to it completes the documentation."""
+    """Return the function that fetches a table, with its docstring filled in."""
     table = TABLES[name]
     n_features, n_test = len(table.features), table.n_rows // 10
     target_type = f"{{ndarray, Series}} of shape ({table.n_rows},)" if table.class_type else "None"
@@ -58,14 +58,14 @@ def _loader(name, about, target, splits=_RANDOM_SPLIT):
         Parameters
         ----------
         data_home : str or path-like, default=None
-            Directory of ``{name}.csv.gz``. The default is the environment variable ``SKFLOW_DATA``,
-            and where that is not set, the folder ``skflow`` in scikit-learn's data directory.
+            Directory of ``{name}.csv.gz``. The default is the environment variable ``SKFLOW_DATA``
+            or, if it is not set, the folder ``skflow`` in scikit-learn's data directory.
         as_frame : bool, default=False
             Whether to return pandas objects. An ImportError is raised if pandas is not installed.
         return_X_y : bool, default=False
             Whether to return ``(data, target)`` instead of a Bunch.
         download_if_missing : bool, default=True
-            Whether to download data that are not in the directory, or else to raise an error.
+            Whether to download data that are not in the directory, or to raise an error.
 
         Returns
         -------
@@ -88,7 +88,7 @@ def _loader(name, about, target, splits=_RANDOM_SPLIT):
         Raises
         ------
         OSError
-            If the data are absent and cannot or may not be downloaded, or their checksum is wrong.
+            If the data are absent and not downloaded, or their checksum is wrong.
 
         Examples
         --------
@@ -122,7 +122,7 @@ def _loader(name, about, target, splits=_RANDOM_SPLIT):
 
 
 def _bunch(table, text, as_frame, description):
-    """The data set that a text holds."""
+    """Return the data set in a text."""
     rows = [line.split(",") for line in text.splitlines()[1:]]
     data = np.array([row[: len(table.features)] for row in rows], dtype=np.float64)
     target = frame = None
@@ -150,13 +150,13 @@ fetch_magic = _loader(
     "magic",
     """Fetch the MAGIC Gamma Telescope data: 19020 rows, 10 features, 2 classes.
 
-    Parameters of simulated images of particle showers, which a gamma ray or a hadron set off.
+    Parameters of simulated images of particle showers that a gamma ray or a hadron set off.
     Source: R. Bock (2004), UCI Machine Learning Repository, https://doi.org/10.24432/C52C8B,
     licence CC BY 4.0.
 
-    The prepared table has the rows of UCI's file in another order. A download is arranged so that
-    the same rows are the test rows; within the two parts their order is UCI's, and some values
-    differ from the prepared ones in the last bit.
+    The prepared table has the rows of UCI's file in another order. A download is reordered so that
+    the test rows are the same; within the two parts the order is UCI's, and some values differ from
+    the prepared ones in the last bit.
     """,
     '``"g"`` (gamma, 12332 rows) or ``"h"`` (hadron, 6688 rows).',
 )

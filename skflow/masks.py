@@ -1,14 +1,14 @@
 """Coupling structures: which features condition which, layer by layer.
 
 A structure is a boolean array of shape `(n_layers, n_features)`. `True` marks a feature that the
-layer transforms (the paper's part A, xi = 1), `False` one that passes unchanged and conditions the
-others (part B, xi = 0). A structure with a third role is an array of the numbers 1 (transformed),
-0 (conditions) and `IDLE`, -1: an idle feature passes unchanged and conditions nothing, and the
-layer has no parameters for it.
+layer transforms (the paper's part A, xi = 1). `False` marks one that passes unchanged and
+conditions the others (part B, xi = 0). A structure with a third role is an array of the numbers 1
+(transformed), 0 (conditions) and `IDLE`, -1: an idle feature passes unchanged and conditions
+nothing, and the layer has no parameters for it.
 
-The functions make such arrays. The layout classes choose one for a shape that is known only in
-`fit`: give them as the estimators' parameter `mask_layout`. Their own parameters can be searched in
-a grid (`mask_layout__n_iter`).
+The functions make structures. The layout classes choose one when `fit` knows the shape: pass an
+instance as `mask_layout` to an estimator. A grid search can set its parameters
+(`mask_layout__n_iter`).
 """
 
 from ._nn.mask_arrays import IDLE
@@ -49,4 +49,4 @@ __all__ = [
 
 for _name in __all__:
     if isinstance(globals()[_name], type):
-        globals()[_name].__module__ = __name__  # the name that files keep, wherever the class lives
+        globals()[_name].__module__ = __name__  # the name that saved files contain

@@ -1,10 +1,10 @@
 """Scores of predictive distributions, and a comparison of fitted densities on held-out rows.
 
-The scores are to pass as ``scoring=`` wherever scikit-learn takes one. They are callables
-``scorer(estimator, X, y)`` for a :class:`skflow.FlowRegressor`, or anything with the method that
-they call. As with all of scikit-learn's scorers higher is better, so losses are
-negative. All are strictly proper (pinball: for its quantile): the expected score is best for the
-true distribution (Gneiting and Raftery 2007).
+Pass a score as ``scoring=`` wherever scikit-learn takes one. The scores are callables
+``scorer(estimator, X, y)`` for a :class:`skflow.FlowRegressor`, or any estimator with the method
+that they call. As for all scorers of scikit-learn higher is better, so losses are negative. All are
+strictly proper (pinball: for its quantile): the true distribution has the best expected score
+(Gneiting and Raftery 2007).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = [
     "neg_crps",
 ]
 for _public in (StructureTest, compare_structures):
-    _public.__module__ = __name__  # the name that files keep, wherever it lives
+    _public.__module__ = __name__  # the name that saved files contain
 
 _N_DRAWS = 200
 
@@ -35,7 +35,7 @@ _N_DRAWS = 200
 def log_density(
     estimator: Any, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
 ) -> float:
-    """Mean log-density of the targets given the features.
+    """Return the mean log-density of the targets given the features.
 
     Parameters
     ----------
@@ -64,12 +64,12 @@ def log_density(
 
 
 def crps(estimator: Any, X: ArrayLike, y: ArrayLike) -> np.ndarray:
-    """Continuous ranked probability score of every row, lower is better.
+    """Return the continuous ranked probability score of each row; lower is better.
 
-    It is ``E|Y - y| - E|Y - Y'| / 2`` with independent draws ``Y, Y'``, the integral of the squared
-    distance of the distribution function from the step at ``y``; for a distribution in one place,
-    the absolute error. For several targets, the mean over them. It is computed from 200 fixed
-    draws of ``sample_y``, without bias ("fair", Ferro 2014).
+    The score is ``E|Y - y| - E|Y - Y'| / 2`` with independent draws ``Y, Y'``: the integral of the
+    squared distance of the distribution function from the step at ``y``. For a point forecast it is
+    the absolute error, for several targets the mean over them. It is computed without bias ("fair",
+    Ferro 2014) from 200 fixed draws of ``sample_y``.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def crps(estimator: Any, X: ArrayLike, y: ArrayLike) -> np.ndarray:
     """
     draws = np.sort(estimator.sample_y(X, n_samples=_N_DRAWS, random_state=0), axis=-1)
     error = np.abs(draws - np.asarray(y, dtype=float)[..., None]).mean(axis=-1)
-    # sum over all pairs of |Y_i - Y_j|, from the order
+    # sum of |Y_i - Y_j| over all pairs, from the ranks
     rank = 2 * np.arange(_N_DRAWS) - _N_DRAWS + 1
     spread = (draws * rank).sum(axis=-1) / (_N_DRAWS * (_N_DRAWS - 1))
     scores = error - spread
@@ -108,7 +108,7 @@ def crps(estimator: Any, X: ArrayLike, y: ArrayLike) -> np.ndarray:
 def neg_crps(
     estimator: Any, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
 ) -> float:
-    """Negative mean of :func:`crps`.
+    """Return the negative mean of :func:`crps`.
 
     Parameters
     ----------
@@ -159,7 +159,7 @@ class PinballScorer:
     def __call__(
         self, estimator: Any, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> float:
-        """The score of a fitted estimator with ``predict_quantiles(X, alpha)``."""
+        """Score a fitted estimator with ``predict_quantiles(X, alpha)``."""
         predicted = estimator.predict_quantiles(X, self.alpha)
         return -mean_pinball_loss(y, predicted, alpha=self.alpha, sample_weight=sample_weight)
 

@@ -1,12 +1,11 @@
 """Pictures of fitted flows: displays in scikit-learn's manner.
 
 A display stores arrays and draws them. ``from_estimator`` computes the arrays and draws at once;
-``plot`` draws again, into other axes if they are given. ``ax_`` (``axes_`` for several) and
-``figure_`` are matplotlib's objects, for changes that the display has no argument for. matplotlib
-is imported when something is drawn, and comes with the extra ``plot``.
+``plot`` draws again, into other axes if given. ``ax_`` (``axes_`` for several) and ``figure_`` are
+matplotlib objects, for changes that the display has no argument for. matplotlib is imported when
+something is drawn; the extra ``plot`` installs it.
 
-Colours are from the set of Okabe and Ito (2008), which people with any colour vision can tell
-apart.
+People with any colour vision can tell the colours apart (Okabe and Ito 2008).
 """
 
 from ._calibration import PITDisplay

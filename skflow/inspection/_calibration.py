@@ -18,20 +18,20 @@ from ._common import BLACK, DISTINCT, LIGHT, Display, labels_of, like
 class PITDisplay(Display):
     """Probability integral transforms of rows, which are uniform if the model is calibrated.
 
-    The transform of a number by its own distribution function is uniform on [0, 1]. Drawn is how
-    far the fraction of values below ``u`` differs from ``u``: a curve that stays in the band is one
-    that a calibrated model could give. A curve below the band at the left, above it at the right
-    (or the other way round) means that the model is too wide (too narrow). The band contains all
-    curves at once with 95 % probability (that of Kolmogorov and Smirnov, divided by the number of
-    curves). ``plot(scale="normal")`` draws quantiles instead, which show the tails [3]_.
+    The transform of a number by its own distribution function is uniform on [0, 1]. A curve
+    shows the fraction of values below ``u``, minus ``u``; it stays in the band if the model is
+    calibrated. A curve below the band at the left and above it at the right (or the other way
+    round) means that the model is too wide (too narrow). The band contains all curves at once with
+    95 % probability (Kolmogorov-Smirnov, with the level divided by the number of curves).
+    ``plot(scale="normal")`` draws quantiles instead, which show the tails [3]_.
 
     Two sets of values can be drawn:
 
     - "latent": each latent feature, and the squared distance from the latent origin, which is
-      chi-squared with as many degrees of freedom as there are features. It asks whether the flow
-      alone, without its components, maps the rows to a standard normal.
-    - "density": for each row, the fraction of samples from the model whose density is lower. It is
-      the smallest region of highest density that the row lies in [2]_, asks the whole model (broad
+      chi-squared with as many degrees of freedom as there are features. They test whether the
+      flow alone, without its components, maps the rows to a standard normal.
+    - "density": for each row, the fraction of samples from the model whose density is lower. It
+      marks the smallest region of highest density with the row [2]_, tests the whole model (broad
       components and ensembles included) and works for any density estimator that samples.
 
     Make one by ``from_estimator`` or ``from_values``.
@@ -41,18 +41,18 @@ class PITDisplay(Display):
     values : ndarray of shape (n_samples, n_curves)
         Transforms, from 0 to 1.
     names : list of str
-        Of the curves.
+        Curve names.
     name : str or None, default=None
         Title.
     n_reference : int or None, default=None
-        Where the values are fractions of samples: the number of these, which widens the band.
+        Number of samples if the values are fractions of samples; it widens the band.
 
     Attributes
     ----------
     distance_ : ndarray of shape (n_curves,)
         Largest absolute difference of each curve: the Kolmogorov-Smirnov statistic.
     pvalue_ : ndarray of shape (n_curves,)
-        Of the Kolmogorov-Smirnov test of each curve by itself.
+        P-value of the Kolmogorov-Smirnov test of each curve.
     ax_, figure_ : matplotlib Axes and Figure
         The picture, and the figure that holds it.
 
@@ -113,11 +113,11 @@ class PITDisplay(Display):
         X : array-like of shape (n_samples, n_features)
             Rows that were not fitted.
         values : {"latent", "density"}, default="latent"
-            What is transformed.
+            Values to draw.
         n_samples : int, default=10_000
             For "density": number of samples to compare with.
         random_state : int, RandomState instance or None, default=None
-            For "density": source of the samples, where the estimator's ``sample`` takes one.
+            For "density": seed of the samples, if the estimator's ``sample`` takes one.
         name : str or None, default=None
             Title.
         ax : matplotlib Axes or None, default=None
@@ -134,9 +134,9 @@ class PITDisplay(Display):
         NotFittedError
             If the estimator is not fitted.
         TypeError
-            If the estimator lacks what is needed.
+            If the estimator lacks an attribute.
         ValueError
-            If ``values`` is neither, or if "latent" meets several members.
+            If ``values`` is unknown, or "latent" with several members.
         """
         if values == "latent":
             advice = "Give a fitted CouplingFlowDensity or StructureSearchFlow"
@@ -175,14 +175,14 @@ class PITDisplay(Display):
         ax: Any = None,
         **kwargs: Any,
     ) -> PITDisplay:
-        """Draw transforms that are given, of whatever model.
+        """Draw given transforms, of any model.
 
         Parameters
         ----------
         values : array-like of shape (n_samples,) or (n_samples, n_curves)
             From 0 to 1, such as ``scipy.stats.norm.cdf(z)``.
         names : sequence of str or None, default=None
-            Of the curves.
+            Curve names.
         name : str or None, default=None
             Title.
         ax : matplotlib Axes or None, default=None
@@ -197,7 +197,7 @@ class PITDisplay(Display):
         Raises
         ------
         ValueError
-            If a value is not from 0 to 1.
+            If a value is not in [0, 1].
         """
         values = np.asarray(values, dtype=float)
         values = values[:, None] if values.ndim == 1 else values
@@ -210,18 +210,18 @@ class PITDisplay(Display):
         return cls(values=values, names=names, name=name).plot(ax, **kwargs)
 
     def plot(self, ax: Any = None, *, scale: str = "uniform", n_named: int = 3) -> PITDisplay:
-        """Draw the values against what they should be.
+        """Draw the values against the uniform.
 
         Parameters
         ----------
         ax : matplotlib Axes or None, default=None
             Where to draw; None makes a figure.
         scale : {"uniform", "normal"}, default="uniform"
-            "uniform" draws differences of fractions, in which the bulk of the rows counts;
-            "normal" the values' normal quantiles against those of the standard normal, in which the
-            tails do. There the band holds 95 % of the points of a curve, each taken by itself.
+            "uniform" draws differences of fractions, which show the bulk of the rows; "normal"
+            draws normal quantiles against the expected ones, which show the tails. The band of
+            "normal" holds each single point of a curve with 95 % probability.
         n_named : int, default=3
-            How many curves, those that differ most, have a colour and a name; at most 4.
+            How many of the most different curves have a colour and a name; at most 4.
 
         Returns
         -------
@@ -231,7 +231,7 @@ class PITDisplay(Display):
         Raises
         ------
         ValueError
-            If the scale is neither.
+            If the scale is unknown.
         """
         draw = {"uniform": self._draw_fractions, "normal": self._draw_quantiles}.get(scale)
         if draw is None:
@@ -244,7 +244,7 @@ class PITDisplay(Display):
 
     @property
     def _n_effective(self):
-        """Rows, fewer where the distribution is known from samples alone."""
+        """Number of rows, less if the distribution is known from samples."""
         n, m = len(self.values), self.n_reference
         return max(1, round(n if m is None else n * m / (n + m)))
 
@@ -285,7 +285,7 @@ class PITDisplay(Display):
         ax.legend(frameon=False, loc="upper left", fontsize="small")
 
     def _draw_curves(self, ax, x, curves, n_named):
-        """Curves over x; those that differ most in colours, with names."""
+        """Draw curves over x; the most different in colour, with names."""
         named = np.argsort(-self.distance_, kind="stable")[: min(n_named, len(DISTINCT))]
         for j in np.setdiff1d(np.arange(curves.shape[1]), named):
             ax.plot(x, curves[:, j], color="#888888", linewidth=0.8, alpha=0.7)
@@ -295,9 +295,9 @@ class PITDisplay(Display):
 
 
 def _draw(estimator, n_samples, random_state):
-    """Rows from an estimator, whatever its ``sample`` takes and returns."""
-    keywords = {"random_state": random_state, "tails": True}  # it is the density that is judged
-    known = signature(estimator.sample).parameters  # GaussianMixture has none of them
+    """Draw rows from an estimator with any signature of ``sample``."""
+    keywords = {"random_state": random_state, "tails": True}  # the whole density is judged
+    known = signature(estimator.sample).parameters  # GaussianMixture has neither
     keywords = {name: value for name, value in keywords.items() if name in known}
     drawn = estimator.sample(n_samples, **keywords)
     return drawn[0] if isinstance(drawn, tuple) else drawn

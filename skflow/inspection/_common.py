@@ -1,4 +1,4 @@
-"""What the displays share: colours, axes, names, and how they refuse what they cannot draw."""
+"""Helpers of the displays: colours, axes, names, and errors for what cannot be drawn."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 # Okabe and Ito (2008), "Color Universal Design"
 BLUE, ORANGE, VERMILLION, GREEN = "#0072b2", "#e69f00", "#d55e00", "#009e73"
 BLACK, GREY, LIGHT = "#222222", "#777777", "#dddddd"
-#: Of the first curves of several.
+#: Colours of the first curves.
 DISTINCT = (VERMILLION, BLUE, ORANGE, GREEN)
-#: What to do with an estimator that is no detector.
+#: Advice for an estimator that is not a detector.
 NO_DETECTOR = "Give it to a FlowOutlierDetector, as density=, and fit that"
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class Display:
-    """Base of the displays: fields that are drawn, a title, and where it was drawn last."""
+    """Base class of the displays: fields, a title, and the axes drawn into last."""
 
     name: str | None = None
 
@@ -33,12 +33,12 @@ class Display:
     _n_axes = 1
 
     def plot(self, ax: Any = None) -> Self:
-        """Draw what the display holds.
+        """Draw the display.
 
         Parameters
         ----------
         ax : matplotlib Axes or None, default=None
-            Where to draw, a sequence of two for two pictures; None makes a figure.
+            Where to draw; a sequence of two for two pictures. None makes a figure.
 
         Returns
         -------
@@ -50,7 +50,7 @@ class Display:
 
     @classmethod
     def _check(cls, estimator, advice, *attributes):
-        """Raise unless an estimator is fitted and has the attributes or methods that are drawn.
+        """Raise unless an estimator is fitted and has the attributes or methods.
 
         ``advice`` names the estimators that have them.
         """
@@ -66,7 +66,7 @@ class Display:
                 )
 
     def _size(self):
-        """Width and height of a new figure in inches."""
+        """Return the size of a new figure in inches."""
         return self._figsize
 
     def _draw(self, ax):
@@ -74,7 +74,7 @@ class Display:
         raise NotImplementedError
 
     def _new_axes(self, ax):
-        """The axes to draw into, with the title; new ones if None was given."""
+        """Return the axes to draw into, with the title; None makes new ones."""
         check_matplotlib_support(f"{type(self).__name__}.plot")
         import matplotlib.pyplot as plt
 
@@ -91,20 +91,20 @@ class Display:
 
 
 def column_names(X):
-    """Names of the columns of a data frame, None for an array."""
+    """Return the column names of a data frame, None for an array."""
     columns = getattr(X, "columns", None)
     return None if columns is None else [str(name) for name in columns]
 
 
 def column_of(X, j):
-    """A column of a data frame or an array."""
+    """Return a column of a data frame or array."""
     if hasattr(X, "iloc"):
         return X.iloc[:, j]
     return np.asarray(X)[:, j] if column_names(X) is None else X[X.columns[j]]
 
 
 def number_columns(X):
-    """Columns of numbers: of a data frame, those with a numeric dtype."""
+    """Return the indices of the numeric columns; all for an array."""
     every = range(np.shape(X)[1])
     if column_names(X) is None:
         return list(every)
@@ -127,17 +127,17 @@ def as_numbers(X, display):
 
 
 def like(rows, X):
-    """Rows as a data frame where X is one: an estimator may have learned the columns' names."""
+    """Return rows as a data frame if X is one, for estimators that check column names."""
     return type(X)(rows, columns=X.columns) if hasattr(X, "iloc") else rows
 
 
 def labels_of(X):
-    """Names of the columns, or numbers where there are none."""
+    """Return the column names, or numbered names for an array."""
     return column_names(X) or [f"feature {j}" for j in range(np.shape(X)[1])]
 
 
 def resolve_features(features, X):
-    """Column numbers of features given by number or by name."""
+    """Return the column indices of features given by index or name."""
     n_features = np.shape(X)[1]
     known = dict(zip(column_names(X) or (), range(n_features)))
     columns = []
@@ -146,22 +146,22 @@ def resolve_features(features, X):
         if not isinstance(column, (int, np.integer)) or not -n_features <= column < n_features:
             listed = f", or a name. {what_there_is(known, feature)}" if known else "."
             raise ValueError(
-                f"features has {feature!r}, which is no column. "
-                f"Give a number from 0 to {n_features - 1}{listed}"
+                f"features has {feature!r}, which is not a column. "
+                f"Give an index from 0 to {n_features - 1}{listed}"
             )
         columns.append(int(column) % n_features)
     return columns
 
 
 def widened(column, margin):
-    """The range of a column's finite values, and a part of it more on each side."""
+    """Return the range of the finite values, widened by a fraction on each side."""
     column = column[np.isfinite(column)]
     beyond = margin * np.ptp(column) or 1.0
     return column.min() - beyond, column.max() + beyond
 
 
 def legend_above(ax, n_columns):
-    """A legend on top of the axes, where it hides nothing, and the title on top of it."""
+    """Draw a legend above the axes, where it hides nothing, and the title above it."""
     ax.legend(
         loc="lower left",
         bbox_to_anchor=(0, 1),

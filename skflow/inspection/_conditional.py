@@ -1,4 +1,4 @@
-"""The density of one column, given others."""
+"""The density of one column given others."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ from ._common import (
 class ConditionalDisplay(Display):
     """The density of one feature given known values of others, as curves.
 
-    A curve belongs to a row, in which NaN stands for what is not known: the density of the feature
-    given the known values, with all others integrated out. The grey one is given nothing. Of a
-    feature that is a category, bars tell the probabilities of its values. ``DensityDisplay`` does
-    it for two features, with NaN in ``at``.
+    Each row has a curve: the density of the feature given the known values of the row, with the
+    unknown ones (NaN) integrated out. The grey curve is given nothing. For a category, bars show
+    the probabilities of its values. ``DensityDisplay`` draws the density of two features, with NaN
+    in ``at``.
 
     Make one by ``from_estimator``.
 
     Parameters
     ----------
     x : ndarray of shape (grid_resolution,)
-        Values of the feature; of a category all of them, as objects.
+        Values of the feature; for a category all, as objects.
     density : ndarray of shape (n_rows, grid_resolution)
-        A curve for each row; of a category probabilities.
+        A curve for each row; probabilities for a category.
     marginal : ndarray of shape (grid_resolution,)
         The density, or the probabilities, if nothing is known.
     labels : list of str
-        What is given in each row.
+        Names of the curves.
     xlabel : str, default=""
         Name of the feature.
     name : str or None, default=None
@@ -60,7 +60,7 @@ class ConditionalDisplay(Display):
 
     See Also
     --------
-    DensityDisplay : Two features, the others given (``at``), or some of them with NaN.
+    DensityDisplay : Two features given the others (``at``), which may be NaN.
 
     Examples
     --------
@@ -106,14 +106,14 @@ class ConditionalDisplay(Display):
         Parameters
         ----------
         estimator : object
-            A fitted density whose ``score_samples`` takes NaN for what is unknown.
+            A fitted density whose ``score_samples`` takes NaN for unknown values.
         X : array-like or data frame of shape (n_samples, n_features)
             Rows that set the range of the grid, or the values of a category.
         feature : int or str
-            The feature, by number or, with a data frame, by name. What the rows have there does
-            not matter.
+            The feature, by index or, with a data frame, by name. Its values in ``rows`` do not
+            matter.
         rows : array-like or data frame of shape (n_rows, n_features)
-            Known values, NaN (or None) for unknown ones; a curve for each row.
+            Known values, and NaN (or None) for unknown ones.
         labels : list of str or None, default=None
             Names of the curves; None names them by the known values.
         grid_resolution : int, default=100
@@ -136,7 +136,7 @@ class ConditionalDisplay(Display):
         TypeError
             If it has no ``score_samples``.
         ValueError
-            If the feature is not a column of X, or the rows have another number of columns.
+            If the feature is not a column of X, or ``rows`` has a wrong number of columns.
         """
         cls._check(estimator, "Give a density estimator", "score_samples")
         n_features = np.shape(X)[1]
@@ -144,7 +144,7 @@ class ConditionalDisplay(Display):
         if np.ndim(rows) != 2 or np.shape(rows)[1] != n_features:
             raise ValueError(
                 f"rows has shape {np.shape(rows)}, but rows of {n_features} columns are needed, "
-                "with NaN for what is not given."
+                "with NaN for unknown values."
             )
         numbers = number_columns(X)
         table = rows if column_names(rows) is not None else np.array(rows, dtype=object)
@@ -160,7 +160,7 @@ class ConditionalDisplay(Display):
         grid = [np.append(column, [None]).astype(column.dtype).repeat(len(x)) for column in given]
         grid[j] = np.tile(x, n_curves)
         joint = estimator.score_samples(_table(grid, X)).reshape(n_curves, -1)
-        # the density of what is given is a constant, which normalising takes out
+        # normalising removes the density of the known values
         density = np.exp(joint - joint.max(axis=1, keepdims=True))
         total = trapezoid(density, x, axis=1) if is_number else density.sum(axis=1)
         density /= total[:, None]
@@ -203,7 +203,7 @@ class ConditionalDisplay(Display):
 
 
 def _column(X, j, is_number):
-    """A column with floats, or with objects, in which None is for what is unknown."""
+    """Return a column as floats, or as objects with None for missing values."""
     column = np.asarray(column_of(X, j))
     if is_number and column.dtype != object:
         return column.astype(float)
@@ -213,14 +213,14 @@ def _column(X, j, is_number):
 
 
 def _table(columns, X):
-    """Columns as a table like X."""
+    """Return a table like X."""
     if column_names(X) is None:
         return np.column_stack(columns)
     return type(X)({name: column.tolist() for name, column in zip(X.columns, columns)})
 
 
 def _in_words(names, columns):
-    """What each row gives."""
+    """Describe each row."""
     texts = []
     for row in zip(*columns):
         known = [

@@ -1,4 +1,4 @@
-"""What happened in fit: the curves of the training and the costs of a structure search."""
+"""Displays of a fit: the training curves and the costs of a structure search."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from ._common import BLUE, GREY, ORANGE, VERMILLION, Display, legend_above
 class TrainingCurveDisplay(Display):
     """Mean log-density of the training and the validation rows, epoch by epoch.
 
-    Both are of the flow alone, without its components and without the probabilities of categories
+    Both are densities of the flow alone, without its components and the probabilities of categories
     and spikes, in nats a row in the units of the data; higher is better. So they are near ``score``
-    only where the flow has most of the weight. A training value is the mean over the batches of an
-    epoch, in which the flow still changes; a validation value is of the flow at the end of the
-    epoch. Epochs that lie far below the others are marked at the lower edge, so that the rest stays
-    legible. It is recommended to make a display by ``from_estimator``.
+    only if the flow has most of the weight. A training value is the mean over the batches of an
+    epoch, in which the flow still changes; a validation value belongs to the flow at the end of the
+    epoch. Epochs far below the others are marked at the lower edge, so that the rest stays legible.
+    It is recommended to make a display by ``from_estimator``.
 
     Parameters
     ----------
@@ -35,8 +35,8 @@ class TrainingCurveDisplay(Display):
     ----------
     best_epoch_ : int
         The epoch, counted from 1, of the highest validation score or, without one, of the lowest
-        loss. A flow is kept as it was after its own best epoch; that is this one if there is a
-        single flow, and the curves of several are means.
+        loss. Each flow is kept as it was after its own best epoch, which may be another one if
+        there are several flows, because the curves are means.
     ax_ : matplotlib Axes
         The curves.
     figure_ : matplotlib Figure
@@ -71,7 +71,7 @@ class TrainingCurveDisplay(Display):
         Parameters
         ----------
         estimator : CouplingFlowDensity or StructureSearchFlow
-            A fitted one. For several members the curves are the means over them.
+            A fitted one. The curves of several members are averaged.
         name : str or None, default=None
             Title.
         ax : matplotlib Axes or None, default=None
@@ -128,11 +128,11 @@ class TrainingCurveDisplay(Display):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class SearchHistoryDisplay(Display):
-    """Cost of each iteration of a structure search, what was accepted, and the best so far.
+    """Cost of each iteration of a structure search, accepted or not, and the best so far.
 
     Costs are negative mean log-densities of candidates after a short training, in nats a row in the
-    units of the data; lower is better. Costs far above the others, infinite ones included, are
-    marked at the upper edge, so that the rest stays legible. It is recommended to make a display by
+    units of the data; lower is better. Costs far above the others, also infinite ones, are marked
+    at the upper edge, so that the rest stays legible. It is recommended to make a display by
     ``from_estimator`` or ``from_history``.
 
     Parameters
@@ -140,7 +140,7 @@ class SearchHistoryDisplay(Display):
     iteration : ndarray of int, shape (n_iterations + 1,)
         0 is the start.
     cost : ndarray of float, shape (n_iterations + 1,)
-        Of the candidate of each iteration, nats a row.
+        Cost of each candidate, nats a row.
     accepted : ndarray of bool, shape (n_iterations + 1,)
         Whether it became the best structure; ties are accepted.
     best_cost : ndarray of float, shape (n_iterations + 1,)
@@ -184,7 +184,7 @@ class SearchHistoryDisplay(Display):
         Parameters
         ----------
         estimator : StructureSearchFlow, or CouplingFlowDensity with a search as ``mask_layout``
-            A fitted one. Of several members, the first one's search is drawn.
+            A fitted one. The search of its first member is drawn.
         name : str or None, default=None
             Title.
         ax : matplotlib Axes or None, default=None
@@ -199,7 +199,7 @@ class SearchHistoryDisplay(Display):
         NotFittedError
             If the estimator is not fitted.
         TypeError
-            If it has not searched.
+            If it did not search.
         """
         advice = "Fit a StructureSearchFlow, or a CouplingFlowDensity with mask_layout='search'"
         cls._check(estimator, advice, "search_history_")
@@ -279,7 +279,7 @@ class SearchHistoryDisplay(Display):
 
 
 def _robust_top(costs):
-    """An upper limit that shows most costs well, however large a few of them are."""
+    """Return an upper limit that shows most costs well, even if some are huge."""
     costs = np.asarray(costs, dtype=float)
     finite = costs[np.isfinite(costs)]
     if not len(finite):

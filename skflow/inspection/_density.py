@@ -17,9 +17,9 @@ class DensityDisplay(Display):
     """A density over two features, as regions that hold given fractions of the probability.
 
     The regions are the smallest that hold these fractions (regions of highest density [1]_), so the
-    picture does not depend on the units, and tails do not wash it out. Of an estimator with more
-    than two features a slice is drawn: the others are held at a point. A slice is not a marginal
-    density, and need not look like a scatter plot of the two features.
+    picture does not depend on the units, and tails do not wash it out. With more than two features
+    a slice is drawn: the others are held at a point. A slice is not a marginal density and may not
+    look like a scatter plot of the two features.
 
     Make one by ``from_estimator``.
 
@@ -92,16 +92,16 @@ class DensityDisplay(Display):
         Parameters
         ----------
         estimator : object
-            A fitted density estimator: anything with ``score_samples``, also a pipeline or a
+            A fitted density estimator with ``score_samples``, also a pipeline or a
             ``GaussianMixture``.
         X : array-like of shape (n_samples, n_features)
-            Rows that set the range of the grid; those near the point of a slice show it larger.
+            Rows that set the range of the grid; rows near the point magnify a slice.
         features : pair of int or str, default=(0, 1)
-            The features of the plane, by number or, with a data frame, by name.
+            The features of the plane, by index or, with a data frame, by name.
         at : array-like of shape (n_features,) or None, default=None
-            Point of the slice: values of the other features, where there are any. None is the
-            median of the rows of X. With NaN for a feature, where the estimator takes that for
-            unknown, the density is integrated over it.
+            Point of the slice: values of the other features, if any. None is the median of the
+            rows of X. The density is integrated over features with NaN, if the estimator takes
+            NaN for unknown values.
         grid_resolution : int, default=100
             Grid points in each direction.
         margin : float, default=0.15
@@ -124,7 +124,7 @@ class DensityDisplay(Display):
         TypeError
             If it has no ``score_samples``.
         ValueError
-            If the features are not two columns of X, or the point is of another shape.
+            If the features are not two columns of X, or the point has a wrong shape.
         """
         cls._check(estimator, "Give a density estimator", "score_samples")
         rows = as_numbers(X, cls.__name__)
@@ -138,7 +138,7 @@ class DensityDisplay(Display):
         if point.shape != (rows.shape[1],):
             raise ValueError(
                 f"at has shape {point.shape}, but a value for each of the {rows.shape[1]} features "
-                "is needed; those of the plane are ignored."
+                "is needed; values in the plane are ignored."
             )
         ends = [widened(rows[:, j], margin) for j in columns]
         xx0, xx1 = np.meshgrid(*(np.linspace(low, high, grid_resolution) for low, high in ends))
@@ -188,7 +188,7 @@ class DensityDisplay(Display):
         """
         shares = np.sort(np.asarray(shares, dtype=float))[::-1]
         if not len(shares) or shares[0] >= 1 or shares[-1] <= 0:
-            raise ValueError(f"shares={shares.tolist()} is not possible: between 0 and 1 are.")
+            raise ValueError(f"shares={shares.tolist()} is not possible. Use shares in (0, 1).")
         ax = self._new_axes(ax)
         from matplotlib import colormaps
 
@@ -211,7 +211,7 @@ class DensityDisplay(Display):
         return self
 
     def _edges(self, shares):
-        """Log-densities above which the shares of the probability on the grid lie."""
+        """Return the log-densities above which the shares of the probability lie."""
         ordered = np.sort(self.log_density, axis=None)[::-1]
         inside = np.exp(ordered - ordered[0]).cumsum()
         return ordered[np.searchsorted(inside, shares * inside[-1])]

@@ -19,8 +19,8 @@ from ._common import BLUE, LIGHT, Display
 class MaskDisplay(Display):
     """Masks as a grid: a row for each layer, a column for each feature.
 
-    Dark features are transformed by the layer, light ones condition the coupling and pass
-    unchanged, white ones are idle. Data enter at the top. It is recommended to make a display by
+    The layer transforms dark features; light ones condition the coupling and pass unchanged;
+    white ones are idle. Data enter at the top. It is recommended to make a display by
     ``from_estimator`` or ``from_masks``.
 
     Parameters
@@ -39,7 +39,7 @@ class MaskDisplay(Display):
     figure_ : matplotlib Figure
         The figure that holds it.
     mesh_ : matplotlib QuadMesh
-        Its cells.
+        The cells.
 
     Examples
     --------
@@ -65,21 +65,20 @@ class MaskDisplay(Display):
         name: str | None = None,
         ax: Any = None,
     ) -> MaskDisplay:
-        """Draw the masks in use.
+        """Draw the fitted masks.
 
         Parameters
         ----------
         estimator : estimator
-            A fitted CouplingFlowDensity or StructureSearchFlow, a pipeline that ends with one, or a
-            grid that has chosen one.
+            A fitted CouplingFlowDensity or StructureSearchFlow, or a pipeline or grid search that
+            ends with one.
         member : int, default=0
-            Which member, with ``n_estimators`` greater than 1.
+            Index of the member, if ``n_estimators`` is above 1.
         feature_names : sequence of str or None, default=None
-            Names of the features; None takes those of ``fit``, or numbers them from 0. Columns of
-            categories have no mask.
+            Names of the features; None takes the names seen in ``fit``, or numbers from 0.
+            Columns of categories have no mask.
         name : str or None, default=None
-            Title. None is the number of the member where there are several, and nothing where
-            there is one.
+            Title. None is the number of the member if there are several, or else no title.
         ax : matplotlib Axes or None, default=None
             Where to draw; None makes a figure.
 
@@ -94,7 +93,7 @@ class MaskDisplay(Display):
         TypeError
             If it has no masks.
         ValueError
-            If there is no such member, or if the names are not as many as the features.
+            If the member does not exist, or the number of names is wrong.
         """
         advice = "Give a fitted CouplingFlowDensity or StructureSearchFlow"
         estimator = _chosen_step(estimator)
@@ -123,7 +122,7 @@ class MaskDisplay(Display):
         name: str | None = None,
         ax: Any = None,
     ) -> MaskDisplay:
-        """Draw masks that are given.
+        """Draw given masks.
 
         Parameters
         ----------
@@ -143,16 +142,16 @@ class MaskDisplay(Display):
         Raises
         ------
         ValueError
-            If the masks are not two-dimensional, neither boolean nor 1, 0 and -1, or the names are
-            not as many as the features.
+            If the masks are not two-dimensional, or neither boolean nor 1, 0 and -1, or the number
+            of names is wrong.
         """
         masks = np.asarray(masks)
         roles = masks.dtype == bool or (masks.dtype.kind == "i" and (masks == -1).any())
         if masks.ndim != 2 or not roles or not np.isin(masks, (-1, 0, 1)).all():
             raise ValueError(
                 f"masks has shape {masks.shape} and dtype {masks.dtype}, but a boolean array of "
-                "shape (n_layers, n_features), or one of the roles 1, 0 and -1, is needed. For "
-                "masks of several members give one at a time."
+                "shape (n_layers, n_features), or one of the roles 1, 0 and -1, is needed. Give "
+                "the masks of one member at a time."
             )
         names = _as_many(feature_names, masks.shape[1])
         return cls(masks=masks, feature_names=names, name=name).plot(ax)
@@ -240,7 +239,7 @@ class MaskDisplay(Display):
 
 
 def _chosen_step(estimator):
-    """What a grid has chosen, and of a pipeline the last step."""
+    """Return the best estimator of a grid or the last pipeline step."""
     while isinstance(estimator, (Pipeline, BaseSearchCV)):
         check_is_fitted(estimator)
         is_grid = isinstance(estimator, BaseSearchCV)
@@ -249,7 +248,7 @@ def _chosen_step(estimator):
 
 
 def _as_many(names, n_features):
-    """The names as text, one for each feature, or None."""
+    """Return names as strings; raise if the number is wrong."""
     if names is not None and len(names) != n_features:
         raise ValueError(
             f"feature_names has {len(names)} names, but masks {n_features} features. Give one for "
@@ -259,7 +258,7 @@ def _as_many(names, n_features):
 
 
 def _spacing(room):
-    """Every how many labels to write, and their size, with so many points for each."""
+    """Return the step between labels and the font size, given the points for each."""
     font = min(10.0, max(6.5, 0.85 * room))
     return max(1, int(np.ceil(1.05 * font / room))), font
 

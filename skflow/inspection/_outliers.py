@@ -1,4 +1,4 @@
-"""Displays of a detector: what is unusual about a row, and whether rows change over time."""
+"""Displays of a detector: why a row is unusual, and whether rows change over time."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from ._common import BLACK, BLUE, GREY, LIGHT, NO_DETECTOR, VERMILLION, Display
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class OutlierReportDisplay(Display):
-    """A row's reasons as bars with the usual values, and the row among others in a plane.
+    """The reasons of a row as bars with the usual values, and the row among others in a plane.
 
-    On the left there is a line for each column, from the lowest to the highest value of the rows of
-    ``fit``. The bar is what is usual given all the other columns of the row, and the point its
-    value, red where it is a reason. On the right are rows of ``fit`` in the first of these columns
-    and in the one beside which the row sticks out most. Categories lie on the lines in their order.
+    On the left there is a line for each column, from the lowest to the highest value seen in
+    ``fit``. The bar is the usual range given all other columns of the row. The point is the value
+    of the row, red if it is a reason. On the right are rows of ``fit`` in the first of these
+    columns and the one with which the row stands out most. Categories lie in their order.
 
     Make one by ``from_estimator``.
 
@@ -28,25 +28,25 @@ class OutlierReportDisplay(Display):
     feature_names : list of str
         Names of the columns, the first reason first.
     values : ndarray of shape (n_shown,)
-        What the row has there; categories are numbers, their places in the order.
+        Values of the row; a category is its index in the order.
     usual : ndarray of shape (n_shown, 2)
-        Ends of what is usual.
+        Ends of usual ranges.
     ends : ndarray of shape (n_shown, 2)
-        Lowest and highest values of the rows of ``fit``.
+        Lowest and highest values seen in ``fit``.
     texts : list of str
-        For each column its value, and what is usual.
+        Value and usual values of each column.
     is_reason : ndarray of bool, shape (n_shown,)
         Whether the column is one of the reasons.
     plane : ndarray of shape (n_rows, 2) or None, default=None
-        Rows of ``fit`` in two columns; None if there is one column only.
+        Rows of ``fit`` in two columns; None if there is only one.
     point : ndarray of shape (2,) or None, default=None
-        The row in these.
+        The row in the plane.
     plane_names : list of str
-        Their names.
+        Column names.
     plane_labels : list of (list of str or None)
-        Of each the names of its categories, None for numbers.
+        Category names of each column, None for numbers.
     name : str or None, default=None
-        Title, from ``from_estimator`` the sentence of the report.
+        Title; ``from_estimator`` takes it from the report.
 
     Attributes
     ----------
@@ -106,11 +106,11 @@ class OutlierReportDisplay(Display):
         estimator : FlowOutlierDetector
             A fitted one.
         X : array-like of shape (n_samples, n_features)
-            A row, or several, of which the most unusual is drawn.
+            Rows; the most unusual one is drawn.
         coverage : float, default=0.9
-            Of the bars of usual values, in (0, 1).
+            Coverage of the bars, in (0, 1).
         n_features : int, default=8
-            At most so many columns, those of the largest contributions.
+            Number of columns, of the largest contributions.
         name : str or None, default=None
             Title; None takes the sentence of the report.
         ax : sequence of two matplotlib Axes or None, default=None
@@ -125,7 +125,7 @@ class OutlierReportDisplay(Display):
         NotFittedError
             If the estimator is not fitted.
         TypeError
-            If it is no FlowOutlierDetector.
+            If it is not a FlowOutlierDetector.
         ValueError
             If an argument cannot be used.
         """
@@ -165,7 +165,7 @@ class OutlierReportDisplay(Display):
         width = np.where(high > low, high - low, 1.0)
         places = np.arange(len(self.feature_names))
         ax.hlines(places, 0, 1, color=LIGHT, linewidth=2, zorder=0)
-        # a little beyond the line is far enough to be seen as out of range
+        # a little beyond the line is seen as out of range
         value = np.clip((self.values - low) / width, -0.08, 1.08)
         ends = np.clip((self.usual - low[:, None]) / width[:, None], 0, 1)
         known = ~np.isnan(ends).any(axis=1)
@@ -184,7 +184,7 @@ class OutlierReportDisplay(Display):
         jitter = np.zeros_like(self.plane)
         rng = np.random.default_rng(0)
         for axis, labels in enumerate(self.plane_labels):
-            if labels is not None:  # rows of a category would hide each other
+            if labels is not None:  # rows of one category hide each other
                 jitter[:, axis] = rng.uniform(-0.2, 0.2, len(jitter))
                 set_ticks = (ax.set_xticks, ax.set_yticks)[axis]
                 set_ticks(range(len(labels)), labels)
@@ -195,7 +195,7 @@ class OutlierReportDisplay(Display):
 
 
 def _plane(reasons, j, labels):
-    """What ``OutlierReportDisplay`` has of the plane of column ``j`` and its partner."""
+    """Return the plane of column ``j`` and its partner for ``OutlierReportDisplay``."""
     k = reasons.partner(0, j, always=True)
     if k is None:
         return {}
@@ -211,19 +211,19 @@ def _plane(reasons, j, labels):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class ShiftDisplay(Display):
-    """Evidence, row after row, that rows no longer come from where those of the fit came from.
+    """Evidence, row after row, that rows no longer come from the distribution seen in fit.
 
-    While nothing changes the curve wanders about 0 and below. It reaches the dashed line by chance
-    with a probability of at most ``level``, however many rows come.
+    Without a change the curve wanders about 0 and below. Then it reaches the dashed line with a
+    probability of at most ``level``, however many rows come.
 
     Make one by ``from_estimator``.
 
     Parameters
     ----------
     evidence : ndarray of shape (n_samples,)
-        Of ``FlowOutlierDetector.shift_evidence``.
+        From ``FlowOutlierDetector.shift_evidence``.
     times : ndarray of shape (n_samples,) or None, default=None
-        When the rows came; None numbers them.
+        Times of the rows; None numbers them.
     level : float, default=0.01
         Probability of a false alarm.
     name : str or None, default=None
@@ -278,9 +278,9 @@ class ShiftDisplay(Display):
         estimator : FlowOutlierDetector
             A fitted one.
         X : array-like of shape (n_samples, n_features)
-            Rows in the order in which they came.
+            Rows in order of time.
         times : array-like of shape (n_samples,) or None, default=None
-            When they came; None numbers them.
+            Times of the rows; None numbers them.
         level : float, default=0.01
             Probability of a false alarm, in (0, 1).
         name : str or None, default=None
@@ -297,13 +297,13 @@ class ShiftDisplay(Display):
         NotFittedError
             If the estimator is not fitted.
         TypeError
-            If it is no FlowOutlierDetector.
+            If it is not a FlowOutlierDetector.
         ValueError
             If an argument cannot be used.
         """
         cls._check(estimator, NO_DETECTOR, "shift_evidence")
         if not 0 < level < 1:
-            raise ValueError(f"level={level!r} has to be a number between 0 and 1.")
+            raise ValueError(f"level={level!r} is not between 0 and 1.")
         evidence = estimator.shift_evidence(X)
         times = None if times is None else np.asarray(times)
         if times is not None and len(times) != len(evidence):

@@ -25,7 +25,7 @@ from ._common import (
     widened,
 )
 
-#: Of the most frequent categories; the others share a grey.
+#: Colours of the most frequent categories; others are grey.
 _COLORS = (VERMILLION, BLUE, ORANGE, GREEN, "#56b4e9", "#cc79a7", BLACK)
 
 
@@ -34,26 +34,26 @@ class PairPlotDisplay(Display):
     """Pairs of features: data below the diagonal, samples of the model above it.
 
     A good model draws mirror images of the data. The diagonal has the histograms of both. The
-    axes follow the data; samples beyond them are not drawn, and the legend counts them (heavy tails
-    draw some). Use ``from_estimator`` or ``from_samples`` to make a display.
+    axes follow the data; samples outside are not drawn, and the legend counts them (heavy tails
+    have some). Use ``from_estimator`` or ``from_samples`` to make a display.
 
     Parameters
     ----------
     X : ndarray of shape (n_samples, n_shown)
-        Data, only the features that are shown.
+        Data, only the shown features.
     samples : ndarray of shape (n_drawn, n_shown)
-        What the model drew.
+        Samples.
     feature_names : list of str
-        Names of the features that are shown.
+        Names of the shown features.
     name : str or None, default=None
         Title.
     hue, samples_hue : ndarray of shape (n_samples,) and (n_drawn,), or None, default=None
-        Categories of the rows, which their colours show.
+        Categories of the rows, shown as colours.
 
     Attributes
     ----------
     n_outside_ : int
-        Samples beyond the axes in one of the features that are shown.
+        Number of samples beyond the axes in a shown feature.
     axes_ : ndarray of matplotlib Axes, shape (n_shown, n_shown)
         The panels.
     figure_ : matplotlib Figure
@@ -101,8 +101,8 @@ class PairPlotDisplay(Display):
         X : array-like of shape (n_samples, n_features)
             Data.
         features : sequence of int or str, or None, default=None
-            Which features to show, by number or, with a data frame, by name. None shows the first
-            five that are numbers.
+            Features to show, by index or, with a data frame, by name. None shows the first five
+            numeric ones.
         hue : int, str or None, default=None
             A feature that colours the rows: a category, or a number with few values.
         n_samples : int or None, default=None
@@ -112,7 +112,7 @@ class PairPlotDisplay(Display):
         name : str or None, default=None
             Title.
         ax : matplotlib Axes or None, default=None
-            Whose place the panels take; None makes a figure.
+            Axes that the panels replace; None makes a figure.
 
         Returns
         -------
@@ -123,12 +123,12 @@ class PairPlotDisplay(Display):
         NotFittedError
             If the estimator is not fitted.
         TypeError
-            If it does not sample in the manner of skflow.
+            If its ``sample`` is not like skflow's.
         ValueError
-            If a feature is not a column of X, or has no numbers.
+            If a feature is not a column of X, or not numeric.
         """
         advice = f"Draw rows yourself and use {cls.__name__}.from_samples(X, samples)"
-        cls._check(estimator, advice, "sample", "inverse_transform")  # its sample(n) returns rows
+        cls._check(estimator, advice, "sample", "inverse_transform")  # then sample(n) returns rows
         n_samples = np.shape(X)[0] if n_samples is None else n_samples
         samples = estimator.sample(n_samples, random_state=random_state)
         return cls.from_samples(X, samples, features=features, hue=hue, name=name, ax=ax)
@@ -149,18 +149,18 @@ class PairPlotDisplay(Display):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Data. The columns' names, if it has any, label the axes.
+            Data. Column names, if any, label the axes.
         samples : array-like of shape (n_drawn, n_features)
-            What to compare them with.
+            Rows to compare X with.
         features : sequence of int or str, or None, default=None
-            Which features to show, by number or, with a data frame, by name. None shows the first
-            five that are numbers.
+            Features to show, by index or, with a data frame, by name. None shows the first five
+            numeric ones.
         hue : int, str or None, default=None
             A feature that colours the rows: a category, or a number with few values.
         name : str or None, default=None
             Title.
         ax : matplotlib Axes or None, default=None
-            Whose place the panels take; None makes a figure.
+            Axes that the panels replace; None makes a figure.
 
         Returns
         -------
@@ -169,14 +169,13 @@ class PairPlotDisplay(Display):
         Raises
         ------
         ValueError
-            If the two have different numbers of columns, or a feature is not a column of X, or
-            has no numbers.
+            If the numbers of columns differ, or a feature is not a column of X, or not numeric.
         """
         shape, n_features = np.shape(samples), np.shape(X)[1]
         if len(shape) != 2 or shape[1] != n_features:
             raise ValueError(
                 f"samples has shape {shape}, but X has {n_features} columns. Give samples "
-                "of the same columns."
+                "with the same columns."
             )
         labels = labels_of(X)
         groups = [] if hue is None else resolve_features([hue], X)
@@ -204,7 +203,7 @@ class PairPlotDisplay(Display):
         outside = ((self.samples < low) | (self.samples > high)).any(axis=1)
         self.n_outside_ = int(outside.sum())
         ax.set_axis_off()
-        ax.set_title("", loc="left")  # the legend has it
+        ax.set_title("", loc="left")  # is in the legend
         colors = None if self.hue is None else _colors_of(self.hue, self.samples_hue)
         handles = self._handles(colors)
         n_columns = (2 if n > 2 else 1) * (1 if colors is None else 2)
@@ -228,7 +227,7 @@ class PairPlotDisplay(Display):
                 if not style:
                     color = BLUE if colors is None else BLACK
                     style = {"color": color, "histtype": "step", "linewidth": 1.4}
-                # of all rows, also those outside
+                # fractions of all rows, also outside
                 known = rows[~np.isnan(rows[:, row]), row]
                 panel.hist(known, bins, weights=np.full(len(known), 1 / len(rows)), **style)
             panel.set_yticks([])
@@ -249,7 +248,7 @@ class PairPlotDisplay(Display):
         panel.label_outer()
 
     def _handles(self, colors):
-        """The text of the legend."""
+        """Return the legend handles."""
         from matplotlib.lines import Line2D
 
         def dot(color, label):
@@ -268,26 +267,26 @@ class PairPlotDisplay(Display):
 
 
 def _numbers(X, columns, labels):
-    """Columns of a table as an array ``(n, m)`` of numbers."""
+    """Return columns of a table as a float array ``(n, m)``."""
     parts = []
     for j in columns:
         try:
             parts.append(np.asarray(column_of(X, j), dtype=float))
         except (TypeError, ValueError):
             raise ValueError(
-                f"features has {labels[j]!r}, which holds no numbers, as axes need. Leave it out; "
+                f"features has {labels[j]!r}, which is not numeric. Leave it out; "
                 f"hue={labels[j]!r} shows it by colour."
             ) from None
     return np.column_stack(parts)
 
 
 def _categories(X, j):
-    """The values of a column as text."""
+    """Return a column as strings."""
     return np.array(["missing" if is_missing(v) else str(v) for v in column_of(X, j)])
 
 
 def _colors_of(*hues):
-    """Colours of the most frequent categories, by label, in the order of the labels."""
+    """Return colours of the most frequent categories, by label, sorted by label."""
     labels, counts = np.unique(np.concatenate(hues), return_counts=True)
     frequent = np.sort(labels[np.argsort(-counts, kind="stable")[: len(_COLORS)]])
     return dict(zip(frequent.tolist(), _COLORS))

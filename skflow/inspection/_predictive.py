@@ -27,10 +27,10 @@ _ADVICE = "Give a fitted FlowRegressor"
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class PredictiveDensityDisplay(Display):
-    """Predictive densities of a few rows, with the truth.
+    """Predictive densities of a few rows, with the true targets.
 
-    Each row has a curve of its own, above one another and scaled to the same height; a mark shows
-    the target as it was.
+    The curves of the rows lie above one another, scaled to the same height; a mark shows the true
+    target.
 
     Make one by ``from_estimator``.
 
@@ -39,7 +39,7 @@ class PredictiveDensityDisplay(Display):
     grid : ndarray of shape (n_points,)
         Values of the target.
     density : ndarray of shape (n_rows, n_points)
-        In 1 / unit of the target.
+        In 1 / units of the target.
     y : ndarray of shape (n_rows,) or None, default=None
         The true targets.
     name : str or None, default=None
@@ -89,13 +89,13 @@ class PredictiveDensityDisplay(Display):
         X : array-like of shape (n_rows, n_features)
             A few rows.
         y : array-like of shape (n_rows,), default=None
-            Their targets, if they are known.
+            The true targets, if known.
         n_points : int, default=400
-            Places at which densities are computed.
+            Number of grid points.
         name : str or None, default=None
             Title.
         ax : matplotlib Axes, default=None
-            Where to draw; a new figure if None.
+            Where to draw; None makes a figure.
 
         Returns
         -------
@@ -135,7 +135,7 @@ class PredictiveDensityDisplay(Display):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class QuantileFanDisplay(Display):
-    """Quantiles of a target along one feature, the others held where they are.
+    """Quantiles of a target along one feature, with the others held fixed.
 
     Bands hold the middle 50, 80 and 95 % of the predictive distribution; the line is the median.
 
@@ -144,11 +144,11 @@ class QuantileFanDisplay(Display):
     Parameters
     ----------
     values : ndarray of shape (n_points,)
-        Of the feature.
+        Feature values.
     quantiles : ndarray of shape (n_points, 7)
-        At the levels ``QuantileFanDisplay.levels``.
+        Quantiles at ``QuantileFanDisplay.levels``.
     feature_name : str
-        Of the feature.
+        Axis label.
     points : pair of ndarray or None, default=None
         Values of the feature and the target of rows, drawn as dots.
     name : str or None, default=None
@@ -201,18 +201,18 @@ class QuantileFanDisplay(Display):
         estimator : object
             A fitted ``FlowRegressor`` of a single target.
         X : array-like of shape (n_samples, n_features)
-            Rows that give the range of the feature, and the medians at which the others are held.
+            Rows that set the range of the feature. The others are held at their medians.
         feature : int or str
-            Number or name of the feature.
+            Index or name of the feature.
         y : array-like of shape (n_samples,), default=None
-            Targets of the rows, drawn as dots. Where several features matter, these need not
-            follow the bands, which are those of one value of all others.
+            Targets of the rows, drawn as dots. If several features matter, the dots may leave
+            the bands, which hold the other features fixed.
         n_points : int, default=60
-            Values of the feature.
+            Grid points.
         name : str or None, default=None
             Title.
         ax : matplotlib Axes, default=None
-            Where to draw; a new figure if None.
+            Where to draw; None makes a figure.
 
         Returns
         -------
@@ -250,12 +250,12 @@ class QuantileFanDisplay(Display):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class CoverageDisplay(Display):
-    """Do quantiles and intervals hold what they promise? Histogram of ``cdf``, and coverage.
+    """Calibration of quantiles and intervals: histogram of ``cdf``, and coverage.
 
-    On the left is the histogram of ``F(y | x)``, which is flat if the density is calibrated; the
-    dashed lines contain a bar of a calibrated one with about 95 % probability. A hump means that
-    the distributions are too wide, a valley that they are too narrow. On the right is the fraction
-    of targets within their intervals, against the nominal coverage.
+    On the left is the histogram of ``F(y | x)``, which is flat if the density is calibrated; then
+    the dashed lines contain a bar with about 95 % probability. A hump means that the distributions
+    are too wide, a valley that they are too narrow. On the right is the fraction of targets within
+    their intervals, against the nominal coverage.
 
     Make one by ``from_estimator``.
 
@@ -264,7 +264,7 @@ class CoverageDisplay(Display):
     cdf : ndarray of shape (n_samples,)
         The distribution functions at the targets.
     coverage : ndarray of shape (n_levels,)
-        What was asked for.
+        Nominal coverage.
     covered : ndarray of shape (n_levels,)
         Fraction of the targets within their intervals.
     name : str or None, default=None
@@ -317,13 +317,13 @@ class CoverageDisplay(Display):
         X : array-like of shape (n_samples, n_features)
             Rows that were not fitted.
         y : array-like of shape (n_samples,)
-            Their targets.
+            True targets.
         coverage : sequence of float, default=(0.1, ..., 0.9)
-            Of the intervals.
+            Nominal coverage.
         name : str or None, default=None
             Title.
         ax : sequence of two matplotlib Axes, default=None
-            Where to draw; a new figure if None.
+            Where to draw; None makes a figure.
 
         Returns
         -------
