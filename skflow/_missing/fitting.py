@@ -81,8 +81,11 @@ def draw_missing(density, X, rng, filled=None):
         drawn = sample_given(density, X, N_COPIES, rng, effort)[0]
     if filled is not None:
         drawn = np.where(np.isnan(drawn), filled[:, :, None], drawn)
-    copies = np.moveaxis(drawn, 2, 0).reshape(-1, X.shape[1])
-    log_q = density.log_prob(copies).reshape(N_COPIES, -1).T
+    log_q, whole = np.empty((len(X), N_COPIES)), ~np.isnan(X).any(axis=1)
+    if whole.any():
+        log_q[whole] = density.log_prob(X[whole])[:, None]  # all copies are equal
+    copies = np.moveaxis(drawn[~whole], 2, 0).reshape(-1, X.shape[1])
+    log_q[~whole] = density.log_prob(copies).reshape(N_COPIES, -1).T
     return (drawn if filled is None else _but_constants(X, filled[:, :, None], drawn)), log_q
 
 
