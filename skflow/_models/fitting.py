@@ -113,8 +113,9 @@ class Rows:
         size = n_training, n_columns, n_effective, n_folds
         config = flow_config(params) | {"n_context": 0 if numbers is None else numbers.shape[1]}
         options = training_options(params, *size, params.early_stopping)
-        log_det = self.log_det
-        return Plan(data, options, config, self.streams, log_det, turn, progress, params.device)
+        return Plan(
+            data, options, config, self.streams, self.log_det, turn, progress, params.device
+        )
 
 
 def fit_real_columns(X, schema, weight, *, bounds, names, **options) -> Columns:

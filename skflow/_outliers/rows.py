@@ -38,13 +38,13 @@ class RowsMixin(TableMixin):
 
     def _unseen(self, X, codes, rows):
         """Return the categories that ``fit`` did not see, by index in ``rows`` and column."""
-        places = [
-            (i, j)
-            for j in self._table.categories
-            for i in np.flatnonzero(codes[rows, j] == UNKNOWN).tolist()
-        ]
-        source = self._source(X) if places else None
-        return {(i, j): source.values(j)[rows[i]] for i, j in places}
+        found = {}
+        for j in self._table.categories:
+            places = np.flatnonzero(codes[rows, j] == UNKNOWN).tolist()
+            if places:
+                values = self._source(X).values(j)
+                found |= {(i, j): values[rows[i]] for i in places}
+        return found
 
     def _warn_of_columns(self, X):
         """Warn about real columns that can make a row an outlier alone."""
