@@ -21,7 +21,7 @@ from skflow._core.deadline import in_turn, share_of_time, time_left, time_limit
 from skflow._missing import questions
 from skflow._missing.fitting import draw_missing
 from skflow._missing.importance import weighted_draws
-from skflow._models.fitting import fit_real_columns
+from skflow._models.fitting import fit_component
 from skflow._nn.flow import FlowStack
 from skflow._nn.optimizers import learning_rates
 from skflow._nn.training import FIRST_STEPS, Trainer, make_generators
@@ -171,9 +171,9 @@ def test_where_time_is_short_missing_cells_are_drawn_from_mixtures(clock, monkey
 
     def slow(*args, **options):
         clock.now += 10
-        return fit_real_columns(*args, **options)
+        return fit_component(*args, **options)
 
-    monkeypatch.setattr("skflow._missing.fitting.fit_real_columns", slow)
+    monkeypatch.setattr("skflow._missing.fitting.fit_component", slow)
     trainings = []
     clock.slow_down(monkeypatch, "fit", lambda: trainings.append(clock.now) or 0)
     X, begin = np.random.default_rng(0).normal(size=(90, 3)), clock.now

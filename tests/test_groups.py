@@ -10,12 +10,14 @@ from scipy.integrate import trapezoid
 from scipy.stats import multivariate_normal
 from sklearn.covariance import ledoit_wolf
 from sklearn.linear_model import Ridge
+from sklearn.preprocessing import OneHotEncoder
 from small_flows import flow
 
 from skflow._models import groups as module
 from skflow._models.components import fit_components
 from skflow._models.groups import _fit_grouped, component_fitter, fit_groups
 from skflow._models.mixture import Context
+from skflow._table.schema import Schema
 from skflow._table.table import UNKNOWN
 
 
@@ -26,6 +28,26 @@ def given_of(discrete, n_columns=2, absent=None):
     if absent is None:
         absent = np.zeros((len(discrete), n_columns), bool)
     return Context(context, discrete, absent)
+
+
+@pytest.mark.filterwarnings("ignore:Found unknown categories")
+def test_numbers_of_categories_are_what_the_encoder_of_scikit_learn_returns():
+    sizes = np.array([3, 2, 4])
+    schema = Schema({}, np.arange(3), np.zeros(0, int), np.zeros(0), np.array([3]), sizes)
+    rng = np.random.default_rng(0)
+    discrete = np.column_stack([rng.integers(UNKNOWN, size, 50) for size in sizes])
+    encoder = OneHotEncoder(
+        categories=[np.arange(size) for size in sizes],
+        drop="if_binary",
+        handle_unknown="ignore",
+        sparse_output=False,
+    )
+    expected = encoder.fit(discrete[:1].clip(0)).transform(discrete)
+    found, matrix = schema.numbers(discrete), rng.standard_normal((8, 2))
+    np.testing.assert_array_equal(np.asarray(found), expected)
+    np.testing.assert_allclose(found @ matrix, expected @ matrix, atol=1e-12)
+    pairs = rng.integers(50, size=(4, 6))
+    np.testing.assert_array_equal(np.asarray(found[pairs]), expected[pairs])
 
 
 COVARIANCES = [np.array([[1, r], [r, 1]]) for r in (0.9, -0.9, 0.0)]

@@ -14,7 +14,7 @@ from itertools import product
 import numpy as np
 
 from .._core.random import sobol
-from .._core.rows import at, patterns
+from .._core.rows import patterns
 from .._models.mixture import Context
 from .._table.table import MISSING, UNKNOWN
 
@@ -48,7 +48,8 @@ class Completions:
     def take(self, completions):
         """Return the completions that an index array or a mask selects."""
         arrays = [getattr(self, field.name)[completions] for field in fields(self)[:-1]]
-        return Completions(*arrays, at(self.context, completions))
+        context = None if self.context is None else self.context[completions]
+        return Completions(*arrays, context)
 
     @property
     def settled(self):

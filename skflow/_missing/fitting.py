@@ -16,10 +16,7 @@ from .._core.checks import name_columns
 from .._core.deadline import clock, share_of_time, time_left, time_limit
 from .._core.rows import at
 from .._models.factor_model import is_dense
-from .._models.fitting import Rows, fit_real_columns
-from .._models.groups import component_fitter
-from .._models.mixture import Mixture
-from .._nn.training_data import check_single_precision
+from .._models.fitting import fit_component
 from .._table.bounds import Bounds
 from .questions import QUICK, sample_given
 
@@ -128,16 +125,10 @@ def fill_with_mixtures(X, schema, weight, rng, column_options):
     some = np.arange(len(X))
     if len(X) > MOST_ROWS:
         some = np.sort(rng.choice(len(X), MOST_ROWS, replace=False))
-    parts = at(weight, some)
+    parts, name = at(weight, some), _mixture_for(len(some), len(schema.real_columns))
     for k in range(N_MIXTURES):
         is_last = k == N_MIXTURES - 1 or clock() - started > seconds
-        columns = fit_real_columns(filled[some], schema, parts, **column_options)
-        rows = Rows(filled[some], parts, schema, columns, rng.randint(2**31 - 1))
-        U = rows.complete()
-        check_single_precision(U)
-        fit = component_fitter(U, rows.context, parts)
-        components = fit(U, rows.context, parts, rng, 0.0, [_mixture_for(*U.shape)])
-        density = rows.density(Mixture({"flow": None, **components}, np.array([0.0, 1.0])))
+        density = fit_component(name, filled[some], parts, schema, rng, column_options)
         asked = slice(None) if is_last else some
         drawn = sample_given(density, X[asked], 1, rng, QUICK)[0][:, :, 0]
         filled[asked] = _but_constants(X, filled[asked], drawn)

@@ -59,7 +59,7 @@ class Proposal:
     def __init__(self, density):
         self.log_weights = np.log(density.mixture.weights[density.mixture.weights > 0])
         self.has_flow = density.mixture.weights[0] > 0
-        self.models = density.components()
+        self.models = list(density.mixture.models.values())[1:]
         if self.has_flow:
             self.models = [_stand_in(density), *self.models]
         self._single = [_single_precision(model) for model in self.models]

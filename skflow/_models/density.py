@@ -51,10 +51,6 @@ class Density:
         """The flow among the models of the mixture."""
         return self.mixture.models["flow"]
 
-    def components(self):
-        """Return all models except the flow; their conditionals have closed forms."""
-        return list(self.mixture.models.values())[1:]
-
     def context(self, discrete):
         """Return the ``Context`` of the real part from the discrete part, None if it is empty."""
         if not discrete.shape[1]:

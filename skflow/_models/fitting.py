@@ -16,13 +16,14 @@ from .._core.runtime import check_device
 from .._core.saving import saved_as
 from .._nn.recipe import flow_config, training_options
 from .._nn.settings import training_of
-from .._nn.training_data import Plan, split_rows, training_data
+from .._nn.training_data import Plan, check_single_precision, split_rows, training_data
 from .._structure.member_masks import choose_masks, stack_top
 from .._table.columns import Columns, filled, fit_columns
 from .._table.schema import Schema
 from .chain import Chain, fit_chain
 from .density import Density
 from .flow import CrossFit, Variant, cross_fit
+from .groups import component_fitter
 from .mixture import Mixture
 from .stacking import fit_mixture, fold_sizes
 
@@ -105,7 +106,7 @@ class Rows:
         n_training, n_copies = splits[0].shape[1], len(self.U) // self.n_rows
         rows = torch.cat([splits[0] + self.n_rows * k for k in range(n_copies)], 1)
         weight = None if self.weight is None else np.tile(self.weight, n_copies)
-        numbers = None if self.context is None else self.context.numbers
+        numbers = None if self.context is None else np.asarray(self.context.numbers)
         device = check_device(params.device)
         data = training_data(self.U, weight, device, (rows, splits[1]), context=numbers)
         n_effective = effective_rows(self.weight, self.n_rows) * n_training / self.n_rows
@@ -142,6 +143,21 @@ def fit_real_columns(X, schema, weight, *, bounds, names, **options) -> Columns:
     names = (np.arange(X.shape[1]) if names is None else names)[schema.real_columns]
     spikes = schema.spikes[schema.real_columns]
     return fit_columns(real, weight, bounds=bounds, names=names, spikes=spikes, **options)
+
+
+def fit_component(name, X, weight, schema, rng, column_options) -> Density:
+    """Return the density of complete rows ``(n, d)`` whose real part has a component alone.
+
+    With a discrete part there is one for each group of rows. ``column_options`` are those of
+    ``fit_real_columns``.
+    """
+    columns = fit_real_columns(X, schema, weight, **column_options)
+    rows = Rows(X, weight, schema, columns, rng.randint(2**31 - 1))
+    U = rows.complete()
+    check_single_precision(U)
+    fit = component_fitter(U, rows.context, weight)
+    component = fit(U, rows.context, weight, rng, 0.0, [name])
+    return rows.density(Mixture({"flow": None, **component}, np.array([0.0, 1.0])))
 
 
 def fit_density(

@@ -95,8 +95,9 @@ class FlowModel:
         stack = self.stack.to(dtype=torch.float32)
 
         def call(U, context):
-            given = None if context is None else torch.as_tensor(context.numbers).float()
-            return stack.log_prob(torch.as_tensor(U).float(), given).numpy()
+            arrays = [U] if context is None else [U, context.numbers]
+            tensors = [torch.as_tensor(np.asarray(array, np.float32)) for array in arrays]
+            return stack.log_prob(*tensors).numpy()
 
         found = self._by_member(member, call, U, context)
         return np.nan_to_num(found.astype(float), nan=LOWEST, neginf=LOWEST)
@@ -136,7 +137,8 @@ class FlowModel:
         n_rows = rows.shape[-2]
 
         def call(block):
-            tensors = [torch.as_tensor(a[..., block, :], device=stack.device) for a in arrays]
+            parts = (np.asarray(a[..., block, :]) for a in arrays)
+            tensors = [torch.as_tensor(part, device=stack.device) for part in parts]
             result = getattr(stack, method)(*tensors)
             return (result[0] if isinstance(result, tuple) else result).cpu().numpy()
 

@@ -51,7 +51,7 @@ class Context:
 
     Attributes
     ----------
-    numbers : ndarray of shape (n, c)
+    numbers : ndarray or OneHot of shape (n, c)
         The inputs of networks and regressions.
     discrete : ndarray of int, shape (n, q)
         The discrete part, which determines the group of a row; q is 0 if there is none.

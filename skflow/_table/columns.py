@@ -181,7 +181,9 @@ class Columns:
         """Return what a flow is trained on: as ``spread``, with noise in constant columns."""
         U, log_det = self.spread(X, streams("grid"))
         constant = self.constant | constant_columns(X)
-        U[:, constant] += streams("constant columns").standard_normal((len(U), constant.sum()))
+        if constant.any():
+            noise = streams("constant columns").standard_normal((len(U), constant.sum()))
+            U[:, constant] += noise
         return U, log_det
 
     def spread(self, X, rng):

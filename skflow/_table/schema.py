@@ -87,15 +87,14 @@ class Schema:
         return absent
 
     def numbers(self, discrete):
-        """Return the discrete part one-hot encoded ``(n, c)``.
+        """Return the discrete part as ``OneHot``.
 
         Two values share one column. A category that ``fit`` did not see is all zeros.
         """
-        parts = []
-        for column, size in zip(discrete.T, self.sizes):
-            shown = range(1, size) if size == 2 else range(size)
-            parts.append(column[:, None] == np.array(shown))
-        return np.hstack(parts).astype(np.float64)
+        first, n_columns = np.where(self.sizes == 2, 1, 0), np.where(self.sizes == 2, 1, self.sizes)
+        ends = n_columns.cumsum()
+        seen = (first <= discrete) & (discrete < self.sizes)
+        return OneHot(np.where(seen, discrete - first + ends - n_columns, ends[-1]), ends[-1])
 
     def described(self, real):
         """Return the kinds of all columns in words, given those of the real ones ``(r,)``."""
@@ -116,6 +115,34 @@ class Schema:
         spread = np.full(self.n_columns, fill, dtype=np.asarray(values).dtype)
         spread[self.real_columns] = values
         return spread
+
+
+class OneHot:
+    """Rows of zeros and ones, kept as the places of the ones: of many categories, few numbers.
+
+    ``places`` ``(..., q)`` are columns, ``n_columns`` for none. ``np.asarray`` returns the rows,
+    and a product sums rows of the other matrix.
+    """
+
+    def __init__(self, places, n_columns):
+        self.places, self.n_columns = places, n_columns
+
+    def __len__(self):
+        return len(self.places)
+
+    def __getitem__(self, rows):
+        return OneHot(self.places[rows], self.n_columns)
+
+    def __matmul__(self, matrix):
+        matrix = np.vstack([matrix, np.zeros_like(matrix[:1])])
+        return sum(matrix[column] for column in np.moveaxis(self.places, -1, 0))
+
+    def __array__(self, dtype=None, copy=None):
+        places = self.places.reshape(-1, self.places.shape[-1])
+        rows, columns = np.nonzero(places < self.n_columns)
+        numbers = np.zeros((len(places), self.n_columns), dtype or np.float64)
+        numbers[rows, places[rows, columns]] = 1
+        return numbers.reshape(*self.places.shape[:-1], self.n_columns)
 
 
 def fit_schema(X, categories=None, spikes=True):

@@ -48,6 +48,7 @@ template <class T> struct Memory {
     };
     T *context, *log_det, *grad_log_det, *z, *grad, *grad_2, *grad_input, *transposed, *scales;
     T* layers;
+    int64_t* used;       // columns of the context, see Given
     int64_t layer_size;  // of all but the first parts, at its most
     int64_t n_numbers;
 
@@ -77,6 +78,7 @@ template <class T> struct Memory {
             return part;
         };
         context = take(flow.n_context * stride);  // the same in all layers
+        used = reinterpret_cast<int64_t*>(take(flow.n_context * (sizeof(int64_t) / sizeof(T))));
         log_det = take(stride);
         grad_log_det = take(stride);
         z = take(flow.n_features * stride);
@@ -107,23 +109,24 @@ template <class T> struct Memory {
     }
 };
 
-template <class T> INLINE bool any(const T* row, int64_t n) {
-    bool found = false;
-    for (int64_t j = 0; j < n; j++) found |= row[j] != 0;
-    return found;
-}
+// The context of a tile: all its columns in training. In other passes only those that are not 0 in
+// the whole tile, of very many categories few, and which they are.
+template <class T> struct Given {
+    const T* columns;
+    const int64_t* used;
+    int64_t n_used;
+};
 
 // The raw parameters of a coupling; returns where the first linear map has its inputs, for the
-// training. Otherwise rows of the context that are 0 in the whole tile are left out: of very many
-// categories nearly all are.
+// training.
 template <class T>
 const T* conditioner(const Flow& flow, const Layer& layer, const T* theta, Tile<T> tile,
-                     const typename Memory<T>::Place& p, const T* context) {
+                     const typename Memory<T>::Place& p, Given<T> context) {
     const T* conditions = p.x + layer.n_transformed * tile.stride;
-    const bool apart = context && !p.kept;
-    if (context && !apart) {
+    const bool apart = flow.n_context && !p.kept;
+    if (flow.n_context && !apart) {
         memcpy(p.input, conditions, layer.n_conditioning * tile.stride * sizeof(T));
-        memcpy(p.input + layer.n_conditioning * tile.stride, context,
+        memcpy(p.input + layer.n_conditioning * tile.stride, context.columns,
                flow.n_context * tile.stride * sizeof(T));
         conditions = p.input;
     }
@@ -135,14 +138,12 @@ const T* conditioner(const Flow& flow, const Layer& layer, const T* theta, Tile<
         const T* bias = parameters + n_in * n_out;
         product<T>(n_out, tile.columns, n_first, parameters, n_in, 1, from, tile.stride, to,
                    tile.stride, bias, false);
-        const T* row = context;
-        for (int64_t k = n_first, n_used; k < n_in; k += n_used + 1, row += tile.stride) {
-            for (n_used = 0; k + n_used < n_in; n_used++, row += tile.stride)
-                if (!any<T>(row, tile.columns)) break;
-            if (n_used > 0)
-                product<T>(n_out, tile.columns, n_used, parameters + k, n_in, 1,
-                           row - n_used * tile.stride, tile.stride, to, tile.stride, nullptr,
-                           true);
+        for (int64_t k = 0, n; n_first < n_in && k < context.n_used; k += n) {
+            const int64_t* own = context.used + k;  // a run of neighbours
+            for (n = 1; k + n < context.n_used && own[n] == own[0] + n;) n++;
+            product<T>(n_out, tile.columns, n, parameters + n_first + own[0], n_in, 1,
+                       context.columns + k * tile.stride, tile.stride, to, tile.stride, nullptr,
+                       true);
         }
         if (i + 1 < layer.n_linears) activate<T>(flow, to, n_out * tile.stride);
         parameters = bias + n_out;

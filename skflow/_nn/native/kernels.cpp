@@ -122,7 +122,7 @@ template <class T> void train(const Flow& flow, const Steps& steps) {
             for (int64_t j = 0; j < tile.columns; j++)
                 memory.grad_log_det[j] =
                     j < n ? (weight ? weight[index[start + j]] : T(1)) / T(-n_batch) : T(0);
-            model.forward(memory, tile, c ? context : nullptr, true);
+            model.forward(memory, tile, {context, nullptr, 0}, true);
             loss += model.backward(memory, tile, c ? context : nullptr, gradient, start > 0);
         }
         static_cast<T*>(steps.losses)[step] = loss;
@@ -138,7 +138,6 @@ template <class T> void map_rows(const Flow& flow, const Rows& given) {
     const int64_t d = flow.n_features, c = flow.n_context;
     const int64_t stride = whole<T>(given.tile < given.n_rows ? given.tile : given.n_rows);
     const Memory<T> memory(flow, stride, false, given.memory);
-    T* context = memory.context;
     const T* rows[MOST_ROWS];
     for (int64_t k = given.first_model; k < given.last_model; k++) {
         const Model<T> model = {flow, k,
@@ -155,14 +154,12 @@ template <class T> void map_rows(const Flow& flow, const Rows& given) {
                 for (int64_t i = 0; i < d; i++)
                     memory.z[(given.inverse ? last[i] : i) * stride + j] = row[i];
             }
-            if (c) {
-                for (int64_t j = 0; j < n; j++) rows[j] = conditions + (start + j) * c;
-                gather<T>(rows, n, c, tile, context);
-            }
+            for (int64_t j = 0; c && j < n; j++) rows[j] = conditions + (start + j) * c;
+            const Given<T> context = gather_used<T>(rows, n, c, tile, memory);
             if (given.inverse)
-                model.inverse(memory, tile, c ? context : nullptr);
+                model.inverse(memory, tile, context);
             else
-                model.forward(memory, tile, c ? context : nullptr, false);
+                model.forward(memory, tile, context, false);
             T* log_det = static_cast<T*>(given.log_det) + k * given.n_rows + start;
             for (int64_t j = 0; j < n; j++) {
                 T base = 0;

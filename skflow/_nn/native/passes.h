@@ -31,7 +31,7 @@ template <class T> struct Model {
     }
 
     // From memory.z (features in their order) to memory.z (in the last layer's order).
-    void forward(const Memory<T>& memory, Tile<T> tile, const T* context, bool training) const {
+    void forward(const Memory<T>& memory, Tile<T> tile, Given<T> context, bool training) const {
         const T start = log_scales();
         for (int64_t j = 0; j < tile.columns; j++) memory.log_det[j] = start;
         for (int64_t l = 0; l < flow.n_layers; l++) {
@@ -59,7 +59,7 @@ template <class T> struct Model {
     }
 
     // From memory.z (in the last layer's order) to memory.z (features in their order).
-    void inverse(const Memory<T>& memory, Tile<T> tile, const T* context) const {
+    void inverse(const Memory<T>& memory, Tile<T> tile, Given<T> context) const {
         const T start = -log_scales();
         for (int64_t j = 0; j < tile.columns; j++) memory.log_det[j] = start;
         for (int64_t l = flow.n_layers - 1; l >= 0; l--) {
@@ -152,6 +152,23 @@ void gather(const T* const* rows, int64_t n_rows, int64_t n, Tile<T> tile, T* ou
         const T* row = rows[j < n_rows ? j : 0];
         for (int64_t i = 0; i < n; i++) out[i * tile.stride + j] = row[i];
     }
+}
+
+// The same of the columns that are not 0 in all rows.
+template <class T>
+Given<T> gather_used(const T* const* rows, int64_t n_rows, int64_t n, Tile<T> tile,
+                     const Memory<T>& memory) {
+    int64_t *used = memory.used, n_used = 0;
+    for (int64_t i = 0; i < n; i++) used[i] = 0;
+    for (int64_t j = 0; j < n_rows; j++)
+        for (int64_t i = 0; i < n; i++) used[i] |= rows[j][i] != 0;
+    for (int64_t i = 0; i < n; i++) {
+        if (!used[i]) continue;
+        T* out = memory.context + n_used * tile.stride;
+        for (int64_t j = 0; j < tile.columns; j++) out[j] = rows[j < n_rows ? j : 0][i];
+        used[n_used++] = i;
+    }
+    return {memory.context, used, n_used};
 }
 
 }  // namespace
