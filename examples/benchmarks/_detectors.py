@@ -5,10 +5,12 @@ returns a score for each row of ``X`` and of ``X_new``; the higher, the more an 
 standardised rows, those that need it and the others.
 """
 
+import random
 from functools import partial
 from importlib import import_module
 
 import _peers
+import numpy as np
 from scipy.special import logsumexp
 from sklearn.covariance import MinCovDet
 from sklearn.ensemble import IsolationForest
@@ -39,6 +41,23 @@ def _density(method, X, X_new, seed, budget):
 def _isolation_forest(Z, Z_new, seed):
     forest = IsolationForest(random_state=seed).fit(Z)
     return -forest.score_samples(Z), -forest.score_samples(Z_new)
+
+
+def _extended_forest(Z, Z_new, seed):
+    """200 trees with splits in any direction, by the code of Hariri, Kind and Brunner (2021)."""
+    from eif import c_factor, iForest
+
+    def depths(node, rows):  # as its compute_paths, all rows at once
+        if node.ntype == "exNode":
+            return np.full(len(rows), node.e + (c_factor(node.size) if node.size > 1 else 0.0))
+        left, found = (rows - node.p) @ node.n < 0, np.empty(len(rows))
+        found[left], found[~left] = depths(node.left, rows[left]), depths(node.right, rows[~left])
+        return found
+
+    random.seed(seed)  # it has no random state of its own
+    np.random.seed(seed)
+    forest = iForest(Z, 200, min(256, len(Z)), ExtensionLevel=Z.shape[1] - 1)
+    return tuple(-sum(depths(tree.root, rows) for tree in forest.Trees) for rows in (Z, Z_new))
 
 
 def _robust_covariance(Z, Z_new, seed):
@@ -104,6 +123,7 @@ METHODS = {
     "knn": partial(_standardised, partial(_neighbours, _farthest)),
     "dte-np": partial(_standardised, partial(_neighbours, _mean)),
     "isolation-forest": partial(_standardised, _isolation_forest),
+    "extended-forest": partial(_standardised, _extended_forest),
     "lof": partial(_standardised, _local_outlier_factor),
     "ecod": partial(_standardised, partial(_pyod, "ecod", "ECOD")),
     "copod": partial(_standardised, partial(_pyod, "copod", "COPOD")),
@@ -123,6 +143,7 @@ LABELS = {
     "knn": "KNN",
     "dte-np": "DTE-NP",
     "isolation-forest": "isolation forest",
+    "extended-forest": "extended forest",
     "lof": "LOF",
     "ecod": "ECOD",
     "copod": "COPOD",

@@ -6,7 +6,8 @@ planted, and the split.
 
 In the protocol "unsupervised" a detector is fitted to 60 % of a table, with its outliers, of which
 at most 5 % of the rows are. In "one-class" it is fitted to half of the ordinary rows, and the
-others and all outliers are new.
+others and all outliers are new. The tables of OddBench have a protocol of their own: they come with
+ordinary rows to fit to, and with new rows.
 """
 
 import os
@@ -24,7 +25,7 @@ CONTAMINATION = 0.05
 MAX_ROWS = 5000
 #: Part of a table that is new in the protocol "unsupervised".
 NEW_FRACTION = 0.4
-PROTOCOLS = ("one-class", "unsupervised")
+PROTOCOLS = ("one-class", "unsupervised", "oddbench")
 
 
 def _joined(inliers, outliers):
@@ -68,9 +69,13 @@ def _bundled(name, is_outlier, rng, data_home):
     return _by_class(bunch.data, bunch.target, is_outlier, rng)
 
 
+def _stored(folder, name, data_home):
+    home = data_home or os.environ.get("SKFLOW_DATA") or "../shared/data"
+    return np.load(Path(home) / folder / f"{name}.npz")
+
+
 def _labelled(name, rng, data_home):
-    folder = data_home or os.environ.get("SKFLOW_DATA") or "../shared/data"
-    table = np.load(Path(folder) / "outliers" / f"{name}.npz")
+    table = _stored("outliers", name, data_home)
     return _by_class(table["X"].astype(float), table["y"], _is(1), rng)
 
 
@@ -86,6 +91,18 @@ LABELLED = (
     "annthyroid breastw cardiotocography donors fault glass ionosphere landsat musk optdigits "
     "stamps thyroid vertebral"
 ).split()
+#: A random forty of the 790 tables of OddBench.
+ODDBENCH = """
+    AcademicAnomaly AgriculturalLandUse BackupSession BettingIntegrity BikeSalesAge
+    BondMarketAnomalies BroodDesertion CometAnomaly DeveloperSurvey EcoregionSoil
+    EnvironmentalAnomalies EnvironmentalSensorReadings ErrorDetection ExpenditureCategory
+    FacilityViolation GazeTracking GeographicSeverity HeartMurmurDetection KubernetesPodPhase
+    LargeWoodMeasurement LibraryCheckout MaritimeSafety MarketingTactics MedicalDICOMImage
+    MineralComposition NetworkResponseAnomalies OrdinanceViolations PANSSCountryAnomalies
+    RealEstateBlockType RecordingDurationAnalysis SignalAnalysis SurveyAnomalyResponse
+    TreadmillStatus TrialType VehicleGPS ViralInfection VolleyballMatch WindowsEditionAnomaly
+    WineClassification WineFraud
+""".split()
 CLASSES = {
     "breast-cancer": partial(_bundled, "breast_cancer", _is(0)),  # malignant
     "wine": partial(_bundled, "wine", _is(0)),
@@ -165,12 +182,16 @@ TABLES = {
     kind: {f"{table}, {kind}": partial(_planted, table, kind) for table in PAPER_TABLES}
     for kind in KINDS
 }
-GROUPS = {group: list(tables) for group, tables in TABLES.items()}
+GROUPS = {group: list(tables) for group, tables in TABLES.items()} | {"oddbench": ODDBENCH}
 NAMES = [name for names in GROUPS.values() for name in names]
 
 
 def load(name, protocol, seed, data_home=None):
     """Rows to fit to and new ones, each as rows ``(n, d)`` and marks ``(n,)``."""
+    if protocol == "oddbench":
+        table = _stored("oddbench", name, data_home)
+        X, marks = table["train"].astype(float), table["test_labels"] == 1
+        return (X, np.zeros(len(X), bool)), (table["test"].astype(float), marks)
     rng = np.random.default_rng([seed, *name.encode()])
     make = next(tables[name] for tables in TABLES.values() if name in tables)
     inliers, outliers = make(rng, data_home)

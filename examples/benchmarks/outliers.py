@@ -4,9 +4,10 @@
 
 Every detector is fitted to a part of the rows and scores these and the other rows; only then are
 the labels looked at. In the protocol "unsupervised" outliers are among the rows of the fit, in
-"one-class" they are not. A line is appended to the CSV file as soon as it is known.
-What is in the file is not run again, so that an interrupted run continues where it stopped. The
-Markdown page is made of all lines of the file.
+"one-class" they are not, and in "oddbench" the tables have ordinary rows to fit to and new rows of
+their own. A line is appended to the CSV file as soon as it is known. What is in the file is not run
+again, so that an interrupted run continues where it stopped. The Markdown page is made of all lines
+of the file.
 """
 
 import argparse
@@ -52,6 +53,7 @@ GROUP_TITLES = {
     "global": "planted, global",
     "dependency": "planted, dependency",
     "cluster": "planted, cluster",
+    "oddbench": "OddBench",
 }
 
 
@@ -90,7 +92,11 @@ def run(args, results):
         return row, f"new rows: AUROC {row['auroc_new']:.3f}, AP {row['ap_new']:.3f}"
 
     loops = product(args.seeds, args.protocols, args.datasets, args.methods)
-    jobs = [(name, protocol, method, seed) for seed, protocol, name, method in loops]
+    jobs = [
+        (name, protocol, method, seed)
+        for seed, protocol, name, method in loops
+        if (name in _outlier_data.ODDBENCH) == (protocol == "oddbench")
+    ]
     results.complete(jobs, measured, known)
 
 
@@ -122,7 +128,8 @@ def heading(title):
 
 
 SUMMARY = """\
-Area under the ROC curve of new rows, mean over the seeds. "Level" is within half a point of KNN.
+New rows, mean over the seeds. "Level" is an area under the ROC curve (AUC) within half a point of
+KNN's. Seconds are of a processor, to fit and to score.
 """
 RANKS = """\
 1 is the best of the detectors; the mean over the seeds is ranked, data set by data set.
@@ -146,15 +153,21 @@ def summary(results):
     """A detector a line: means over the data sets, and how often it wins or is level with KNN."""
     area = means(results, "auroc_new").dropna(axis=1, how="all")
     complete = area.dropna()
+    precision = means(results, "ap_new").loc[complete.index, complete.columns]
+    seconds = means(results, "cpu_seconds").loc[complete.index, complete.columns]
     rows = {
         "data sets": complete.notna().sum().map("{:.0f}".format),
         "mean AUC": complete.mean().map("{:.3f}".format),
         "mean rank": complete.rank(axis=1, ascending=False).mean().map("{:.2f}".format),
+        "mean average precision": precision.mean().map("{:.3f}".format),
         "first (ties count)": complete.ge(complete.max(axis=1) - 5e-4, axis=0).sum().map(str),
     }
     if "knn" in complete:
         ahead = complete.ge(complete["knn"] - 0.005, axis=0).mean()
         rows["ahead of or level with KNN"] = ahead.map("{:.0%}".format)
+        worst = complete.sub(complete["knn"], axis=0).min()
+        rows["worst beside KNN"] = worst.map("{:+.3f}".format)
+    rows["seconds"] = seconds.mean().map("{:.1f}".format)
     text = pd.DataFrame(rows).rename(index=_detectors.LABELS)
     return markdown(text, "detector", text.eq("none"))
 
