@@ -18,19 +18,19 @@ from ._core.saving import PlainState
 from ._core.typing import ArrayLike, RandomState
 from ._outliers.answers import OutlierAnswers
 from ._outliers.conformal import threshold
-from ._outliers.detectors import allows_nan, fit_scorer, is_detector, scores_of
-from ._outliers.fitting import check_pairs, fit_scorers, folds, score_codes
-from ._outliers.missing import whole
-from ._outliers.rarity import log_rarity
+from ._outliers.detectors import allows_nan, fit_scorer, is_detector
+from ._outliers.fitted import FittedScorers, reach, whole
+from ._outliers.fitting import check_pairs, check_whole, fit_scorers, folds, warn_of_columns
 from ._outliers.reasons import values_to_try
 from ._outliers.scorers import default_flow, default_scorers, without_farthest
 from ._table.reading import inner_tables
+from ._table.schema import fit_schema
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-#: Most rows of fit that are kept for the comparisons of reports.
-N_SEEN = 1000
+#: Most rows of fit that are kept for the comparisons of reports, and of rows with missing cells.
+N_SEEN, N_COMPARED = 1000, 200
 #: Fraction set aside by calibration_fraction="auto"; with folds, only beyond so many rows.
 MANY_ROWS, USUAL_FRACTION = 2000, 0.2
 #: Fraction that trim="auto" leaves out of the default's nearest rows and tails.
@@ -228,23 +228,29 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
             the density has scores that are not numbers. A failed or interrupted ``fit`` leaves the
             detector unchanged.
         """
-        X = self._read(X)
-        if not self._takes_missing():
-            self._finite(X, allow_nan=True)
+        X = self._fit_table(X, "from_dtype", ensure_min_samples=2)
+        self._n_rows = len(X)
+        self._schema = fit_schema(X, self._table.categories)
+        names = self._table.feature_names
         rng = check_random_state(self.random_state)
         fitted, aside = self._split(len(X), rng)
-        self._compare_with(X[fitted] if len(fitted) else X)
-        scores = self._fit_trimmed(X[fitted], rng)
+        compared, takes_missing = X[fitted] if len(fitted) else X, self._takes_missing()
+        if not takes_missing:
+            self._finite(X, allow_nan=True)
+            check_whole(compared, self._gives_several(), names)
+        compared = compared[np.argsort(~whole(compared), kind="stable")[:N_COMPARED]]
+        self._fitted = FittedScorers(self._table, reach(X), compared, takes_missing)
+        scores = self._fit_densities(X[fitted], rng)
         self._fit_reasons(X, rng)
         if self.density is None:
-            self._warn_of_columns(X[whole(X)])
+            warn_of_columns(X[whole(X)], self._schema.real_columns, names)
         rows = fitted
         if len(aside):
             rows, scores = aside, np.full(len(aside), np.nan)
         in_no_fold = np.isnan(scores)
-        scores[in_no_fold] = self._scores(X[rows[in_no_fold]])
+        scores[in_no_fold] = self._fitted.scores(X[rows[in_no_fold]])
         self.calibration_scores_ = np.sort(scores)
-        every = scores if self.contamination == "auto" else self._scores(X)
+        every = scores if self.contamination == "auto" else self._fitted.scores(X)
         self.offset_ = threshold(self.contamination, every, self.calibration_scores_)
         self._tried = values_to_try(X)
         self._seen = X[np.append(aside, fitted)[:N_SEEN]]
@@ -254,8 +260,7 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
         """Return the rows to fit the densities to, and the rows to set aside."""
         fraction = self.calibration_fraction
         if fraction == "auto":
-            several = self.density is None or isinstance(self.density, list)
-            fraction = 0.0 if several and n_rows <= MANY_ROWS else USUAL_FRACTION
+            fraction = 0.0 if self._gives_several() and n_rows <= MANY_ROWS else USUAL_FRACTION
         n_aside = int(np.ceil(fraction * n_rows))
         if n_rows - n_aside < 2 and not isinstance(self.density, FrozenEstimator):
             raise ValueError(
@@ -266,55 +271,41 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
         order = rng.permutation(n_rows)
         return order[n_aside:], order[:n_aside]
 
-    def _fit_trimmed(self, X, rng):
-        """Fit without the most unusual rows; return scores ``(n,)`` as ``_fit_densities``."""
-        part = 0.0 if self.trim == "auto" else self.trim
-        kept = without_farthest(X, part, self._table.categories)
-        scores = np.full(len(X), np.nan)
-        scores[kept] = self._fit_densities(X[kept], rng)
-        return scores
+    def _gives_several(self):
+        return self.density is None or isinstance(self.density, list)
 
     def _fit_densities(self, X, rng):
-        """Set ``densities_`` and ``reference_scores_``.
+        """Fit the scorers without the most unusual rows.
 
         Return scores ``(n,)`` of the rows by fits without them, NaN for rows in no fold.
         """
+        codes, default = self._table.categories, self.density is None
+        kept = without_farthest(X, 0.0 if self.trim == "auto" else self.trim, codes)
         given, weights = self.density, None
-        single = given is not None and not isinstance(given, list)
-        if given is None:
-            given, weights = default_scorers(*X.shape, self._table.categories)
-        pairs = [("density", given)] if single else given
+        if default:
+            given, weights = default_scorers(len(kept), X.shape[1], codes)
+        pairs = given if self._gives_several() else [("density", given)]
         check_pairs(pairs)
-        self._weights = dict(zip(dict(pairs), np.ones(len(pairs)) if weights is None else weights))
+        weights = np.ones(len(pairs)) if weights is None else weights
+        self._fitted.weights = dict(zip(dict(pairs), weights))
         densities = [(name, seeded(clone(density), rng)) for name, density in pairs]
-        self.reference_scores_, scores = {}, np.full(len(X), np.nan)
+        scores = np.full(len(X), np.nan)
         vars(self).pop("density_", None)
-        if single:
-            self._of_codes, self.density_ = [], densities[0][1]
+        if not self._gives_several():
             with inner_tables():
-                self.density_ = fit_scorer(self.density_, self._table.frame(X))
-            self.densities_ = {"density": [self.density_]}
+                self.density_ = fit_scorer(densities[0][1], self._table.frame(X[kept]))
+            self._fitted.densities = {"density": [self.density_]}
             return scores
-        in_folds = whole(X) | self._takes_missing()
-        rows, every_row = X[in_folds], X
-        if self.density is None and self.trim == "auto":
-            every_row = X[without_farthest(X, USUAL_TRIM, self._table.categories)]
+        in_folds = kept[whole(X[kept]) | self._takes_missing()]
+        rows, every_row = X[in_folds], X[kept]
+        if default and self.trim == "auto":
+            every_row = X[without_farthest(X, USUAL_TRIM, codes)]
         held_out, others = folds(len(rows), rng)
         with inner_tables():
-            self.densities_, self._of_codes = fit_scorers(
-                densities, rows, every_row, self._table, others, self.density is None
+            self._fitted.densities, self._fitted.of_codes = fit_scorers(
+                densities, rows, every_row, self._table, others, default
             )
-        rarities = {}
-        for name, fitted in self.densities_.items():
-            found = np.empty(len(rows))
-            if hasattr(fitted[0], "score_own_rows"):
-                found[:] = fitted[0].score_own_rows(rows)
-            else:
-                for fold, density in zip(held_out, fitted):
-                    found[fold] = self._score(name, density, rows[fold])
-            self.reference_scores_[name] = np.sort(found)
-            rarities[name] = log_rarity(found, self.reference_scores_[name])
-        scores[in_folds] = self._combined(rarities)
+        scores[in_folds] = self._fitted.take_references(rows, held_out)
         return scores
 
     def _fit_reasons(self, X, rng):
@@ -324,28 +315,6 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
             flow = seeded(default_flow(len(X)), rng)
             with inner_tables():
                 self.reasons_density_ = flow.fit(self._table.frame(X))
-
-    # ---- inference
-
-    def _score(self, name, density, X):
-        """Return the scores of rows by a single fitted density; raise if they are not numbers."""
-        if name in self._of_codes:
-            scores = score_codes(density, X)
-        else:
-            with inner_tables():
-                scores = np.asarray(scores_of(density, self._table.frame(X)), dtype=np.float64)
-        n_unusable = np.sum(np.isnan(scores) | np.isposinf(scores))
-        if scores.shape != (len(X),) or n_unusable:
-            raise ValueError(
-                f"score_samples of density={density!r} must return a number for each of {len(X)} "
-                f"rows, but returned an array of shape {scores.shape} in which {n_unusable} values "
-                "are NaN or infinite. Look for huge values in X, or use another density."
-            )
-        return scores
-
-    def _score_by(self, name, X):
-        """Return the scores of rows by a density, as the mean over the folds."""
-        return np.mean([self._score(name, density, X) for density in self.densities_[name]], axis=0)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Get parameters, with those of the densities as ``density__...`` or ``<name>__...``.
@@ -377,6 +346,17 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
         if isinstance(params.get("density", self.density), list):
             return self._set_params("density", **params)
         return super().set_params(**params)
+
+    def _given(self):
+        """Return the densities given as a parameter; none for the default."""
+        if isinstance(self.density, list):
+            return [pair[-1] for pair in self.density if isinstance(pair, tuple)]
+        return [] if self.density is None else [self.density]
+
+    def _takes_missing(self):
+        """Return whether missing cells are left to the densities, as none of them is a flow."""
+        flows = any(hasattr(density, "sample_given") for density in self._given())
+        return self.density is not None and not flows
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

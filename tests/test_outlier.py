@@ -17,6 +17,7 @@ from sklearn.preprocessing import PowerTransformer, StandardScaler
 from skflow import CouplingFlowDensity, FlowOutlierDetector
 from skflow._nn import blocks as _blocks
 from skflow._outliers import scorers
+from skflow._outliers.fitted import FittedScorers
 from skflow._outliers.scorers import Neighbours, Tails, without_farthest
 
 QUICK = {"n_layers": 2, "hidden_layer_sizes": (8,), "max_iter": 3, "component_weight": 0}
@@ -129,10 +130,10 @@ def test_explanation_in_blocks_is_the_same(monkeypatch):
     monkeypatch.setattr(_blocks, "BLOCK_SIZE", 2000)
     monkeypatch.setattr(_blocks, "LEAST_ROWS", 1)
     sizes = []
-    score = FlowOutlierDetector._score
+    score = FittedScorers.score
     monkeypatch.setattr(
-        FlowOutlierDetector,
-        "_score",
+        FittedScorers,
+        "score",
         lambda self, name, density, X: sizes.append(len(X)) or score(self, name, density, X),
     )
     np.testing.assert_allclose(detector.explain(rows), expected, rtol=1e-9)
@@ -234,7 +235,7 @@ def test_default_is_three_scorers(several):
     assert not hasattr(several, "density_")
     rows = correlated(200, seed=1)
     scores = several.score_samples(rows)
-    rarities = [*several._scores_by_density(rows, scores).values()]
+    rarities = [*several._fitted.by_name(rows, scores).values()]
     weights = np.tile([[1.0], [2.0], [2.0]], 200)
     expected = stats.hmean(np.exp(rarities), axis=0, weights=weights)
     np.testing.assert_allclose(np.exp(scores), expected)
@@ -289,9 +290,8 @@ def test_a_frozen_density_among_several():
     mixture = GaussianMixture(random_state=0).fit(table(100, seed=3))
     pairs = [("frozen", FrozenEstimator(mixture)), ("far", Distance())]
     detector = FlowOutlierDetector(pairs, random_state=0).fit(table(60))
-    np.testing.assert_allclose(
-        detector._score_by("frozen", table(9)), mixture.score_samples(table(9))
-    )
+    scores = detector._fitted.mean_score("frozen", table(9))
+    np.testing.assert_allclose(scores, mixture.score_samples(table(9)))
 
 
 @pytest.mark.parametrize(

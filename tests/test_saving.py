@@ -149,7 +149,7 @@ def test_warm_starts_go_on_after_loading(name):
 def test_another_format_is_a_sentence(monkeypatch):
     data = pickle.dumps(fitted_of("flow"))
     monkeypatch.setattr(_saving, "FORMAT", _saving.FORMAT + 1)
-    with pytest.raises(ValueError, match=r"saved in format 4, .* reads format 5"):
+    with pytest.raises(ValueError, match=r"saved in format 5, .* reads format 6"):
         pickle.loads(data)
     with pytest.raises(ValueError, match="saved in format none"):
         CouplingFlowDensity.__new__(CouplingFlowDensity).__setstate__({"n_layers": 6})

@@ -22,7 +22,7 @@ from .checksum import checksum, reduced
 from .progress import SESSION
 
 #: Increased whenever older versions cannot read, or would misread, a file.
-FORMAT = 4
+FORMAT = 5
 #: Position of the query counts in the state of scikit-learn's neighbour trees.
 _COUNTS = 7
 #: Labels in files, which never change, and the classes that have them.

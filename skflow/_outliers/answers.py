@@ -10,23 +10,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.base import OutlierMixin, _fit_context
 from sklearn.utils._optional_dependencies import check_pandas_support
+from sklearn.utils.validation import check_is_fitted
 
 from .._core.checks import FLOATS, check_count, check_part
 from .._core.runtime import atomic, sheltered
 from .._core.summary import ShowsSummary, by_weight, counted
 from .._core.typing import ArrayLike
+from .._table.reading import TableMixin
+from .._table.table import UNKNOWN
 from .conformal import ranks, selected, tail_pvalues, threshold, warn_if_too_few
+from .fitted import FittedScorers
 from .martingale import evidence, online_pvalues
-from .missing import MissingMixin
 from .reasons import ends_of, explain_rows
 from .report import Reasons, make_report
-from .rows import RowsMixin
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class OutlierAnswers(ShowsSummary, MissingMixin, RowsMixin, OutlierMixin):
+class OutlierAnswers(ShowsSummary, TableMixin, OutlierMixin):
     """The public methods of a detector, based on its scores and the calibration scores.
 
     ``fit`` sets ``calibration_scores_``, ascending scores of rows to which nothing was fitted, and
@@ -35,13 +37,24 @@ class OutlierAnswers(ShowsSummary, MissingMixin, RowsMixin, OutlierMixin):
 
     calibration_scores_: np.ndarray
     offset_: float
-    densities_: dict[str, list[Any]]
-    reference_scores_: dict[str, np.ndarray]
+    _fitted: FittedScorers
     fit: Callable[..., Any]
     contamination: Any
-    _compared: np.ndarray
     _tried: np.ndarray
     _seen: np.ndarray
+
+    @property
+    def densities_(self) -> dict[str, list[Any]]:
+        return self._fitted.densities
+
+    @property
+    def reference_scores_(self) -> dict[str, np.ndarray]:
+        return self._fitted.references
+
+    def _checked(self, X, dtype=np.float64):
+        check_is_fitted(self)
+        X = self._encode(self._source(X), dtype=dtype)
+        return X if self._fitted.takes_missing else self._finite(X, allow_nan=True)
 
     @sheltered
     def score_samples(self, X: ArrayLike) -> np.ndarray:
@@ -64,7 +77,8 @@ class OutlierAnswers(ShowsSummary, MissingMixin, RowsMixin, OutlierMixin):
             logarithm of their number above it. Below the lowest tenth of the rows, fractions are
             extrapolated with the slope of the tail, so that outliers have an order, too.
         """
-        return self._scores(self._checked(X, dtype=FLOATS))
+        X = self._checked(X, dtype=FLOATS)
+        return self._fitted.scores(X)
 
     @sheltered
     def explain(self, X: ArrayLike) -> np.ndarray:
@@ -108,13 +122,23 @@ class OutlierAnswers(ShowsSummary, MissingMixin, RowsMixin, OutlierMixin):
         results of other folds would be similar.
         """
         name, fitted = next(iter(self.densities_.items()))
-        score = partial(self._score, name, fitted[0])
+        score = partial(self._fitted.score, name, fitted[0])
         if hasattr(self, "reasons_density_"):
-            score = partial(self._score, "reasons", self.reasons_density_)
+            score = partial(self._fitted.score, "reasons", self.reasons_density_)
         with warnings.catch_warnings():
             # far values are tried on purpose, with rough conditionals of rows with missing cells
             warnings.filterwarnings("ignore", "The unknown cells")
             return explain_rows(score, X, self._tried, coverage, **self._schema.atoms())
+
+    def _unseen(self, X, codes, rows):
+        """Return the categories that ``fit`` did not see, by index in ``rows`` and column."""
+        found = {}
+        for j in self._table.categories:
+            places = np.flatnonzero(codes[rows, j] == UNKNOWN).tolist()
+            if places:
+                values = self._source(X).values(j)
+                found |= {(i, j): values[rows[i]] for i in places}
+        return found
 
     def _reasons(self, X, codes, scores, rows, coverage):
         """Return the ``Reasons`` of some rows of ``X``, with the codes and scores of all."""
@@ -128,7 +152,7 @@ class OutlierAnswers(ShowsSummary, MissingMixin, RowsMixin, OutlierMixin):
         """Return the ``Reasons`` of the most unusual row."""
         check_part("coverage", coverage)
         codes = self._checked(X)
-        scores = self._scores(codes)
+        scores = self._fitted.scores(codes)
         return self._reasons(X, codes, scores, [scores.argmin()], coverage)
 
     @sheltered
@@ -198,7 +222,7 @@ class OutlierAnswers(ShowsSummary, MissingMixin, RowsMixin, OutlierMixin):
             check_part("fdr", fdr)
         index: Any = getattr(X, "index", None) if hasattr(X, "iloc") else None  # not of a list
         codes = self._checked(X)
-        scores = self._scores(codes)
+        scores = self._fitted.scores(codes)
         pvalues = self._pvalues(scores, tail)
         order = np.argsort(scores, kind="stable")
         rows = order[:n] if fdr is None else order[self._selected(pvalues, fdr, tail)[order]]
@@ -215,7 +239,7 @@ class OutlierAnswers(ShowsSummary, MissingMixin, RowsMixin, OutlierMixin):
         """Return the scores of rows by each of several densities."""
         if not self.reference_scores_:
             return {}
-        by_density = self._scores_by_density(X, scores)
+        by_density = self._fitted.by_name(X, scores)
         lowest = np.nanargmin(list(by_density.values()), axis=0)
         found = {f"score_{name}": rarity for name, rarity in by_density.items()}
         return {"density": np.array(list(by_density))[lowest], **found}
@@ -342,7 +366,7 @@ class OutlierAnswers(ShowsSummary, MissingMixin, RowsMixin, OutlierMixin):
     def _scorers(self):
         if not self.reference_scores_:
             return type(self.densities_["density"][0]).__name__
-        weights = np.array([*self._weights.values()])
+        weights = np.array([*self._fitted.weights.values()])
         return by_weight(self.densities_, weights / weights.sum())
 
     # ---- after fit
@@ -372,8 +396,8 @@ class OutlierAnswers(ShowsSummary, MissingMixin, RowsMixin, OutlierMixin):
         """
         if not hasattr(self, "calibration_scores_"):
             return self.fit(X)
-        new = self._scores(self._checked(X))
-        scores = np.concatenate([self.calibration_scores_, new])
+        X = self._checked(X)
+        scores = np.concatenate([self.calibration_scores_, self._fitted.scores(X)])
         self.calibration_scores_ = np.sort(scores)
         if self.contamination == "auto":
             self.offset_ = threshold("auto", scores, self.calibration_scores_)
@@ -407,6 +431,7 @@ class OutlierAnswers(ShowsSummary, MissingMixin, RowsMixin, OutlierMixin):
         .. [1] Vovk, V., Nouretdinov, I., Gammerman, A., "Testing exchangeability on-line", ICML
            2003.
         """
-        scores = self._scores(self._checked(X))
+        X = self._checked(X)
+        scores = self._fitted.scores(X)
         rng = np.random.default_rng(0)  # breaks ties, independent of the rows
         return evidence(online_pvalues(scores, self.calibration_scores_, rng))

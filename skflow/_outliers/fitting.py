@@ -6,15 +6,17 @@ from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state
 
+from .._core.checks import name_columns, warn, warn_of
 from .._core.deadline import in_turn, share_of_time, time_limit
 from .._core.random import RandomStreams
-from .._missing.questions import ROUGH
 from .._models.fitting import fit_flows
 from .._models.stacking import fold_sizes
 from .._nn.settings import noise_of
 from .._nn.training_data import split_rows
+from .._table.columns import constant_columns, copied_columns, few_valued_columns
 from ..density import CouplingFlowDensity
 from .detectors import can_score, fit_scorer
+from .fitted import whole
 
 #: Each density is fitted so many times, to all folds of the rows except the one that it scores.
 N_FOLDS = 4
@@ -34,6 +36,42 @@ def check_pairs(densities):
                 "score_samples, or be a detector with decision_function. Give a flow, a mixture, a "
                 "pipeline that ends with one, ..."
             )
+
+
+def check_whole(X, several, names):
+    """Raise if too few rows are complete, and warn if less than half are."""
+    n_whole, least = whole(X).sum(), 2 * N_FOLDS if several else 2
+    often = np.isnan(X).mean(axis=0)
+    if n_whole < min(least, len(X)):
+        named = name_columns(often == often.max(), names)
+        raise ValueError(
+            f"Only {n_whole} of {len(X)} rows to fit to have no missing cell, but at least "
+            f"{least} are needed. Leave out columns that are often missing (first {named}), or "
+            "fill in the missing cells first (FlowImputer)."
+        )
+    if several and n_whole < len(X) / 2:
+        warn(
+            f"Only {n_whole} of {len(X)} rows to fit to have no missing cell. Flows are fitted "
+            "to these rows, and the nearest rows and the tails to all rows."
+        )
+
+
+def warn_of_columns(X, real, names):
+    """Warn about real columns that can make a row an outlier alone."""
+    X, names = X[:, real], names if names is None else names[real]
+    constant = constant_columns(X)
+    few = (
+        "of few values, at most one in 20 rows. A row can be an outlier by a rare one alone, "
+        "or by one that is inconsistent with the rest of the row; leave out codes, years and "
+        "the like if that is not what you look for."
+    )
+    same = "constant: a row with any other value there is an outlier, whatever else it has."
+    copied = (
+        "a copy of another column, perhaps in another unit: rows in which the two differ are "
+        "outliers, and others are harder to find. Leave the copies out."
+    )
+    selected = (few_valued_columns(X) & ~constant, constant, copied_columns(X) & ~constant)
+    warn_of(zip(selected, (few, same, copied)), names)
 
 
 def folds(n_rows, rng):
@@ -131,12 +169,3 @@ def _behind(flow, density, codes):
         return flow
     rest = clone(density[1:]).fit(flow._density.to_latent(codes))
     return Pipeline([(density.steps[0][0], flow), *rest.steps])
-
-
-def score_codes(density, X):
-    """Return scores ``(n,)`` of codes by a density that was fitted to codes."""
-    if isinstance(density, CouplingFlowDensity):
-        return density._log_prob(X, ROUGH)  # only ranks count
-    if isinstance(density, Pipeline) and isinstance(density[0], CouplingFlowDensity):
-        return density[1:].score_samples(density[0]._density.to_latent(X))
-    return density.score_samples(X)
