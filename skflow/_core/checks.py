@@ -117,3 +117,8 @@ def is_missing(value):
     if value is None or value is np.ma.masked or type(value).__name__ in {"NAType", "NaTType"}:
         return True
     return isinstance(value, _UNEQUAL) and value != value
+
+
+def known_values(values):
+    """Return values as a list, None where missing."""
+    return [None if is_missing(value) else value for value in values]

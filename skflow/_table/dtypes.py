@@ -7,8 +7,6 @@ from decimal import Decimal
 
 import numpy as np
 
-from .._core.checks import is_missing
-
 
 def describe(dtype):
     """Return a dtype of pandas or polars as a tuple of plain values; None stays None."""
@@ -141,7 +139,7 @@ def pandas_labels(labels, strange, described):
     """Return categories as a series of the dtype; ``strange``: ``fit`` did not see some."""
     import pandas
 
-    dtype, missing = _pandas_dtype(described), any(map(is_missing, labels))
+    dtype, missing = _pandas_dtype(described), None in labels
     if isinstance(dtype, pandas.CategoricalDtype):
         fits = {*labels} - {None} <= {*dtype.categories}
     elif isinstance(dtype, np.dtype):

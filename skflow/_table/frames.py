@@ -10,7 +10,7 @@ import sys
 import numpy as np
 from sklearn.utils.validation import check_array
 
-from .._core.checks import is_missing, name_columns
+from .._core.checks import known_values, name_columns
 
 _DATES = (
     *(datetime.date, datetime.time, datetime.timedelta),  # pandas' own are subclasses
@@ -265,8 +265,7 @@ def as_array(X):
 
 
 def _values(column):
-    values = column.to_list() if hasattr(column, "to_list") else column.tolist()
-    return [None if is_missing(value) else value for value in values]
+    return known_values(column.to_list() if hasattr(column, "to_list") else column.tolist())
 
 
 def _floats(column):
@@ -278,12 +277,12 @@ def _floats(column):
         raise ValueError("Complex data not supported: give real and imaginary parts as columns.")
     if kind in "mM":
         raise NoNumbers(_example(column.astype(str).tolist(), column.dtype))
-    return np.array([_float(value) for value in column.tolist()], dtype=np.float64)
+    return np.array([_float(value) for value in known_values(column.tolist())], dtype=np.float64)
 
 
 def _float(value):
-    """Return an object as a number, NaN if it is missing."""
-    if is_missing(value):
+    """Return an object as a number, NaN for None."""
+    if value is None:
         return np.nan
     if isinstance(value, _DATES):
         raise NoNumbers(repr(value))

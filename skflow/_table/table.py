@@ -10,7 +10,7 @@ from reprlib import repr as short
 
 import numpy as np
 
-from .._core.checks import is_missing, name_columns, warn, what_there_is
+from .._core.checks import known_values, name_columns, warn, what_there_is
 from .._core.saving import saved_as
 from . import dtypes
 
@@ -259,12 +259,11 @@ def as_pandas(frame):
 def as_polars(frame):
     """Convert a pandas frame to polars, cell by cell."""
 
-    def cell(value):
-        if is_missing(value):
-            return None
-        return value.item() if isinstance(value, np.generic) else value  # as sparse columns mix
+    def column(j):
+        values = known_values(frame.iloc[:, j].tolist())
+        return [v.item() if isinstance(v, np.generic) else v for v in values]  # sparse ones mix
 
-    columns = [[cell(v) for v in frame.iloc[:, j].tolist()] for j in range(frame.shape[1])]
+    columns = [column(j) for j in range(frame.shape[1])]
     return _polars_frame(columns, [str(name) for name in frame.columns])
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.integrate import trapezoid
 
-from .._core.checks import is_missing
+from .._core.checks import is_missing, known_values
 from .._core.typing import ArrayLike
 from ._common import (
     DISTINCT,
@@ -207,8 +207,7 @@ def _column(X, j, is_number):
     column = np.asarray(column_of(X, j))
     if is_number and column.dtype != object:
         return column.astype(float)
-    values = np.array(column, dtype=object)
-    values[[is_missing(value) for value in values]] = None
+    values = np.array(known_values(column), dtype=object)
     return values.astype(float) if is_number else values
 
 
