@@ -283,7 +283,7 @@ def test_threads_change_nothing(n_models, monkeypatch):
     trained = []
     for n_threads in (1, 2, 3):
         monkeypatch.setattr(kernel_training, "allowed_threads", lambda n=n_threads: n)
-        monkeypatch.setattr("skflow._core.runtime.allowed_threads", lambda n=n_threads: n)
+        monkeypatch.setattr("skflow._nn.blocks.allowed_threads", lambda n=n_threads: n)
         flow = stack(n_models, "spline", torch.float32)
         Trainer(flow, options(noise=0.1), data, make_generators(range(n_models))).fit()
         trained.append(flow.theta)

@@ -7,7 +7,7 @@ import pytest
 
 from skflow import CouplingFlowDensity, FlowImputer, FlowOutlierDetector, StructureSearchFlow
 from skflow._core.progress import Progress, showing, shown
-from skflow._core.runtime import map_blocks
+from skflow._nn.blocks import map_blocks
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_blocks_of_rows_show_when_they_take_long(capsys, without_tqdm, monkeypat
     now = [0.0]
     monkeypatch.setattr("skflow._core.deadline.time.monotonic", lambda: now[0])
     # of several threads it would be open which block ends first
-    monkeypatch.setattr("skflow._core.runtime.allowed_threads", lambda: 1)
+    monkeypatch.setattr("skflow._nn.blocks.allowed_threads", lambda: 1)
 
     def work(block):
         now[0] += seconds / 4

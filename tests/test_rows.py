@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from skflow._core.rows import effective_rows, patterns, weighted_rows
+from skflow._core.rows import patterns, weighted_rows
+from skflow._models.ellipses import effective_rows
 
 X = np.arange(8.0).reshape(4, 2)
 

@@ -13,7 +13,8 @@ from sklearn.datasets import load_iris
 from threadpoolctl import threadpool_info
 
 from skflow import CouplingFlowDensity
-from skflow._core.runtime import NUMBERS_A_THREAD, map_blocks, shelter, sheltered, threads_for
+from skflow._core.runtime import NUMBERS_A_THREAD, shelter, sheltered, threads_for
+from skflow._nn.blocks import map_blocks
 
 X = load_iris().data
 

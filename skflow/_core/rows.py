@@ -1,4 +1,4 @@
-"""Weights of rows, of which only ratios matter, and patterns of known cells."""
+"""Rows of positive weight, and patterns of known cells."""
 
 import numpy as np
 from sklearn.utils.validation import _check_sample_weight
@@ -19,19 +19,6 @@ def weighted_rows(X, sample_weight, n_least=2):
         )
     weight = weight[kept]
     return X[kept], None if (weight == weight[0]).all() else weight
-
-
-def effective_rows(weight, n_rows=None):
-    """Return the effective number of rows (Kish 1965), ``n_rows`` without weights."""
-    if weight is None:
-        return n_rows
-    weight = weight / weight.max()
-    return weight.sum() ** 2 / (weight**2).sum()
-
-
-def at(weight, rows):
-    """Return the weights of some rows, or None."""
-    return None if weight is None else weight[rows]
 
 
 def numbered_patterns(known):

@@ -12,7 +12,6 @@ Everything is restored on the way out, also after an error.
 
 import ctypes
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache, wraps
 from pathlib import Path
@@ -23,13 +22,11 @@ from sklearn import config_context
 from threadpoolctl import ThreadpoolController
 
 from .deadline import clock, time_limit
-from .progress import SESSION, showing, shown
+from .progress import SESSION, showing
 
 #: Numbers in the widest tensor for each thread. On an idle machine, a second thread does not make a
 #: training step with fewer than twice as many numbers faster (``docs/benchmarks/speed.md``).
 NUMBERS_A_THREAD = 2**16
-#: Most blocks of rows computed at once: each needs its own memory.
-MOST_BLOCKS = 8
 #: scikit-learn's configuration for inner estimators. The user's holds outside, for the
 #: validation of parameters and for the container of results.
 CONFIGURATION = {
@@ -125,17 +122,6 @@ def threads_for(n_numbers):
 def allowed_threads():
     """Return how many threads the user allows, whatever ``threads_for`` has set."""
     return getattr(_outside, "allowed", torch.get_num_threads())
-
-
-def map_blocks(function, blocks):
-    """Return a function's results for each block, in order, by several threads if allowed."""
-    blocks = list(blocks)
-    n_threads = min(len(blocks), MOST_BLOCKS, allowed_threads())
-    if n_threads <= 1:
-        return list(shown(map(function, blocks), "blocks of rows", len(blocks)))
-    with ThreadPoolExecutor(n_threads) as pool:
-        answers = pool.map(sheltered(function), blocks)
-        return list(shown(answers, "blocks of rows", len(blocks)))
 
 
 @lru_cache(maxsize=1)

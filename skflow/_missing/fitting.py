@@ -14,9 +14,9 @@ import numpy as np
 
 from .._core.checks import name_columns
 from .._core.deadline import clock, share_of_time, time_left, time_limit
-from .._core.rows import at
 from .._models.factor_model import is_dense
 from .._models.fitting import fit_component
+from .._models.mixture import at
 from .._table.bounds import Bounds
 from .questions import QUICK, sample_given
 

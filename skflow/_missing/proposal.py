@@ -15,11 +15,11 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from scipy.special import logsumexp
 
-from .._core.rows import at
 from .._core.saving import saved_as
 from .._models.components import EllipticalMixture, KernelDensity
 from .._models.ellipses import cluster_labels, fit_gaussian_mixture, precision_factors
 from .._models.groups import GroupedComponent, fit_groups
+from .._models.mixture import at
 
 #: Draws to fit the ellipses to; most ellipses, fewer with many columns or few draws.
 N_DRAWS, N_CLUSTERS, CLUSTERS_TIMES_COLUMNS, DRAWS_A_CLUSTER_AND_COLUMN = 2000, 16, 400, 10

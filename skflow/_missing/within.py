@@ -12,8 +12,8 @@ import numpy as np
 from scipy.special import logsumexp
 
 from .._core.random import sobol
-from .._core.rows import at, patterns
-from .._models.mixture import N_PLACES, log_noise, normal_places
+from .._core.rows import patterns
+from .._models.mixture import N_PLACES, at, log_noise, normal_places
 from .boxes import BoxedEllipses
 from .proposal import proposal_of
 

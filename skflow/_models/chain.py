@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .._core.rows import effective_rows
 from .._core.saving import saved_as
 from .._table.table import MISSING
+from .ellipses import effective_rows
 from .stacking import estimate_weights
 
 #: Combinations of given values are counted if at least so many rows share one on average.

@@ -32,13 +32,13 @@ from functools import cached_property, partial
 
 import numpy as np
 
-from .._core.rows import effective_rows
 from .._core.saving import saved_as
 from .conditionals import Conditionals
 from .ellipses import (
     BLOCK,
     at_least,
     cluster_labels,
+    effective_rows,
     fit_gaussian_mixture,
     likeliest_covariance,
     log_ellipses,

@@ -11,9 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .._core.checks import warn
-from .._core.runtime import map_blocks
 from .._core.saving import saved_as
-from .._nn.blocks import blocks
+from .._nn.blocks import blocks, map_blocks
 from .._table.columns import FARTHEST, Columns
 from .._table.schema import Schema
 from .chain import Chain

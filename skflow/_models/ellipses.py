@@ -116,6 +116,14 @@ def likeliest_covariance(U, weight):
     return centre, shrunk(scatter, shrinkage), shrinkage
 
 
+def effective_rows(weight, n_rows=None):
+    """Return the effective number of rows (Kish 1965), ``n_rows`` without weights."""
+    if weight is None:
+        return n_rows
+    weight = weight / weight.max()
+    return weight.sum() ** 2 / (weight**2).sum()
+
+
 def variances(U, weight):
     """Return the variances of the columns ``(d,)``."""
     return weight @ (U - weight @ U) ** 2

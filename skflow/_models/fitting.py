@@ -11,7 +11,6 @@ import torch
 from .._core.deadline import share_of_time, time_limit
 from .._core.progress import Progress
 from .._core.random import RandomStreams
-from .._core.rows import effective_rows
 from .._core.runtime import check_device
 from .._core.saving import saved_as
 from .._nn.recipe import flow_config, training_options
@@ -22,6 +21,7 @@ from .._table.columns import Columns, filled, fit_columns
 from .._table.schema import Schema
 from .chain import Chain, fit_chain
 from .density import Density
+from .ellipses import effective_rows
 from .flow import CrossFit, Variant, cross_fit
 from .groups import component_fitter
 from .mixture import Mixture

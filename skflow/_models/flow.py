@@ -16,15 +16,15 @@ from scipy.special import logsumexp
 from sklearn.exceptions import ConvergenceWarning
 
 from .._core.checks import warn
-from .._core.rows import at
-from .._core.runtime import is_available, map_blocks
+from .._core.runtime import is_available
 from .._core.saving import saved_as
-from .._nn.blocks import blocks
+from .._nn.blocks import blocks, map_blocks
 from .._nn.flow import FlowStack
 from .._nn.linear_start import start_linear
 from .._nn.row_maps import RowMaps
 from .._nn.training import Trainer, make_generators
 from .._nn.training_data import TrainingData
+from .mixture import at
 
 #: The log-density of a finite row (within its bounds) is at least about this.
 LOWEST = -1e300

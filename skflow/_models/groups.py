@@ -11,11 +11,11 @@ from functools import partial
 
 import numpy as np
 
-from .._core.rows import at, effective_rows
 from .._core.saving import saved_as
 from .._table.schema import SPIKE_SHARE
 from .components import fit_components, suiting
-from .ellipses import LEAST_VARIANCE, shrunk_covariance, variances
+from .ellipses import LEAST_VARIANCE, effective_rows, shrunk_covariance, variances
+from .mixture import at
 
 #: Least rows of a group, in all and for each column, and most groups.
 LEAST_ROWS, ROWS_A_COLUMN, MOST_GROUPS = 30, 5, 32

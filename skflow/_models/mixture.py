@@ -36,10 +36,8 @@ import numpy as np
 from scipy.special import logsumexp, ndtri
 
 from .._core.random import sobol
-from .._core.rows import at
-from .._core.runtime import map_blocks
 from .._core.saving import saved_as
-from .._nn.blocks import blocks
+from .._nn.blocks import blocks, map_blocks
 
 #: Places of the noise for each absent number, a power of 2.
 N_PLACES = 16
@@ -68,6 +66,11 @@ class Context:
 
     def __getitem__(self, rows) -> Context:
         return Context(self.numbers[rows], self.discrete[rows], self.absent[rows])
+
+
+def at(table, rows):
+    """Return the context, or the weights, of some rows; None if there are none."""
+    return None if table is None else table[rows]
 
 
 def features_alone(C: np.ndarray, n_targets: int) -> Context:

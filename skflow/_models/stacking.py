@@ -18,12 +18,12 @@ from functools import partial
 import numpy as np
 from scipy.special import logsumexp
 
-from .._core.rows import at, effective_rows
 from .._nn.settings import training_of
 from .components import FEW_ROWS, HEAVY_TAILED
+from .ellipses import effective_rows
 from .factor_model import is_dense
 from .groups import component_fitter
-from .mixture import Mixture
+from .mixture import Mixture, at
 
 #: Members of a small table, each of which holds out one fold of as many. Larger tables have fewer,
 #: down to one, so that time does not fall when rows or columns are added: by rows in all, and by

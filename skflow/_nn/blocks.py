@@ -5,9 +5,12 @@ float64, standardises and answers a *part* of a table before the next one. A par
 blocks, so that results do not depend on where parts end.
 """
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 
 from .._core.progress import shown
+from .._core.runtime import allowed_threads, sheltered
 
 #: Most numbers in the widest tensor. A larger block does not fit into the processor's caches; in a
 #: smaller one the overhead of calls dominates.
@@ -16,6 +19,8 @@ BLOCK_SIZE = 200_000
 LEAST_ROWS = 16
 #: Numbers of a part of a table; an answer needs about ten times as many at once.
 PART_SIZE = 2**19
+#: Most blocks of rows computed at once: each needs its own memory.
+MOST_BLOCKS = 8
 
 
 def blocks(n_rows, numbers_per_row):
@@ -29,6 +34,19 @@ def parts(n_rows, numbers_per_row, numbers_per_block_row=BLOCK_SIZE):
     block = max(LEAST_ROWS, BLOCK_SIZE // numbers_per_block_row)
     size = block * max(1, PART_SIZE // (numbers_per_row * block))
     return [slice(start, start + size) for start in range(0, n_rows, size)]
+
+
+def map_blocks(function, blocks):
+    """Return a function's results for each block, in order, by several threads if allowed."""
+    blocks = list(blocks)
+    if len(blocks) == 1:
+        return [function(blocks[0])]
+    n_threads = min(len(blocks), MOST_BLOCKS, allowed_threads())
+    if n_threads <= 1:
+        return list(shown(map(function, blocks), "blocks of rows", len(blocks)))
+    with ThreadPoolExecutor(n_threads) as pool:
+        answers = pool.map(sheltered(function), blocks)
+        return list(shown(answers, "blocks of rows", len(blocks)))
 
 
 def answer_in_parts(function, parts, *tables, shape=()):

@@ -6,7 +6,8 @@ from collections import deque
 import numpy as np
 import torch
 
-from .._core.runtime import allowed_threads, map_blocks
+from .._core.runtime import allowed_threads
+from .blocks import map_blocks
 from .kernels import ROWS_IN_TRAINING, address, native
 from .optimizers import SGD, Adam
 

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from .._core.deadline import clock, time_left
-from .._core.runtime import map_blocks, threads_for
-from .blocks import blocks
+from .._core.runtime import threads_for
+from .blocks import blocks, map_blocks
 from .kernel_training import kernel_training
 from .optimizers import SOLVERS, learning_rates
 

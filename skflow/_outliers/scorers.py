@@ -17,9 +17,8 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
 from .._core.rows import patterns
-from .._core.runtime import map_blocks
 from .._core.saving import saved_as
-from .._nn.blocks import blocks
+from .._nn.blocks import blocks, map_blocks
 from .._nn.recipe import batch_size
 from .._table.columns import FARTHEST, constant_columns, location_and_scale
 from ..density import CouplingFlowDensity

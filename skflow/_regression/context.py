@@ -9,9 +9,8 @@ from sklearn.utils.validation import has_fit_parameter
 
 from .._core.deadline import clock, share_of_time
 from .._core.random import seeded
-from .._core.rows import effective_rows
 from .._core.saving import saved_as
-from .._models.ellipses import shrunk_covariance
+from .._models.ellipses import effective_rows, shrunk_covariance
 from .._table.columns import constant_columns, filled, location_and_scale
 
 #: Contexts are clipped to the range of the training rows, widened by so many standard deviations.

@@ -13,12 +13,12 @@ from .. import masks
 from .._core.checks import name_columns
 from .._core.deadline import share_of_time, time_limit
 from .._core.random import RandomStreams
-from .._core.rows import at, effective_rows
 from .._core.runtime import check_device
 from .._core.saving import saved_as
 from .._models.chain import Chain
+from .._models.ellipses import effective_rows
 from .._models.flow import Variant, average, cross_fit
-from .._models.mixture import Mixture, features_alone
+from .._models.mixture import Mixture, at, features_alone
 from .._models.stacking import VALIDATION_FRACTION, estimate_weights
 from .._nn.recipe import conditional_alpha, flow_config, training_options
 from .._nn.settings import training_of

@@ -15,14 +15,13 @@ from scipy.linalg import solve_triangular
 from scipy.special import chdtri, ndtr, ndtri, stdtr, stdtrit
 
 from .._core.random import sobol
-from .._core.rows import at
-from .._core.runtime import map_blocks
 from .._core.saving import saved_as
 from .._models.components import EllipticalMixture
 from .._models.density import Density
 from .._models.ellipses import precision_factors, shrunk_covariance
 from .._models.groups import GroupedComponent, one_group
-from .._nn.blocks import blocks
+from .._models.mixture import at
+from .._nn.blocks import blocks, map_blocks
 from .._nn.row_maps import NUMBERS_PER_VALUE
 
 #: Latent grid for integrals over one target by the trapezoidal rule, which is exact to many digits
