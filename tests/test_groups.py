@@ -15,7 +15,7 @@ from small_flows import flow
 
 from skflow._models import groups as module
 from skflow._models.components import fit_components
-from skflow._models.groups import _fit_grouped, component_fitter, fit_groups
+from skflow._models.groups import ComponentFitter, fit_groups
 from skflow._models.mixture import Context
 from skflow._table.schema import Schema
 from skflow._table.table import UNKNOWN
@@ -81,9 +81,15 @@ def partition(*labels):
     return {tuple(np.flatnonzero((labels == row).all(axis=1))) for row in np.unique(labels, axis=0)}
 
 
+def components(groups, U, given, weight=None, names=None):
+    """Components of given groups, fitted to all rows."""
+    fitter = ComponentFitter(U, given, weight)
+    fitter.groups = groups
+    return fitter.fit(slice(None), np.random.RandomState(0), names)
+
+
 def gaussians(groups, U, given, weight=None):
-    rng = np.random.RandomState(0)
-    return _fit_grouped(groups, U, given, weight, rng, 0.0, ["gaussian"])["gaussian"]
+    return components(groups, U, given, weight, ["gaussian"])["gaussian"]
 
 
 # ---- which groups there are
@@ -300,7 +306,7 @@ def test_components_suit_the_smallest_group_and_the_largest(sizes, monkeypatch):
     U, given = draws(column), given_of(column[:, None])
     groups = fit_groups(U, given)
     assert len(parts(groups, given)) == 2
-    found = _fit_grouped(groups, U, given, None, np.random.RandomState(0))
+    found = components(groups, U, given)
     alone = [set(fit_components(U[column == k], rng=np.random.RandomState(0))) for k in (0, 1)]
     assert set(found) == alone[0] & alone[1]
 
@@ -324,9 +330,9 @@ def test_a_column_that_is_constant_in_a_group_is_no_narrower_there_than_elsewher
     U /= U.std(axis=0)
     given = given_of(label[:, None])
     names = ["gaussian", "mixture_2", "kernel_0.2"]
-    components = component_fitter(U, given, None)(U, given, None, rng, 0.0, names)
+    found = ComponentFitter(U, given).fit(slice(None), rng, names)
     asked = np.zeros((2, 2))
-    for name, component in components.items():
+    for name, component in found.items():
         first, second = component.log_prob(asked, given_of([[0], [1]]))
         # the true odds at the value are 1 to 0.95; a hundredth of the deviation is 4.6 nats
         assert -0.5 < first - second < 5, name
@@ -337,7 +343,7 @@ def test_values_of_their_own_may_be_as_narrow_in_a_group_as_they_are():
     label = np.repeat([0, 1], 300)
     U = rng.standard_normal((600, 2)) * np.where(label, 1.0, 1e-6)[:, None]
     given = given_of(label[:, None])
-    gaussian = component_fitter(U, given, None)(U, given, None, rng, 0.0, ["gaussian"])["gaussian"]
+    gaussian = ComponentFitter(U, given).fit(slice(None), rng, ["gaussian"])["gaussian"]
     narrow = gaussian.log_prob(U[label == 0], given_of(label[label == 0][:, None])).mean()
     assert narrow == pytest.approx(-2 * np.log(1e-6 * np.sqrt(2 * np.pi * np.e)), abs=0.1)
 
@@ -346,5 +352,5 @@ def test_rows_of_a_fold_that_lack_a_rare_value_leave_it_possible():
     rng = np.random.RandomState(0)
     U = np.column_stack([rng.standard_normal(400), np.arange(400) < 4]).astype(float)
     U = (U - U.mean(axis=0)) / U.std(axis=0)
-    gaussian = component_fitter(U, None, None)(U[4:], None, None, rng, 0.0, ["gaussian"])
+    gaussian = ComponentFitter(U, None).fit(slice(4, None), rng, ["gaussian"])
     assert gaussian["gaussian"].log_prob(U[:4]).min() > -1e6

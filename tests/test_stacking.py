@@ -8,9 +8,9 @@ from scipy.special import logsumexp
 from sklearn.covariance import LedoitWolf
 
 from skflow import CouplingFlowDensity, Training, masks
-from skflow._core.random import RandomStreams
 from skflow._models import groups
 from skflow._models.components import FEW_ROWS, HEAVY_TAILED, fit_components
+from skflow._models.fitting import Rows
 from skflow._models.flow import FlowModel
 from skflow._models.stacking import (
     _held_out_scores,
@@ -21,9 +21,9 @@ from skflow._models.stacking import (
 )
 from skflow._nn.flow import FlowStack
 from skflow._nn.training import make_generators
-from skflow._nn.training_data import TrainingData
+from skflow._table.columns import fit_columns
+from skflow._table.schema import fit_schema
 
-STREAMS = RandomStreams(0)
 LEAST = np.array([0.0, 0.0, 0.01, 0.01, 0.0, 0.01])
 QUICK = {"n_layers": 2, "hidden_layer_sizes": (8,), "max_iter": 3, "random_state": 0}
 
@@ -85,6 +85,11 @@ def test_the_price_of_heavy_tails_does_not_depend_on_the_number_of_columns(X):
 # ---- components and weights
 
 
+def rows_of(X):
+    schema = fit_schema(X, spikes=False)
+    return Rows(X, None, schema, fit_columns(X, standardize=False), seed=0)
+
+
 def found(component_weight, X, validated=True, flow_sees=1.0):
     """What is found beside a flow at its start, which is standard normal."""
     n = len(X)
@@ -92,9 +97,7 @@ def found(component_weight, X, validated=True, flow_sees=1.0):
     split = (rows[:, : 3 * n // 4], rows[:, 3 * n // 4 :]) if validated else (rows, None)
     flow = FlowStack(masks.parity(2, X.shape[1])[None], coupling="affine", hidden_layer_sizes=())
     flow = flow.initialize(make_generators([0])).to(dtype=torch.float64)
-    data = TrainingData(torch.as_tensor(X, dtype=torch.float32), *split)
-    rows = X, None, np.zeros((1, n)), None
-    mixture = fit_mixture(component_weight, FlowModel(flow), *rows, data, STREAMS)[0]
+    mixture = fit_mixture(component_weight, FlowModel(flow), rows_of(X), split)[0]
     components = dict(list(mixture.models.items())[1:])
     return components, mixture.weights
 
@@ -134,7 +137,7 @@ def test_what_a_first_look_finds_worthless_is_not_fitted_again(monkeypatch):
     rest = torch.stack([order[[f for f in range(5) if f != e]].ravel() for e in range(5)])
     stack = FlowStack(masks.parity(2, 3)[None].repeat(5, axis=0), dtype=torch.float64)
     stack.initialize(make_generators(range(5))).theta.mul_(3)
-    data, fits = TrainingData(torch.as_tensor(X, dtype=torch.float32), rest, order), []
+    fits = []
 
     def spy(U, *given):
         components = fit_components(U, *given)
@@ -142,8 +145,7 @@ def test_what_a_first_look_finds_worthless_is_not_fitted_again(monkeypatch):
         return components
 
     monkeypatch.setattr(groups, "fit_components", spy)
-    rows = X, None, np.zeros((1, len(X))), None
-    mixture, scores = fit_mixture("auto", FlowModel(stack), *rows, data, STREAMS)
+    mixture, scores = fit_mixture("auto", FlowModel(stack), rows_of(X), (rest, order))
     assert [n_rows for n_rows, _ in fits] == [*[320] * 5, 400]
     assert set(fits[-1][1]) == set(mixture.models) - {"flow"}
     assert set(fits[1][1]) < set(fits[0][1])

@@ -42,6 +42,10 @@ class RandomStreams:
             np.random.MT19937(np.random.SeedSequence(self.seed, spawn_key=key))
         )
 
+    def turns(self, purpose, n_turns):
+        """Return the RandomStates of the first turns."""
+        return [self(purpose, turn) for turn in range(n_turns)]
+
 
 def seeded(estimator, rng):
     """Return the estimator with each ``random_state`` that is None drawn from ``rng``."""

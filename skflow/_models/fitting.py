@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
-import torch
 
 from .._core.deadline import share_of_time, time_limit
 from .._core.progress import Progress
 from .._core.random import RandomStreams
-from .._core.runtime import check_device
 from .._core.saving import saved_as
-from .._nn.recipe import flow_config, training_options
+from .._nn.recipe import make_plan
 from .._nn.settings import training_of
-from .._nn.training_data import Plan, check_single_precision, split_rows, training_data
+from .._nn.training_data import check_single_precision, split_rows
 from .._structure.member_masks import choose_masks, stack_top
 from .._table.columns import Columns, filled, fit_columns
 from .._table.schema import Schema
@@ -23,7 +22,7 @@ from .chain import Chain, fit_chain
 from .density import Density
 from .ellipses import effective_rows
 from .flow import CrossFit, Variant, cross_fit
-from .groups import component_fitter
+from .groups import ComponentFitter
 from .mixture import Mixture
 from .stacking import fit_mixture, fold_sizes
 
@@ -61,62 +60,40 @@ class Rows:
 
     ``X`` ``(n, d)`` has codes and numbers, none missing. ``U`` ``(n, r)`` is the standardised real
     part, NaN where it is absent. The copies of an X ``(n, d, n_copies)`` follow each other; the
-    ``chain``, the density of the discrete part, is fitted to the first copy.
+    ``chain``, the density of the discrete part, is fitted to the first copy. ``log_q``
+    ``(n, n_copies)`` are the log-densities with which missing cells were drawn, in the units of the
+    data; as an attribute ``(n_copies, n)``, in standardised units, and 0 if nothing was drawn.
     """
 
-    def __init__(self, X, weight, schema, columns, seed):
+    def __init__(self, X, weight, schema, columns, seed, log_q=None):
         self.n_rows, self.weight, self.schema, self.columns = len(X), weight, schema, columns
-        self.streams = RandomStreams(seed)
+        self.n_effective, self.streams = effective_rows(weight, len(X)), RandomStreams(seed)
         X = np.moveaxis(np.atleast_3d(X), 2, 0).reshape(-1, X.shape[1])
         self.discrete, self.real = schema.split(X)
         columns.bounds.check(self.real, columns.names)
         self.U, self.log_det = columns.training_rows(self.real, self.streams)
+        self.n_columns = self.U.shape[1] + self.discrete.shape[1]
         self.chain = Chain([])
         if len(schema.sizes):
             open_ended = np.arange(len(schema.sizes)) < len(schema.category_columns)
             first, stream = self.discrete[: self.n_rows], self.streams("discrete")
             self.chain = fit_chain(first, schema.sizes, weight, stream, open_ended)
         self.context = self.density(Mixture({}, np.zeros(0))).context(self.discrete)
+        self.log_q = np.zeros((1, self.n_rows))
+        if log_q is not None:
+            in_data = self.log_det + self.chain.log_prob(self.discrete)
+            self.log_q = log_q.T - in_data.reshape(-1, self.n_rows)
 
     def density(self, mixture):
         return Density(self.schema, self.columns, self.chain, mixture)
 
+    @cached_property
     def complete(self):
-        """Return the standardised rows with normal noise for absent numbers."""
+        """The standardised rows, with normal noise for absent numbers."""
         if self.context is None:
             return self.U
         noise = self.streams("absent").standard_normal(self.U.shape)
         return np.where(np.isnan(self.U), noise, self.U)
-
-    def in_units(self, log_q):
-        """Return the log-densities ``(n_copies, n)`` with which ``U`` was drawn.
-
-        ``log_q`` ``(n, n_copies)`` has them in the data's units; None if nothing was drawn.
-        """
-        if log_q is None:
-            return np.zeros((1, self.n_rows))
-        in_data = self.log_det + self.chain.log_prob(self.discrete)
-        return log_q.T - in_data.reshape(-1, self.n_rows)
-
-    def plan(self, params, splits, n_folds=1, turn=0, progress=Progress):
-        """Return the ``Plan`` of trainings on splits into training and held-out rows.
-
-        All copies are trained on, in as many steps as one: a step takes some rows of all copies.
-        """
-        n_training, n_copies = splits[0].shape[1], len(self.U) // self.n_rows
-        rows = torch.cat([splits[0] + self.n_rows * k for k in range(n_copies)], 1)
-        weight = None if self.weight is None else np.tile(self.weight, n_copies)
-        numbers = None if self.context is None else np.asarray(self.context.numbers)
-        device = check_device(params.device)
-        data = training_data(self.U, weight, device, (rows, splits[1]), context=numbers)
-        n_effective = effective_rows(self.weight, self.n_rows) * n_training / self.n_rows
-        n_columns = self.U.shape[1] + self.discrete.shape[1]
-        size = n_training, n_columns, n_effective, n_folds
-        config = flow_config(params) | {"n_context": 0 if numbers is None else numbers.shape[1]}
-        options = training_options(params, *size, params.early_stopping)
-        return Plan(
-            data, options, config, self.streams, self.log_det, turn, progress, params.device
-        )
 
 
 def fit_real_columns(X, schema, weight, *, bounds, names, **options) -> Columns:
@@ -153,10 +130,8 @@ def fit_component(name, X, weight, schema, rng, column_options) -> Density:
     """
     columns = fit_real_columns(X, schema, weight, **column_options)
     rows = Rows(X, weight, schema, columns, rng.randint(2**31 - 1))
-    U = rows.complete()
-    check_single_precision(U)
-    fit = component_fitter(U, rows.context, weight)
-    component = fit(U, rows.context, weight, rng, 0.0, [name])
+    check_single_precision(rows.U)
+    component = ComponentFitter(rows.complete, rows.context, weight).fit(slice(None), rng, [name])
     return rows.density(Mixture({"flow": None, **component}, np.array([0.0, 1.0])))
 
 
@@ -182,15 +157,14 @@ def fit_density(
     components on the first. A warm start continues from ``previous``. ``served`` turns the ``Fit``
     so far into fitted attributes, for callbacks.
     """
-    rows = Rows(X, weight, schema, columns, seed)
+    rows = Rows(X, weight, schema, columns, seed, log_q)
     columns.warn(rows.real[: len(X)], rows.U[: len(X)])
-    n_effective = effective_rows(weight, len(X))
     n_flows = params.n_estimators
-    n_folds, fraction = fold_sizes(params, n_effective, rows.U.shape[1], n_flows)
+    n_folds, fraction = fold_sizes(params, rows.n_effective, rows.U.shape[1], n_flows)
     n_folds = n_folds if previous is None else previous.n_folds
     splits = split_rows(len(X), n_flows * n_folds, fraction, rows.streams)
     turn = 1 if previous is None else previous.n_fits + 1
-    plan = rows.plan(params, splits, n_folds, turn, progress)
+    plan = make_plan(params, rows, splits, n_folds, turn, progress)
     before = None if previous is None else previous.choices
     choices, kept = choose_masks(plan, layout, params, before, n_folds), None
     structures = stack_top(choices)
@@ -214,17 +188,8 @@ def fit_density(
             kept,
             served and so_far,
         )
-    mixture, held_out = fit_mixture(
-        params.component_weight,
-        trained.flow,
-        rows.complete(),
-        rows.context,
-        rows.in_units(log_q),
-        weight,
-        replace(trained.data, rows=trained.data.rows[:, : splits[0].shape[1]]),
-        rows.streams,
-        plan.options.noise,
-    )
+    noise = plan.options.noise
+    mixture, held_out = fit_mixture(params.component_weight, trained.flow, rows, splits, noise)
     return _told(rows.density(mixture), choices, n_folds, seed, len(X), plan, trained, held_out)
 
 
@@ -234,7 +199,7 @@ def fit_flows(params, layout, noises, X, schema, columns, splits, *, seed):
     ``splits`` is a pair of arrays ``(n_splits, m)``: training rows, and rows for early stopping.
     """
     rows = Rows(X, None, schema, columns, seed)
-    plan = rows.plan(params, splits, turn=1)
+    plan = make_plan(params, rows, splits, turn=1)
     n_splits, n_noises = len(splits[0]), len(noises)
     choices = choose_masks(plan, layout, params, n_folds=n_splits)  # once for all splits
     variants = [Variant(noise) for noise in noises]

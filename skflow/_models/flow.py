@@ -7,22 +7,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from scipy.special import logsumexp
-from sklearn.exceptions import ConvergenceWarning
 
-from .._core.checks import warn
 from .._core.runtime import is_available
 from .._core.saving import saved_as
 from .._nn.blocks import blocks, map_blocks
-from .._nn.flow import FlowStack
-from .._nn.linear_start import start_linear
+from .._nn.linear_start import start_stack
 from .._nn.row_maps import RowMaps
-from .._nn.training import Trainer, make_generators
+from .._nn.training import make_generators
 from .._nn.training_data import TrainingData
 from .mixture import at
 
@@ -205,20 +201,14 @@ def cross_fit(plan, structures, variants, n_folds=1, n_init=1, previous=None, se
     masks = structures.repeat(n_folds, axis=0).repeat(each, axis=1)
     masks = masks.reshape(-1, *structures.shape[2:])
     seeds = plan.streams("training", plan.turn).randint(2**31 - 1, size=len(masks))
-    generators, device = make_generators(seeds), plan.data.table.device
     variant = np.tile(np.arange(n_variants), n_splits * n_starts)
     noise, context_noise = np.array(variants, dtype=float).T[:, variant]
     options = replace(plan.options, noise=tuple(noise), context_noise=tuple(context_noise))
+    data, generators = plan.data.repeated(n_starts * n_variants), make_generators(seeds)
     if previous is None:
-        stack = FlowStack(masks, **plan.config, device=device)
-        context = plan.data.context
-        # a discrete part is 0 or 1, with no place for a kink in between
-        real = context is not None and bool(((context != 0) & (context != 1)).any())
-        stack.initialize(generators, spread=real)
-        start_linear(stack, plan.data.repeated(n_starts * n_variants), noise)
+        stack = start_stack(masks, plan.config, data, generators, noise)
     else:
-        stack = previous.stack.to(dtype=torch.float32, device=device)
-    data = plan.data.repeated(n_starts * n_variants)
+        stack = previous.stack.to(dtype=torch.float32, device=data.table.device)
 
     def best(scores):
         """Return the indices of the models of the best start, from scores ``(K,)`` of all."""
@@ -232,7 +222,7 @@ def cross_fit(plan, structures, variants, n_folds=1, n_init=1, previous=None, se
         return FlowModel(stack.take(chosen).to(dtype=torch.float64, device="cpu"), plan.device)
 
     fitted = served and (lambda scores: served(model(best(scores))))
-    result = _train(stack, options, data, generators, plan, fitted)
+    result = plan.train(stack, options, data, generators, fitted)
     chosen = best(result.score)
     validation = result.validation_curve
     return CrossFit(
@@ -244,43 +234,3 @@ def cross_fit(plan, structures, variants, n_folds=1, n_init=1, previous=None, se
         result.n_epochs[chosen],
         -(-result.n_steps // options.steps_per_epoch),
     )
-
-
-def _train(stack, options, data, generators, plan, fitted):
-    """Train a stack in place; show progress, and warn or raise if training diverges."""
-    n_epochs = math.ceil(options.n_steps / options.steps_per_epoch)
-    loop = plan.progress("fit", n_epochs)
-    has_validation = data.validation_rows is not None
-    shift = data.mean(plan.log_det, data.rows)  # progress is shown in the units of the data
-    held_out_shift = data.mean(plan.log_det, data.validation_rows) if has_validation else 0
-
-    def show(loss, validation):
-        figures = {"loss": _mean_of_finite(loss) - shift}
-        if has_validation:
-            figures["validation"] = _mean_of_finite(validation) - held_out_shift
-        scores = validation if has_validation else loss
-        return loop.update(fitted and partial(fitted, scores.copy()), **figures)
-
-    result = Trainer(stack, options, data, generators, on_epoch=show).fit()
-    loop.close()
-    if not np.isfinite(result.score).any():
-        raise ValueError(
-            "Training did not reach a finite likelihood, even with smaller steps. "
-            "Set training.standardize=True, lower training.learning_rate_init "
-            f"(now {options.learning_rate_init}), or look for huge values in X."
-        )
-    if result.n_recoveries.any():
-        warn(
-            f"The likelihood became infinite or NaN {int(result.n_recoveries.sum())} times; "
-            "training continued from the best state with a smaller step. Lower "
-            f"training.learning_rate_init (now {options.learning_rate_init}) or set "
-            "training.standardize=True.",
-            ConvergenceWarning,
-        )
-    return result
-
-
-def _mean_of_finite(values):
-    """Return the mean over models that have not diverged."""
-    finite = values[np.isfinite(values)]
-    return finite.mean() if len(finite) else np.nan

@@ -7,7 +7,6 @@ table of numbers.
 """
 
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 
@@ -215,41 +214,48 @@ class _GroupedConditionals:
         return drawn
 
 
-def component_fitter(U, context, weight):
-    """Return a function like ``fit_components`` for rows with a context.
+class ComponentFitter:
+    """Fits components to some rows of a table, or to all of them.
 
-    With a discrete part, the groups are found on the rows given here, whatever rows the components
-    are fitted to.
+    With a discrete part, the groups are found once, on all rows. The densities include noise of
+    standard deviation ``noise``.
     """
-    groups = None if context is None else fit_groups(U, context, weight)
-    return partial(_fit_grouped, groups, least=least_variances(U, weight))
+
+    def __init__(self, U, context, weight=None, noise=0.0):
+        self.U, self.context, self.noise = U, context, noise
+        self.weight = np.ones(len(U)) if weight is None else weight
+        self.groups = None if context is None else fit_groups(U, context, self.weight)
+        self.least = least_variances(U, self.weight)
+
+    def fit(self, rows, rng, names=None):
+        """Return components by name; by default all that suit the smallest and the largest group.
+
+        ``rows`` is an index array or a slice.
+        """
+        U, weight = self.U[rows], self.weight[rows]
+        if self.groups is None:
+            return fit_components(U, weight, rng, self.noise, names, self.least)
+        context = self.context[rows]
+        groups = self.groups.refitted(U, context, weight)
+        residuals, group = U - groups.location(context), groups.group(context)
+        parts = [np.flatnonzero(group == k) for k in range(groups.numbers.max() + 1)]
+        if names is None:
+            sizes = [effective_rows(weight[part], len(part)) for part in parts]
+            names = suiting(U.shape[1], min(sizes), max(sizes))
+        members = [
+            fit_components(residuals[part], weight[part], rng, self.noise, names, self.least)
+            for part in parts
+        ]
+        return {name: GroupedComponent(groups, [own[name] for own in members]) for name in names}
 
 
-def least_variances(U, weight=None):
+def least_variances(U, weight):
     """Return the least variances of the columns ``(d,)`` for components of groups of rows.
 
     If all rows of a group have the same value, its density would be as narrow as rounding. Columns
     whose values hardly repeat get 0, as a group may be in smaller units.
     """
-    weight = np.ones(len(U)) if weight is None else weight
     some = U[:: -(-len(U) // MOST_ROWS)]
     distinct = np.array([len(np.unique(column)) for column in some.T])
     repeats = distinct <= (1 - SPIKE_SHARE) * len(some)
     return np.where(repeats, LEAST_VARIANCE * variances(U, weight / weight.sum()), 0.0)
-
-
-def _fit_grouped(groups, U, context, weight, rng, noise=0.0, names=None, least=0.0):
-    """Return components by name; by default all that suit the smallest and the largest group."""
-    if groups is None:
-        return fit_components(U, weight, rng, noise, names, least)
-    groups = groups.refitted(U, context, weight)
-    residuals, group = U - groups.location(context), groups.group(context)
-    parts = [np.flatnonzero(group == k) for k in range(groups.numbers.max() + 1)]
-    if names is None:
-        sizes = [effective_rows(at(weight, part), len(part)) for part in parts]
-        names = suiting(U.shape[1], min(sizes), max(sizes))
-    members = [
-        fit_components(residuals[part], at(weight, part), rng, noise, names, least)
-        for part in parts
-    ]
-    return {name: GroupedComponent(groups, [own[name] for own in members]) for name in names}

@@ -20,9 +20,8 @@ from scipy.special import logsumexp
 
 from .._nn.settings import training_of
 from .components import FEW_ROWS, HEAVY_TAILED
-from .ellipses import effective_rows
 from .factor_model import is_dense
-from .groups import component_fitter
+from .groups import ComponentFitter
 from .mixture import Mixture, at
 
 #: Members of a small table, each of which holds out one fold of as many. Larger tables have fewer,
@@ -62,36 +61,32 @@ def fold_sizes(params, n_effective, n_features, n_flows):
     return math.ceil(n_folds / n_flows), 1 / N_FOLDS
 
 
-def fit_mixture(component_weight, flow, U, context, log_q, weight, data, streams, noise=0.0):
+def fit_mixture(component_weight, flow, rows, splits, noise=0.0):
     """Return the mixture of a trained flow and components, with weights from held-out rows.
 
-    If cells of the rows were drawn, ``U`` and ``context`` hold copy after copy, drawn with
-    log-densities ``log_q`` ``(n_copies, n)``; otherwise ``log_q`` is a single row of 0. Components
-    are fitted to the first copy, and held-out rows are scored on their known cells. ``data`` has
-    the rows that a member holds out. Also return the mean log-densities of the held-out rows under
-    the whole density and under one Gaussian, None without such rows.
+    ``rows`` are the ``Rows`` of the fit. If some cells were drawn, components are fitted to the
+    first copy, and held-out rows are scored on their known cells. ``splits`` are the training and
+    held-out rows of each member of the flow. Also return the mean log-densities of the held-out
+    rows under the whole density and under one Gaussian, None without such rows.
     """
     if component_weight == 0:
         return Mixture({"flow": flow}, np.ones(1)), None
-    n_rows, n_features = log_q.shape[1], U.shape[1]
-    weight = np.ones(n_rows) if weight is None else weight
-    rows = U[:n_rows], at(context, slice(n_rows)), weight
-    rng, scores, fit = streams("tails"), None, component_fitter(*rows)
-    if component_weight == "auto" and data.validation_rows is not None:
-        components, log_probs = _held_out(
-            fit, flow, U, context, log_q, weight, data, streams, noise
-        )
+    first, n_features, scores = slice(rows.n_rows), rows.U.shape[1], None
+    fitter = ComponentFitter(rows.complete[first], at(rows.context, first), rows.weight, noise)
+    rng, *own = rows.streams.turns("tails", 1 + len(splits[0]))
+    if component_weight == "auto" and splits[1] is not None:
+        components, log_probs = _held_out(fitter, flow, rows, splits, own)
         held_out = np.isfinite(log_probs).any(axis=0)
-        row_weight, log_probs = weight[held_out], log_probs[:, held_out]
+        row_weight, log_probs = fitter.weight[held_out], log_probs[:, held_out]
         least = floors({"flow": flow, **components}, n_features)
         weights = estimate_weights(log_probs, least, row_weight)
         names = list(components)
         scores = _held_out_scores(log_probs, weights, names, row_weight)
         kept = [name for name, each in zip(names, weights[1:]) if each > 0]
-        if flow.n_members > 1 or effective_rows(weight) <= FEW_ROWS:
-            components = fit(*rows, rng, noise, kept)
+        if flow.n_members > 1 or rows.n_effective <= FEW_ROWS:
+            components = fitter.fit(slice(None), rng, kept)
     else:
-        components = fit(*rows, rng, noise, HEAVY_TAILED)
+        components = fitter.fit(slice(None), rng, HEAVY_TAILED)
         weights, kept = floors({"flow": flow, **components}, n_features), HEAVY_TAILED
         if component_weight != "auto":
             weights *= component_weight / weights.sum()
@@ -117,7 +112,7 @@ def floors(models, n_features):
     return np.array(heavy) * min(0.03, 0.002 * n_features)
 
 
-def _held_out(fit, flow, U, context, log_q, weight, data, streams, noise):
+def _held_out(fitter, flow, rows, splits, rngs):
     """Return components, and the log-densities of held-out rows.
 
     Most components are worth nothing on most tables. So all of them are fitted to the training rows
@@ -125,21 +120,21 @@ def _held_out(fit, flow, U, context, log_q, weight, data, streams, noise):
     ``(1 + J, n)``, with the flow first: the log of the mean density of rows that several members
     hold out, minus infinity for rows that none holds out.
     """
-    names, total, times = None, None, np.zeros(len(weight))
-    of_flow = _of_known(flow.log_probs, U, context, log_q, data.validation_rows.numpy())
-    for e, (rows, held_out) in enumerate(zip(data.rows.numpy(), data.validation_rows.numpy())):
-        rng = streams("tails", 1 + e)
-        components = fit(U[rows], at(context, rows), weight[rows], rng, noise, names)
+    training, validation = (part.numpy() for part in splits)
+    names, total, times = None, None, np.zeros(rows.n_rows)
+    of_flow = _of_known(flow.log_probs, rows, validation)
+    for e, held_out in enumerate(validation):
+        components = fitter.fit(training[e], rngs[e], names)
         of_all = partial(_log_probs, components.values())
-        log_probs = np.vstack([of_flow[e], _of_known(of_all, U, context, log_q, held_out)])
+        log_probs = np.vstack([of_flow[e], _of_known(of_all, rows, held_out)])
         if total is None:
-            total = np.full((len(log_probs), len(weight)), -np.inf)
+            total = np.full((len(log_probs), rows.n_rows), -np.inf)
         total[:, held_out] = np.logaddexp(total[:, held_out], log_probs)
         times[held_out] += 1
         seen = times > 0
         if names is None and seen.sum() >= LOOKED_AT:
-            parts = estimate_weights(total[:, seen] - np.log(times[seen]), 0.0, weight[seen])
-            kept = parts >= _WORTH_FITTING
+            found = total[:, seen] - np.log(times[seen])
+            kept = estimate_weights(found, 0.0, fitter.weight[seen]) >= _WORTH_FITTING
             kept |= [True, *(name in (*HEAVY_TAILED, "gaussian") for name in components)]
             total, names = total[kept], [n for n, keep in zip(components, kept[1:]) if keep]
             components = {name: components[name] for name in names}
@@ -150,18 +145,18 @@ def _log_probs(models, U, context):
     return np.stack([model.log_prob(U, context) for model in models])
 
 
-def _of_known(log_probs, U, context, log_q, rows):
+def _of_known(log_probs, rows, held_out):
     """Return log-densities ``(J, m)`` of the known cells of rows, up to a common constant.
 
     ``log_probs(U, context)`` returns those ``(J, n)`` of models, of the same rows ``(m,)`` for all
     or of each model's own ``(J, m)``. The result is the mean over copies of the density divided by
     that of drawing them; for rows without missing cells it is the density itself.
     """
-    n_copies, n_rows = log_q.shape
-    every = rows[..., None, :] + n_rows * np.arange(n_copies)[:, None]
-    flat = every.reshape(*rows.shape[:-1], -1)
-    found = log_probs(U[flat], at(context, flat))
-    log_q = log_q.ravel()[every]
+    n_copies, n_rows = rows.log_q.shape
+    every = held_out[..., None, :] + n_rows * np.arange(n_copies)[:, None]
+    flat = every.reshape(*held_out.shape[:-1], -1)
+    found = log_probs(rows.complete[flat], at(rows.context, flat))
+    log_q = rows.log_q.ravel()[every]
     terms = found.reshape(len(found), n_copies, -1) - log_q
     return logsumexp(terms, axis=1) - math.log(n_copies) + log_q.mean(axis=-2)
 

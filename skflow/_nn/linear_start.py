@@ -8,11 +8,26 @@ should see apart, and was worse on most tables.
 import numpy as np
 import torch
 
+from .flow import FlowStack
+
 #: Columns start at regressions if the residual given all others has at most this fraction of the
 #: variance.
 NEARLY = 0.01
 #: The least residual variance of a regression, as a fraction, and its ridge.
 LEAST_VARIANCE, RIDGE = 1e-8, 1e-10
+
+
+def start_stack(masks, config, data, generators, noise=0.0):
+    """Return the stack of structures ``(K, L, d)`` from which a training on ``data`` starts.
+
+    ``config`` are keywords of ``FlowStack``; ``noise`` is as in ``start_linear``.
+    """
+    stack = FlowStack(masks, **config, device=data.table.device)
+    context = data.context
+    # a discrete part is 0 or 1, with no place for a kink in between
+    real = context is not None and bool(((context != 0) & (context != 1)).any())
+    start_linear(stack.initialize(generators, spread=real), data, noise)
+    return stack
 
 
 def start_linear(flow, data, noise=0.0):

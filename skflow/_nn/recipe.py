@@ -8,9 +8,15 @@ weight decay, which is stronger with few rows and many columns.
 import math
 from numbers import Integral
 
+import numpy as np
+import torch
+
+from .._core.progress import Progress
+from .._core.runtime import check_device
 from .couplings import hyperparameters
 from .settings import noise_of, training_of
 from .training import TrainingOptions
+from .training_data import Plan, training_data
 
 #: Target of optimizer steps, within the bounds on epochs.
 N_STEPS = 5000
@@ -128,3 +134,22 @@ def training_options(params, n_rows, n_features, n_effective=None, n_folds=1, ea
         with_replacement=solver == "sgd",
         noise=noise_of(params),
     )
+
+
+def make_plan(params, rows, splits, n_folds=1, turn=0, progress=Progress):
+    """Return the ``Plan`` of trainings on splits into training and held-out rows.
+
+    ``params`` are those of an estimator, ``rows`` are ``Rows``. All copies are trained on, in as
+    many steps as one: a step takes some rows of all copies.
+    """
+    (training, held_out), n_rows = splits, rows.n_rows
+    n_training, n_copies = training.shape[1], len(rows.U) // n_rows
+    every = torch.cat([training + n_rows * k for k in range(n_copies)], 1)
+    weight = None if rows.weight is None else np.tile(rows.weight, n_copies)
+    numbers = None if rows.context is None else np.asarray(rows.context.numbers)
+    data = training_data(rows.U, weight, check_device(params.device), (every, held_out), numbers)
+    n_effective = rows.n_effective * n_training / n_rows
+    size = n_training, rows.n_columns, n_effective, n_folds
+    options = training_options(params, *size, early_stopping=held_out is not None)
+    config = flow_config(params) | {"n_context": 0 if numbers is None else numbers.shape[1]}
+    return Plan(data, options, config, rows.streams, rows.log_det, turn, progress, params.device)

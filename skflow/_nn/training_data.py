@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
+from sklearn.exceptions import ConvergenceWarning
 
+from .._core.checks import warn
 from .._core.progress import Progress
 from .._core.random import RandomStreams
-from .training import TrainingOptions
+from .training import Trainer, TrainingOptions
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ def training_data(U, weight, device, splits, context=None):
 
 def check_single_precision(U):
     """Raise if rows have values that a flow cannot be trained on."""
-    largest = np.abs(U).max()
+    largest = np.fmax.reduce(np.abs(U), axis=None)  # NaN is for absent numbers
     if largest > np.finfo(np.float32).max:
         raise ValueError(
             f"X has values of {largest:.3g}, and a flow is trained in single "
@@ -158,3 +161,44 @@ class Plan:
     def mean_log_det(self) -> float:
         """The mean over the training rows of all models."""
         return self.data.mean(self.log_det, self.data.rows)
+
+    def train(self, stack, options, data, generators, fitted=None):
+        """Train a stack in place; show progress, and warn or raise if training diverges.
+
+        ``fitted`` returns fitted attributes for callbacks, given the scores ``(K,)`` so far.
+        """
+        loop = self.progress("fit", math.ceil(options.n_steps / options.steps_per_epoch))
+        has_validation = data.validation_rows is not None
+        shift = data.mean(self.log_det, data.rows)  # progress is shown in the units of the data
+        held_out_shift = data.mean(self.log_det, data.validation_rows) if has_validation else 0
+
+        def show(loss, validation):
+            figures = {"loss": _mean_of_finite(loss) - shift}
+            if has_validation:
+                figures["validation"] = _mean_of_finite(validation) - held_out_shift
+            scores = validation if has_validation else loss
+            return loop.update(fitted and partial(fitted, scores.copy()), **figures)
+
+        result = Trainer(stack, options, data, generators, on_epoch=show).fit()
+        loop.close()
+        if not np.isfinite(result.score).any():
+            raise ValueError(
+                "Training did not reach a finite likelihood, even with smaller steps. "
+                "Set training.standardize=True, lower training.learning_rate_init "
+                f"(now {options.learning_rate_init}), or look for huge values in X."
+            )
+        if result.n_recoveries.any():
+            warn(
+                f"The likelihood became infinite or NaN {int(result.n_recoveries.sum())} times; "
+                "training continued from the best state with a smaller step. Lower "
+                f"training.learning_rate_init (now {options.learning_rate_init}) or set "
+                "training.standardize=True.",
+                ConvergenceWarning,
+            )
+        return result
+
+
+def _mean_of_finite(values):
+    """Return the mean over models that have not diverged."""
+    finite = values[np.isfinite(values)]
+    return finite.mean() if len(finite) else np.nan

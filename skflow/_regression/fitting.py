@@ -13,16 +13,13 @@ from .. import masks
 from .._core.checks import name_columns
 from .._core.deadline import share_of_time, time_limit
 from .._core.random import RandomStreams
-from .._core.runtime import check_device
 from .._core.saving import saved_as
-from .._models.chain import Chain
-from .._models.ellipses import effective_rows
+from .._models.fitting import Rows
 from .._models.flow import Variant, average, cross_fit
 from .._models.mixture import Mixture, at, features_alone
 from .._models.stacking import VALIDATION_FRACTION, estimate_weights
-from .._nn.recipe import conditional_alpha, flow_config, training_options
+from .._nn.recipe import conditional_alpha, make_plan
 from .._nn.settings import training_of
-from .._nn.training_data import Plan, training_data
 from .._structure.member_masks import choose_masks, stack_top
 from .._table.bounds import check_bounds
 from .._table.columns import Columns, constant_columns, fit_columns
@@ -100,25 +97,33 @@ def fit_targets(params, table, X, Y, weight, progress):
 
     ``params`` is a ``FlowRegressor``, X has codes of the ``Table``, and weight may be None.
     """
-    streams = RandomStreams(int(check_random_state(params.random_state).randint(2**31 - 1)))
-    rows, held_out, aside = split(params, len(Y), streams)
-    seen = np.sort(np.append(rows, held_out))
+    seed = int(check_random_state(params.random_state).randint(2**31 - 1))
+    training, held_out, aside = split(params, len(Y), RandomStreams(seed))
+    seen = np.sort(np.append(training, held_out))
     columns = _target_columns(params, Y, weight, seen)
-    U, log_det = columns.training_rows(Y, streams)
-    columns.warn(Y, U)
-    features, mean = fit_features(X[seen], U[seen], table, at(weight, seen)), None
+    rows = Rows(Y, weight, fit_schema(Y, spikes=False), columns, seed)
+    columns.warn(Y, rows.U)
+    features, mean = fit_features(X[seen], rows.U[seen], table, at(weight, seen)), None
     C = features.forward(X, table)
     if params.mean_estimator is not None:
-        stream = streams("mean")
-        mean, predicted = fit_out_of_fold(params.mean_estimator, C, U, weight, stream, rows)
+        own = C, rows.U, weight, rows.streams("mean"), training
+        mean, predicted = fit_out_of_fold(params.mean_estimator, *own)
         C = np.hstack([C, predicted])
-    context = features_alone(C, U.shape[1])
-    plan = _plan(params, U, context, weight, rows, held_out, log_det, streams, progress)
-    mixture, n_epochs = _fit_mixture(params, plan, U, context, weight, mean is not None)
-    density = TargetDensity(fit_schema(U, spikes=False), columns, Chain([]), mixture)
+    rows.context = features_alone(C, rows.U.shape[1])
+    rows.n_columns += C.shape[1]
+    splits = [
+        torch.from_numpy(part).repeat(params.n_estimators, 1) for part in (training, held_out)
+    ]
+    plan = make_plan(params, rows, splits, progress=progress)
+    options = replace(plan.options, noise=0.0)  # variants have theirs
+    if training_of(params).alpha == "auto":
+        n_effective = rows.n_effective * len(training) / len(Y)
+        options = replace(options, alpha=conditional_alpha(n_effective, rows.n_columns))
+    mixture, n_epochs = _fit_mixture(params, replace(plan, options=options), rows, mean is not None)
+    density = TargetDensity(rows.schema, columns, rows.chain, mixture)
     calibration = None
     if len(aside):
-        scores = density.scores(Y[aside], U[aside], context[aside])
+        scores = density.scores(Y[aside], rows.U[aside], rows.context[aside])
         calibration = Calibration.of(scores, at(weight, aside))
     return Fitted(features, density, calibration, mean, n_epochs)
 
@@ -165,59 +170,38 @@ def _target_columns(params, Y, weight, seen) -> Columns:
     names = np.array(["y"] if n_targets == 1 else [f"y[{j}]" for j in range(n_targets)])
     bounds = check_bounds(params.bounds, n_targets)
     options = dict(dequantize=params.dequantize, bounds=bounds, names=names)
-    columns = fit_columns(Y[seen], at(weight, seen), **options)
-    columns.bounds.check(Y, names)
-    return columns
+    return fit_columns(Y[seen], at(weight, seen), **options)
 
 
-def _plan(params, U, context, weight, rows, held_out, log_det, streams, progress):
-    """Return the ``Plan`` of the trainings, with the same rows for all members."""
-    splits = (torch.from_numpy(part).repeat(params.n_estimators, 1) for part in (rows, held_out))
-    data = training_data(U, weight, check_device(params.device), splits, context=context.numbers)
-    n_context = data.context.shape[1]
-    n_columns = U.shape[1] + n_context
-    n_effective = effective_rows(weight, len(U)) * len(rows) / len(U)
-    options = training_options(params, len(rows), n_columns, n_effective)
-    if training_of(params).alpha == "auto":
-        options = replace(options, alpha=conditional_alpha(n_effective, n_columns))
-    return Plan(
-        data,
-        replace(options, noise=0.0),
-        flow_config(params) | {"n_context": n_context},
-        streams,
-        log_det,
-        progress=progress,
-        device=params.device,
-    )
-
-
-def _fit_mixture(params, plan, U, context, weight, sees_mean):
+def _fit_mixture(params, plan, rows, sees_mean):
     """Train all variants of all members side by side, and mix them by held-out rows.
 
     The members of a variant share its weight evenly; the weight depends on their mean density. A
     variant of little weight is left out. Return the ``Mixture``, and the epochs of the longest
     training.
     """
-    training, layout = training_of(params), masks.resolve(params.mask_layout)
-    if U.shape[1] == 1:  # nothing to choose
+    options, layout = training_of(params), masks.resolve(params.mask_layout)
+    if rows.U.shape[1] == 1:  # nothing to choose
         structures = np.ones((params.n_estimators, 1, params.n_layers, 1), dtype=bool)
     else:
         structures = stack_top(choose_masks(plan, layout, params))
-    sizes = [training.noise, training.context_noise]
+    sizes = [options.noise, options.context_noise]
     variants = [
         Variant(*(own if size == "auto" else size for own, size in zip(kind, sizes)))
         for kind in VARIANTS[sees_mean:]
     ]
     variants = list(dict.fromkeys(variants))  # a number applies to all
     with time_limit(share_of_time(PART_OF_FLOWS)):
-        trained = cross_fit(plan, structures, variants, n_init=training.n_init)
-    rows, held_out = trained.data.rows[0].numpy(), trained.data.validation_rows[0].numpy()
-    component = fit_regressed_t(U[rows], context[rows], at(weight, rows))
-    of_members = trained.flow.log_probs(U[held_out], context[held_out])
+        trained = cross_fit(plan, structures, variants, n_init=options.n_init)
+    data, U, context = trained.data, rows.U, rows.context
+    training, held_out = data.rows[0].numpy(), data.validation_rows[0].numpy()
+    component = fit_regressed_t(U[training], context[training], at(rows.weight, training))
+    U, context = U[held_out], context[held_out]
+    of_members = trained.flow.log_probs(U, context)
     log_probs = [average(of_members[trained.variant == v]) for v in range(len(variants))]
-    log_probs.append(component.log_prob(U[held_out], context[held_out]))
+    log_probs.append(component.log_prob(U, context))
     floors = np.append(np.zeros(len(variants)), LEAST_HEAVY_TAILED)
-    weights = estimate_weights(np.stack(log_probs), floors, at(weight, held_out))
+    weights = estimate_weights(np.stack(log_probs), floors, at(rows.weight, held_out))
     kept = np.append(weights[:-1] >= min(LEAST_WEIGHT, weights[:-1].max()), True)
     served = {
         f"flow_{v}": trained.flow.take(np.flatnonzero(trained.variant == v))

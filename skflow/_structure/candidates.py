@@ -6,8 +6,7 @@ import numpy as np
 import torch
 from joblib import Parallel, delayed, effective_n_jobs
 
-from .._nn.flow import FlowStack
-from .._nn.linear_start import start_linear
+from .._nn.linear_start import start_stack
 from .._nn.mask_arrays import equal_sizes
 from .._nn.training import Trainer, fill_absent, make_generators
 from .journal import fingerprint
@@ -30,9 +29,7 @@ def train_candidates(data, flow_config, options, masks, streams):
 
 def _trained(data, flow_config, options, masks, generators):
     """Train flows, and return them with the result of the training."""
-    table = data.table
-    flow = FlowStack(masks, **flow_config, dtype=table.dtype, device=table.device)
-    start_linear(flow.initialize(generators), data, options.noise)
+    flow = start_stack(masks, flow_config, data, generators, options.noise)
     return flow, Trainer(flow, options, data, generators).fit()
 
 
