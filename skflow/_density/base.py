@@ -28,13 +28,13 @@ from .._missing.fitting import (
     fill_missing,
     rows_with_values,
 )
-from .._models.fitting import fit_density, fit_real_columns
+from .._models.fitting import fit_density
 from .._nn.couplings import COUPLINGS
 from .._nn.recipe import flow_config, training_options
 from .._nn.settings import TakesTraining, Training, training_of
 from .._structure.layouts import take_layout
 from .._table.bounds import check_bounds, take_bounds
-from .._table.schema import fit_schema
+from .._table.schema import fit_real_columns, fit_schema
 from .._table.table import UNKNOWN
 from .latent import LatentSpace
 from .summary import Summarised

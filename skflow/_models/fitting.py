@@ -16,8 +16,8 @@ from .._nn.recipe import make_plan
 from .._nn.settings import training_of
 from .._nn.training_data import check_single_precision, split_rows
 from .._structure.member_masks import choose_masks, stack_top
-from .._table.columns import Columns, filled, fit_columns
-from .._table.schema import Schema
+from .._table.columns import Columns
+from .._table.schema import Schema, fit_real_columns
 from .chain import Chain, fit_chain
 from .density import Density
 from .ellipses import effective_rows
@@ -94,32 +94,6 @@ class Rows:
             return self.U
         noise = self.streams("absent").standard_normal(self.U.shape)
         return np.where(np.isnan(self.U), noise, self.U)
-
-
-def fit_real_columns(X, schema, weight, *, bounds, names, **options) -> Columns:
-    """Return the ``Columns`` of the real part of a table ``(n, d)``.
-
-    ``bounds`` and ``names``, which may be None, are of all columns.
-    """
-    bounded = np.isfinite(bounds).any(axis=0)[schema.category_columns]
-    if bounded.any():
-        column = schema.category_columns[bounded.argmax()]
-        raise ValueError(
-            f"bounds has limits for column {column if names is None else repr(names[column])}, "
-            "which is categorical. Leave it out of bounds, or of categorical_features."
-        )
-    if not len(schema.real_columns):
-        raise ValueError(
-            "All columns of X are categorical, which leaves nothing for a flow to model. Give at "
-            "least one column of real numbers, or count the rows of each combination."
-        )
-    real = schema.split(X)[1]
-    if len(schema.spike_columns):
-        real = filled(real)
-    bounds = tuple(ends[schema.real_columns] for ends in bounds)
-    names = (np.arange(X.shape[1]) if names is None else names)[schema.real_columns]
-    spikes = schema.spikes[schema.real_columns]
-    return fit_columns(real, weight, bounds=bounds, names=names, spikes=spikes, **options)
 
 
 def fit_component(name, X, weight, schema, rng, column_options) -> Density:

@@ -13,7 +13,7 @@ from .._models.fitting import fit_flows
 from .._models.stacking import fold_sizes
 from .._nn.settings import noise_of
 from .._nn.training_data import split_rows
-from .._table.columns import constant_columns, copied_columns, few_valued_columns
+from .._table.columns import constant_columns, copied_columns, count_values, few_valued
 from ..density import CouplingFlowDensity
 from .detectors import can_score, fit_scorer
 from .fitted import whole
@@ -70,7 +70,11 @@ def warn_of_columns(X, real, names):
         "a copy of another column, perhaps in another unit: rows in which the two differ are "
         "outliers, and others are harder to find. Leave the copies out."
     )
-    selected = (few_valued_columns(X) & ~constant, constant, copied_columns(X) & ~constant)
+    selected = (
+        few_valued(count_values(X), len(X)) & ~constant,
+        constant,
+        copied_columns(X) & ~constant,
+    )
     warn_of(zip(selected, (few, same, copied)), names)
 
 

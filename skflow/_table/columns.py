@@ -197,17 +197,17 @@ class Columns:
 
         ``X`` are the rows of a fit, and ``U`` what the flow is trained on.
         """
-        constant = constant_columns(X)
+        constant, n_values = constant_columns(X), count_values(X)
         share = self.bounds.on_bound(X).mean(axis=0)
         many = (share > MANY_ON_BOUND) & ~constant & (self.step == 0)
         found = (
             (
-                few_valued_columns(X) & ~constant & (self.step == 0),
+                few_valued(n_values, len(X)) & ~constant & (self.step == 0),
                 FEW_VALUES.format(NO_GRID if self.dequantized else SPREAD),
             ),
             (constant, CONSTANT),
             (copied_columns(U), COPY),
-            (numbering_columns(X), NUMBERED),
+            (numbering_columns(X, n_values), NUMBERED),
             (many, ON_BOUND.format(share.max(initial=0, where=many))),
         )
         warn_of(found, self.names)
@@ -222,7 +222,8 @@ def fit_columns(
     ``spikes`` ``(d,)`` are values that no row has because they are modelled apart, or NaN.
     """
     infinite = np.full(X.shape[1], np.inf)
-    step = grid_steps(X) if dequantize else np.zeros(X.shape[1])
+    values = [np.unique(column) if dequantize else column[:0] for column in X.T]
+    step = np.array([grid_step(found, len(X)) for found in values])
     fitted = Bounds(*((-infinite, infinite) if bounds is None else bounds))
     fitted.check(X, names)
     fitted.fit(X, step, holes_of(X, step, spikes))
@@ -231,7 +232,7 @@ def fit_columns(
     if standardize:
         V, _ = fitted.forward(X)
         location, scale = location_and_scale(V, weight, constant)
-    values = tuple(np.unique(x) if size > 0 else x[:0] for x, size in zip(X.T, step))
+    values = tuple(found[: len(found) * (size > 0)] for found, size in zip(values, step))
     origin = X.min(axis=0)
     told = (constant, infinite, -infinite, dequantize, fitted, names)
     return Columns(location, scale, step, origin, values, *told)
@@ -266,36 +267,37 @@ def filled(X):
     return X
 
 
-def few_valued_columns(X):
+def count_values(X):
+    """Return the number of distinct values of each column."""
+    return np.array([len(np.unique(column)) for column in X.T])
+
+
+def few_valued(n_values, n_rows):
     """Return which columns have at most one distinct value in 20 rows."""
-    return np.array([len(np.unique(column)) for column in X.T]) <= len(X) / 20
+    return n_values <= n_rows / 20
 
 
-def numbering_columns(X):
+def numbering_columns(X, n_values):
     """Return which columns have as many whole values as rows, within few times as many."""
     n = len(X)
     with np.errstate(over="ignore"):
         close = (np.round(X) == X).all(axis=0) & (np.ptp(X, axis=0) < 4 * n) & (n >= 100)
-    return np.array([k and len(np.unique(column)) == n for k, column in zip(close, X.T)])
+    return close & (n_values == n)
 
 
-def grid_steps(X):
-    """Return the grid step of each column, 0 for columns without a grid.
+def grid_step(values, n_rows):
+    """Return the grid step of a column with these distinct values, 0 without a grid.
 
     Counts, codes and rounded measurements are on a grid: at most half as many values as rows, all
     of them multiples of the smallest gap apart.
     """
-    steps = np.zeros(X.shape[1])
-    for j, column in enumerate(X.T):
-        values = np.unique(column)
-        if 1 < len(values) <= len(column) / 2:
-            with np.errstate(over="ignore", invalid="ignore"):  # overflow: no grid
-                step = np.diff(values).min()
-                multiples = (values - values[0]) / step
-                apart = np.abs(multiples - np.round(multiples)).max()
-            if apart < 1e-3:
-                steps[j] = step
-    return steps
+    if not 1 < len(values) <= n_rows / 2:
+        return 0.0
+    with np.errstate(over="ignore", invalid="ignore"):  # overflow: no grid
+        step = np.diff(values).min()
+        multiples = (values - values[0]) / step
+        apart = np.abs(multiples - np.round(multiples)).max()
+    return step if apart < 1e-3 else 0.0
 
 
 def holes_of(X, step, spikes):

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from .._core.saving import saved_as
-from .._table.table import MISSING
+from .columns import Columns, filled, fit_columns
+from .table import MISSING
 
 #: A spike has at least this fraction of the rows and is this many times as frequent as any other
 #: value, and its column has at least this many other values.
@@ -177,3 +178,29 @@ def spike_of(column):
     if counts[first] < max(SPIKE_SHARE * len(column), SPIKE_RATIO * others):
         return None
     return values[first]
+
+
+def fit_real_columns(X, schema, weight, *, bounds, names, **options) -> Columns:
+    """Return the ``Columns`` of the real part of a table ``(n, d)``.
+
+    ``bounds`` and ``names``, which may be None, are of all columns.
+    """
+    bounded = np.isfinite(bounds).any(axis=0)[schema.category_columns]
+    if bounded.any():
+        column = schema.category_columns[bounded.argmax()]
+        raise ValueError(
+            f"bounds has limits for column {column if names is None else repr(names[column])}, "
+            "which is categorical. Leave it out of bounds, or of categorical_features."
+        )
+    if not len(schema.real_columns):
+        raise ValueError(
+            "All columns of X are categorical, which leaves nothing for a flow to model. Give at "
+            "least one column of real numbers, or count the rows of each combination."
+        )
+    real = schema.split(X)[1]
+    if len(schema.spike_columns):
+        real = filled(real)
+    bounds = tuple(ends[schema.real_columns] for ends in bounds)
+    names = (np.arange(X.shape[1]) if names is None else names)[schema.real_columns]
+    spikes = schema.spikes[schema.real_columns]
+    return fit_columns(real, weight, bounds=bounds, names=names, spikes=spikes, **options)
