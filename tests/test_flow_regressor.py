@@ -9,7 +9,7 @@ from scipy import stats
 from scipy.integrate import cumulative_trapezoid, trapezoid
 from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
-from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.ensemble import GradientBoostingRegressor, HistGradientBoostingRegressor
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import cross_val_predict
 from sklearn.pipeline import make_pipeline
@@ -424,3 +424,21 @@ def test_a_search_over_targets_shows_its_progress(capsys):
     FlowRegressor(**params).fit(X, Y2)
     shown = capsys.readouterr().out
     assert "search" in shown and "best_cost" in shown
+
+
+def test_the_unit_of_the_target_does_not_change_the_choice_among_equal_splits():
+    trees = GradientBoostingRegressor(n_estimators=20, max_depth=4, random_state=0)
+    y = np.round(Y1, 1)
+    quick = QUICK | {"mean_estimator": trees, "max_iter": 1}
+    one, other = (FlowRegressor(**quick).fit(X, unit * y).predict(X) / unit for unit in (1, 0.1))
+    assert other == pytest.approx(one, rel=1e-6)
+
+
+def test_a_value_that_many_targets_share_is_drawn_within_bounds_and_warned_of_without():
+    y = np.where(X[:, 0] < 0, 0.0, np.exp(Y1))
+    with pytest.warns(UserWarning, match=r"'y' is equal to one value in up to 45% .*bounds=\(0"):
+        FlowRegressor(**QUICK | {"max_iter": 1}).fit(X, y)
+    with pytest.warns(UserWarning, match="exactly on a bound"):
+        bounded = FlowRegressor(bounds=(0, None), **QUICK).fit(X, y)
+    zeros = (bounded.sample_y(X, 50) == 0).mean(axis=1)
+    assert zeros[X[:, 0] < -0.3].mean() > 0.9 and zeros[X[:, 0] > 0.3].mean() < 0.1

@@ -178,7 +178,10 @@ def fit_out_of_fold(estimator, C, U, weight, rng, rows):
     """
     from sklearn.model_selection import KFold, cross_val_predict  # slow import
 
-    u = U[:, 0] if U.shape[1] == 1 else U
+    # without the last digits, by which trees would choose among equal splits, and which depend on
+    # the units of the targets
+    u = U.astype(np.float32).astype(np.float64)
+    u = u[:, 0] if U.shape[1] == 1 else u
     if isinstance(estimator, str):
         shape = len(rows), C.shape[1], U.shape[1]
         estimator = _trees_in_time(C[rows], u[rows], shape, rng)

@@ -10,7 +10,7 @@ import torch
 from sklearn.utils import check_random_state
 
 from .. import masks
-from .._core.checks import name_columns
+from .._core.checks import name_columns, warn_of
 from .._core.deadline import share_of_time, time_limit
 from .._core.random import RandomStreams
 from .._core.saving import saved_as
@@ -35,6 +35,11 @@ VARIANTS = ((0.05, 0.05), (0, 0), (0, 0.02))
 LEAST_ASIDE = 9
 #: Variants with less weight are left out.
 LEAST_WEIGHT = 0.1
+SPIKE = (
+    "equal to one value in up to {:.0%} of the rows. Draws come near such a value, but are never "
+    "equal to it. If no target lies beyond it, set bounds, such as bounds=(0, None) for targets of "
+    "at least 0. Otherwise let a classifier predict which targets have it, and fit the others."
+)
 #: Fraction of the remaining time for training flows; the rest is for weights and calibration.
 PART_OF_FLOWS = 0.7
 #: Least weight of the heavy-tailed component; it costs as many nats.
@@ -170,7 +175,12 @@ def _target_columns(params, Y, weight, seen) -> Columns:
     names = np.array(["y"] if n_targets == 1 else [f"y[{j}]" for j in range(n_targets)])
     bounds = check_bounds(params.bounds, n_targets)
     options = dict(dequantize=params.dequantize, bounds=bounds, names=names)
-    return fit_columns(Y[seen], at(weight, seen), **options)
+    columns = fit_columns(Y[seen], at(weight, seen), **options)
+    spikes = fit_schema(Y[seen]).spikes
+    spiked = ~np.isnan(spikes) & (columns.step == 0) & ~columns.bounds.on_bound(spikes)
+    share = (Y[seen] == spikes).mean(axis=0)
+    warn_of([(spiked, SPIKE.format(share.max(initial=0, where=spiked)))], names)
+    return columns
 
 
 def _fit_mixture(params, plan, rows, sees_mean):
