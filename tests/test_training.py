@@ -151,7 +151,7 @@ def test_noise_on_a_context_needs_one(table):
 
 def test_parts_of_the_data_keep_weights_and_context(table):
     data = TrainingData(table, *split(2), weight=torch.rand(300), context=torch.randn(300, 2))
-    for part in (data.member(1), data.repeated(2)):
+    for part in (data.take([1]), data.repeated(2)):
         x, weight, context = part.at(part.validation_rows)
         shape = part.validation_rows.shape
         assert x.shape == (*shape, 4) and weight.shape == shape and context.shape == (*shape, 2)

@@ -12,7 +12,7 @@ import numpy as np
 
 from .._core.checks import warn
 from .._core.saving import saved_as
-from .._nn.blocks import blocks, map_blocks
+from .._nn.blocks import over_rows
 from .._table.columns import FARTHEST, Columns
 from .._table.schema import Schema
 from .chain import Chain
@@ -56,9 +56,6 @@ class Density:
             return None
         return Context(self.schema.numbers(discrete), discrete, self.schema.absent(discrete))
 
-    def _blocks(self, n_rows):
-        return blocks(n_rows, self.mixture.numbers_per_row)
-
     def log_prob(self, X, features=None, n_places=N_PLACES):
         """Return log-densities ``(n,)`` in nats, minus infinity outside the bounds.
 
@@ -73,7 +70,7 @@ class Density:
             log_prob = self.mixture.log_prob(U, context, n_places) + log_det
             return log_prob + self.discrete.log_prob(discrete)
 
-        return np.concatenate(map_blocks(call, self._blocks(len(X))))
+        return over_rows(call, len(X), self.mixture.numbers_per_row)
 
     def sample(self, n_samples, rng, features=None):
         """Draw rows ``(n_samples, d)`` in the data's units, with codes for categories."""
@@ -129,7 +126,7 @@ class Density:
             Z = member.to_latent(np.nan_to_num(U), self.context(discrete))[0]
             return np.nan_to_num(Z)
 
-        return np.concatenate(map_blocks(call, self._blocks(len(X))))
+        return over_rows(call, len(X), self.mixture.numbers_per_row)
 
     def from_latent(self, Z):
         """Return rows ``(n, d)`` from latent points, for a table without a discrete part."""

@@ -70,7 +70,6 @@ class Rows:
         self.n_effective, self.streams = effective_rows(weight, len(X)), RandomStreams(seed)
         X = np.moveaxis(np.atleast_3d(X), 2, 0).reshape(-1, X.shape[1])
         self.discrete, self.real = schema.split(X)
-        columns.bounds.check(self.real, columns.names)
         self.U, self.log_det = columns.training_rows(self.real, self.streams)
         self.n_columns = self.U.shape[1] + self.discrete.shape[1]
         self.chain = Chain([])

@@ -15,7 +15,7 @@ from scipy.special import logsumexp
 
 from .._core.runtime import is_available
 from .._core.saving import saved_as
-from .._nn.blocks import blocks, map_blocks
+from .._nn.blocks import over_rows
 from .._nn.linear_start import start_stack
 from .._nn.row_maps import RowMaps
 from .._nn.training import make_generators
@@ -130,7 +130,6 @@ class FlowModel:
         if self.device != "cpu" and is_available(self.device):
             stack = stack.to(device=self.device)
         arrays = [rows] if context is None else [rows, context.numbers]
-        n_rows = rows.shape[-2]
 
         def call(block):
             parts = (np.asarray(a[..., block, :]) for a in arrays)
@@ -138,7 +137,7 @@ class FlowModel:
             result = getattr(stack, method)(*tensors)
             return (result[0] if isinstance(result, tuple) else result).cpu().numpy()
 
-        return np.concatenate(map_blocks(call, blocks(n_rows, self.numbers_per_row)), axis=1)
+        return over_rows(call, rows.shape[-2], self.numbers_per_row, axis=1)
 
 
 def average(log_probs):

@@ -37,7 +37,7 @@ from scipy.special import logsumexp, ndtri
 
 from .._core.random import sobol
 from .._core.saving import saved_as
-from .._nn.blocks import blocks, map_blocks
+from .._nn.blocks import over_rows
 
 #: Places of the noise for each absent number, a power of 2.
 N_PLACES = 16
@@ -109,11 +109,10 @@ class Mixture:
         if not some.all():
             log_prob[~some] = self.log_prob_of_all(U[~some], context[~some])
         rows = np.flatnonzero(some)
-        log_prob[rows] = np.concatenate(
-            map_blocks(
-                lambda block: self._marginal(U[rows[block]], context[rows[block]], n_places),
-                blocks(len(rows), n_places * self.numbers_per_row),
-            )
+        log_prob[rows] = over_rows(
+            lambda block: self._marginal(U[rows[block]], context[rows[block]], n_places),
+            len(rows),
+            n_places * self.numbers_per_row,
         )
         return log_prob
 

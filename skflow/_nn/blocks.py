@@ -49,6 +49,11 @@ def map_blocks(function, blocks):
         return list(shown(answers, "blocks of rows", len(blocks)))
 
 
+def over_rows(function, n_rows, numbers_per_row, axis=0):
+    """Return a function's results for the blocks of ``n_rows`` rows, joined along an axis."""
+    return np.concatenate(map_blocks(function, blocks(n_rows, numbers_per_row)), axis=axis)
+
+
 def answer_in_parts(function, parts, *tables, shape=()):
     """Return a function's results for all rows, part by part, as one array ``(n, *shape)``.
 

@@ -44,16 +44,12 @@ class TrainingData:
         weight = None if self.weight is None else self.weight[rows]
         return _rows_at(self.table, rows), weight, _rows_at(self.context, rows)
 
-    def member(self, k):
-        """Return the data of model k alone."""
-        return self._with_rows(lambda rows: rows[k : k + 1])
-
     def repeated(self, n_times):
         """Return the data of a stack with every model ``n_times`` side by side."""
         return self._with_rows(lambda rows: rows.repeat_interleave(n_times, dim=0))
 
     def take(self, models):
-        """Return the data of the given models (indices)."""
+        """Return the data of the given models (a list or an array of indices)."""
         return self._with_rows(lambda rows: rows[models])
 
     def mean(self, values, rows):

@@ -18,7 +18,7 @@ from sklearn.utils import check_random_state
 
 from .._core.rows import patterns
 from .._core.saving import saved_as
-from .._nn.blocks import blocks, map_blocks
+from .._nn.blocks import over_rows
 from .._nn.recipe import batch_size
 from .._table.columns import FARTHEST, constant_columns, location_and_scale
 from ..density import CouplingFlowDensity
@@ -143,7 +143,7 @@ def _nearness(X, rows, left_out, power):
         distance += RESOLUTION**2
         return _log_sum_of_powers(distance, power // 2)
 
-    return np.concatenate(map_blocks(call, blocks(len(X), len(rows))))
+    return over_rows(call, len(X), len(rows))
 
 
 def _log_sum_of_powers(squares, half):
@@ -242,7 +242,7 @@ def without_farthest(X, part, categories=()):
     def distances(block):
         return np.partition(cdist(rows[block], rows[drawn]), place, axis=1)[:, place]
 
-    distance = np.concatenate(map_blocks(distances, blocks(len(rows), len(drawn))))
+    distance = over_rows(distances, len(rows), len(drawn))
     scores = -np.log(distance + RESOLUTION), Tails(codes).fit(X).score_own_rows(X)
     rarities = np.array([log_rarity(own, np.sort(own)) for own in scores])
     order = np.argsort(harmonic_mean(rarities, np.ones(2)), kind="stable")

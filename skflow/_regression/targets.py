@@ -21,7 +21,7 @@ from .._models.density import Density
 from .._models.ellipses import precision_factors, shrunk_covariance
 from .._models.groups import GroupedComponent, one_group
 from .._models.mixture import at
-from .._nn.blocks import blocks, map_blocks
+from .._nn.blocks import over_rows
 from .._nn.row_maps import NUMBERS_PER_VALUE
 
 #: Latent grid for integrals over one target by the trapezoidal rule, which is exact to many digits
@@ -155,11 +155,6 @@ class TargetDensity(Density):
         U = np.concatenate(parts, axis=1)
         return U, np.outer([*weights, self.mixture.weights[-1]], weight).ravel()
 
-    def _by_blocks(self, call, context, n_values=1):
-        """Return the results of ``call(block)`` for all blocks of rows."""
-        chosen = blocks(len(context), self.numbers_per_row(n_values))
-        return np.concatenate(map_blocks(call, chosen))
-
     def moments(self, context):
         """Return means and standard deviations ``(n, 2, d)`` of the targets."""
 
@@ -167,7 +162,7 @@ class TargetDensity(Density):
             U, weight = self.nodes(context[block])
             return _moments(self._values(U, self.columns.places), weight)
 
-        return self._by_blocks(call, context, self.n_nodes)
+        return over_rows(call, len(context), self.numbers_per_row(self.n_nodes))
 
     def _values(self, U, back):
         """Return values ``(..., d)`` converted to the data's units by ``back``."""
@@ -185,7 +180,8 @@ class TargetDensity(Density):
             nodes, weight = self.nodes(context[block])
             return np.einsum("nmd,m->nd", nodes <= U[block][:, None], weight)
 
-        return self._by_blocks(call, context, 1 if self.n_targets == 1 else self.n_nodes)
+        n_values = 1 if self.n_targets == 1 else self.n_nodes
+        return over_rows(call, len(context), self.numbers_per_row(n_values))
 
     def marginal_quantiles(self, levels, context):
         """Return quantiles ``(n, d, m)`` of each target alone at levels ``(d, m)``."""
@@ -197,7 +193,7 @@ class TargetDensity(Density):
             return _marginal_quantiles(*self.nodes(context[block]), levels).swapaxes(1, 2)
 
         n_values = levels.shape[1] if self.n_targets == 1 else self.n_nodes
-        U = self._by_blocks(call, context, n_values)
+        U = over_rows(call, len(context), self.numbers_per_row(n_values))
         return self._values(U, self.columns.draws).swapaxes(1, 2)
 
     def scores(self, Y, U, context):

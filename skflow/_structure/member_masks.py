@@ -78,7 +78,7 @@ def choose_masks(plan, layout, params, previous=None, n_folds=1):
     n_flows = len(plan.data.rows) // n_folds
     for e, first in enumerate(range(0, len(plan.data.rows), n_folds)):
         before = None if previous is None else previous[e]
-        member = replace(plan, data=plan.data.member(first))
+        member = replace(plan, data=plan.data.take([first]))
         # half of the time for choosing, evenly for all flows, and half for training
         max_time = share_of_time(1 / (2 * n_flows - e))
         task = LayoutTask(member, params, e, before, max_time)

@@ -178,7 +178,11 @@ class Columns:
         return np.where(self.constant, self.origin, on_grid)
 
     def training_rows(self, X, streams):
-        """Return what a flow is trained on: as ``spread``, with noise in constant columns."""
+        """Return what a flow is trained on: as ``spread``, with noise in constant columns.
+
+        Rows beyond the bounds raise.
+        """
+        self.bounds.check(X, self.names)
         U, log_det = self.spread(X, streams("grid"))
         constant = self.constant | constant_columns(X)
         if constant.any():
