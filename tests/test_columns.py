@@ -113,3 +113,10 @@ def test_values_stay_where_rounding_would_leave_the_range_of_numbers():
     columns.origin[0], columns.step[1] = -1e308, 0.1
     X = np.array([[1.7e308, 0.5], [1e308, -1.7e308]])
     np.testing.assert_array_equal(columns.to_grid(X), X)
+
+
+def test_numbers_beyond_single_precision_are_refused_beside_absent_ones():
+    X = np.array([[1e39, 0.0], [np.nan, 1.0], [0.0, 2.0]])
+    columns = fit_columns(np.nan_to_num(X), standardize=False)
+    with pytest.raises(ValueError, match="single precision"):
+        columns.training_rows(X, RandomStreams(0))

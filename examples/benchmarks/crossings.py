@@ -3,7 +3,8 @@
     python examples/benchmarks/crossings.py
 
 A call counts where a function of one folder calls one of another (both in the package). Few
-crossings mean that a folder does its work and hands on the result, instead of asking back.
+crossings mean that a folder does its work and hands on the result, instead of asking back. The
+second number counts the pairs of functions that call each other, as if each call took place once.
 """
 
 import argparse
@@ -29,7 +30,7 @@ def room(code):
 
 
 def crossings(function):
-    """Counts of calls from one folder to another while a function runs, by (caller, called)."""
+    """Counts of calls from one folder to another while a function runs, by pair of functions."""
     found = Counter()
 
     def notice(frame, event, argument):
@@ -39,7 +40,7 @@ def crossings(function):
         while own and caller is not None and room(caller.f_code) is None:
             caller = caller.f_back  # code of others in between, such as a pool of threads
         if own and caller is not None and room(caller.f_code) != own:
-            found[room(caller.f_code), own] += 1
+            found[caller.f_code, frame.f_code] += 1
 
     sys.setprofile(notice)
     try:
@@ -84,8 +85,11 @@ def main():
     warnings.simplefilter("ignore")
     for name, work in works().items():
         found = crossings(work)
-        print(f"{name:36} {sum(found.values()):6}")
-        for (caller, called), count in found.most_common(arguments.pairs):
+        print(f"{name:36} {sum(found.values()):6} {len(found):6}")
+        folders = Counter()
+        for (caller, called), count in found.items():
+            folders[room(caller), room(called)] += count
+        for (caller, called), count in folders.most_common(arguments.pairs):
             print(f"    {caller} -> {called}: {count}")
 
 

@@ -52,9 +52,7 @@ class Density:
 
     def context(self, discrete):
         """Return the ``Context`` of the real part from the discrete part, None if it is empty."""
-        if not discrete.shape[1]:
-            return None
-        return Context(self.schema.numbers(discrete), discrete, self.schema.absent(discrete))
+        return Context.of(self.schema, discrete)
 
     def log_prob(self, X, features=None, n_places=N_PLACES):
         """Return log-densities ``(n,)`` in nats, minus infinity outside the bounds.

@@ -14,7 +14,7 @@ from .._core.random import RandomStreams
 from .._core.saving import saved_as
 from .._nn.recipe import make_plan
 from .._nn.settings import training_of
-from .._nn.training_data import check_single_precision, split_rows
+from .._nn.training_data import split_rows
 from .._structure.member_masks import choose_masks, stack_top
 from .._table.columns import Columns
 from .._table.schema import Schema, fit_real_columns
@@ -23,7 +23,7 @@ from .density import Density
 from .ellipses import effective_rows
 from .flow import CrossFit, Variant, cross_fit
 from .groups import ComponentFitter
-from .mixture import Mixture
+from .mixture import Context, Mixture
 from .stacking import fit_mixture, fold_sizes
 
 #: Fraction of the remaining time for the flow; the rest is for the components.
@@ -77,7 +77,7 @@ class Rows:
             open_ended = np.arange(len(schema.sizes)) < len(schema.category_columns)
             first, stream = self.discrete[: self.n_rows], self.streams("discrete")
             self.chain = fit_chain(first, schema.sizes, weight, stream, open_ended)
-        self.context = self.density(Mixture({}, np.zeros(0))).context(self.discrete)
+        self.context = Context.of(schema, self.discrete)
         self.log_q = np.zeros((1, self.n_rows))
         if log_q is not None:
             in_data = self.log_det + self.chain.log_prob(self.discrete)
@@ -103,7 +103,6 @@ def fit_component(name, X, weight, schema, rng, column_options) -> Density:
     """
     columns = fit_real_columns(X, schema, weight, **column_options)
     rows = Rows(X, weight, schema, columns, rng.randint(2**31 - 1))
-    check_single_precision(rows.U)
     component = ComponentFitter(rows.complete, rows.context, weight).fit(slice(None), rng, [name])
     return rows.density(Mixture({"flow": None, **component}, np.array([0.0, 1.0])))
 

@@ -61,6 +61,13 @@ class Context:
     discrete: np.ndarray
     absent: np.ndarray
 
+    @classmethod
+    def of(cls, schema, discrete) -> Context | None:
+        """Return the context of a real part from the discrete part, None if it is empty."""
+        if not discrete.shape[1]:
+            return None
+        return cls(schema.numbers(discrete), discrete, schema.absent(discrete))
+
     def __len__(self) -> int:
         return len(self.numbers)
 

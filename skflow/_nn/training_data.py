@@ -79,20 +79,9 @@ def training_data(U, weight, device, splits, context=None):
     def tensor(array):
         return torch.as_tensor(array, dtype=torch.float32, device=device)
 
-    check_single_precision(U)
     weight = None if weight is None else tensor(weight / weight.mean())
     context = None if context is None else tensor(context)
     return TrainingData(tensor(U), *splits, weight=weight, context=context)
-
-
-def check_single_precision(U):
-    """Raise if rows have values that a flow cannot be trained on."""
-    largest = np.fmax.reduce(np.abs(U), axis=None)  # NaN is for absent numbers
-    if largest > np.finfo(np.float32).max:
-        raise ValueError(
-            f"X has values of {largest:.3g}, and a flow is trained in single "
-            "precision, up to 3e38. Set training.standardize=True, or give the rows in other units."
-        )
 
 
 def split_rows(n_rows, n_members, fraction, streams):

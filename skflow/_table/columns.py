@@ -180,7 +180,7 @@ class Columns:
     def training_rows(self, X, streams):
         """Return what a flow is trained on: as ``spread``, with noise in constant columns.
 
-        Rows beyond the bounds raise.
+        Rows beyond the bounds raise, and values beyond single precision.
         """
         self.bounds.check(X, self.names)
         U, log_det = self.spread(X, streams("grid"))
@@ -188,6 +188,13 @@ class Columns:
         if constant.any():
             noise = streams("constant columns").standard_normal((len(U), constant.sum()))
             U[:, constant] += noise
+        largest = np.fmax.reduce(np.abs(U), axis=None)  # NaN is for absent numbers
+        if largest > np.finfo(np.float32).max:
+            raise ValueError(
+                f"X has values of {largest:.3g}, and a flow is trained in single "
+                "precision, up to 3e38. Set training.standardize=True, or give the rows in other "
+                "units."
+            )
         return U, log_det
 
     def spread(self, X, rng):
