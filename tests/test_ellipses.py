@@ -57,7 +57,7 @@ def test_shrinkage_counts_effective_rows():
     assert all_rows[1] == pytest.approx(few[1])
 
 
-@pytest.mark.parametrize("n_rows, width", [(12, 1.0), (40, 1.0), (200, 1e-3)])
+@pytest.mark.parametrize("n_rows, width", [(3, 1.0), (5, 1.0), (12, 1.0), (40, 1.0), (200, 1e-3)])
 def test_a_covariance_is_shrunk_as_rows_that_are_left_out_ask_for(n_rows, width):
     rng = np.random.RandomState(n_rows)
     X = rng.standard_normal((n_rows, 4)) @ rng.standard_normal((4, 4))

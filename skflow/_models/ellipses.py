@@ -108,9 +108,10 @@ def likeliest_covariance(U, weight):
     variances = kept * np.maximum(lengths, 0.0)[:, None] + SHRINKAGES  # (d, m)
     own = weight[some, None]
     distances = squares @ (1 / variances)  # (n, m)
+    others = (1 - own).clip(1e-3)  # the weight of all other rows, which have their own mean
     # what removing a row leaves of the variance along it, by the rank-one formula
-    left = np.maximum(1 - kept * own * distances, np.finfo(float).eps)
-    cost = np.log(left) + distances / left / (1 - own).clip(1e-3) ** 2
+    left = np.maximum(1 - kept * own / others * distances, np.finfo(float).eps)
+    cost = np.log(left) + distances / left / others
     costs = np.log(variances).sum(axis=0) + own[:, 0] @ cost / own.sum()
     shrinkage = SHRINKAGES[np.argmin(costs)]
     return centre, shrunk(scatter, shrinkage), shrinkage
