@@ -80,6 +80,21 @@ def test_probabilities_are_those_of_exact_draws(flow, drawn, event, given):
     assert 0 < found.error < 0.005
 
 
+def test_all_rows_have_categories_of_fit():
+    """The probability of an unseen category is in no answer, so that answers add up to 1."""
+    rng = np.random.RandomState(0)
+    kind = np.append([f"seen once {i}" for i in range(18)], rng.choice(["often", "too"], 42))
+    table = pd.DataFrame({"kind": kind, "size": rng.standard_normal(60)})
+    quick = {"hidden_layer_sizes": (), "max_iter": 1, "early_stopping": False}
+    few = CouplingFlowDensity(1, **quick, random_state=0).fit(table)
+    asked = [{"kind": {"often"}}, {"kind": set(kind) - {"often"}}]
+    asked += [{"size": (None, 1)}, {"size": (1, None)}]
+    found = [few.probability(event) for event in asked]
+    assert found[0].probability + found[1].probability == pytest.approx(1, abs=0.01)
+    assert found[2].probability + found[3].probability == pytest.approx(1, abs=0.01)
+    assert few.probability({"kind": set(kind)}).probability == 1
+
+
 def test_functions_are_events_on_several_columns(flow, drawn):
     found = flow.probability(lambda rows: rows["wage"] > rows["children"], {"sector": "law"})
     within = drawn[drawn.sector == "law"]

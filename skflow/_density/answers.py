@@ -236,7 +236,8 @@ class FittedDensity(PlainState, TableMixin, DensityMixin, BaseEstimator):
         -----
         The density is integrated over the region by importance sampling. Draws come from ellipses
         that approximate the density, truncated to the region column by column [1]_, so that all
-        draws lie within the region.
+        draws lie within the region. All rows have categories of ``fit``, as all draws have, so
+        the probabilities of the categories of a column add up to 1.
 
         References
         ----------

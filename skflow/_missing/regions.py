@@ -12,12 +12,6 @@ import numpy as np
 
 from .._core.checks import name_columns, what_there_is
 
-#: Allowed conditions, for messages.
-ALLOWED = (
-    "a value, a pair (low, high) with None for an open end, or a set or list of categories or "
-    "values"
-)
-
 
 @dataclass
 class Region:
@@ -77,8 +71,8 @@ def region_of(table, conditions, argument, exact=True):
     """
     if not isinstance(conditions, dict):
         raise ValueError(
-            f"{argument}={conditions!r} is not possible. Give a dict from columns to conditions: "
-            f"{ALLOWED}."
+            f"{argument}={conditions!r} is not possible. Give a dict from columns to conditions: a "
+            "value, a pair (low, high) with None for an open end, or a set or list of categories."
         )
     infinite = np.full(table.n_columns, np.inf)
     region = Region(-infinite, infinite, {}, np.zeros(table.n_columns, dtype=bool))

@@ -122,7 +122,9 @@ class Within:
         if self.region.is_everything:  # draws of the density itself have equal weights
             discrete = density.discrete.sample(n_points, rng)
             U = density.mixture.sample(n_points, rng, density.context(discrete))
-            return Points(U, discrete, np.zeros(n_points))
+            # rows within a region have categories of fit, too
+            log_seen = sum(np.log1p(-factor.unseen) for factor in density.discrete.factors)
+            return Points(U, discrete, np.full(n_points, log_seen, dtype=float))
         sets = []
         for k in range(N_SETS):
             self.looked(rng, again=k > 0 and not self.complete)
