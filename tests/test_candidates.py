@@ -57,3 +57,20 @@ def test_every_process_has_a_stack_of_its_own(table):
         for n_jobs in (None, 3)
     ]
     assert sizes == [STACK, 3 * STACK]
+
+
+def test_copies_of_a_row_are_in_one_fold(table, monkeypatch):
+    """A row whose missing cells were drawn several times counts once, and judges no copy of it."""
+    order = torch.randperm(100)
+    rows = torch.cat([order, order + 150])[None]
+    data = TrainingData(table, rows, torch.arange(100, 150)[None], n_copies=2)
+    folds = []
+    monkeypatch.setattr(
+        CandidateEvaluator, "held_out", lambda self, *_: folds.append(self.data) or np.zeros((1, 1))
+    )
+    CandidateEvaluator({}, options(), data, score="validation").cross_validated(None, None)
+    judges = [set(fold.validation_rows[0].tolist()) for fold in folds]
+    assert sorted(row for fold in judges for row in fold) == list(range(100))
+    for fold, own in zip(folds, judges):
+        trained = fold.rows[0].tolist()
+        assert len(trained) == 160 and own.isdisjoint(row % 150 for row in trained)

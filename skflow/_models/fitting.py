@@ -196,7 +196,7 @@ def _told(density, choices, n_folds, seed, n_rows, plan, trained: CrossFit, held
     validation_scores = None
     account = {
         "n_rows": n_rows,
-        "n_training": data.rows.shape[1] * n_rows // len(data.table),
+        "n_training": data.rows.shape[1] // data.n_copies,
         "n_epochs": trained.n_planned,
         "limit": "max_iter" if n_planned == trained.n_planned else "max_time",
         "log_det": plan.mean_log_det,

@@ -147,7 +147,8 @@ def make_plan(params, rows, splits, n_folds=1, turn=0, progress=Progress):
     every = torch.cat([training + n_rows * k for k in range(n_copies)], 1)
     weight = None if rows.weight is None else np.tile(rows.weight, n_copies)
     numbers = None if rows.context is None else np.asarray(rows.context.numbers)
-    data = training_data(rows.U, weight, check_device(params.device), (every, held_out), numbers)
+    device, splits = check_device(params.device), (every, held_out)
+    data = training_data(rows.U, weight, device, splits, numbers, n_copies)
     n_effective = rows.n_effective * n_training / n_rows
     size = n_training, rows.n_columns, n_effective, n_folds
     options = training_options(params, *size, early_stopping=held_out is not None)

@@ -31,6 +31,8 @@ class TrainingData:
         Weights with mean 1.
     context : tensor of shape (n, c) or None
         Context of the rows.
+    n_copies : int
+        Copies of the training rows, with other draws of missing cells, that follow each other.
     """
 
     table: torch.Tensor
@@ -38,6 +40,7 @@ class TrainingData:
     validation_rows: torch.Tensor | None = None
     weight: torch.Tensor | None = None
     context: torch.Tensor | None = None
+    n_copies: int = 1
 
     def at(self, rows):
         """Return copies of the rows ``(K, B, d)`` at indices ``(K, B)``, weights and context."""
@@ -73,7 +76,7 @@ def _rows_at(table, rows):
     return table.index_select(0, rows.flatten()).view(*rows.shape, -1)
 
 
-def training_data(U, weight, device, splits, context=None):
+def training_data(U, weight, device, splits, context=None, n_copies=1):
     """Return standardised rows, weights, splits and context as ``TrainingData``."""
 
     def tensor(array):
@@ -81,7 +84,7 @@ def training_data(U, weight, device, splits, context=None):
 
     weight = None if weight is None else tensor(weight / weight.mean())
     context = None if context is None else tensor(context)
-    return TrainingData(tensor(U), *splits, weight=weight, context=context)
+    return TrainingData(tensor(U), *splits, weight, context, n_copies)
 
 
 def split_rows(n_rows, n_members, fraction, streams):

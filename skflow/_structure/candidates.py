@@ -101,12 +101,14 @@ class CandidateEvaluator:
     def cross_validated(self, masks, streams):
         """As `held_out`, but for the training rows, by 5-fold cross-validation.
 
-        The validation rows have already chosen the candidates.
+        The validation rows have already chosen the candidates. All copies of a row are in the same
+        fold, and only the first is scored.
         """
-        parts, found = self.data.rows.tensor_split(N_FOLDS, dim=1), []
+        copies = self.data.rows.unflatten(1, (self.data.n_copies, -1))
+        parts, found = copies.tensor_split(N_FOLDS, dim=2), []
         for k, part in enumerate(parts):
-            others = torch.cat([*parts[:k], *parts[k + 1 :]], dim=1)
-            fold = replace(self.data, rows=others, validation_rows=part)
+            others = torch.cat([*parts[:k], *parts[k + 1 :]], dim=2).flatten(1)
+            fold = replace(self.data, rows=others, validation_rows=part[:, 0])
             judge = CandidateEvaluator(self.flow_config, self.options, fold, score="validation")
             found.append(judge.held_out(masks, streams))
         return np.concatenate(found, axis=1)

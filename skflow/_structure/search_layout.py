@@ -265,9 +265,9 @@ class EvolutionarySearch(Layout):
             return True
         warn(
             f"The structure search keeps its start. What it found by {n_judges} validation rows is "
-            f"ahead by {ahead:.3f} nats a row on the other {log_probs.shape[1]} rows, "
-            f"cross-validated, where differences up to {noise:.3f} are noise. Give more rows, or "
-            "accept the lowest cost by candidate_score='validation'."
+            f"{'ahead' if ahead > 0 else 'behind'} by {abs(ahead):.3f} nats a row on the other "
+            f"{log_probs.shape[1]} rows, cross-validated, where differences up to {noise:.3f} are "
+            "noise. Give more rows, or accept the lowest cost by candidate_score='validation'."
         )
         return False
 
