@@ -11,7 +11,6 @@ import joblib
 import numpy as np
 import sklearn
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_array
 
 #: Cells of a table that are checked at once.
 _CHECKED_AT_ONCE = 2**20
@@ -32,11 +31,6 @@ def warn(message, category=UserWarning):
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_INSIDE):
         level, frame = level + 1, frame.f_back
     warnings.warn(message, category, stacklevel=level)
-
-
-def checked_points(Z):
-    """Return points of the latent space as an array ``(n, d)`` of finite floats."""
-    return check_finite(check_array(Z, dtype=FLOATS, ensure_all_finite=False, input_name="X"))
 
 
 def checked_state(random_state):

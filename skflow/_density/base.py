@@ -210,11 +210,6 @@ class BaseFlowDensity(TakesTraining, Summarised, CallbackSupportMixin, LatentSpa
         with time_limit(self.max_time):
             return self._fit_codes(*rows_with_values(*weighted_rows(X, sample_weight)))
 
-    def _with_table(self, table):
-        """Use the ``Table`` of another estimator."""
-        self._use_table(table)
-        return self
-
     def _with_fit(self, fitted):
         """Set a ``Fit`` as the result of ``fit``."""
         self._fitted, self._fixed = fitted, fixed_parameters(self, self._layout())

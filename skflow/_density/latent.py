@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_array, check_is_fitted
 
-from .._core.checks import FLOATS, checked_points
+from .._core.checks import FLOATS, check_finite
 from .._core.runtime import sheltered
 from .._core.typing import ArrayLike
 from .._nn.blocks import answer_in_parts
@@ -85,7 +85,8 @@ class LatentSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FittedDensi
                 "space do not determine categories, or values that many rows share. Use sample, or "
                 "leave such columns out (or set spikes=False)."
             )
-        X = checked_points(X)
+        X = check_array(X, dtype=FLOATS, ensure_all_finite=False, input_name="X")
+        check_finite(X)
         if X.shape[1] != self.n_features_in_:
             raise ValueError(
                 f"X has {X.shape[1]} features, but the latent space has {self.n_features_in_}."

@@ -165,24 +165,21 @@ def fit_density(
     return _told(rows.density(mixture), choices, n_folds, seed, len(X), plan, trained, held_out)
 
 
-def fit_flows(params, layout, noises, X, schema, columns, splits, *, seed):
-    """Train flows alone, side by side; return for each noise level a list of a ``Fit`` by split.
+def fit_flows(params, layout, X, schema, columns, splits, *, seed):
+    """Train flows alone, side by side, on the splits; return a ``Fit`` for each.
 
     ``splits`` is a pair of arrays ``(n_splits, m)``: training rows, and rows for early stopping.
     """
     rows = Rows(X, None, schema, columns, seed)
-    plan = make_plan(params, rows, splits, turn=1)
-    n_splits, n_noises = len(splits[0]), len(noises)
+    plan, n_splits = make_plan(params, rows, splits, turn=1), len(splits[0])
     choices = choose_masks(plan, layout, params, n_folds=n_splits)  # once for all splits
-    variants = [Variant(noise) for noise in noises]
-    top, n_init = stack_top(choices), training_of(params).n_init
-    trained = cross_fit(plan, top, variants, n_splits, n_init)
-    fits = [[] for _ in noises]
-    for k in range(n_splits * n_noises):
+    top, variants = stack_top(choices), [Variant(plan.options.noise)]
+    trained = cross_fit(plan, top, variants, n_splits, training_of(params).n_init)
+    fits = []
+    for k in range(n_splits):
         own = trained.take(np.array([k]))
         density = rows.density(Mixture({"flow": own.flow}, np.ones(1)))
-        told = _told(density, choices, 1, seed, len(X), plan, own, None)
-        fits[k % n_noises].append(told)
+        fits.append(_told(density, choices, 1, seed, len(X), plan, own, None))
     return fits
 
 

@@ -47,10 +47,6 @@ class Groups:
             node = np.where(self.columns[node] >= 0, self.children[node, value], node)
         return self.numbers[node]
 
-    def refitted(self, U, context, weight):
-        """Return the same groups with shifts fitted to other rows."""
-        return replace(self, coefficients=_ridge(U, context, weight))
-
 
 def one_group(U, context, weight=None):
     """Return the ``Groups`` of rows ``(n, r)`` without splits: a regression on the context."""
@@ -236,7 +232,7 @@ class ComponentFitter:
         if self.groups is None:
             return fit_components(U, weight, rng, self.noise, names, self.least)
         context = self.context[rows]
-        groups = self.groups.refitted(U, context, weight)
+        groups = replace(self.groups, coefficients=_ridge(U, context, weight))
         residuals, group = U - groups.location(context), groups.group(context)
         parts = [np.flatnonzero(group == k) for k in range(groups.numbers.max() + 1)]
         if names is None:

@@ -49,25 +49,19 @@ class TrainingData:
 
     def repeated(self, n_times):
         """Return the data of a stack with every model ``n_times`` side by side."""
-        return self._with_rows(lambda rows: rows.repeat_interleave(n_times, dim=0))
+        return self.take(np.arange(len(self.rows)).repeat(n_times))
 
     def take(self, models):
         """Return the data of the given models (a list or an array of indices)."""
-        return self._with_rows(lambda rows: rows[models])
+        held_out = self.validation_rows
+        held_out = None if held_out is None else held_out[models]
+        return replace(self, rows=self.rows[models], validation_rows=held_out)
 
     def mean(self, values, rows):
         """Return the weighted mean of values ``(n,)`` over the rows of all models together."""
         rows = rows.numpy().ravel()
         weight = None if self.weight is None else self.weight.cpu().numpy()[rows]
         return np.average(values[rows], weights=weight)
-
-    def _with_rows(self, change):
-        validation = self.validation_rows
-        return replace(
-            self,
-            rows=change(self.rows),
-            validation_rows=None if validation is None else change(validation),
-        )
 
 
 def _rows_at(table, rows):

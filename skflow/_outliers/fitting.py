@@ -11,7 +11,6 @@ from .._core.deadline import in_turn, share_of_time, time_limit
 from .._core.random import RandomStreams
 from .._models.fitting import fit_flows
 from .._models.stacking import fold_sizes
-from .._nn.settings import noise_of
 from .._nn.training_data import split_rows
 from .._table.columns import constant_columns, copied_columns, count_values, few_valued
 from ..density import CouplingFlowDensity
@@ -155,16 +154,15 @@ def _bare_flow(density):
 
 def fit_flow_to_folds(flow, X, table, others):
     """Return a flow for each fold, trained in one stack on other rows, with early stopping."""
-    first = clone(flow)._with_table(table)
+    first = clone(flow)._use_table(table)
     seed = int(check_random_state(first.random_state).randint(2**31 - 1))
     schema, columns = first._columns_of(X, seed=seed)[1:3]
     outside = torch.from_numpy(np.stack(others))
     fraction = fold_sizes(flow, *X.shape, 1)[1]
     splits = split_rows(outside.shape[1], len(outside), fraction, RandomStreams(seed))
     splits = [None if rows is None else outside.gather(1, rows) for rows in splits]
-    noises = [noise_of(flow)]
-    (fits,) = fit_flows(first, first._layout(), noises, X, schema, columns, splits, seed=seed)
-    return [clone(flow)._with_table(table)._with_fit(fitted) for fitted in fits]
+    fits = fit_flows(first, first._layout(), X, schema, columns, splits, seed=seed)
+    return [clone(flow)._use_table(table)._with_fit(fitted) for fitted in fits]
 
 
 def _behind(flow, density, codes):

@@ -77,6 +77,7 @@ class TableMixin:
         vars(self).pop("feature_names_in_", None)
         if table.names and all(isinstance(name, str) for name in table.names):
             self.feature_names_in_ = table.feature_names
+        return self
 
     def _source(self, X, advice="", **options):
         """Return the ``Source`` of a table with the columns of ``fit``."""
