@@ -14,7 +14,7 @@ import torch
 from .._core.progress import Progress
 from .._core.runtime import check_device
 from .couplings import hyperparameters
-from .settings import noise_of, training_of
+from .settings import training_of
 from .training import TrainingOptions
 from .training_data import Plan, training_data
 
@@ -132,7 +132,7 @@ def training_options(params, n_rows, n_features, n_effective=None, n_folds=1, ea
         n_iter_no_change=patience if early_stopping else None,
         tol=training.tol,
         with_replacement=solver == "sgd",
-        noise=noise_of(params),
+        noise=chosen(training.noise, 0.0),
     )
 
 

@@ -146,12 +146,6 @@ def training_of(params: Any) -> Training:
     return Training() if params.training is None else params.training
 
 
-def noise_of(params: Any) -> float:
-    """Return the noise of a density's training, where "auto" is 0."""
-    noise = training_of(params).noise
-    return 0.0 if isinstance(noise, str) else noise
-
-
 class TakesTraining:
     """Base of the estimators with a parameter ``training``."""
 
