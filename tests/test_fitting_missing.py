@@ -48,6 +48,28 @@ def test_mixtures_fill_in_what_depends_on_each_other(most_rows, monkeypatch):
     assert residual[~known[:, 1]].std() < 0.8
 
 
+@pytest.mark.parametrize("category", [False, True])
+def test_draws_of_few_rows_do_not_weaken_dependence_round_by_round(category):
+    """Half of the cells are drawn from shrunk covariances, and fitted again."""
+    rng = np.random.RandomState(0)
+    X = np.sqrt(0.7) * rng.standard_normal((100, 1)) + np.sqrt(0.3) * rng.standard_normal((100, 6))
+    known, categories = ~np.isnan(with_missing(X, 0.5)), {}
+    incomplete = np.where(known, X, np.nan)
+    if category:
+        categories = {6: np.array(["a", "b"])}
+        incomplete = np.column_stack([incomplete, rng.randint(2, size=100)])
+    options = OPTIONS | {"bounds": check_bounds(None, incomplete.shape[1], None)}
+    schema = fit_schema(incomplete, categories, False)
+    with shelter():
+        _, density = fill_with_mixtures(incomplete, schema, None, rng, options)
+    gaussian = density.mixture.models["gaussian"]
+    factor = getattr(gaussian, "members", [gaussian])[0].factors[0]
+    shape = np.linalg.inv(factor @ factor.T)
+    size = np.sqrt(np.diag(shape))
+    found = (shape / size / size[:, None])[np.triu_indices(6, 1)].mean()
+    assert found == pytest.approx(np.corrcoef(X.T)[np.triu_indices(6, 1)].mean(), abs=0.1)
+
+
 @pytest.mark.slow
 def test_a_fit_to_rows_with_missing_is_nearly_as_good_as_to_whole_rows():
     X, held_out = np.split(dependent_rows(2400), [800])

@@ -14,6 +14,7 @@ import numpy as np
 
 from .._core.checks import name_columns
 from .._core.deadline import clock, share_of_time, time_left, time_limit
+from .._models.ellipses import drawn_of
 from .._models.factor_model import is_dense
 from .._models.fitting import fit_component
 from .._models.mixture import at
@@ -28,7 +29,7 @@ PART_OF_EPOCHS, LEAST_EPOCHS = 0.25, 3
 #: is at least this multiple of theirs; fraction of the time left for its draws.
 PART_OF_MIXTURES, LEAST_TIMES, PART_OF_DRAWS = 0.2, 4, 0.15
 N_COPIES = 8
-_ROWS_A_COLUMN = 20  # enough for 8 clusters
+_ROWS_A_COLUMN = 50  # enough for 8 clusters, if many cells are drawn
 
 
 def rows_with_values(X, weight):
@@ -118,25 +119,33 @@ def fill_with_mixtures(X, schema, weight, rng, column_options):
 
     A mixture is a density without a flow: the chain of the discrete part, and ellipses for each
     group of rows. In a long table mixtures are fitted to some of the rows. The last one fills the
-    others and is returned, too.
+    others and is returned, too. On few rows it is a Gaussian, for several copies of the rows.
     """
     started, seconds = clock(), PART_OF_MIXTURES * time_left()
-    filled = fill_by_columns(X, weight, rng)
+    first = fill_by_columns(X, weight, rng)
     some = np.arange(len(X))
     if len(X) > MOST_ROWS:
         some = np.sort(rng.choice(len(X), MOST_ROWS, replace=False))
-    parts, name = at(weight, some), _mixture_for(len(some), len(schema.real_columns))
-    for k in range(N_MIXTURES):
-        is_last = k == N_MIXTURES - 1 or clock() - started > seconds
-        density = fit_component(name, filled[some], parts, schema, rng, column_options)
-        asked = slice(None) if is_last else some
-        drawn = sample_given(density, X[asked], 1, rng, QUICK)[0][:, :, 0]
-        filled[asked] = _but_constants(X, filled[asked], drawn)
-        if is_last:
+    asked, parts = X[some], at(weight, some)
+    name, n_rounds, drawn = _mixture_for(asked, schema)
+    others = [fill_by_columns(X, weight, rng) for _ in range(drawn.n_copies - 1)]
+    filled = np.stack([first, *others], axis=2)[some]
+    for k in range(n_rounds):
+        density = fit_component(name, filled, parts, schema, rng, column_options, drawn)
+        if k == n_rounds - 1 or clock() - started > seconds:
             break
-    return filled, density
+        found = sample_given(density, asked, drawn.n_copies, rng, QUICK)[0]
+        filled = _but_constants(X, filled, found)
+    return _but_constants(X, first, sample_given(density, X, 1, rng, QUICK)[0][:, :, 0]), density
 
 
-def _mixture_for(n_rows, n_features):
-    many = is_dense(n_rows, n_features) and n_rows > _ROWS_A_COLUMN * n_features
-    return "mixture_8" if many else "gaussian"
+def _mixture_for(X, schema):
+    """Return the component for rows, the number of rounds, and the ``Drawn`` of their copies."""
+    real, n_rows = schema.split(X)[1], len(X)
+    name, n_rounds, n_copies = "gaussian", N_MIXTURES, 1
+    if is_dense(*real.shape):
+        if n_rows > _ROWS_A_COLUMN * real.shape[1]:
+            name = "mixture_8"
+        elif not len(schema.sizes):
+            n_rounds, n_copies = 2 * N_MIXTURES, max(1, min(N_COPIES, MOST_ROWS // n_rows))
+    return name, n_rounds, drawn_of(real, n_copies)

@@ -36,6 +36,7 @@ from .._core.saving import saved_as
 from .conditionals import Conditionals
 from .ellipses import (
     BLOCK,
+    COMPLETE,
     at_least,
     cluster_labels,
     effective_rows,
@@ -222,13 +223,13 @@ def suiting(n_features, *numbers_of_rows):
     ]
 
 
-def fit_components(U, weight=None, rng=None, noise=0.0, names=None, least=0.0):
+def fit_components(U, weight=None, rng=None, noise=0.0, names=None, **options):
     """Return components fitted to rows ``(n, d)``, as a dict by name.
 
     The densities include noise of standard deviation ``noise``. Without ``names``, all suitable
-    components are fitted. ``least`` ``(d,)`` are the least variances.
+    components are fitted. ``options`` are those of ``Statistics``.
     """
-    statistics = Statistics(U, weight, rng, noise, least)
+    statistics = Statistics(U, weight, rng, noise, **options)
     if names is None:
         names = suiting(U.shape[1], statistics.n_effective)
     return {name: COMPONENTS[name]().fit(statistics) for name in names}
@@ -237,14 +238,15 @@ def fit_components(U, weight=None, rng=None, noise=0.0, names=None, least=0.0):
 class Statistics:
     """Rows ``(n, d)`` for components, and quantities that several need, computed once.
 
-    ``weight`` adds up to 1.
+    ``weight`` adds up to 1. ``least`` ``(d,)`` are the least variances, and ``drawn`` is the
+    ``Drawn`` of rows with drawn cells.
     """
 
-    def __init__(self, U, weight=None, rng=None, noise=0.0, least=0.0):
+    def __init__(self, U, weight=None, rng=None, noise=0.0, least=0.0, drawn=COMPLETE):
         weight = np.ones(len(U)) if weight is None else weight
-        self.U, self.rng, self.noise, self.least = U, rng, noise, least
+        self.U, self.rng, self.noise, self.least, self.drawn = U, rng, noise, least, drawn
         self.weight = weight / weight.sum()
-        self.n_effective = effective_rows(weight)
+        self.n_effective = effective_rows(weight) / drawn.n_copies
         self._starts, self._clusters = {}, {}
 
     @cached_property
@@ -270,7 +272,7 @@ class Statistics:
     @cached_property
     def gaussian(self):
         """Mean, shrunk covariance and its shrinkage."""
-        centre, shape, shrinkage = likeliest_covariance(self.U, self.weight)
+        centre, shape, shrinkage = likeliest_covariance(self.U, self.weight, self.drawn)
         return centre, at_least(self.least, shape), shrinkage
 
     def clusters(self, n_clusters, regularisation=_LITTLE):

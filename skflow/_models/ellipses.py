@@ -7,6 +7,7 @@ once. Weights of rows add up to 1.
 
 import math
 import warnings
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import gammaln
@@ -89,7 +90,56 @@ def shrunk_covariance(U, weight):
     return centre, (1 - shrinkage) * scatter + shrinkage * size * np.eye(n_features)
 
 
-def likeliest_covariance(U, weight):
+class Drawn(NamedTuple):
+    """What a shrinkage has to know of rows with drawn cells.
+
+    Cells that were drawn from shrunk covariances and are fitted again would be shrunk again, round
+    by round. With a shrinkage of ``s m / (1 - s + s m)``, where ``m`` is the fraction of pairs of
+    cells that are known, the correlations end at ``1 - s`` of those of the known pairs.
+
+    Attributes
+    ----------
+    n_copies : int
+        Copies of each row, with other draws; they are left out together.
+    known_pairs : float
+    most : float
+        The largest shrinkage, as the likeliest one of draws may be too large.
+    """
+
+    n_copies: int = 1
+    known_pairs: float = 1.0
+    most: float = 1.0
+
+    def shrinkage(self, likeliest):
+        shrinkage, known = min(likeliest, self.most), self.known_pairs
+        return shrinkage * known / (1 - shrinkage + shrinkage * known)
+
+
+#: Rows without drawn cells.
+COMPLETE = Drawn()
+
+
+def drawn_of(X, n_copies):
+    """Return the ``Drawn`` for copies of rows ``(n, d)``, with NaN for the cells to be drawn.
+
+    The most shrinkage is that of Schäfer and Strimmer (2005) of the known pairs: the variances of
+    the correlations as a fraction of their squares.
+    """
+    known = (~np.isnan(X)).astype(float)
+    with np.errstate(all="ignore"):
+        size = np.nanstd(X, axis=0)
+        Z = np.nan_to_num((X - np.nanmean(X, axis=0)) / np.where(size > 0, size, 1.0))
+    counts = known.T @ known
+    pairs = np.triu(counts, 1) > 2
+    if not pairs.any():
+        return Drawn(n_copies)
+    squares = np.clip(Z.T @ Z / np.maximum(counts, 1), -1, 1)[pairs] ** 2
+    errors = (1 - squares) ** 2 / (counts[pairs] - 1)
+    most = errors.sum() / max(squares.sum(), np.finfo(float).tiny)
+    return Drawn(n_copies, counts[pairs].mean() / len(X), min(most, 1.0))
+
+
+def likeliest_covariance(U, weight, drawn=COMPLETE):
     """Return the weighted mean, the covariance shrunk towards its diagonal, and the shrinkage.
 
     The shrinkage maximises the leave-one-out likelihood (Hoffbeck and Landgrebe 1996). Unlike
@@ -106,14 +156,14 @@ def likeliest_covariance(U, weight):
     squares = (centred[some] / size @ directions) ** 2
     kept = 1 - SHRINKAGES
     variances = kept * np.maximum(lengths, 0.0)[:, None] + SHRINKAGES  # (d, m)
-    own = weight[some, None]
+    own = weight[some, None] * drawn.n_copies
     distances = squares @ (1 / variances)  # (n, m)
     others = (1 - own).clip(1e-3)  # the weight of all other rows, which have their own mean
     # what removing a row leaves of the variance along it, by the rank-one formula
     left = np.maximum(1 - kept * own / others * distances, np.finfo(float).eps)
     cost = np.log(left) + distances / left / others
     costs = np.log(variances).sum(axis=0) + own[:, 0] @ cost / own.sum()
-    shrinkage = SHRINKAGES[np.argmin(costs)]
+    shrinkage = drawn.shrinkage(SHRINKAGES[np.argmin(costs)])
     return centre, shrunk(scatter, shrinkage), shrinkage
 
 

@@ -20,10 +20,10 @@ from .._table.columns import Columns
 from .._table.schema import Schema, fit_real_columns
 from .chain import Chain, fit_chain
 from .density import Density
-from .ellipses import effective_rows
+from .ellipses import COMPLETE, effective_rows
 from .flow import CrossFit, Variant, cross_fit
 from .groups import ComponentFitter
-from .mixture import Context, Mixture
+from .mixture import Mixture
 from .stacking import fit_mixture, fold_sizes
 
 #: Fraction of the remaining time for the flow; the rest is for the components.
@@ -95,15 +95,17 @@ class Rows:
         return np.where(np.isnan(self.U), noise, self.U)
 
 
-def fit_component(name, X, weight, schema, rng, column_options) -> Density:
-    """Return the density of complete rows ``(n, d)`` whose real part has a component alone.
+def fit_component(name, X, weight, schema, rng, column_options, drawn=COMPLETE) -> Density:
+    """Return the density of complete rows whose real part has a component alone.
 
-    With a discrete part there is one for each group of rows. ``column_options`` are those of
-    ``fit_real_columns``.
+    X is ``(n, d)``, or ``(n, d, n_copies)`` without a discrete part. With a discrete part there is
+    a component for each group of rows. ``column_options`` are those of ``fit_real_columns``.
     """
-    columns = fit_real_columns(X, schema, weight, **column_options)
+    columns = fit_real_columns(np.atleast_3d(X)[:, :, 0], schema, weight, **column_options)
     rows = Rows(X, weight, schema, columns, rng.randint(2**31 - 1))
-    component = ComponentFitter(rows.complete, rows.context, weight).fit(slice(None), rng, [name])
+    weight = None if weight is None else np.tile(weight, drawn.n_copies)
+    fitter = ComponentFitter(rows.complete, rows.context, weight, drawn=drawn)
+    component = fitter.fit(slice(None), rng, [name])
     return rows.density(Mixture({"flow": None, **component}, np.array([0.0, 1.0])))
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from .._core.saving import saved_as
 from .._table.schema import SPIKE_SHARE
 from .components import fit_components, suiting
-from .ellipses import LEAST_VARIANCE, effective_rows, shrunk_covariance, variances
+from .ellipses import COMPLETE, LEAST_VARIANCE, effective_rows, shrunk_covariance, variances
 from .mixture import at
 
 #: Least rows of a group, in all and for each column, and most groups.
@@ -214,14 +214,14 @@ class ComponentFitter:
     """Fits components to some rows of a table, or to all of them.
 
     With a discrete part, the groups are found once, on all rows. The densities include noise of
-    standard deviation ``noise``.
+    standard deviation ``noise``, and ``drawn`` is the ``Drawn`` of rows with drawn cells.
     """
 
-    def __init__(self, U, context, weight=None, noise=0.0):
+    def __init__(self, U, context, weight=None, noise=0.0, drawn=COMPLETE):
         self.U, self.context, self.noise = U, context, noise
         self.weight = np.ones(len(U)) if weight is None else weight
         self.groups = None if context is None else fit_groups(U, context, self.weight)
-        self.least = least_variances(U, self.weight)
+        self.options = {"least": least_variances(U, self.weight), "drawn": drawn}
 
     def fit(self, rows, rng, names=None):
         """Return components by name; by default all that suit the smallest and the largest group.
@@ -230,7 +230,7 @@ class ComponentFitter:
         """
         U, weight = self.U[rows], self.weight[rows]
         if self.groups is None:
-            return fit_components(U, weight, rng, self.noise, names, self.least)
+            return fit_components(U, weight, rng, self.noise, names, **self.options)
         context = self.context[rows]
         groups = replace(self.groups, coefficients=_ridge(U, context, weight))
         residuals, group = U - groups.location(context), groups.group(context)
@@ -239,7 +239,7 @@ class ComponentFitter:
             sizes = [effective_rows(weight[part], len(part)) for part in parts]
             names = suiting(U.shape[1], min(sizes), max(sizes))
         members = [
-            fit_components(residuals[part], weight[part], rng, self.noise, names, self.least)
+            fit_components(residuals[part], weight[part], rng, self.noise, names, **self.options)
             for part in parts
         ]
         return {name: GroupedComponent(groups, [own[name] for own in members]) for name in names}
