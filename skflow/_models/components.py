@@ -283,7 +283,7 @@ class Statistics:
         key = n_clusters, regularisation
         if key not in self._clusters:
             ridge, pooling = regularisation
-            pooling = pooling * (1 + self.U.shape[1])
+            pooling = pooling * (1 + self.U.shape[1]) * self.drawn.n_copies
             start = self._start(n_clusters)
             self._clusters[key] = fit_gaussian_mixture(
                 *start, ridge, pooling, shrinkage, least=self.least

@@ -23,7 +23,7 @@ from .density import Density
 from .ellipses import COMPLETE, effective_rows
 from .flow import CrossFit, Variant, cross_fit
 from .groups import ComponentFitter
-from .mixture import Mixture
+from .mixture import Context, Mixture
 from .stacking import fit_mixture, fold_sizes
 
 #: Fraction of the remaining time for the flow; the rest is for the components.
@@ -103,7 +103,6 @@ def fit_component(name, X, weight, schema, rng, column_options, drawn=COMPLETE) 
     """
     columns = fit_real_columns(np.atleast_3d(X)[:, :, 0], schema, weight, **column_options)
     rows = Rows(X, weight, schema, columns, rng.randint(2**31 - 1))
-    weight = None if weight is None else np.tile(weight, drawn.n_copies)
     fitter = ComponentFitter(rows.complete, rows.context, weight, drawn=drawn)
     component = fitter.fit(slice(None), rng, [name])
     return rows.density(Mixture({"flow": None, **component}, np.array([0.0, 1.0])))

@@ -214,21 +214,25 @@ class ComponentFitter:
     """Fits components to some rows of a table, or to all of them.
 
     With a discrete part, the groups are found once, on all rows. The densities include noise of
-    standard deviation ``noise``, and ``drawn`` is the ``Drawn`` of rows with drawn cells.
+    standard deviation ``noise``. Of copies of rows with other draws (``drawn``), which follow each
+    other, ``weight`` has those of the first.
     """
 
     def __init__(self, U, context, weight=None, noise=0.0, drawn=COMPLETE):
         self.U, self.context, self.noise = U, context, noise
-        self.weight = np.ones(len(U)) if weight is None else weight
-        self.groups = None if context is None else fit_groups(U, context, self.weight)
-        self.options = {"least": least_variances(U, self.weight), "drawn": drawn}
+        self._copies = np.arange(len(U)).reshape(drawn.n_copies, -1)
+        self.weight = np.ones(self._copies.shape[1]) if weight is None else weight
+        weight = np.tile(self.weight, drawn.n_copies)
+        self.groups = None if context is None else fit_groups(U, context, weight)
+        self.options = {"least": least_variances(U, weight), "drawn": drawn}
 
     def fit(self, rows, rng, names=None):
         """Return components by name; by default all that suit the smallest and the largest group.
 
         ``rows`` is an index array or a slice.
         """
-        U, weight = self.U[rows], self.weight[rows]
+        rows = self._copies[:, rows].ravel()
+        U, weight = self.U[rows], self.weight[rows % len(self.weight)]
         if self.groups is None:
             return fit_components(U, weight, rng, self.noise, names, **self.options)
         context = self.context[rows]

@@ -20,6 +20,7 @@ from scipy.special import logsumexp
 
 from .._nn.settings import training_of
 from .components import FEW_ROWS, HEAVY_TAILED
+from .ellipses import Drawn
 from .factor_model import is_dense
 from .groups import ComponentFitter
 from .mixture import Mixture, at
@@ -64,15 +65,19 @@ def fold_sizes(params, n_effective, n_features, n_flows):
 def fit_mixture(component_weight, flow, rows, splits, noise=0.0):
     """Return the mixture of a trained flow and components, with weights from held-out rows.
 
-    ``rows`` are the ``Rows`` of the fit. If some cells were drawn, components are fitted to the
-    first copy, and held-out rows are scored on their known cells. ``splits`` are the training and
-    held-out rows of each member of the flow. Also return the mean log-densities of the held-out
-    rows under the whole density and under one Gaussian, None without such rows.
+    ``rows`` are the ``Rows`` of the fit. If some cells were drawn, held-out rows are scored on
+    their known cells, and components are fitted to several copies of few rows, or to one copy.
+    ``splits`` are the training and held-out rows of each member of the flow. Also return the mean
+    log-densities of the held-out rows under the whole density and under one Gaussian, None without
+    such rows.
     """
     if component_weight == 0:
         return Mixture({"flow": flow}, np.ones(1)), None
-    first, n_features, scores = slice(rows.n_rows), rows.U.shape[1], None
-    fitter = ComponentFitter(rows.complete[first], at(rows.context, first), rows.weight, noise)
+    n_copies, n_features, scores = 1, rows.U.shape[1], None
+    if rows.context is None:
+        n_copies = max(1, min(len(rows.log_q), FEW_ROWS // rows.n_rows))
+    some, drawn = slice(n_copies * rows.n_rows), Drawn(n_copies)
+    fitter = ComponentFitter(rows.complete[some], at(rows.context, some), rows.weight, noise, drawn)
     rng, *own = rows.streams.turns("tails", 1 + len(splits[0]))
     if component_weight == "auto" and splits[1] is not None:
         components, log_probs = _held_out(fitter, flow, rows, splits, own)
