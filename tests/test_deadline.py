@@ -167,7 +167,7 @@ def test_all_trainings_of_a_fit_end_in_time(clock, monkeypatch, name):
 
 
 def test_where_time_is_short_missing_cells_are_drawn_from_mixtures(clock, monkeypatch):
-    """A round of mixtures takes ten seconds here: three in place of six, and no flow follows."""
+    """A round takes ten seconds here: two in place of twelve, and no flow follows."""
 
     def slow(*args, **options):
         clock.now += 10
@@ -179,7 +179,7 @@ def test_where_time_is_short_missing_cells_are_drawn_from_mixtures(clock, monkey
     X, begin = np.random.default_rng(0).normal(size=(90, 3)), clock.now
     X[::4, 1] = np.nan
     CouplingFlowDensity(2, mask_layout="parity", max_time=50, max_iter=2, **SMALL).fit(X)
-    assert [moment - begin for moment in trainings] == [30]
+    assert [moment - begin for moment in trainings] == [20]
 
 
 def test_trees_of_a_regressor_have_a_share_of_the_time(clock, monkeypatch):

@@ -139,8 +139,8 @@ def test_what_a_first_look_finds_worthless_is_not_fitted_again(monkeypatch):
     stack.initialize(make_generators(range(5))).theta.mul_(3)
     fits = []
 
-    def spy(U, *given):
-        components = fit_components(U, *given)
+    def spy(U, *given, **options):
+        components = fit_components(U, *given, **options)
         fits.append((len(U), list(components)))
         return components
 
@@ -157,9 +157,9 @@ def test_what_a_first_look_finds_worthless_is_not_fitted_again(monkeypatch):
 def test_a_long_table_has_its_components_fitted_once(monkeypatch):
     X, n_fits = np.random.RandomState(0).standard_normal((FEW_ROWS + 10, 3)), []
 
-    def spy(*given):
+    def spy(*given, **options):
         n_fits.append(1)
-        return fit_components(*given)
+        return fit_components(*given, **options)
 
     monkeypatch.setattr(groups, "fit_components", spy)
     components, weights = found("auto", X)
