@@ -18,12 +18,16 @@ import math
 import os
 import time
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import sklearn.datasets
 
 from skflow import CouplingFlowDensity, Training, datasets
+from skflow._models import fitting as _fitting
+from skflow._nn import linear_start as _linear_start
 from skflow._nn import recipe as _recipe
 
 LARGE = ("magic", "turbine")
@@ -38,6 +42,8 @@ CHANGES = {
     "rate twice as high": {"learning_rate_init": 0.02},
     "weight decay half as strong": {"alpha": 0.5},
     "weight decay twice as strong": {"alpha": 2.0},
+    "no linear steps": {},
+    "linear steps start at regressions": {},
 }
 RELATIVE = ("batch_size", "alpha")  # their values above are multiples of what "auto" is
 
@@ -72,11 +78,23 @@ def parameters(change, part, n_rows, n_features):
     return {**params, "training": training, "max_iter": part * n_epochs, "component_weight": 0}
 
 
+def patched(change):
+    """The context of changes for which estimators have no parameter."""
+    if change == "no linear steps":
+        return mock.patch.object(
+            _fitting, "flow_config", lambda params: _recipe.flow_config(params) | {"linear": False}
+        )
+    if change == "linear steps start at regressions":  # of all columns on the others
+        return mock.patch.object(_linear_start, "NEARLY", math.inf)
+    return nullcontext()
+
+
 def measure(table, change, part, seed, data_home):
     X, held_out = rows(table, seed, data_home)
     params = parameters(change, part, *X.shape)
     start = time.process_time()
-    flow = CouplingFlowDensity(random_state=seed, **params).fit(X)
+    with patched(change):
+        flow = CouplingFlowDensity(random_state=seed, **params).fit(X)
     seconds = time.process_time() - start
     return {"bits": flow.bits_per_dim(held_out), "seconds": seconds, "epochs": flow.n_iter_}
 

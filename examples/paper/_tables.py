@@ -13,7 +13,7 @@ from sklearn.model_selection import train_test_split
 
 from skflow import datasets
 
-BUNDLED = ("wine", "breast-cancer", "diabetes", "digits")
+BUNDLED = ("wine", "breast-cancer", "diabetes", "digits", "iris")
 PAPER = ("sonar", "yeast", "turbine", "magic")
 OUTLIERS = (
     *("vertebral", "stamps", "glass", "ionosphere", "breastw", "thyroid", "annthyroid"),
