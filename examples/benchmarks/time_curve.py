@@ -26,7 +26,6 @@ import numpy as np
 import sklearn.datasets
 
 from skflow import CouplingFlowDensity, Training, datasets
-from skflow._models import fitting as _fitting
 from skflow._nn import linear_start as _linear_start
 from skflow._nn import recipe as _recipe
 
@@ -81,9 +80,8 @@ def parameters(change, part, n_rows, n_features):
 def patched(change):
     """The context of changes for which estimators have no parameter."""
     if change == "no linear steps":
-        return mock.patch.object(
-            _fitting, "flow_config", lambda params: _recipe.flow_config(params) | {"linear": False}
-        )
+        config = _recipe.flow_config
+        return mock.patch.object(_recipe, "flow_config", lambda p: config(p) | {"linear": False})
     if change == "linear steps start at regressions":  # of all columns on the others
         return mock.patch.object(_linear_start, "NEARLY", math.inf)
     return nullcontext()
