@@ -18,7 +18,7 @@ from ._core.saving import PlainState
 from ._core.typing import ArrayLike, RandomState
 from ._outliers.answers import OutlierAnswers
 from ._outliers.conformal import threshold
-from ._outliers.detectors import allows_nan, fit_scorer, is_detector
+from ._outliers.detectors import allows_nan, fit_scorer, given_parts, is_detector
 from ._outliers.fitted import FittedScorers, reach, whole
 from ._outliers.fitting import check_pairs, check_whole, fit_scorers, folds, warn_of_columns
 from ._outliers.reasons import values_to_try
@@ -292,8 +292,9 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
         scores = np.full(len(X), np.nan)
         vars(self).pop("density_", None)
         if not self._gives_several():
-            with inner_tables():
-                self.density_ = fit_scorer(densities[0][1], self._table.frame(X[kept]))
+            density = densities[0][1]
+            with given_parts(density, self._table, X[kept]):
+                self.density_ = fit_scorer(density, self._table.frame(X[kept]))
             self._fitted.densities = {"density": [self.density_]}
             return scores
         in_folds = kept[whole(X[kept]) | self._takes_missing()]
@@ -301,10 +302,9 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
         if default and self.trim == "auto":
             every_row = X[without_farthest(X, USUAL_TRIM, codes)]
         held_out, others = folds(len(rows), rng)
-        with inner_tables():
-            self._fitted.densities, self._fitted.of_codes = fit_scorers(
-                densities, rows, every_row, self._table, others, default
-            )
+        self._fitted.densities, self._fitted.of_codes = fit_scorers(
+            densities, rows, every_row, self._table, others, default
+        )
         scores[in_folds] = self._fitted.take_references(rows, held_out)
         return scores
 

@@ -1,6 +1,7 @@
 """Detectors of scikit-learn and PyOD as scorers: the sign of scores, and reasons by a flow."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.ensemble import IsolationForest
@@ -9,6 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import LocalOutlierFactor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils import check_array
 from test_outlier import correlated
 
 from skflow import FlowOutlierDetector
@@ -105,6 +107,7 @@ class _Density(BaseEstimator):
         return self
 
     def score_samples(self, X):
+        check_array(X, input_name="X")
         return -(X**2).sum(axis=1)
 
 
@@ -114,6 +117,25 @@ def test_what_cannot_score_is_refused():
         check_pairs([("classifier", LogisticRegression())])
     with pytest.raises(ValueError, match="The 'density' parameter"):
         FlowOutlierDetector(LocalOutlierFactor()).fit(X)  # without novelty=True
+
+
+@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize(
+    "column, words",
+    [(["dog", "cat"] * 20, "categories in column 'b': could not"), ([1.0, np.nan] * 20, "missing")],
+)
+def test_what_a_detector_cannot_take_is_said_with_a_way_out(several, column, words):
+    rows = pd.DataFrame({"a": X[:40, 0], "b": column})
+    theirs = LocalOutlierFactor(novelty=True)
+    detector = FlowOutlierDetector([("theirs", theirs)] if several else theirs, random_state=0)
+    with pytest.raises(ValueError, match=f"LocalOutlierFactor.*{words}.*Encode categories"):
+        detector.fit(rows)
+
+
+def test_missing_cells_that_fit_did_not_have_are_named():
+    detector = FlowOutlierDetector(_Density(), random_state=0).fit(X)
+    with pytest.raises(ValueError, match="missing cells in column 2: Input X contains NaN"):
+        detector.pvalue(np.where(np.arange(5) == 2, np.nan, X[:3]))
 
 
 @pytest.mark.slow

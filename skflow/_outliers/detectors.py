@@ -3,11 +3,16 @@
 Their scores are not log-densities, so an additional flow is fitted for the reasons.
 """
 
+from contextlib import contextmanager
+
 import numpy as np
 from sklearn.base import is_outlier_detector
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
+
+from .._core.checks import name_columns
+from .._table.reading import inner_tables
 
 
 def _core(estimator):
@@ -54,3 +59,32 @@ def fit_scorer(estimator, X):
     if isinstance(estimator, FrozenEstimator) and _is_of_pyod(_core(estimator)):
         return estimator  # its fit needs tags, which PyOD does not have
     return estimator.fit(X, None)
+
+
+@contextmanager
+def given_parts(estimator, table, X):
+    """Context in which an estimator gets part of a table that was read, codes ``(n, d)``.
+
+    If an estimator that is not ours fails, the error says what else the rows have than numbers.
+    """
+    try:
+        with inner_tables():
+            yield
+    except (TypeError, ValueError) as error:
+        texts = np.isin(np.arange(X.shape[1]), list(table.categories))
+        found = {"categories": texts, "missing cells": np.isnan(X).any(axis=0)}
+        named = [
+            f"{what} in column {name_columns(columns, table.names)}"
+            for what, columns in found.items()
+            if columns.any()
+        ]
+        ours = type(estimator).__module__.startswith("skflow.") or hasattr(
+            estimator, "sample_given"
+        )
+        if ours or not named:
+            raise
+        raise ValueError(
+            f"density={estimator!r} cannot take these rows, which have {' and '.join(named)}: "
+            f"{str(error).splitlines()[0].rstrip('.')}. Encode categories and fill in missing cells in front of "
+            "it, by a pipeline as density, or use density=None, which takes both."
+        ) from error

@@ -22,10 +22,9 @@ from .._core.rows import patterns
 from .._core.saving import saved_as
 from .._missing.questions import ROUGH
 from .._nn.blocks import answer_in_parts, parts
-from .._table.reading import inner_tables
 from .._table.table import Table
 from ..density import CouplingFlowDensity
-from .detectors import scores_of
+from .detectors import given_parts, scores_of
 from .rarity import harmonic_mean, log_rarity, score_of_rarity
 
 #: Least number of rows for a comparison.
@@ -96,7 +95,7 @@ class FittedScorers:
         if name in self.of_codes:
             scores = _score_codes(density, X)
         else:
-            with inner_tables():
+            with given_parts(density, self.table, X):
                 scores = np.asarray(scores_of(density, self.table.frame(X)), dtype=np.float64)
         n_unusable = np.sum(np.isnan(scores) | np.isposinf(scores))
         if scores.shape != (len(X),) or n_unusable:

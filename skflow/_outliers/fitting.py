@@ -14,7 +14,7 @@ from .._models.stacking import fold_sizes
 from .._nn.training_data import split_rows
 from .._table.columns import constant_columns, copied_columns, count_values, few_valued
 from ..density import CouplingFlowDensity
-from .detectors import can_score, fit_scorer
+from .detectors import can_score, fit_scorer, given_parts
 from .fitted import whole
 
 #: Each density is fitted so many times, to all folds of the rows except the one that it scores.
@@ -128,7 +128,8 @@ def fit_scorers(densities, X, every_row, table, others, default):
         parts = [X[rows] for rows in others]
         if hasattr(density, "score_own_rows"):
             parts = [every_row]
-        with time_limit(share_of_time(0.9 / max(1, sum(trained[k:])))):
+        part_of_time = share_of_time(0.9 / max(1, sum(trained[k:])))
+        with time_limit(part_of_time), given_parts(density, table, X):
             if flow is not None:
                 flows = fit_flow_to_folds(flow, X, table, others)
                 fitted[name] = [_behind(f, density, rows) for f, rows in zip(flows, parts)]
