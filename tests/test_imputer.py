@@ -163,6 +163,17 @@ def test_categories_by_number_go_with_their_columns(whole):
         assert list(imputer.density_._table.categories) == [3]
 
 
+def test_columns_beside_an_empty_one_keep_their_numbers(whole):
+    """Messages and the report show the columns of the user's array, not those that are left."""
+    rows = beside_an_empty_column(whole[:60])
+    with pytest.raises(ValueError, match="beyond the bounds, in column 2"):
+        FlowImputer(one_epoch(bounds={2: (100, None)})).fit(rows)
+    with pytest.warns(UserWarning, match="Column 3 is constant"):
+        imputer = FlowImputer(one_epoch()).fit(np.column_stack([rows[:, :3], np.ones(60)]))
+    lines = imputer.report(np.array([[0.0, np.nan, np.nan, 1.0]]))
+    assert lines.index.to_list() == ["x2"]
+
+
 def test_masks_that_need_the_empty_column_are_refused(whole):
     density = CouplingFlowDensity(1, mask_layout=np.array([[False, True, False, False]]))
     with pytest.raises(ValueError, match=r"Without the columns \[1\] of X.*layer 1"):

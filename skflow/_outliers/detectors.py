@@ -83,8 +83,9 @@ def given_parts(estimator, table, X):
         )
         if ours or not named:
             raise
+        said = str(error).splitlines()[0].rstrip(".")
         raise ValueError(
             f"density={estimator!r} cannot take these rows, which have {' and '.join(named)}: "
-            f"{str(error).splitlines()[0].rstrip('.')}. Encode categories and fill in missing cells in front of "
-            "it, by a pipeline as density, or use density=None, which takes both."
+            f"{said}. Encode categories and fill in missing cells in front of it, by a pipeline as "
+            "density, or use density=None, which takes both."
         ) from error

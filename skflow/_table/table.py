@@ -40,6 +40,8 @@ class Table:
         Column names of a frame.
     dtypes : list of tuple
         Column dtypes of a frame, as ``describe`` returns them.
+    numbers : list or None
+        The numbers of the columns in the user's table, if some of its columns were left out.
     """
 
     n_columns: int
@@ -47,20 +49,19 @@ class Table:
     container: str | None
     names: list | None
     dtypes: list
+    numbers: list | None = None
 
     @property
     def labels(self):
         """Column names to show: ``x0``, ``x1``, ... for an array."""
-        return [f"x{j}" for j in range(self.n_columns)] if self.names is None else self.names
+        numbers = range(self.n_columns) if self.numbers is None else self.numbers
+        return [f"x{j}" for j in numbers] if self.names is None else self.names
 
     @property
     def feature_names(self):
-        """The names as an array of objects, or None."""
-        if self.names is None:
-            return None
-        names = np.empty(self.n_columns, dtype=object)
-        names[:] = self.names
-        return names
+        """The names, or the numbers if some were left out, as an array of objects, or None."""
+        names = self.numbers if self.names is None else self.names
+        return None if names is None else np.fromiter(names, object, self.n_columns)
 
     # ---- in
 
@@ -185,7 +186,8 @@ class Table:
         categories = {place[j]: found for j, found in self.categories.items() if j in place}
         names = None if self.names is None else [self.names[j] for j in place]
         described = [self.dtypes[j] for j in place] if self.dtypes else []
-        return Table(len(place), categories, self.container, names, described)
+        numbers = None if columns.all() else list(place)
+        return Table(len(place), categories, self.container, names, described, numbers)
 
     def indicators(self, rows):
         """Return rows ``(n, d)`` with each categorical column one-hot encoded."""
