@@ -443,6 +443,21 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
             return kept
         return np.hstack([kept, self.indicator_.get_feature_names_out(names)])
 
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters, including ``density__...`` if ``density`` is None.
+
+        Parameters
+        ----------
+        **params : dict
+
+        Returns
+        -------
+        self : object
+        """
+        if self.density is None and any(name.startswith("density__") for name in params):
+            params.setdefault("density", CouplingFlowDensity())
+        return super().set_params(**params)
+
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True

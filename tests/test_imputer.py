@@ -100,6 +100,11 @@ def test_in_front_of_a_model(X, whole):
     assert cross_val_score(model, X, y, cv=3).mean() > 0.8
 
 
+def test_parameters_of_the_default_density_can_be_set():
+    assert FlowImputer().set_params(density__max_iter=3).density.max_iter == 3
+    assert FlowImputer().set_params(n_draws=3).density is None
+
+
 def test_what_cannot_be_filled_is_said(X):
     with pytest.raises(ValueError, match="All values of X are NaN in 5 rows"):
         clone(QUICK).fit(np.full((5, 3), np.nan))

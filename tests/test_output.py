@@ -8,7 +8,7 @@ import pytest
 from sklearn import config_context
 from small_flows import flow as small_flow
 
-from skflow import FlowImputer, FlowOutlierDetector
+from skflow import CouplingFlowDensity, FlowImputer, FlowOutlierDetector
 from skflow.inspection import PITDisplay
 
 NAMES = ["length", "width"]
@@ -119,3 +119,13 @@ def test_displays_draw_from_either():
     with config_context(transform_output="pandas"):
         display = PITDisplay.from_estimator(flow, TABLE, values="density", random_state=0)
     assert display.values.shape == (60, 1)
+
+
+def test_columns_of_several_levels_come_out_with_them():
+    rows = np.random.RandomState(0).normal(size=(20, 3))
+    columns = pd.MultiIndex.from_tuples([("size", "width"), ("size", "height"), ("mass", "")])
+    table = pd.DataFrame(rows, columns=columns).mask(rows > 1)
+    density = CouplingFlowDensity(1, hidden_layer_sizes=(), max_iter=1, early_stopping=False)
+    imputer = FlowImputer(density, n_draws=2, random_state=0).fit(table)
+    for found in (imputer.transform(table), imputer.density_.sample(2)):
+        assert found.columns.equals(columns) and found.columns.nlevels == 2

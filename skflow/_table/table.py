@@ -244,7 +244,8 @@ def _plain(column, dtype):
 def _pandas_frame(columns, names):
     import pandas
 
-    return pandas.DataFrame(dict(enumerate(columns))).set_axis(names, axis=1)
+    # an index of tuples has several levels
+    return pandas.DataFrame(dict(enumerate(columns))).set_axis(pandas.Index(names), axis=1)
 
 
 def _polars_frame(columns, names):
