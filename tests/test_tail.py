@@ -27,6 +27,14 @@ def test_pvalues_of_the_tail_are_calibrated(null):
         assert sizes.mean() > 0.5 * level or level < 0.01
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_evenly_spread_scores_have_a_tail(seed):
+    """The background of outliers that is looked for explains all of it."""
+    rng = np.random.default_rng(seed)
+    found = tail_pvalues(rng.uniform(size=20_000), np.sort(rng.uniform(size=1000)))
+    assert 0.02 < np.mean(found <= 0.05) < 0.07
+
+
 @pytest.mark.parametrize("null", NULLS)
 def test_planted_outliers_are_selected_though_they_are_among_the_rows_set_aside(null):
     rng = np.random.default_rng(0)

@@ -1,9 +1,7 @@
-"""What the outlier detector says beside the score: p-values, reasons, usual values, and lists.
+"""What the outlier detector says beside the score: reasons, usual values, and lists.
 
     python examples/benchmarks/outlier_reasons.py --output outlier_reasons.md
 
-- p-values: how often those of ordinary new rows are at most a level, for a mixture and for a list
-  of densities, over many splits of tables; more often than the level would be a fault.
 - Reasons: one value of an ordinary new row is moved by four standard deviations, or replaced by
   that of another row that lies far from it; how often is its column the first in the report?
 - Usual values: how often the intervals of the report hold the value of an ordinary new row.
@@ -21,23 +19,10 @@ import sklearn.datasets
 from _outlier_data import _fetch
 from outliers import markdown
 from pandas import DataFrame
-from scipy.stats import binom
-from sklearn.mixture import GaussianMixture
-from sklearn.neighbors import KernelDensity
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from skflow import FlowOutlierDetector
 
-LEVELS = (0.01, 0.05, 0.1, 0.2, 0.5)
 MAX_ROWS = 1500
-DENSITIES = {
-    "a mixture": GaussianMixture(3, reg_covar=1e-3),
-    "a list": [
-        ("mixture", GaussianMixture(3, reg_covar=1e-3)),
-        ("kernel", make_pipeline(StandardScaler(), KernelDensity(bandwidth=0.3))),
-    ],
-}
 
 
 def tables(data_home):
@@ -50,19 +35,6 @@ def tables(data_home):
 
 def shuffled(X, rng):
     return rng.permutation(X)[:MAX_ROWS]
-
-
-def pvalues(X, rng, density, n_splits):
-    """Part of ordinary new rows with p-values of at most each level, and the rows in all."""
-    small, n_new = np.zeros(len(LEVELS)), 0
-    for seed in range(n_splits):
-        X = rng.permutation(X)
-        n = len(X) // 5
-        detector = FlowOutlierDetector(density, random_state=seed).fit(X[n:])
-        # one row of each split: rows that share those set aside are not independent
-        small += detector.pvalue(X[:1]) <= np.array(LEVELS) + 1e-12
-        n_new += 1
-    return small / n_new, n_new
 
 
 def planted(rows, X, rng):
@@ -104,19 +76,6 @@ def lists(X, rng, seed):
     return [f"{len(chosen[0] & other)} of {n}" for other in chosen[1:]]
 
 
-def part_of_pvalues(args):
-    rows = {}
-    for name, X in tables(args.data_home):
-        for label, density in DENSITIES.items():
-            rng = np.random.default_rng(0)
-            part, n = pvalues(shuffled(X, rng), rng, density, args.splits)
-            too_many = binom.ppf(0.999, n, LEVELS) / n
-            text = [f"{p:.3f}" + (" (!)" if p > most else "") for p, most in zip(part, too_many)]
-            rows[f"{name}, {label}"] = text
-            print(name, label, *text, flush=True)
-    return DataFrame(rows, index=[f"p <= {level}" for level in LEVELS]).T
-
-
 def part_of_reasons(args):
     names = ["rows", "first", "first, of those found", "found (p <= 0.1)", "coverage of 0.9"]
     rows = {}
@@ -140,7 +99,7 @@ def part_of_lists(args):
     return DataFrame(rows, index=["stay without the column", "stay with another seed"]).T
 
 
-PARTS = {"p-values": part_of_pvalues, "reasons": part_of_reasons, "lists": part_of_lists}
+PARTS = {"reasons": part_of_reasons, "lists": part_of_lists}
 
 
 def main(argv=None):
@@ -148,7 +107,6 @@ def main(argv=None):
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), metavar="NAME")
-    parser.add_argument("--splits", type=int, default=300, help="of a table, for p-values")
     parser.add_argument("--seeds", type=int, default=1, help="for reasons")
     parser.add_argument("--data-home", help="folder of the paper's tables")
     parser.add_argument("--output", help="Markdown page to write")

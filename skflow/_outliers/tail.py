@@ -112,5 +112,6 @@ def _without_background(excess):
     beside = minimize(loss_beside, [*begin, -2.5], method="Nelder-Mead", options=options)
     if alone.fun - beside.fun < LEAST_GAIN:
         return excess
-    belongs = log_odds(beside.x) > 0
-    return excess[: np.argmax(belongs)] if belongs.any() else excess
+    n_before = np.argmax(np.append(log_odds(beside.x) > 0, True))
+    # what leaves hardly any excess is the tail itself, such as that of evenly spread scores
+    return excess[:n_before] if n_before >= LEAST // 2 else excess
