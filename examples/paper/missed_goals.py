@@ -44,13 +44,11 @@ WAYS = {
     "funnel": {
         "flow alone": {"component_weight": 0},
         "flow alone, 16 bins": {"component_weight": 0, "n_bins": 16},
-        "flow alone, 216 epochs for 72": {"component_weight": 0, "max_iter": 216},
         "flow alone, true masks": {"component_weight": 0, "mask_layout": TRUE_MASKS},
         "flow alone, 3 flows": {"component_weight": 0, "n_estimators": 3},
         "default": {},
-        "true masks": {"mask_layout": TRUE_MASKS},
         "3 flows": {"n_estimators": 3},
-        "3 flows, true masks": {"n_estimators": 3, "mask_layout": TRUE_MASKS},
+        "flow alone, 216 epochs for 72": {"component_weight": 0, "max_iter": 216},
     },
 }
 
