@@ -1,9 +1,12 @@
 """Tables with known marginals and conditionals, by formulas or by quadrature."""
 
+import copy
+
 import numpy as np
 from scipy import stats
 from scipy.integrate import trapezoid
 from scipy.special import logsumexp
+from sklearn.mixture import GaussianMixture
 
 
 class Mixture:
@@ -46,6 +49,22 @@ class Mixture:
         weights = np.exp(joint - logsumexp(joint))
         return lambda values: sum(w * part.cdf(values) for w, part in zip(weights, parts))
 
+    def within(self, ranges):
+        """The probability that columns lie in their ranges, a dict from columns to ends."""
+        own, (low, high) = list(ranges), np.transpose(list(ranges.values()))
+        rng, total = np.random.default_rng(0), 0.0
+        for centre, shape in zip(self.centres[:, own], self.shapes[:, own][:, :, own]):
+            normal = stats.multivariate_normal(centre, shape, abseps=1e-8, maxpts=200_000, seed=rng)
+            total += normal.cdf(high, lower_limit=low) / len(self.centres)
+        return total
+
+    def likeliest(self, X):
+        """The same distribution with the centres and shapes of the highest likelihood of rows."""
+        found, n = copy.copy(self), len(self.centres)
+        mixture = GaussianMixture(n, means_init=self.centres, reg_covar=0).fit(X)
+        found.centres, found.shapes = mixture.means_, mixture.covariances_
+        return found
+
 
 class Funnel:
     """The first column is the log-variance of all the others, with standard deviation ``scale``."""
@@ -83,6 +102,15 @@ class Funnel:
         sizes = np.exp(self.grid / 2)
         return lambda values: np.array([parts @ stats.norm.cdf(v / sizes) for v in values])
 
+    def within(self, ranges):
+        low, high = ranges.get(0, (-np.inf, np.inf))
+        inside = (low <= self.grid) & (self.grid <= high)
+        parts = stats.norm.pdf(self.grid, 0, self.scale) * inside
+        for ends in (ends for column, ends in ranges.items() if column > 0):
+            low, high = (stats.norm.cdf(end / np.exp(self.grid / 2)) for end in ends)
+            parts *= high - low
+        return parts.sum() * (self.grid[1] - self.grid[0])
+
 
 class Bent:
     """x_{j+1} = x_j**2 / 4 + noise, without the rare rows that run away; prefixes are known."""
@@ -107,6 +135,19 @@ class Bent:
 
     def cdf(self, x, known, j):
         return stats.norm(x[j - 1] ** 2 / 4, self.noise).cdf
+
+    def within(self, ranges):
+        edges = np.linspace(-3.8, 3.8, 761)  # the chain on a grid
+        grid, step = (edges[1:] + edges[:-1]) / 2, edges[1] - edges[0]
+        steps = stats.norm.pdf(grid, grid[:, None] ** 2 / 4, self.noise) * step
+        parts, whole = (stats.norm.pdf(grid) for _ in range(2))
+        for column in range(self.d):
+            if column > 0:
+                parts, whole = parts @ steps, whole @ steps
+            low, high = ranges.get(column, (-np.inf, np.inf))
+            parts *= np.clip(np.minimum(edges[1:], high) - np.maximum(edges[:-1], low), 0, None)
+            parts /= step
+        return parts.sum() / whole.sum()
 
 
 TRUTHS = {
