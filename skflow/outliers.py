@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 N_SEEN, N_COMPARED = 1000, 200
 #: Fraction set aside by calibration_fraction="auto"; with folds, only beyond so many rows.
 MANY_ROWS, USUAL_FRACTION = 2000, 0.2
-#: Fraction that trim="auto" leaves out of the default's nearest rows and tails.
+#: Fraction that trim="auto" leaves out of the default's nearest rows.
 USUAL_TRIM = 0.05
 
 
@@ -81,7 +81,8 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
         Fraction of the rows, in [0, 0.5), to leave out of ``fit`` as possible outliers: the rows
         farthest from most rows or farthest out in their columns. They still calibrate, like rows
         that are set aside, so that p-values keep their meaning. "auto" trims no rows if
-        ``density`` is given, and in the default 0.05 for the nearest rows and the tails only.
+        ``density`` is given, and in the default 0.05 for the nearest rows only. With 0 the default
+        is better where all rows of ``fit`` are ordinary, above all where some are in rare groups.
     max_time : float or None, default=None
         Approximate limit of ``fit`` in seconds. Flows are trained for a shorter time, so the result
         depends on the machine. None means no limit.
@@ -280,10 +281,11 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
         Return scores ``(n,)`` of the rows by fits without them, NaN for rows in no fold.
         """
         codes, default = self._table.categories, self.density is None
-        kept = without_farthest(X, 0.0 if self.trim == "auto" else self.trim, codes)
+        part, of_nearest = (0.0, USUAL_TRIM) if self.trim == "auto" else (self.trim, 0.0)
+        kept = without_farthest(X, part, codes)
         given, weights = self.density, None
         if default:
-            given, weights = default_scorers(len(kept), X.shape[1], codes)
+            given, weights = default_scorers(len(kept), X.shape[1], codes, of_nearest)
         pairs = given if self._gives_several() else [("density", given)]
         check_pairs(pairs)
         weights = np.ones(len(pairs)) if weights is None else weights
@@ -298,12 +300,10 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
             self._fitted.densities = {"density": [self.density_]}
             return scores
         in_folds = kept[whole(X[kept]) | self._takes_missing()]
-        rows, every_row = X[in_folds], X[kept]
-        if default and self.trim == "auto":
-            every_row = X[without_farthest(X, USUAL_TRIM, codes)]
+        rows = X[in_folds]
         held_out, others = folds(len(rows), rng)
         self._fitted.densities, self._fitted.of_codes = fit_scorers(
-            densities, rows, every_row, self._table, others, default
+            densities, rows, X[kept], self._table, others, default
         )
         scores[in_folds] = self._fitted.take_references(rows, held_out)
         return scores

@@ -50,7 +50,8 @@ def test_rows_with_missing_take_part_where_they_can(monkeypatch):
     X[:10, 1], few[:43, 1] = np.nan, np.nan
     detector = FlowOutlierDetector(random_state=0).fit(X)
     assert len(detector.calibration_scores_) == 50
-    assert len(detector.densities_["tails"][0].columns_[0]) == 48  # 0.05 of 50 are left out
+    assert len(detector.densities_["neighbours"][0].rows_) == 48  # 0.05 of 50 are left out
+    assert len(detector.densities_["tails"][0].columns_[0]) == 50
     assert len(detector.reference_scores_["flow"]) == 40
     assert len(detector.partial_fit(X).calibration_scores_) == 100
     with pytest.raises(ValueError, match=r"at least 8 are needed.*\(first 1\)"):

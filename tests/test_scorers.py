@@ -97,6 +97,17 @@ def test_tails_are_counts():
     )
 
 
+def test_a_number_among_others_is_rare_where_few_numbers_are_new():
+    X = np.column_stack([np.repeat([307.0, 336.0], 50), np.arange(100.0)])
+    X[0, 0] = 500.0  # the only row with a number of its own
+    fitted = Tails().fit(X)
+    found = fitted.score_samples(np.array([[313.0, 50.5], [336.0, 50.5]]))
+    among = np.log(50 / 101)  # of the second column, where all numbers differ
+    np.testing.assert_allclose(found, [np.log(2 / 101) + among, np.log(52 / 101) + among])
+    # a row of fit does not count for itself
+    np.testing.assert_allclose(fitted.score_own_rows(X[:1])[0], np.log(1 / 100) + np.log(1 / 100))
+
+
 def test_rows_with_missing_change_nothing_and_are_remembered(monkeypatch):
     X = table(200)[:, :2]
     detector = FlowOutlierDetector(random_state=0).fit(X)

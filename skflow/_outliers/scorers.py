@@ -61,15 +61,19 @@ class Neighbours(BaseEstimator):
     ----------
     categories : sequence of int
         Indices of columns with codes.
+    trim : float
+        Fraction of the rows to leave out, as ``without_farthest``.
     random_state : int or None
         Random state of the draw of rows among which neighbours are searched.
     """
 
-    def __init__(self, categories=(), random_state=None):
+    def __init__(self, categories=(), trim=0.0, random_state=None):
         self.categories = categories
+        self.trim = trim
         self.random_state = random_state
 
     def fit(self, X, y=None):
+        X = X[without_farthest(X, self.trim, self.categories)]
         if len(X) > MOST_ROWS:
             rng = check_random_state(self.random_state)
             X = X[rng.choice(len(X), MOST_ROWS, replace=False)]
@@ -161,7 +165,9 @@ class Tails(BaseEstimator):
     """Sum over columns of the logarithm of the fraction of rows that are at least as far out.
 
     Rows count on the side of a value with fewer rows; for a category, rows with categories that are
-    as rare. Rows with a missing cell do not count in its column.
+    as rare. For a number that no other row has, the rows with such numbers count if they are fewer:
+    a value between two codes is unusual, one between two measurements is not. Rows with a missing
+    cell do not count in its column.
 
     Parameters
     ----------
@@ -175,6 +181,8 @@ class Tails(BaseEstimator):
     def fit(self, X, y=None):
         self.columns_ = [np.sort(column[~np.isnan(column)]) for column in X.T]
         self.codes_, self.parts_ = [], []
+        # how many rows have a number that no other row has
+        self.n_alone_ = [np.sum(np.unique(c, return_counts=True)[1] == 1) for c in self.columns_]
         for j in self.categories:
             codes, counts = np.unique(self.columns_[j], return_counts=True)
             rarer = [counts[counts <= count].sum() for count in counts]
@@ -196,6 +204,9 @@ class Tails(BaseEstimator):
                 n_below = np.searchsorted(values, column + rounding, side="right")
                 n_above = n_rows - np.searchsorted(values, column - rounding, side="left")
                 n_beyond = np.minimum(n_below, n_above)
+                alone = n_below + n_above - n_rows <= own  # a row of fit is equal to itself
+                n_alone = np.minimum(n_beyond, self.n_alone_[j])
+                n_beyond = np.where(alone, n_alone, n_beyond)
             # a row counts itself, a row of fit only once, also where the fit left it out
             part = np.maximum(n_beyond + 1 - own, 1) / (n_rows + 1 - own)
             scores += np.log(np.where(np.isnan(column), 1.0, part))
@@ -213,7 +224,7 @@ def default_flow(n_rows):
     return CouplingFlowDensity(4, dequantize=True, component_weight=0, max_iter=int(n_epochs))
 
 
-def default_scorers(n_rows, n_columns, categories=()):
+def default_scorers(n_rows, n_columns, categories=(), trim=0.0):
     """Return the default's scorers for a table of such a shape, and their weights.
 
     The flow's likelihood detects inconsistent values, the nearest rows detect isolated rows, and
@@ -221,7 +232,7 @@ def default_scorers(n_rows, n_columns, categories=()):
     """
     flow = default_flow(n_rows)
     coded = tuple(categories)
-    scorers = [("flow", flow), ("neighbours", Neighbours(coded)), ("tails", Tails(coded))]
+    scorers = [("flow", flow), ("neighbours", Neighbours(coded, trim)), ("tails", Tails(coded))]
     return scorers, np.array(WEIGHTS) * [1, 1, min(1, FEW_COLUMNS / n_columns) ** 2]
 
 
