@@ -243,12 +243,12 @@ class PITDisplay(Display):
         return self
 
     @property
-    def _n_effective(self):
+    def _n_effective(self) -> int:
         """Number of rows, less if the distribution is known from samples."""
         n, m = len(self.values), self.n_reference
         return max(1, round(n if m is None else n * m / (n + m)))
 
-    def _draw_fractions(self, ax, n_named):
+    def _draw_fractions(self, ax: Any, n_named: int) -> None:
         n, n_curves = self.values.shape
         band = stats.kstwo.ppf(1 - 0.05 / n_curves, self._n_effective)
         ax.axhspan(-band, band, color=LIGHT, label="95 % band", zorder=0)
@@ -265,7 +265,7 @@ class PITDisplay(Display):
         )
         ax.legend(frameon=False, loc="upper right", fontsize="small", ncols=2)
 
-    def _draw_quantiles(self, ax, n_named):
+    def _draw_quantiles(self, ax: Any, n_named: int) -> None:
         n = len(self.values)
         expected = stats.norm.ppf((np.arange(n) + 0.5) / n)
         order = np.arange(1, n + 1)  # the i-th smallest of n uniform numbers is Beta(i, n + 1 - i)
@@ -284,7 +284,7 @@ class PITDisplay(Display):
         )
         ax.legend(frameon=False, loc="upper left", fontsize="small")
 
-    def _draw_curves(self, ax, x, curves, n_named):
+    def _draw_curves(self, ax: Any, x: np.ndarray, curves: np.ndarray, n_named: int) -> None:
         """Draw curves over x; the most different in colour, with names."""
         named = np.argsort(-self.distance_, kind="stable")[: min(n_named, len(DISTINCT))]
         for j in np.setdiff1d(np.arange(curves.shape[1]), named):
@@ -294,7 +294,7 @@ class PITDisplay(Display):
             ax.plot(x, curves[:, j], color=color, linewidth=1.6, label=label, zorder=5 - rank / 9)
 
 
-def _draw(estimator, n_samples, random_state):
+def _draw(estimator: Any, n_samples: int, random_state: RandomState) -> np.ndarray:
     """Draw rows from an estimator with any signature of ``sample``."""
     keywords = {"random_state": random_state, "tails": True}  # the whole density is judged
     known = signature(estimator.sample).parameters  # GaussianMixture has neither

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +50,7 @@ class Display:
         return self
 
     @classmethod
-    def _check(cls, estimator, advice, *attributes):
+    def _check(cls, estimator: Any, advice: str, *attributes: str) -> None:
         """Raise unless an estimator is fitted and has the attributes or methods.
 
         ``advice`` names the estimators that have them.
@@ -65,15 +66,15 @@ class Display:
                     f"{cls.__name__} needs {attribute!r}, which {name} does not have. {advice}."
                 )
 
-    def _size(self):
+    def _size(self) -> tuple[float, float]:
         """Return the size of a new figure in inches."""
         return self._figsize
 
-    def _draw(self, ax):
+    def _draw(self, ax: Any) -> None:
         """Draw into the axes, one or two."""
         raise NotImplementedError
 
-    def _new_axes(self, ax):
+    def _new_axes(self, ax: Any) -> Any:
         """Return the axes to draw into, with the title; None makes new ones."""
         check_matplotlib_support(f"{type(self).__name__}.plot")
         import matplotlib.pyplot as plt
@@ -90,20 +91,20 @@ class Display:
         return ax
 
 
-def column_names(X):
+def column_names(X: Any) -> list[str] | None:
     """Return the column names of a data frame, None for an array."""
     columns = getattr(X, "columns", None)
     return None if columns is None else [str(name) for name in columns]
 
 
-def column_of(X, j):
+def column_of(X: Any, j: int) -> Any:
     """Return a column of a data frame or array."""
     if hasattr(X, "iloc"):
         return X.iloc[:, j]
     return np.asarray(X)[:, j] if column_names(X) is None else X[X.columns[j]]
 
 
-def number_columns(X):
+def number_columns(X: Any) -> list[int]:
     """Return the indices of the numeric columns; all for an array."""
     every = range(np.shape(X)[1])
     if column_names(X) is None:
@@ -112,7 +113,7 @@ def number_columns(X):
     return [j for j in every if str(column_of(X, j).dtype).lower().startswith(kinds)]
 
 
-def as_numbers(X, display):
+def as_numbers(X: Any, display: str) -> np.ndarray:
     """Return X as float64; raise if a column is not numeric."""
     try:
         return np.asarray(X, dtype=np.float64)
@@ -126,20 +127,20 @@ def as_numbers(X, display):
         ) from None
 
 
-def like(rows, X):
+def like(rows: np.ndarray, X: Any) -> Any:
     """Return rows as a data frame if X is one, for estimators that check column names."""
     return type(X)(rows, columns=X.columns) if hasattr(X, "iloc") else rows
 
 
-def labels_of(X):
+def labels_of(X: Any) -> list[str]:
     """Return the column names, or numbered names for an array."""
     return column_names(X) or [f"feature {j}" for j in range(np.shape(X)[1])]
 
 
-def resolve_features(features, X):
+def resolve_features(features: Iterable[int | str], X: Any) -> list[int]:
     """Return the column indices of features given by index or name."""
     n_features = np.shape(X)[1]
-    known = dict(zip(column_names(X) or (), range(n_features)))
+    known: dict[Any, int] = dict(zip(column_names(X) or (), range(n_features)))
     columns = []
     for feature in features:
         column = known.get(feature, feature)
@@ -153,14 +154,14 @@ def resolve_features(features, X):
     return columns
 
 
-def widened(column, margin):
+def widened(column: np.ndarray, margin: float) -> tuple[float, float]:
     """Return the range of the finite values, widened by a fraction on each side."""
     column = column[np.isfinite(column)]
     beyond = margin * np.ptp(column) or 1.0
     return column.min() - beyond, column.max() + beyond
 
 
-def legend_above(ax, n_columns):
+def legend_above(ax: Any, n_columns: int) -> None:
     """Draw a legend above the axes, where it hides nothing, and the title above it."""
     ax.legend(
         loc="lower left",

@@ -178,7 +178,7 @@ class ConditionalDisplay(Display):
         )
         return display.plot(ax)
 
-    def _draw(self, ax):
+    def _draw(self, ax: Any) -> None:
         self.lines_ = []
         is_category = self.x.dtype == object
         if is_category:
@@ -192,7 +192,7 @@ class ConditionalDisplay(Display):
         ax.set(xlabel=self.xlabel, ylabel=ylabel, ylim=(0, None))
         legend_above(ax, 1)
 
-    def _plot_bars(self, ax):
+    def _plot_bars(self, ax: Any) -> None:
         place, width = np.arange(len(self.x)), 0.8 / max(1, len(self.density))
         ax.bar(place, self.marginal, 0.95, color=GREY, alpha=0.25, label="given nothing")
         for i, (bars, label) in enumerate(zip(self.density, self.labels)):
@@ -202,7 +202,7 @@ class ConditionalDisplay(Display):
         ax.set_xticks(place, [str(value) for value in self.x])
 
 
-def _column(X, j, is_number):
+def _column(X: Any, j: int, is_number: bool) -> np.ndarray:
     """Return a column as floats, or as objects with None for missing values."""
     column = np.asarray(column_of(X, j))
     if is_number and column.dtype != object:
@@ -211,14 +211,14 @@ def _column(X, j, is_number):
     return values.astype(float) if is_number else values
 
 
-def _table(columns, X):
+def _table(columns: list[np.ndarray], X: Any) -> Any:
     """Return a table like X."""
     if column_names(X) is None:
         return np.column_stack(columns)
     return type(X)({name: column.tolist() for name, column in zip(X.columns, columns)})
 
 
-def _in_words(names, columns):
+def _in_words(names: list[str], columns: list[np.ndarray]) -> list[str]:
     """Describe each row."""
     texts = []
     for row in zip(*columns):

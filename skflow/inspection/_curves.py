@@ -98,7 +98,7 @@ class TrainingCurveDisplay(Display):
         )
         return display.plot(ax)
 
-    def _draw(self, ax):
+    def _draw(self, ax: Any) -> None:
         curves = {"training": -np.asarray(self.loss_curve, dtype=float)}
         if self.validation_scores is not None:
             curves["validation"] = np.asarray(self.validation_scores, dtype=float)
@@ -240,7 +240,7 @@ class SearchHistoryDisplay(Display):
         )
         return display.plot(ax)
 
-    def _draw(self, ax):
+    def _draw(self, ax: Any) -> None:
         top = _robust_top(self.cost)
         finite = np.append(self.best_cost, self.cost)
         lowest = finite[np.isfinite(finite)].min(initial=top)
@@ -278,7 +278,7 @@ class SearchHistoryDisplay(Display):
         legend_above(ax, 4)
 
 
-def _robust_top(costs):
+def _robust_top(costs: np.ndarray) -> float:
     """Return an upper limit that shows most costs well, even if some are huge."""
     costs = np.asarray(costs, dtype=float)
     finite = costs[np.isfinite(costs)]

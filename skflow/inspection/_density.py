@@ -210,7 +210,7 @@ class DensityDisplay(Display):
         ax.set(xlabel=self.xlabel, ylabel=self.ylabel)
         return self
 
-    def _edges(self, shares):
+    def _edges(self, shares: np.ndarray) -> np.ndarray:
         """Return the log-densities above which the shares of the probability lie."""
         ordered = np.sort(self.log_density, axis=None)[::-1]
         inside = np.exp(ordered - ordered[0]).cumsum()

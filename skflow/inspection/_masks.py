@@ -203,7 +203,7 @@ class MaskDisplay(Display):
             )
         return self
 
-    def _size(self):
+    def _size(self) -> tuple[float, float]:
         n_layers, n_features = self.masks.shape
         longest = max(map(len, self.feature_names)) if self.feature_names else 2
         return (
@@ -211,7 +211,7 @@ class MaskDisplay(Display):
             min(9.0, 0.28 * n_layers + 1.0 + 0.07 * min(longest, 25)),
         )
 
-    def _label(self, ax):
+    def _label(self, ax: Any) -> None:
         n_layers, n_features = self.masks.shape
         extent = ax.get_window_extent()
         points = 72 / ax.figure.dpi
@@ -228,7 +228,7 @@ class MaskDisplay(Display):
             return
         step, font = _spacing(width)
         columns = np.arange(0, n_features, step)
-        names = [_shortened(self.feature_names[j]) for j in columns]
+        names = [_shortened(self.feature_names[j]) for j in columns.tolist()]
         if 0.65 * font * max(map(len, names)) <= width:
             style = {}
         elif width >= 24:
@@ -238,7 +238,7 @@ class MaskDisplay(Display):
         ax.set_xticks(columns + 0.5, names, fontsize=font, **style)
 
 
-def _chosen_step(estimator):
+def _chosen_step(estimator: Any) -> Any:
     """Return the best estimator of a grid or the last pipeline step."""
     while isinstance(estimator, (Pipeline, BaseSearchCV)):
         check_is_fitted(estimator)
@@ -247,7 +247,7 @@ def _chosen_step(estimator):
     return estimator
 
 
-def _as_many(names, n_features):
+def _as_many(names: Sequence[str] | None, n_features: int) -> list[str] | None:
     """Return names as strings; raise if the number is wrong."""
     if names is not None and len(names) != n_features:
         raise ValueError(
@@ -257,11 +257,11 @@ def _as_many(names, n_features):
     return None if names is None else [str(name) for name in names]
 
 
-def _spacing(room):
+def _spacing(room: float) -> tuple[int, float]:
     """Return the step between labels and the font size, given the points for each."""
     font = min(10.0, max(6.5, 0.85 * room))
     return max(1, int(np.ceil(1.05 * font / room))), font
 
 
-def _shortened(name):
+def _shortened(name: str) -> str:
     return name if len(name) <= 25 else name[:24] + "…"

@@ -148,19 +148,19 @@ class OutlierReportDisplay(Display):
             **_plane(reasons, shown[0], labels),
         ).plot(ax)
 
-    def _draw(self, ax):
+    def _draw(self, ax: Any) -> None:
         left, right = ax
         left.set_title(left.get_title(loc="left"), loc="left", fontsize="medium")
         self._draw_bars(left)
-        if self.plane is None:
+        if self.plane is None or self.point is None:
             right.set_axis_off()
         else:
-            self._draw_plane(right)
+            self._draw_plane(right, self.plane, self.point)
 
-    def _size(self):
+    def _size(self) -> tuple[float, float]:
         return 9.5, max(3.4, 1.2 + 0.42 * len(self.feature_names))
 
-    def _draw_bars(self, ax):
+    def _draw_bars(self, ax: Any) -> None:
         low, high = self.ends.T
         width = np.where(high > low, high - low, 1.0)
         places = np.arange(len(self.feature_names))
@@ -180,21 +180,21 @@ class OutlierReportDisplay(Display):
         ax.set(xlim=(-0.12, 1.12), ylim=(len(places) - 0.4, -0.7))
         ax.set_xlabel("point: the row; bar: usual for such a row")
 
-    def _draw_plane(self, ax):
-        jitter = np.zeros_like(self.plane)
+    def _draw_plane(self, ax: Any, plane: np.ndarray, point: np.ndarray) -> None:
+        jitter = np.zeros_like(plane)
         rng = np.random.default_rng(0)
         for axis, labels in enumerate(self.plane_labels):
             if labels is not None:  # rows of one category hide each other
                 jitter[:, axis] = rng.uniform(-0.2, 0.2, len(jitter))
                 set_ticks = (ax.set_xticks, ax.set_yticks)[axis]
                 set_ticks(range(len(labels)), labels)
-        ax.scatter(*(self.plane + jitter).T, s=9, color=BLUE, alpha=0.5, label="rows of fit")
-        ax.scatter(*self.point, s=70, marker="D", color=VERMILLION, label="this row")
+        ax.scatter(*(plane + jitter).T, s=9, color=BLUE, alpha=0.5, label="rows of fit")
+        ax.scatter(*point, s=70, marker="D", color=VERMILLION, label="this row")
         ax.set(xlabel=self.plane_names[0], ylabel=self.plane_names[1])
         ax.legend(frameon=False, loc="best")
 
 
-def _plane(reasons, j, labels):
+def _plane(reasons: Any, j: int, labels: list[str]) -> dict[str, Any]:
     """Return the plane of column ``j`` and its partner for ``OutlierReportDisplay``."""
     k = reasons.partner(0, j, always=True)
     if k is None:
@@ -310,7 +310,7 @@ class ShiftDisplay(Display):
             raise ValueError(f"times has {len(times)} values, but X has {len(evidence)} rows.")
         return cls(evidence=evidence, times=times, level=level, name=name).plot(ax)
 
-    def _draw(self, ax):
+    def _draw(self, ax: Any) -> None:
         x = np.arange(len(self.evidence)) if self.times is None else self.times
         line = -np.log10(self.level)
         above = self.evidence >= line

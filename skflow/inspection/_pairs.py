@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,6 +24,9 @@ from ._common import (
     resolve_features,
     widened,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.lines import Line2D
 
 #: Colours of the most frequent categories; others are grey.
 _COLORS = (VERMILLION, BLUE, ORANGE, GREEN, "#56b4e9", "#cc79a7", BLACK)
@@ -76,8 +79,8 @@ class PairPlotDisplay(Display):
     X: np.ndarray
     samples: np.ndarray
     feature_names: Sequence[str]
-    hue: np.ndarray | None = None
-    samples_hue: np.ndarray | None = None
+    hue: Any = None
+    samples_hue: Any = None
 
     @classmethod
     def from_estimator(
@@ -192,11 +195,11 @@ class PairPlotDisplay(Display):
         )
         return display.plot(ax)
 
-    def _size(self):
+    def _size(self) -> tuple[float, float]:
         side = min(10.0, max(4.5, 1.0 + 1.75 * len(self.feature_names)))
         return side, side
 
-    def _draw(self, ax):
+    def _draw(self, ax: Any) -> None:
         n = len(self.feature_names)
         limits = [widened(column, 0.06) for column in self.X.T]
         low, high = np.transpose(limits)
@@ -219,7 +222,14 @@ class PairPlotDisplay(Display):
         style = dict(loc="lower left", bbox_to_anchor=(0, 0), borderaxespad=0, frameon=False)
         legend.legend(handles=handles, ncols=n_columns, title=self.name, alignment="left", **style)
 
-    def _draw_panel(self, panel, row, column, limits, colors):
+    def _draw_panel(
+        self,
+        panel: Any,
+        row: int,
+        column: int,
+        limits: list[tuple[float, float]],
+        colors: dict[str, str] | None,
+    ) -> None:
         panel.set_xlim(limits[column])
         if row == column:
             bins = np.linspace(*limits[row], 25)
@@ -247,11 +257,11 @@ class PairPlotDisplay(Display):
         panel.set_ylabel(self.feature_names[row], fontsize=9)
         panel.label_outer()
 
-    def _handles(self, colors):
+    def _handles(self, colors: dict[str, str] | None) -> list[Line2D]:
         """Return the legend handles."""
         from matplotlib.lines import Line2D
 
-        def dot(color, label):
+        def dot(color: str | None, label: str) -> Line2D:
             marker = "" if color is None else "o"
             return Line2D([], [], linestyle="none", marker=marker, color=color, label=label)
 
@@ -266,7 +276,7 @@ class PairPlotDisplay(Display):
         return [*handles, dot(None, f"data (below), {drawn}")]
 
 
-def _numbers(X, columns, labels):
+def _numbers(X: Any, columns: list[int], labels: list[str]) -> np.ndarray:
     """Return columns of a table as a float array ``(n, m)``."""
     parts = []
     for j in columns:
@@ -280,12 +290,12 @@ def _numbers(X, columns, labels):
     return np.column_stack(parts)
 
 
-def _categories(X, j):
+def _categories(X: Any, j: int) -> np.ndarray:
     """Return a column as strings."""
     return np.array(["missing" if is_missing(v) else str(v) for v in column_of(X, j)])
 
 
-def _colors_of(*hues):
+def _colors_of(*hues: np.ndarray) -> dict[str, str]:
     """Return colours of the most frequent categories, by label, sorted by label."""
     labels, counts = np.unique(np.concatenate(hues), return_counts=True)
     frequent = np.sort(labels[np.argsort(-counts, kind="stable")[: len(_COLORS)]])

@@ -114,10 +114,10 @@ class PredictiveDensityDisplay(Display):
         density = np.exp(logs).reshape(len(ends), n_points)
         return cls(grid=grid, density=density, y=truth, name=name).plot(ax=ax)
 
-    def _size(self):
+    def _size(self) -> tuple[float, float]:
         return 5, 1 + 0.7 * len(self.density)
 
-    def _draw(self, ax):
+    def _draw(self, ax: Any) -> None:
         n_rows = len(self.density)
         for i, density in enumerate(self.density):
             base, height = n_rows - 1 - i, 0.85 * density / density.max()
@@ -234,7 +234,7 @@ class QuantileFanDisplay(Display):
         )
         return display.plot(ax=ax)
 
-    def _draw(self, ax):
+    def _draw(self, ax: Any) -> None:
         for k, part in enumerate(("95 %", "80 %", "50 %")):
             low, high = self.quantiles[:, k], self.quantiles[:, -1 - k]
             shade = 0.15 + 0.12 * k
@@ -338,7 +338,7 @@ class CoverageDisplay(Display):
         coverage, covered = np.array(coverage), np.array(covered)
         return cls(cdf=cdf, coverage=coverage, covered=covered, name=name).plot(ax)
 
-    def _draw(self, ax):
+    def _draw(self, ax: Any) -> None:
         left, right = ax
         n_rows, n_bins = len(self.cdf), int(np.clip(len(self.cdf) // 20, 5, 20))
         left.hist(self.cdf, np.linspace(0, 1, n_bins + 1), density=True, color=BLUE, alpha=0.4)
