@@ -12,8 +12,11 @@ makes the density integrate to 1 within the bounds, and draws from the hump are 
 The cell of a value on a grid is a step wide and reaches half a step beyond the bound.
 """
 
+from __future__ import annotations
+
 from copy import copy
 from reprlib import repr as short
+from typing import Any
 
 import numpy as np
 from scipy.special import expit, ndtr, ndtri
@@ -28,7 +31,9 @@ HUMP_SCALE = 0.5
 HUMP_DISTANCE = 3.0
 
 
-def check_bounds(bounds, n_features, names=None):
+def check_bounds(
+    bounds: Any, n_features: int, names: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Return lower and upper bounds ``(d,)``, infinite for open ends.
 
     ``bounds`` are as in ``CouplingFlowDensity``; ``names`` are the names of the columns, or None.
@@ -74,13 +79,15 @@ def check_bounds(bounds, n_features, names=None):
     return lower, upper
 
 
-def take_bounds(bounds, kept, names=None):
+def take_bounds(
+    bounds: Any, kept: np.ndarray, names: np.ndarray | None = None
+) -> list[tuple[float, float]]:
     """Return the bounds of the columns that a mask ``(d,)`` selects, as a list of pairs."""
     lower, upper = check_bounds(bounds, len(kept), names)
     return list(zip(lower[kept].tolist(), upper[kept].tolist()))
 
 
-def _is_end(value):
+def _is_end(value: Any) -> bool:
     return value is None or (np.isscalar(value) and not isinstance(value, (str, bytes)))
 
 
@@ -108,10 +115,10 @@ class Bounds:
         the hole are moved down by a step before they are mapped.
     """
 
-    def __init__(self, lower, upper):
+    def __init__(self, lower: np.ndarray, upper: np.ndarray) -> None:
         self.lower, self.upper = lower, upper
 
-    def fit(self, X, step, holes=None):
+    def fit(self, X: np.ndarray, step: np.ndarray, holes: np.ndarray | None = None) -> Bounds:
         """Fit the map to rows; ``step`` ``(d,)`` is 0 for columns without a grid."""
         self.holes = np.full(X.shape[1], np.nan) if holes is None else holes
         self.steps = np.where(np.isnan(self.holes), 0.0, step)
@@ -127,13 +134,13 @@ class Bounds:
         self.start, self.stop = self.lower - beyond[0], top + beyond[1]
         return self
 
-    def take(self, columns):
+    def take(self, columns: np.ndarray) -> Bounds:
         """Return the bounds of some of the columns."""
         taken = copy(self)
         vars(taken).update({name: value[..., columns] for name, value in vars(self).items()})
         return taken
 
-    def _fit_end(self, j, side, distance, step):
+    def _fit_end(self, j: np.intp, side: int, distance: np.ndarray, step: float) -> float:
         """Return how far beyond an end of column j the map starts, given the distances to it."""
         inside = distance[distance > 0]
         if not len(inside):
@@ -150,11 +157,11 @@ class Bounds:
         self.cells[side, j] = max(inside.min() / 2, TINY)  # those of two ends never overlap
         return np.quantile(inside, 0.01) - self.cells[side, j]
 
-    def outside(self, X):
+    def outside(self, X: np.ndarray) -> np.ndarray:
         """Return which values ``(n, d)`` lie beyond a bound."""
         return (self.lower > X) | (self.upper < X)
 
-    def check(self, X, names=None):
+    def check(self, X: np.ndarray, names: np.ndarray | None = None) -> None:
         """Raise if rows lie beyond the bounds."""
         outside = self.outside(X)
         if not outside.any():
@@ -164,16 +171,18 @@ class Bounds:
             f"{name_columns(outside.any(axis=0), names)}. Correct or remove them, or widen bounds."
         )
 
-    def on_bound(self, X):
+    def on_bound(self, X: np.ndarray) -> np.ndarray:
         """Return which values ``(n, d)`` lie exactly on a bound."""
         return (self.lower == X) | (self.upper == X)
 
-    def nearest_atoms(self, X):
+    def nearest_atoms(self, X: np.ndarray) -> np.ndarray:
         """Return the rows ``(n, d)`` with values in the cell of a bound put on it."""
         X = np.where(X - self.lower < self.cells[0], self.lower, X)
         return np.where(self.upper - X < self.cells[1], self.upper, X)
 
-    def forward(self, X, place=0.5):
+    def forward(
+        self, X: np.ndarray, place: float | np.ndarray = 0.5
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Return points on the line ``(n, d)`` and the log of the map's slope, summed ``(n,)``.
 
         ``place``, a number or ``(n, d)``, is where a value on a bound is in its cell: the distance
@@ -185,7 +194,7 @@ class Bounds:
         both, sign = self._ends()
         return V, np.nansum(slopes[:, sign != 0], axis=1) + np.nansum(slopes[:, both], axis=1)
 
-    def inverse(self, V):
+    def inverse(self, V: np.ndarray) -> np.ndarray:
         """Return rows ``(n, d)`` within the bounds and the cells of a grid."""
         X = np.nan_to_num(self._smooth_inverse(V))
         X += self.steps * (self.holes - self.steps / 2 < X)
@@ -196,11 +205,13 @@ class Bounds:
             X = np.where((self.cells[1] > 0) & (edges[1] < V), self.upper, X)
         return X
 
-    def _closed(self, X):
+    def _closed(self, X: np.ndarray) -> np.ndarray:
         """Return the rows with values above a hole moved down by a step."""
         return X - self.steps * (self.holes < X)
 
-    def _enter_cells(self, side, X, place, V, slopes):
+    def _enter_cells(
+        self, side: int, X: np.ndarray, place: float | np.ndarray, V: np.ndarray, slopes: np.ndarray
+    ) -> None:
         """Map the values in the cells of one end to their humps."""
         columns = np.flatnonzero(self.cells[side])
         bound, cell = (self.lower, self.upper)[side][columns], self.cells[side, columns]
@@ -216,23 +227,23 @@ class Bounds:
         log_normal = -0.5 * (z**2 + np.log(2 * np.pi))
         slopes[rows, own] = np.log(scale * ndtr(HUMP_DISTANCE)) - np.log(cell[found]) - log_normal
 
-    def _hump_scales(self):
+    def _hump_scales(self) -> np.ndarray:
         """Return the standard deviations ``(d,)`` of the humps on the line."""
         both, _ = self._ends()
         return HUMP_SCALE * np.where(both, (self.stop - self.start) / 4, self.width)
 
-    def _edges(self):
+    def _edges(self) -> np.ndarray:
         """Return where the cells of the lower and upper bounds end on the line ``(2, d)``."""
         inside = np.clip(0.0, self.lower, self.upper)
         ends = [self.lower + self.cells[0], self.upper - self.cells[1]]
         return self._smooth(np.where(self.cells > 0, ends, inside))[0]
 
-    def _ends(self):
+    def _ends(self) -> tuple[np.ndarray, np.ndarray]:
         """Return which columns have two ends, and +1 or -1 for a lower or upper one alone."""
         low, high = np.isfinite(self.start), np.isfinite(self.stop)
         return low & high, np.where(low == high, 0, np.where(low, 1, -1))
 
-    def _smooth(self, X):
+    def _smooth(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return points on the line and log-slopes ``(n, d)`` of the map outside the cells."""
         both, sign = self._ends()
         V, slopes = X.copy(), np.zeros(X.shape)
@@ -252,7 +263,7 @@ class Bounds:
             slopes[:, both] = 2 * np.log(length) - np.log(low) - np.log(high) - np.log(4)
         return V, slopes
 
-    def _smooth_inverse(self, V):
+    def _smooth_inverse(self, V: np.ndarray) -> np.ndarray:
         both, sign = self._ends()
         X = V.copy()
         half = sign != 0

@@ -4,13 +4,19 @@
 log-determinant, and back. A bounded column is first mapped onto the line.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .._core.checks import warn_of
 from .._core.saving import saved_as
 from .bounds import Bounds
+
+if TYPE_CHECKING:
+    from .._core.random import RandomStreams
 
 #: Standardised values are clipped to this size, so that sums of their squares do not overflow.
 FARTHEST = 1e100
@@ -74,7 +80,7 @@ class Columns:
     scale: np.ndarray
     step: np.ndarray
     origin: np.ndarray
-    values: tuple
+    values: tuple[np.ndarray, ...]
     constant: np.ndarray
     least: np.ndarray
     most: np.ndarray
@@ -82,26 +88,26 @@ class Columns:
     bounds: Bounds
     names: np.ndarray | None = None
 
-    def take(self, columns):
+    def take(self, columns: np.ndarray) -> Columns:
         """Return the columns that a mask ``(d,)`` or indices select."""
         taken = {k: v[columns] for k, v in vars(self).items() if isinstance(v, np.ndarray)}
         values = tuple(self.values[j] for j in np.arange(len(self.step))[columns])
         return replace(self, **taken, values=values, bounds=self.bounds.take(columns))
 
     @property
-    def kinds(self):
+    def kinds(self) -> np.ndarray:
         """The kind of each column in a word ``(d,)``."""
         bounded = np.isfinite(self.bounds.lower) | np.isfinite(self.bounds.upper)
         chosen = [self.constant, self.step > 0, bounded]
         return np.select(chosen, ["constant", "on a grid", "bounded"], "real").astype(object)
 
-    def spanning(self, X):
+    def spanning(self, X: np.ndarray) -> Columns:
         """Return the columns with their range widened to the rows; NaN is ignored."""
         least, most = np.fmin.reduce(X, axis=0), np.fmax.reduce(X, axis=0)
         return replace(self, least=np.fmin(self.least, least), most=np.fmax(self.most, most))
 
     @property
-    def range(self):
+    def range(self) -> tuple[np.ndarray, np.ndarray]:
         """Range of plausible values ``(2, d)``.
 
         That of the seen values, widened by a tenth on each side, but not across 0.
@@ -111,17 +117,19 @@ class Columns:
         low = np.where(self.least >= 0, np.maximum(low, 0), low)
         return low, np.where(self.most <= 0, np.minimum(high, 0), high)
 
-    def in_range(self, X):
+    def in_range(self, X: np.ndarray) -> np.ndarray:
         """Return which rows ``(n,)`` have all values within the range; NaN counts as within."""
         low, high = self.range
-        return ~((low > X) | (high < X)).any(axis=1)
+        return ~np.any((low > X) | (high < X), axis=1)
 
-    def to_range(self, X):
+    def to_range(self, X: np.ndarray) -> np.ndarray:
         """Return the rows with values beyond the range moved to the nearest seen value."""
         low, high = self.range
         return np.where(low > X, self.least, np.where(high < X, self.most, X))
 
-    def forward(self, X, place=0.5):
+    def forward(
+        self, X: np.ndarray, place: float | np.ndarray = 0.5
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Return standardised rows ``(n, d)`` and log-determinants ``(n,)``.
 
         A row beyond a bound is moved onto it, with a log-determinant of minus infinity. NaN stays
@@ -131,22 +139,22 @@ class Columns:
         log_det[self.bounds.outside(X).any(axis=1)] = -np.inf
         return self._standardised(V), log_det - self._log_scale(X)
 
-    def _log_scale(self, X):
+    def _log_scale(self, X: np.ndarray) -> np.ndarray | float:
         """Return the sum of the log-scales of the known columns, row by row."""
         log_scale = np.log(self.scale)
         absent = np.isnan(X)
         return log_scale.sum() - absent @ log_scale if absent.any() else log_scale.sum()
 
-    def _standardised(self, V):
+    def _standardised(self, V: np.ndarray) -> np.ndarray:
         with np.errstate(over="ignore"):
             U = (V - self.location) / self.scale
         return np.clip(U, -FARTHEST, FARTHEST)
 
-    def inverse(self, U):
+    def inverse(self, U: np.ndarray) -> np.ndarray:
         """Return rows ``(n, d)`` in the data's units: finite, within bounds, not yet rounded."""
         return np.clip(self.places(U), self.bounds.lower, self.bounds.upper)
 
-    def places(self, U):
+    def places(self, U: np.ndarray) -> np.ndarray:
         """As ``inverse``, but values on a grid may be anywhere in their cell, even beyond a bound.
 
         So the mean of the places is the mean of the values.
@@ -155,17 +163,17 @@ class Columns:
             V = np.nan_to_num(np.nan_to_num(U) * self.scale + self.location)
         return self.bounds.inverse(V)
 
-    def draws(self, U):
+    def draws(self, U: np.ndarray) -> np.ndarray:
         """Return rows ``(n, d)`` in the data's units, rounded to grids."""
         return self.to_grid(self.inverse(U))
 
-    def ends_of_cells(self, X):
+    def ends_of_cells(self, X: np.ndarray) -> np.ndarray:
         """Return standardised places ``(n, d)`` up to which draws are at most ``X``."""
         step = self.step
         ends = np.where(step > 0, self.to_grid(X - step / 2 + 1e-9 * step) + step / 2, X)
         return self.forward(self.bounds.nearest_atoms(ends), place=1.0)[0]
 
-    def to_grid(self, X):
+    def to_grid(self, X: np.ndarray) -> np.ndarray:
         """Round rows to the grids of their columns, and set constant columns."""
         step = np.where(self.step > 0, self.step, 1.0)
         with np.errstate(over="ignore"):  # so far away values are multiples of a step as they are
@@ -177,7 +185,7 @@ class Columns:
         on_grid = np.where((self.step > 0) & np.isfinite(rounded), rounded, X)
         return np.where(self.constant, self.origin, on_grid)
 
-    def training_rows(self, X, streams):
+    def training_rows(self, X: np.ndarray, streams: RandomStreams) -> tuple[np.ndarray, np.ndarray]:
         """Return what a flow is trained on: as ``spread``, with noise in constant columns.
 
         Rows beyond the bounds raise, and values beyond single precision.
@@ -197,13 +205,13 @@ class Columns:
             )
         return U, log_det
 
-    def spread(self, X, rng):
+    def spread(self, X: np.ndarray, rng: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
         """As ``forward``, with values on a grid or a bound at random places in their cells."""
         place = rng.uniform(-0.5, 0.5, X.shape)
         V, log_det = self.bounds.forward(X + place * self.step, 0.5 + place)
         return self._standardised(V), log_det - self._log_scale(X)
 
-    def warn(self, X, U):
+    def warn(self, X: np.ndarray, U: np.ndarray) -> None:
         """Warn of columns without a density, or with one that means little.
 
         ``X`` are the rows of a fit, and ``U`` what the flow is trained on.
@@ -225,8 +233,15 @@ class Columns:
 
 
 def fit_columns(
-    X, weight=None, *, standardize=True, dequantize=False, bounds=None, names=None, spikes=None
-):
+    X: np.ndarray,
+    weight: np.ndarray | None = None,
+    *,
+    standardize: bool = True,
+    dequantize: bool = False,
+    bounds: tuple[np.ndarray, np.ndarray] | None = None,
+    names: np.ndarray | None = None,
+    spikes: np.ndarray | None = None,
+) -> Columns:
     """Return the ``Columns`` of rows ``(n, d)`` with weights ``(n,)`` or None.
 
     ``bounds`` are as ``check_bounds`` returns them, None for open columns; rows beyond them raise.
@@ -249,7 +264,9 @@ def fit_columns(
     return Columns(location, scale, step, origin, values, *told)
 
 
-def location_and_scale(V, weight, constant):
+def location_and_scale(
+    V: np.ndarray, weight: np.ndarray | None, constant: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and standard deviation of the columns, value and 1 of constant ones."""
     # in units of the largest value, so that squares neither overflow nor underflow
     size = np.abs(V).max(axis=0)
@@ -263,13 +280,13 @@ def location_and_scale(V, weight, constant):
     return location, scale
 
 
-def constant_columns(X):
+def constant_columns(X: np.ndarray) -> np.ndarray:
     rounding = 10 * np.finfo(np.float64).eps * np.abs(X).max(axis=0)
     half_range = X.max(axis=0) / 2 - X.min(axis=0) / 2  # the whole may overflow
     return half_range <= rounding / 2
 
 
-def filled(X):
+def filled(X: np.ndarray) -> np.ndarray:
     """Return rows ``(n, d)`` with the known values of each column, in turn, in place of NaN."""
     X = X.copy()
     for column in X.T:
@@ -278,17 +295,17 @@ def filled(X):
     return X
 
 
-def count_values(X):
+def count_values(X: np.ndarray) -> np.ndarray:
     """Return the number of distinct values of each column."""
     return np.array([len(np.unique(column)) for column in X.T])
 
 
-def few_valued(n_values, n_rows):
+def few_valued(n_values: np.ndarray, n_rows: int) -> np.ndarray:
     """Return which columns have at most one distinct value in 20 rows."""
     return n_values <= n_rows / 20
 
 
-def numbering_columns(X, n_values):
+def numbering_columns(X: np.ndarray, n_values: np.ndarray) -> np.ndarray:
     """Return which columns have as many whole values as rows, within few times as many."""
     n = len(X)
     with np.errstate(over="ignore"):
@@ -296,7 +313,7 @@ def numbering_columns(X, n_values):
     return close & (n_values == n)
 
 
-def grid_step(values, n_rows):
+def grid_step(values: np.ndarray, n_rows: int) -> float:
     """Return the grid step of a column with these distinct values, 0 without a grid.
 
     Counts, codes and rounded measurements are on a grid: at most half as many values as rows, all
@@ -311,7 +328,7 @@ def grid_step(values, n_rows):
     return step if apart < 1e-3 else 0.0
 
 
-def holes_of(X, step, spikes):
+def holes_of(X: np.ndarray, step: np.ndarray, spikes: np.ndarray | None) -> np.ndarray:
     """Return the spikes ``(d,)`` that lie on the grid of their column, NaN for the others.
 
     The grid has a hole there: the cells on both sides of the spike adjoin each other.
@@ -322,13 +339,13 @@ def holes_of(X, step, spikes):
     return np.where(np.abs(multiples - np.round(multiples)) < 1e-3, spikes, np.nan)
 
 
-def nearby(values, numbers, reach):
+def nearby(values: np.ndarray, numbers: np.ndarray, reach: float) -> np.ndarray:
     """Move numbers ``(n,)`` within ``reach`` of one of the sorted values to that value."""
     place = np.searchsorted(values, numbers - reach).clip(max=len(values) - 1)
     return np.where(np.abs(values[place] - numbers) <= reach, values[place], numbers)
 
 
-def copied_columns(table):
+def copied_columns(table: np.ndarray) -> np.ndarray:
     """Return which columns equal an earlier one up to shift, scale and rounding."""
     if len(table) < 3:  # two rows always lie on a line
         return np.zeros(table.shape[1], dtype=bool)

@@ -3,12 +3,15 @@
 A description is a tuple: the kind of dtype and its arguments.
 """
 
+from __future__ import annotations
+
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 
 
-def describe(dtype):
+def describe(dtype: Any) -> tuple[Any, ...] | None:
     """Return a dtype of pandas or polars as a tuple of plain values; None stays None."""
     if dtype is None:
         return None
@@ -17,7 +20,7 @@ def describe(dtype):
     return _describe_pandas(dtype)
 
 
-def _describe_pandas(dtype):
+def _describe_pandas(dtype: Any) -> tuple[Any, ...]:
     import pandas
 
     if isinstance(dtype, pandas.CategoricalDtype):
@@ -35,7 +38,7 @@ def _describe_pandas(dtype):
     return "named", str(dtype)  # the name is enough for numbers
 
 
-def _pandas_dtype(described):
+def _pandas_dtype(described: tuple[Any, ...]) -> Any:
     import pandas
 
     kind, *of = described
@@ -56,7 +59,7 @@ def _pandas_dtype(described):
     return pandas.api.types.pandas_dtype(of[0])
 
 
-def _describe_polars(dtype):
+def _describe_polars(dtype: Any) -> tuple[Any, ...]:
     import polars
 
     if dtype == polars.Enum:
@@ -66,7 +69,7 @@ def _describe_polars(dtype):
     return (dtype.base_type().__name__,)
 
 
-def _polars_dtype(described):
+def _polars_dtype(described: tuple[Any, ...]) -> Any:
     import polars
 
     kind, *of = described
@@ -76,7 +79,7 @@ def _polars_dtype(described):
 # ---- numbers
 
 
-def pandas_numbers(column, described):
+def pandas_numbers(column: np.ndarray, described: tuple[Any, ...]) -> Any:
     """Return real numbers as a series of the dtype, as far as it can hold them."""
     import pandas
 
@@ -93,13 +96,13 @@ def pandas_numbers(column, described):
         width = getattr(dtype, "subtype", None) or getattr(dtype, "numpy_dtype", dtype)
         limits = np.iinfo(width)
         return pandas.Series(integers(column, limits.min, limits.max)).astype(dtype)
-    arrow = getattr(dtype, "pyarrow_dtype", None)
+    arrow: Any = getattr(dtype, "pyarrow_dtype", None)
     if hasattr(arrow, "scale"):
         return pandas.Series(decimals(column, arrow.precision, arrow.scale), dtype=dtype)
     return pandas.Series(column).astype(dtype)
 
 
-def polars_numbers(column, described):
+def polars_numbers(column: np.ndarray, described: tuple[Any, ...]) -> Any:
     """Return real numbers as a series of the dtype, as far as it can hold them."""
     import polars
 
@@ -117,7 +120,7 @@ def polars_numbers(column, described):
     return polars.Series(column).cast(dtype)
 
 
-def integers(column, lowest, highest):
+def integers(column: np.ndarray, lowest: int, highest: int) -> np.ndarray:
     """Return the numbers of a column rounded and clipped to a range of integers."""
     largest = float(highest)
     if int(largest) > highest:  # the float next to 2**63 - 1 is 2**63
@@ -125,7 +128,7 @@ def integers(column, lowest, highest):
     return np.clip(np.rint(column), float(lowest), largest)
 
 
-def decimals(column, precision, scale):
+def decimals(column: np.ndarray, precision: int | None, scale: int) -> list[Decimal]:
     """Return the numbers of a column as decimals, clipped to the precision."""
     most = 10 ** (precision or 38) - 1
     exact = (Decimal(repr(value)).scaleb(scale) for value in column.tolist())
@@ -135,7 +138,7 @@ def decimals(column, precision, scale):
 # ---- labels
 
 
-def pandas_labels(labels, strange, described):
+def pandas_labels(labels: list[Any], strange: bool, described: tuple[Any, ...]) -> Any:
     """Return categories as a series of the dtype; ``strange``: ``fit`` did not see some."""
     import pandas
 
@@ -157,7 +160,7 @@ def pandas_labels(labels, strange, described):
     return pandas.Series(labels, dtype=dtype if fits else object)
 
 
-def polars_labels(labels, strange, described):
+def polars_labels(labels: list[Any], strange: bool, described: tuple[Any, ...]) -> Any:
     """Return categories as a series of the dtype; ``strange``: ``fit`` did not see some."""
     import polars
 

@@ -4,8 +4,12 @@ A missing value of any kind (NaN, None, pandas.NA, null, NaT, masked) becomes Na
 None among objects. Dates, times and durations are refused.
 """
 
+from __future__ import annotations
+
 import datetime
 import sys
+from collections.abc import Collection
+from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import check_array
@@ -27,7 +31,7 @@ _ADVICE = {
 class NoNumbers(Exception):
     """A column holds a value that is not a number."""
 
-    def __init__(self, example, error=None):
+    def __init__(self, example: str, error: Exception | None = None) -> None:
         super().__init__(example)
         self.example, self.error = example, error
 
@@ -46,42 +50,42 @@ class Source:
 
     name = "X"
     container: str | None = None
-    names: list | None = None
+    names: list[Any] | None = None
 
-    def __init__(self, table):
+    def __init__(self, table: Any) -> None:
         self.table, self.shape = table, table.shape
         if self.container is not None:
             self.names = list(table.columns)
 
-    def dtype(self, j):
+    def dtype(self, j: int) -> Any:
         """Return the dtype of a column of a frame, None for an array."""
         return None
 
-    def is_text(self, j):
+    def is_text(self, j: int) -> bool:
         """Return whether a column has categories, text or booleans by its dtype."""
         return False
 
-    def declared(self, j):
+    def declared(self, j: int) -> list[Any] | None:
         """Return the ordered categories that a column's dtype declares, or None."""
         return None
 
-    def take(self, columns):
+    def take(self, columns: np.ndarray) -> Source:
         """Return the columns that a mask ``(d,)`` selects."""
         return type(self)(self.table[:, np.flatnonzero(columns).tolist()])
 
-    def column(self, j):
+    def column(self, j: int) -> Any:
         """Return a column as the table holds it."""
         return self.table[:, j]
 
-    def values(self, j):
+    def values(self, j: int) -> list[Any]:
         """Return the values of a column as a list, None where missing."""
         return _values(self.column(j))
 
-    def floats(self, j):
+    def floats(self, j: int) -> np.ndarray:
         """Return a column as float64, NaN where missing, or raise ``NoNumbers``."""
         return _floats(self.column(j))
 
-    def objects(self, j):
+    def objects(self, j: int) -> list[Any]:
         """Return the ``values`` of a column of categories, or raise if it has dates."""
         values = self.values(j)
         dates = [value for value in values if isinstance(value, _DATES)]
@@ -89,7 +93,7 @@ class Source:
             raise self._refusal({j: NoNumbers(repr(dates[0]))})
         return values
 
-    def numbers(self, skip=()):
+    def numbers(self, skip: Collection[int] = ()) -> np.ndarray:
         """Return the table as float64 ``(n, d)``, with NaN in the columns to skip.
 
         An array of numbers is returned unchanged.
@@ -107,7 +111,7 @@ class Source:
             raise self._refusal(wrong)
         return numbers
 
-    def _refusal(self, wrong):
+    def _refusal(self, wrong: dict[int, NoNumbers]) -> Exception:
         first = next(iter(wrong.values()))
         selected = np.isin(np.arange(self.shape[1]), list(wrong))
         what = f"Column {name_columns(selected, self.names)} of {self.name}"
@@ -120,9 +124,10 @@ class Source:
             f"{why}"
         )
 
-    def check_names(self):
+    def check_names(self) -> None:
         """Raise if columns share a name."""
-        repeated = [name for name in dict.fromkeys(self.names) if self.names.count(name) > 1]
+        names = self.names or []
+        repeated = [name for name in dict.fromkeys(names) if names.count(name) > 1]
         if repeated:
             raise ValueError(
                 f"Several columns of X are called {', '.join(map(repr, repeated[:10]))}. Rename "
@@ -133,16 +138,16 @@ class Source:
 class PandasSource(Source):
     container = "pandas"
 
-    def dtype(self, j):
+    def dtype(self, j: int) -> Any:
         return self.table.dtypes.iloc[j]
 
-    def column(self, j):
+    def column(self, j: int) -> Any:
         return self.table.iloc[:, j]
 
-    def take(self, columns):
+    def take(self, columns: np.ndarray) -> Source:
         return PandasSource(self.table.loc[:, columns])
 
-    def is_text(self, j):
+    def is_text(self, j: int) -> bool:
         import pandas
 
         dtype = self.dtype(j)
@@ -157,11 +162,11 @@ class PandasSource(Source):
         text = isinstance(dtype, pandas.CategoricalDtype | pandas.StringDtype)
         return text or pandas.api.types.is_bool_dtype(dtype)
 
-    def declared(self, j):
+    def declared(self, j: int) -> list[Any] | None:
         categories = getattr(self.dtype(j), "categories", None)
         return None if categories is None else categories.tolist()
 
-    def floats(self, j):
+    def floats(self, j: int) -> np.ndarray:
         column = self.column(j)
         if isinstance(column.dtype, np.dtype):
             return _floats(column.to_numpy())
@@ -177,13 +182,13 @@ class PandasSource(Source):
 class PolarsSource(Source):
     container = "polars"
 
-    def dtype(self, j):
+    def dtype(self, j: int) -> Any:
         return self.table.dtypes[j]
 
-    def column(self, j):
+    def column(self, j: int) -> Any:
         return self.table.to_series(j)
 
-    def is_text(self, j):
+    def is_text(self, j: int) -> bool:
         import polars
 
         dtype = self.dtype(j)
@@ -191,14 +196,14 @@ class PolarsSource(Source):
             return _all_text(self.values(j))
         return dtype in (polars.String, polars.Boolean, polars.Categorical, polars.Enum)
 
-    def declared(self, j):
+    def declared(self, j: int) -> list[Any] | None:
         import polars
 
         # the categories of a Categorical are shared by the whole process
         dtype = self.dtype(j)
         return dtype.categories.to_list() if dtype == polars.Enum else None
 
-    def floats(self, j):
+    def floats(self, j: int) -> np.ndarray:
         import polars
 
         column = self.column(j)
@@ -209,7 +214,7 @@ class PolarsSource(Source):
         return _floats(np.array(_values(column), dtype=object))
 
 
-def read(X, estimator, **options):
+def read(X: Any, estimator: Any, **options: Any) -> Source:
     """Return the ``Source`` of a table; other input raises as ``check_array`` with the options."""
     frame = _frame(X)
     if frame is not None:
@@ -219,7 +224,7 @@ def read(X, estimator, **options):
     return Source(check_array(as_array(X), estimator=estimator, **options))
 
 
-def read_targets(y):
+def read_targets(y: Any) -> Any:
     """Return targets as numbers, for ``check_X_y`` to check."""
     is_one = hasattr(y, "to_frame")
     source = _frame(y.to_frame() if is_one else y)
@@ -240,7 +245,7 @@ def read_targets(y):
     return numbers.ravel() if is_one else numbers
 
 
-def _frame(X):
+def _frame(X: Any) -> Source | None:
     """Return the source of a data frame, None for anything else."""
     for name, source in (("pandas", PandasSource), ("polars", PolarsSource)):
         if isinstance(X, getattr(sys.modules.get(name), "DataFrame", ())):
@@ -248,11 +253,11 @@ def _frame(X):
     return None
 
 
-def as_array(X):
+def as_array(X: Any) -> Any:
     """Return an array with masked cells missing; numbers beside text stay numbers."""
     if isinstance(X, np.ma.MaskedArray):
         if X.dtype.kind in "fiub":
-            return X.astype(np.float64).filled(np.nan)
+            return np.ma.filled(X.astype(np.float64), np.nan)
         cells = X.data.astype(object) if X.dtype.kind not in "mM" else X.data
         cells[np.ma.getmaskarray(X) & (cells.dtype == object)] = None
         return cells
@@ -264,11 +269,11 @@ def as_array(X):
     return X
 
 
-def _values(column):
+def _values(column: Any) -> list[Any]:
     return known_values(column.to_list() if hasattr(column, "to_list") else column.tolist())
 
 
-def _floats(column):
+def _floats(column: np.ndarray) -> np.ndarray:
     """Return an array as float64."""
     kind = column.dtype.kind
     if kind in "fiub":
@@ -280,7 +285,7 @@ def _floats(column):
     return np.array([_float(value) for value in known_values(column.tolist())], dtype=np.float64)
 
 
-def _float(value):
+def _float(value: Any) -> float:
     """Return an object as a number, NaN for None."""
     if value is None:
         return np.nan
@@ -292,11 +297,11 @@ def _float(value):
         raise NoNumbers(repr(value), error) from None
 
 
-def _example(values, dtype):
+def _example(values: list[Any], dtype: Any) -> str:
     return str(values[0]) if values else f"the dtype {dtype}"
 
 
-def _all_text(values):
+def _all_text(values: list[Any]) -> bool:
     """Return whether all known objects, at least one, are text or booleans."""
     known = [value for value in values if value is not None]
     return bool(known) and all(isinstance(value, str | bool | np.bool_) for value in known)

@@ -4,13 +4,19 @@ A category is discrete. A *spike* is a value that many rows of a real column sha
 both: whether a row is at the spike is discrete, and the real number is absent there.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .._core.saving import saved_as
 from .columns import Columns, filled, fit_columns
 from .table import MISSING
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
 
 #: A spike has at least this fraction of the rows and is this many times as frequent as any other
 #: value, and its column has at least this many other values.
@@ -36,7 +42,7 @@ class Schema:
         Number of values of each discrete column: first the categories, then 2 for each spike.
     """
 
-    categories: dict
+    categories: dict[int, np.ndarray]
     category_columns: np.ndarray
     spike_columns: np.ndarray
     spike_values: np.ndarray
@@ -44,17 +50,17 @@ class Schema:
     sizes: np.ndarray
 
     @property
-    def n_columns(self):
+    def n_columns(self) -> int:
         return len(self.category_columns) + len(self.real_columns)
 
     @property
-    def spikes(self):
+    def spikes(self) -> np.ndarray:
         """The values of the spikes ``(d,)``, NaN for columns without one."""
         spikes = np.full(self.n_columns, np.nan)
         spikes[self.spike_columns] = self.spike_values
         return spikes
 
-    def split(self, X):
+    def split(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the discrete part ``(n, q)``, integers, and the real part ``(n, r)``.
 
         The real part is NaN at a spike. A missing cell is ``MISSING`` and NaN.
@@ -68,7 +74,7 @@ class Schema:
         real = X[:, self.real_columns]
         return discrete, np.where(self.absent(discrete), np.nan, real)
 
-    def join(self, discrete, real):
+    def join(self, discrete: np.ndarray, real: np.ndarray) -> np.ndarray:
         """Return the table ``(n, d)``; the inverse of ``split``."""
         if not len(self.sizes):
             return real
@@ -80,14 +86,14 @@ class Schema:
             X[discrete[:, n_categories + k] == 1, j] = value
         return X
 
-    def absent(self, discrete):
+    def absent(self, discrete: np.ndarray) -> np.ndarray:
         """Return the mask ``(n, r)`` of absent real numbers."""
         absent = np.zeros((len(discrete), len(self.real_columns)), dtype=bool)
         places = np.searchsorted(self.real_columns, self.spike_columns)
         absent[:, places] = discrete[:, len(self.category_columns) :] == 1
         return absent
 
-    def numbers(self, discrete):
+    def numbers(self, discrete: np.ndarray) -> OneHot:
         """Return the discrete part as ``OneHot``.
 
         Two values share one column. A category that ``fit`` did not see is all zeros.
@@ -97,7 +103,7 @@ class Schema:
         seen = (first <= discrete) & (discrete < self.sizes)
         return OneHot(np.where(seen, discrete - first + ends - n_columns, ends[-1]), ends[-1])
 
-    def described(self, real):
+    def described(self, real: np.ndarray) -> np.ndarray:
         """Return the kinds of all columns in words, given those of the real ones ``(r,)``."""
         kinds = self.spread(real, "")
         for j, values in self.categories.items():
@@ -106,12 +112,12 @@ class Schema:
             kinds[j] += f" with a spike (at {value:.6g})"
         return kinds
 
-    def atoms(self):
+    def atoms(self) -> dict[str, dict[int, Any]]:
         """Return the values with positive probability: categories and spikes, by column."""
         spikes = dict(zip(self.spike_columns.tolist(), self.spike_values.tolist()))
         return {"categories": self.categories, "spikes": spikes}
 
-    def spread(self, values, fill=np.nan):
+    def spread(self, values: np.ndarray, fill: float | str = np.nan) -> np.ndarray:
         """Return values ``(r,)`` of the real columns as an array for all columns ``(d,)``."""
         spread = np.full(self.n_columns, fill, dtype=np.asarray(values).dtype)
         spread[self.real_columns] = values
@@ -125,20 +131,20 @@ class OneHot:
     and a product sums rows of the other matrix.
     """
 
-    def __init__(self, places, n_columns):
+    def __init__(self, places: np.ndarray, n_columns: int) -> None:
         self.places, self.n_columns = places, n_columns
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.places)
 
-    def __getitem__(self, rows):
+    def __getitem__(self, rows: Any) -> OneHot:
         return OneHot(self.places[rows], self.n_columns)
 
-    def __matmul__(self, matrix):
+    def __matmul__(self, matrix: np.ndarray) -> np.ndarray:
         matrix = np.vstack([matrix, np.zeros_like(matrix[:1])])
         return sum(matrix[column] for column in np.moveaxis(self.places, -1, 0))
 
-    def __array__(self, dtype=None, copy=None):
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
         places = self.places.reshape(-1, self.places.shape[-1])
         rows, columns = np.nonzero(places < self.n_columns)
         numbers = np.zeros((len(places), self.n_columns), dtype or np.float64)
@@ -146,7 +152,9 @@ class OneHot:
         return numbers.reshape(*self.places.shape[:-1], self.n_columns)
 
 
-def fit_schema(X, categories=None, spikes=True):
+def fit_schema(
+    X: np.ndarray, categories: dict[int, np.ndarray] | None = None, spikes: bool = True
+) -> Schema:
     """Return the ``Schema`` of a table of codes ``(n, d)``.
 
     ``categories`` are those of the ``Table``. ``spikes`` is whether to look for spikes.
@@ -167,7 +175,7 @@ def fit_schema(X, categories=None, spikes=True):
     )
 
 
-def spike_of(column):
+def spike_of(column: np.ndarray) -> float | None:
     """Return the spike of a column, or None."""
     column = column[np.isfinite(column)]
     values, counts = np.unique(column, return_counts=True)
@@ -180,12 +188,20 @@ def spike_of(column):
     return values[first]
 
 
-def fit_real_columns(X, schema, weight, *, bounds, names, **options) -> Columns:
+def fit_real_columns(
+    X: np.ndarray,
+    schema: Schema,
+    weight: np.ndarray | None,
+    *,
+    bounds: tuple[np.ndarray, np.ndarray],
+    names: np.ndarray | None,
+    **options: Any,
+) -> Columns:
     """Return the ``Columns`` of the real part of a table ``(n, d)``.
 
     ``bounds`` and ``names``, which may be None, are of all columns.
     """
-    bounded = np.isfinite(bounds).any(axis=0)[schema.category_columns]
+    bounded = np.any(np.isfinite(bounds), axis=0)[schema.category_columns]
     if bounded.any():
         column = schema.category_columns[bounded.argmax()]
         raise ValueError(
@@ -200,7 +216,7 @@ def fit_real_columns(X, schema, weight, *, bounds, names, **options) -> Columns:
     real = schema.split(X)[1]
     if len(schema.spike_columns):
         real = filled(real)
-    bounds = tuple(ends[schema.real_columns] for ends in bounds)
+    lower, upper = (ends[schema.real_columns] for ends in bounds)
     names = (np.arange(X.shape[1]) if names is None else names)[schema.real_columns]
     spikes = schema.spikes[schema.real_columns]
-    return fit_columns(real, weight, bounds=bounds, names=names, spikes=spikes, **options)
+    return fit_columns(real, weight, bounds=(lower, upper), names=names, spikes=spikes, **options)

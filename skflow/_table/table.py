@@ -4,15 +4,22 @@ Inside the package a table is an array of float64. A category is its index among
 categories of ``fit``: -1 if ``fit`` did not see it, NaN if it is missing.
 """
 
+from __future__ import annotations
+
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from reprlib import repr as short
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .._core.checks import known_values, name_columns, warn, what_there_is
 from .._core.saving import saved_as
 from . import dtypes
+
+if TYPE_CHECKING:
+    from .frames import Source
 
 #: Code and label of a category that ``fit`` did not see.
 UNKNOWN, UNKNOWN_LABEL = -1, "(unknown)"
@@ -45,34 +52,36 @@ class Table:
     """
 
     n_columns: int
-    categories: dict
+    categories: dict[int, np.ndarray]
     container: str | None
-    names: list | None
-    dtypes: list
-    numbers: list | None = None
+    names: list[Any] | None
+    dtypes: list[Any]
+    numbers: list[int] | None = None
 
     @property
-    def labels(self):
+    def labels(self) -> list[Any]:
         """Column names to show: ``x0``, ``x1``, ... for an array."""
         numbers = range(self.n_columns) if self.numbers is None else self.numbers
         return [f"x{j}" for j in numbers] if self.names is None else self.names
 
     @property
-    def feature_names(self):
+    def feature_names(self) -> np.ndarray | None:
         """The names, or the numbers if some were left out, as an array of objects, or None."""
         names = self.numbers if self.names is None else self.names
         return None if names is None else np.fromiter(names, object, self.n_columns)
 
     # ---- in
 
-    def encode(self, source, handle_unknown="rare", quiet=False):
+    def encode(
+        self, source: Source, handle_unknown: str = "rare", quiet: bool = False
+    ) -> np.ndarray:
         """Return the rows of a source as numbers and codes ``(n, d)``."""
         rows = source.numbers(skip=self.categories)
         for j in self.categories:
             rows[:, j] = self._codes(source.objects(j), j, handle_unknown, quiet)
         return rows
 
-    def _codes(self, values, j, handle_unknown, quiet):
+    def _codes(self, values: list[Any], j: int, handle_unknown: str, quiet: bool) -> np.ndarray:
         known = self.categories[j].tolist()
         places = {value: code for code, value in enumerate(known)}
         codes = np.array(
@@ -103,12 +112,12 @@ class Table:
             )
         return codes
 
-    def _name(self, j):
+    def _name(self, j: int) -> str:
         return name_columns(np.arange(self.n_columns) == j, self.names)
 
     # ---- out
 
-    def decode(self, rows, original=None):
+    def decode(self, rows: np.ndarray, original: Source | None = None) -> Any:
         """Return rows of codes as a table like that of ``fit``, with its names and dtypes.
 
         The rows are copies of the ``Source`` ``original``, one after another. It has the labels of
@@ -116,17 +125,24 @@ class Table:
         """
         return self._written(rows, dtypes.pandas_numbers, dtypes.polars_numbers, original)
 
-    def frame(self, rows):
+    def frame(self, rows: np.ndarray) -> Any:
         """As ``decode``, but real numbers stay float64."""
         return self._written(rows, _plain, _plain)
 
-    def _written(self, rows, pandas_numbers, polars_numbers, original=None):
+    def _written(
+        self,
+        rows: np.ndarray,
+        pandas_numbers: Callable[..., Any],
+        polars_numbers: Callable[..., Any],
+        original: Source | None = None,
+    ) -> Any:
         if not self.is_framed(original):
             return self._array(rows, original) if self.categories else rows
-        numbers, labels, frame = {
+        ways: dict[str | None, tuple[Callable[..., Any], ...]] = {
             "pandas": (pandas_numbers, dtypes.pandas_labels, _pandas_frame),
             "polars": (polars_numbers, dtypes.polars_labels, _polars_frame),
-        }[self.container]
+        }
+        numbers, labels, frame = ways[self.container]
         columns = [
             labels(*self._labels(rows[:, j], j, original), dtype)
             if j in self.categories
@@ -135,12 +151,12 @@ class Table:
         ]
         return frame(columns, self.names)
 
-    def is_framed(self, original=None):
+    def is_framed(self, original: Source | None = None) -> bool:
         """Return whether to return a frame: both ``fit`` and the method must have got one."""
         asked = self if original is None else original
         return self.container is not None and asked.container is not None
 
-    def _array(self, rows, original):
+    def _array(self, rows: np.ndarray, original: Source | None) -> np.ndarray:
         """Return rows as an array of objects, or of numbers if all cells are numbers."""
         table = rows.astype(object)
         for j in self.categories:
@@ -150,7 +166,7 @@ class Table:
         numbers = all(of.dtype != object for of in self.categories.values())
         return table.astype(np.float64) if plain and numbers else table
 
-    def decode_draws(self, drawn, original):
+    def decode_draws(self, drawn: np.ndarray, original: Source) -> Any:
         """Return draws ``(n, d, m)`` as a list of frames, or as an array of the same shape."""
         if not self.is_framed(original) and not self.categories:
             return drawn
@@ -163,7 +179,7 @@ class Table:
             tables = [table.set_axis(original.table.index) for table in tables]
         return tables
 
-    def _labels(self, codes, j, original):
+    def _labels(self, codes: np.ndarray, j: int, original: Source | None) -> tuple[list[Any], bool]:
         """Return the categories of codes, None if missing, and whether any is unknown."""
         known = self.categories[j].tolist()
         # the last two serve the codes MISSING = -2 and UNKNOWN = -1
@@ -180,7 +196,7 @@ class Table:
 
     # ---- parts of it
 
-    def take(self, columns):
+    def take(self, columns: np.ndarray) -> Table:
         """Return the table of the columns that a mask ``(d,)`` selects."""
         place = dict(zip(np.flatnonzero(columns).tolist(), range(columns.sum())))
         categories = {place[j]: found for j, found in self.categories.items() if j in place}
@@ -189,7 +205,7 @@ class Table:
         numbers = None if columns.all() else list(place)
         return Table(len(place), categories, self.container, names, described, numbers)
 
-    def indicators(self, rows):
+    def indicators(self, rows: np.ndarray) -> np.ndarray:
         """Return rows ``(n, d)`` with each categorical column one-hot encoded."""
         if not self.categories:
             return rows
@@ -199,12 +215,12 @@ class Table:
 
     # ---- check
 
-    def check_same(self, source, estimator, advice=""):
+    def check_same(self, source: Source, estimator: Any, advice: str = "") -> None:
         """Raise unless a source has the same columns in the same order.
 
         Messages begin as scikit-learn's do.
         """
-        if self.names is not None and source.names is not None:
+        if source.names is not None:
             self._check_names(source.names, advice)
         if source.shape[1] != self.n_columns:
             raise ValueError(
@@ -213,8 +229,8 @@ class Table:
                 f"{advice or 'Give the columns of fit, in the same order.'}"
             )
 
-    def _check_names(self, names, advice):
-        if names == self.names:
+    def _check_names(self, names: list[Any], advice: str) -> None:
+        if self.names is None or names == self.names:
             return
         message = "The feature names should match those that were passed during fit.\n"
         unseen = [name for name in names if name not in self.names]
@@ -236,33 +252,33 @@ class Table:
         raise ValueError(message + (advice or how))
 
 
-def _plain(column, dtype):
+def _plain(column: np.ndarray, dtype: Any) -> np.ndarray:
     """Return real numbers unchanged."""
     return column
 
 
-def _pandas_frame(columns, names):
+def _pandas_frame(columns: list[Any], names: Any) -> Any:
     import pandas
 
     # an index of tuples has several levels
     return pandas.DataFrame(dict(enumerate(columns))).set_axis(pandas.Index(names), axis=1)
 
 
-def _polars_frame(columns, names):
+def _polars_frame(columns: list[Any], names: list[Any]) -> Any:
     import polars
 
     return polars.DataFrame(dict(zip(names, columns)))
 
 
-def as_pandas(frame):
+def as_pandas(frame: Any) -> Any:
     """Convert a polars frame to pandas (its own methods may need pyarrow)."""
     return _pandas_frame([frame[name].to_list() for name in frame.columns], frame.columns)
 
 
-def as_polars(frame):
+def as_polars(frame: Any) -> Any:
     """Convert a pandas frame to polars, cell by cell."""
 
-    def column(j):
+    def column(j: int) -> list[Any]:
         values = known_values(frame.iloc[:, j].tolist())
         return [v.item() if isinstance(v, np.generic) else v for v in values]  # sparse ones mix
 
@@ -270,7 +286,7 @@ def as_polars(frame):
     return _polars_frame(columns, [str(name) for name in frame.columns])
 
 
-def _look_misread(known, values):
+def _look_misread(known: list[Any], values: list[Any]) -> bool:
     """Return whether unknown categories suggest that the whole column was read differently.
 
     That is, they have another type, or there are several. One new category is not suspicious.
@@ -279,7 +295,7 @@ def _look_misread(known, values):
     return len(found) > 1 or not {*map(_sort, found)} & {*map(_sort, known)}
 
 
-def _sort(value):
+def _sort(value: Any) -> type:
     """Return the type of a category, float for all numbers."""
     return float if isinstance(value, _NUMBERS) and not isinstance(value, bool) else type(value)
 
@@ -287,7 +303,9 @@ def _sort(value):
 # ---- fitting
 
 
-def fit_table(source, categorical_features, many=MANY_CATEGORIES):
+def fit_table(
+    source: Source, categorical_features: Any, many: int | None = MANY_CATEGORIES
+) -> Table:
     """Return the ``Table`` of a source; ``categorical_features`` as in ``CouplingFlowDensity``.
 
     Raise if a column has more than ``many`` categories and more than a fifth of the rows, unless
@@ -313,7 +331,7 @@ def fit_table(source, categorical_features, many=MANY_CATEGORIES):
     return Table(n_columns, categories, source.container, source.names, described)
 
 
-def _refuse_dates(source, categories):
+def _refuse_dates(source: Source, categories: dict[int, np.ndarray]) -> None:
     """Raise if all of the categories of a column are dates that were read as text."""
     for j, of in categories.items():
         if source.declared(j) is None and all(
@@ -328,7 +346,7 @@ def _refuse_dates(source, categories):
             )
 
 
-def categorical_columns(source, categorical_features):
+def categorical_columns(source: Source, categorical_features: Any) -> np.ndarray:
     """Return the indices of the categorical columns."""
     n_columns, names = source.shape[1], source.names
     if categorical_features is None:
@@ -338,7 +356,7 @@ def categorical_columns(source, categorical_features):
     given = np.asarray(categorical_features)
     if given.dtype == bool and given.shape == (n_columns,):
         return np.flatnonzero(given)
-    places = range(n_columns)
+    places: Sequence[Any] = range(n_columns)
     if given.dtype.kind in "OUS" and names is not None:
         places = names
     wrong = [value for value in given.ravel().tolist() if value not in places]
@@ -351,7 +369,7 @@ def categorical_columns(source, categorical_features):
     return np.array(sorted({list(places).index(value) for value in given.tolist()}), dtype=int)
 
 
-def _categories(source, j):
+def _categories(source: Source, j: int) -> np.ndarray:
     """Return the sorted categories that occur in a column, as an array."""
     found = {value for value in source.objects(j) if value is not None}
     declared = source.declared(j)
