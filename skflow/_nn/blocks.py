@@ -5,7 +5,11 @@ float64, standardises and answers a *part* of a table before the next one. A par
 blocks, so that results do not depend on where parts end.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
 
@@ -22,21 +26,26 @@ PART_SIZE = 2**19
 #: Most blocks of rows computed at once: each needs its own memory.
 MOST_BLOCKS = 8
 
+_Block = TypeVar("_Block")
+_Answer = TypeVar("_Answer")
 
-def blocks(n_rows, numbers_per_row):
+
+def blocks(n_rows: int, numbers_per_row: int) -> list[slice]:
     """Return slices that cover ``n_rows`` rows in blocks of at least 16 rows."""
     size = max(LEAST_ROWS, BLOCK_SIZE // numbers_per_row)
     return [slice(start, start + size) for start in range(0, n_rows, size)]
 
 
-def parts(n_rows, numbers_per_row, numbers_per_block_row=BLOCK_SIZE):
+def parts(
+    n_rows: int, numbers_per_row: int, numbers_per_block_row: int = BLOCK_SIZE
+) -> list[slice]:
     """Return slices that cover ``n_rows`` rows in parts of whole blocks."""
     block = max(LEAST_ROWS, BLOCK_SIZE // numbers_per_block_row)
     size = block * max(1, PART_SIZE // (numbers_per_row * block))
     return [slice(start, start + size) for start in range(0, n_rows, size)]
 
 
-def map_blocks(function, blocks):
+def map_blocks(function: Callable[[_Block], _Answer], blocks: Iterable[_Block]) -> list[_Answer]:
     """Return a function's results for each block, in order, by several threads if allowed."""
     blocks = list(blocks)
     if len(blocks) == 1:
@@ -49,12 +58,22 @@ def map_blocks(function, blocks):
         return list(shown(answers, "blocks of rows", len(blocks)))
 
 
-def over_rows(function, n_rows, numbers_per_row, axis=0):
+def over_rows(
+    function: Callable[[slice], np.ndarray],
+    n_rows: int,
+    numbers_per_row: int,
+    axis: int = 0,
+) -> np.ndarray:
     """Return a function's results for the blocks of ``n_rows`` rows, joined along an axis."""
     return np.concatenate(map_blocks(function, blocks(n_rows, numbers_per_row)), axis=axis)
 
 
-def answer_in_parts(function, parts, *tables, shape=()):
+def answer_in_parts(
+    function: Callable[..., np.ndarray],
+    parts: Sequence[slice],
+    *tables: np.ndarray,
+    shape: tuple[int, ...] = (),
+) -> np.ndarray:
     """Return a function's results for all rows, part by part, as one array ``(n, *shape)``.
 
     Parameters

@@ -5,14 +5,20 @@ mask is then a copy of contiguous rows, and every element-wise operation runs al
 Weights are ``(K, out, in)``.
 """
 
+from __future__ import annotations
+
 import math
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
 import torch
 
 #: Add an entry for a new activation.
-ACTIVATIONS = {"relu": torch.relu, "tanh": torch.tanh}
+ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "relu": torch.relu,
+    "tanh": torch.tanh,
+}
 
 
 class Linear(NamedTuple):
@@ -37,16 +43,16 @@ class Conditioner:
         Activation of the hidden layers, a name in ``ACTIVATIONS``.
     """
 
-    def __init__(self, sizes, activation):
+    def __init__(self, sizes: Sequence[int], activation: str) -> None:
         self.sizes = tuple(sizes)
         self.activation = ACTIVATIONS[activation]
 
     @property
-    def n_parameters(self):
+    def n_parameters(self) -> int:
         """Number of parameters of one model."""
         return sum((n_in + 1) * n_out for n_in, n_out in pairwise(self.sizes))
 
-    def views(self, flat):
+    def views(self, flat: torch.Tensor) -> list[Linear]:
         """Return the linear maps as views of a flat ``(K, n_parameters)``."""
         sizes = list(pairwise(self.sizes))
         parts = iter(flat.split([n for a, b in sizes for n in (a * b, b)], 1))
@@ -55,7 +61,13 @@ class Conditioner:
             for n_in, n_out in sizes
         ]
 
-    def initialize(self, parameters, k, generator, spread=False):
+    def initialize(
+        self,
+        parameters: list[Linear],
+        k: int,
+        generator: torch.Generator,
+        spread: bool = False,
+    ) -> None:
         """Draw model k: hidden layers as He et al. (2015), the last layer near zero.
 
         ``spread`` draws the first biases, too, like the weights of an input that is 1. With zero
@@ -74,7 +86,7 @@ class Conditioner:
             draw = torch.randn(bias.shape, generator=generator, dtype=torch.float32)
             bias.copy_(draw * scale)
 
-    def forward(self, parameters, x):
+    def forward(self, parameters: list[Linear], x: torch.Tensor) -> torch.Tensor:
         """Map ``(K, n_inputs, B)`` to ``(K, n_outputs, B)``."""
         for linear in parameters:
             if linear is not parameters[0]:

@@ -1,8 +1,10 @@
 """Couplings, the elementwise maps of layers; one call returns image and log-slope."""
 
+from __future__ import annotations
+
 import inspect
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -24,15 +26,15 @@ class Coupling:
     n_parameters: int
 
     @classmethod
-    def defaults(cls, single_layer):
+    def defaults(cls, single_layer: bool) -> dict[str, Any]:
         """Return defaults for a conditioner that is a single linear map, or for a deeper one."""
         return {}
 
-    def forward(self, x, raw):
+    def forward(self, x: torch.Tensor, raw: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return images ``(K, A, B)`` and log-slopes of the map."""
         raise NotImplementedError
 
-    def inverse(self, y, raw):
+    def inverse(self, y: torch.Tensor, raw: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the same for the inverse map."""
         raise NotImplementedError
 
@@ -53,24 +55,24 @@ class Affine(Coupling):
     n_parameters = 2
 
     @classmethod
-    def defaults(cls, single_layer):
+    def defaults(cls, single_layer: bool) -> dict[str, Any]:
         return {"max_log_scale": 1.0, "bounded_shift": True} if single_layer else {}
 
-    def __init__(self, max_log_scale=3.0, bounded_shift=False):
+    def __init__(self, max_log_scale: float = 3.0, bounded_shift: bool = False) -> None:
         self.max_log_scale, self.bounded_shift = max_log_scale, bounded_shift
 
-    def _parameters(self, raw):
+    def _parameters(self, raw: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         log_scale, shift = raw.unbind(1)
         return self._bounded(log_scale), self._bounded(shift) if self.bounded_shift else shift
 
-    def _bounded(self, raw):
+    def _bounded(self, raw: torch.Tensor) -> torch.Tensor:
         return self.max_log_scale * torch.tanh(raw / self.max_log_scale)
 
-    def forward(self, x, raw):
+    def forward(self, x: torch.Tensor, raw: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         log_scale, shift = self._parameters(raw)
         return torch.exp(log_scale) * x + shift, log_scale
 
-    def inverse(self, y, raw):
+    def inverse(self, y: torch.Tensor, raw: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         log_scale, shift = self._parameters(raw)
         return (y - shift) * torch.exp(-log_scale), -log_scale
 
@@ -97,7 +99,7 @@ class Spline(Coupling):
     min_size = 1e-3  # of a bin, as a fraction of the interval
     min_derivative, max_derivative = 1e-3, 1e2
 
-    def __init__(self, n_bins=8, bound=5.0):
+    def __init__(self, n_bins: int = 8, bound: float = 5.0) -> None:
         self.n_bins, self.bound = n_bins, bound
         self.n_parameters = 3 * n_bins - 1
         self.min_length = 2 * bound * self.min_size
@@ -108,7 +110,7 @@ class Spline(Coupling):
         part = (1 - self.min_derivative) / self.derivative_range
         self.offset = math.log(part / (1 - part))
 
-    def _find(self, value, raw, axis):
+    def _find(self, value: torch.Tensor, raw: torch.Tensor, axis: int) -> _Bin:
         """Return the ``_Bin`` that contains a value of x (axis 0) or of y (axis 1)."""
         n = self.n_bins
         parts = torch.softmax(raw[:, : 2 * n].unflatten(1, (2, n)), 2)
@@ -122,20 +124,20 @@ class Spline(Coupling):
         # the parameters of a single feature serve all
         numbers = numbers.expand(-1, -1, -1, *value.shape[1:])
         index = index[:, None, None].expand(-1, 6, -1, -1, -1)
-        *places, d0, d1 = numbers.gather(2, index).squeeze(2).unbind(1)
-        return _Bin(*places, self._derivative(d0), self._derivative(d1))
+        x0, y0, w, h, d0, d1 = numbers.gather(2, index).squeeze(2).unbind(1)
+        return _Bin(x0, y0, w, h, self._derivative(d0), self._derivative(d1))
 
-    def _derivative(self, raw):
+    def _derivative(self, raw: torch.Tensor) -> torch.Tensor:
         return self.min_derivative + self.derivative_range * torch.sigmoid(raw + self.offset)
 
-    def forward(self, x, raw):
+    def forward(self, x: torch.Tensor, raw: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         # Beyond the bound, evaluate at the bound, where the spline is the identity with slope 1.
         clipped = x.clamp(-self.bound, self.bound)
         found = self._find(clipped, raw, 0)
         rise, log_slope = _rational((clipped - found.x0) / found.w, found)
         return x - clipped + found.y0 + found.h * rise, log_slope
 
-    def inverse(self, y, raw):
+    def inverse(self, y: torch.Tensor, raw: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         clipped = y.clamp(-self.bound, self.bound)
         found = self._find(clipped, raw, 1)
         x0, y0, w, h, d0, d1 = found
@@ -147,7 +149,7 @@ class Spline(Coupling):
         return y - clipped + x0 + theta * w, -_rational(theta, found)[1]
 
 
-def _rational(theta, found):
+def _rational(theta: torch.Tensor, found: _Bin) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the spline at theta in [0, 1] of a bin: the relative rise and the log-slope."""
     d0, d1, s = found.d0, found.d1, found.h / found.w
     denominator = s + (d0 + d1 - 2 * s) * (theta * (1 - theta))
@@ -157,15 +159,15 @@ def _rational(theta, found):
     return theta * low / denominator, torch.log(slope)
 
 
-COUPLINGS = {"affine": Affine, "spline": Spline}
+COUPLINGS: dict[str, type[Coupling]] = {"affine": Affine, "spline": Spline}
 
 
-def hyperparameters(name):
+def hyperparameters(name: str) -> set[str]:
     """Return the names of the hyperparameters of a coupling."""
     return set(inspect.signature(COUPLINGS[name]).parameters)
 
 
-def make_coupling(name, single_layer, given):
+def make_coupling(name: str, single_layer: bool, given: dict[str, Any]) -> Coupling:
     """Return the coupling of a name, with the given hyperparameters (a dict)."""
-    coupling = COUPLINGS[name]
+    coupling: Any = COUPLINGS[name]
     return coupling(**{**coupling.defaults(single_layer), **given})

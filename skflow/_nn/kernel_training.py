@@ -1,13 +1,17 @@
 """Epochs of training by the compiled kernels, with the models of a stack on several threads."""
 
+from __future__ import annotations
+
 import math
 from collections import deque
+from typing import Any
 
 import numpy as np
 import torch
 
 from .._core.runtime import allowed_threads
 from .blocks import map_blocks
+from .flow import FlowStack
 from .kernels import ROWS_IN_TRAINING, address, native
 from .optimizers import SGD, Adam
 
@@ -19,7 +23,7 @@ PARTS = 4
 MOST_WORK = 2e9
 
 
-def kernel_training(trainer):
+def kernel_training(trainer: Any) -> KernelTraining | None:
     """Return the ``KernelTraining`` of a ``Trainer``, or None without kernels for all of it."""
     if trainer.flow.kernel is None or type(trainer.optimizer) not in (Adam, SGD):
         return None
@@ -32,17 +36,17 @@ class KernelTraining:
     Every model draws the same numbers as with PyTorch, in the same order from its own generator.
     """
 
-    def __init__(self, trainer):
+    def __init__(self, trainer: Any) -> None:
         self._trainer, self._kernel = trainer, trainer.flow.kernel
         self._gradient = torch.empty_like(trainer.flow.theta)
         data, optimizer = trainer.data, trainer.optimizer
-        self._table, self._weight, self._context = (
-            None if part is None else part.contiguous()
-            for part in (data.table, data.weight, data.context)
+        self._table = data.table.contiguous()
+        self._weight, self._context = (
+            None if part is None else part.contiguous() for part in (data.weight, data.context)
         )
         _check(trainer.flow, data)
         adam = type(optimizer) is Adam
-        self._common = {
+        self._common: dict[str, Any] = {
             "batch_size": trainer.options.batch_size,
             "tile": min(ROWS_IN_TRAINING, trainer.options.batch_size),
             "table": address(self._table),
@@ -59,7 +63,7 @@ class KernelTraining:
             self._kernel.memory(tile, training=True) for _ in range(self._n_threads)
         )
 
-    def epoch(self, batches, rates):
+    def epoch(self, batches: torch.Tensor, rates: np.ndarray) -> torch.Tensor:
         """Take steps on batches ``(n_steps, K, B)``; return losses ``(n_steps, K)``."""
         n_steps, n_models, _ = batches.shape
         losses = self._table.new_zeros(n_models, n_steps)
@@ -68,7 +72,7 @@ class KernelTraining:
         )
         waiting = deque((k, 0) for k in np.flatnonzero(~self._trainer.stopped).tolist())
 
-        def work(_):
+        def work(_: int) -> None:
             memory = self._memories.pop()
             while waiting:
                 try:
@@ -87,7 +91,7 @@ class KernelTraining:
             optimizer.n_steps += n_steps
         return losses.T
 
-    def _part(self, n_steps):
+    def _part(self, n_steps: int) -> int:
         """Return the number of steps of a model in one call."""
         trainer = self._trainer
         most = math.ceil(n_steps / PARTS) if self._n_threads > 1 else n_steps
@@ -98,7 +102,15 @@ class KernelTraining:
             most = min(most, max(1, NOISE_SIZE // numbers))
         return most
 
-    def _steps(self, k, part, batches, rates, losses, memory):
+    def _steps(
+        self,
+        k: int,
+        part: slice,
+        batches: torch.Tensor,
+        rates: np.ndarray,
+        losses: torch.Tensor,
+        memory: torch.Tensor,
+    ) -> None:
         trainer, n_steps = self._trainer, part.stop - part.start
         noise = self._noise(k, n_steps)
         optimizer, batches = trainer.optimizer, batches[part]
@@ -124,7 +136,7 @@ class KernelTraining:
         )
         self._kernel.call("train", steps)
 
-    def _noise(self, k, n_steps):
+    def _noise(self, k: int, n_steps: int) -> dict[str, torch.Tensor]:
         """Draw standard normal noise of a model's steps, ``(n_steps, B, columns)`` each."""
         trainer, size = self._trainer, self._trainer.options.batch_size
         n_features, n_context = self._table.shape[1], trainer.flow.n_context
@@ -149,7 +161,7 @@ class KernelTraining:
         return noise
 
 
-def _check(flow, data):
+def _check(flow: FlowStack, data: Any) -> None:
     """Check all that compiled code reads without checks."""
     n_rows = len(data.table)
     shapes = {

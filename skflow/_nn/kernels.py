@@ -6,6 +6,8 @@ the package was installed. With ``SKFLOW_KERNELS=0`` in the environment, PyTorch
 docs/developer/kernels.md on how the library is built and tested.
 """
 
+from __future__ import annotations
+
 import ctypes
 import hashlib
 import os
@@ -18,12 +20,13 @@ from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import torch
 
 from .conditioners import ACTIVATIONS
-from .couplings import Affine, Spline
+from .couplings import Affine, Coupling, Spline
 
 SOURCES = Path(__file__).with_name("native")
 #: Rows that pass a flow at once: their numbers have to fit into the processor's caches.
@@ -34,7 +37,7 @@ _MOST_BINS = 128  # as in native/couplings.h
 _DTYPES = {torch.float32: "float", torch.float64: "double"}
 
 
-def _structures():
+def _structures() -> SimpleNamespace:
     """Return the structures of ``native/descriptions.h`` (int64_t, double or pointers)."""
     text = re.sub("//.*", "", (SOURCES / "descriptions.h").read_text(encoding="utf-8"))
     found = {}
@@ -50,7 +53,7 @@ def _structures():
 native = _structures()
 
 
-def library_path(sources=SOURCES):
+def library_path(sources: Path = SOURCES) -> Path:
     """Return the path of the library of exactly these sources."""
     digest = hashlib.sha256()
     for source in sorted(sources.glob("*.[ch]*")):
@@ -59,7 +62,7 @@ def library_path(sources=SOURCES):
 
 
 @lru_cache(maxsize=1)
-def _library():
+def _library() -> ctypes.CDLL | None:
     """Return the library, or None if it was not built."""
     try:
         library = ctypes.CDLL(str(library_path()))
@@ -70,12 +73,13 @@ def _library():
 
 
 @lru_cache(maxsize=1)
-def instruction_set():
+def instruction_set() -> str | None:
     """Return the instruction set in use: ``"avx512"``, ``"avx2"`` or ``"base"``; or None."""
-    return None if _library() is None else _library().instruction_set().decode()
+    library = _library()
+    return None if library is None else library.instruction_set().decode()
 
 
-def available():
+def available() -> bool:
     """Return whether compiled kernels are in use.
 
     They are if the library was built and the environment variable ``SKFLOW_KERNELS`` is not 0.
@@ -83,7 +87,7 @@ def available():
     return os.environ.get("SKFLOW_KERNELS") != "0" and _library() is not None
 
 
-def address(tensor):
+def address(tensor: torch.Tensor | None) -> int | None:
     """Return the address of a contiguous tensor's numbers, None for None."""
     return None if tensor is None else tensor.data_ptr()
 
@@ -94,11 +98,11 @@ class FlowKernel:
     It holds numbers and addresses for the compiled code, not a copy of the parameters.
     """
 
-    def __init__(self, flow):
+    def __init__(self, flow: Any) -> None:
         # no reference to the flow, as cycles would delay freeing copies of flows
         self._flow = weakref.proxy(flow)
         self._set = instruction_set()
-        self._kept = []  # arrays that the compiled code reads
+        self._kept: list[Any] = []  # arrays that the compiled code reads
         coupling = flow.layers[0].coupling
         n_constants = sum(layer.n_constants for layer in flow.layers)
         self.description = native.Flow(
@@ -113,16 +117,16 @@ class FlowKernel:
             **_constants(coupling),
         )
 
-    def _address(self, array):
+    def _address(self, array: torch.Tensor | np.ndarray) -> int:
         self._kept.append(array)
         return array.data_ptr() if isinstance(array, torch.Tensor) else array.ctypes.data
 
-    def _rows(self, rows, flow):
+    def _rows(self, rows: torch.Tensor, flow: Any) -> int:
         """Return rows of the stack's tensor as places within each model."""
         places = rows.numpy().reshape(flow.n_models, -1) % flow.n_features
         return self._address(np.ascontiguousarray(places, dtype=np.int64))
 
-    def _layers(self, flow, place):
+    def _layers(self, flow: Any, place: int) -> int:
         layers, constants = (native.Layer * flow.n_layers)(), 0
         for described, layer in zip(layers, flow.layers):
             sizes = np.array(layer.conditioner.sizes, dtype=np.int64)
@@ -138,19 +142,26 @@ class FlowKernel:
         self._kept.append(layers)
         return ctypes.addressof(layers)
 
-    def call(self, name, *arguments):
+    def call(self, name: str, *arguments: Any) -> Any:
         """Call a function of the library, in this flow's dtype, on the calling thread."""
         function = getattr(_library(), f"{name}_{_DTYPES[self._flow.theta.dtype]}_{self._set}")
         self.description.theta = self._flow.theta.data_ptr()
         by = [ctypes.byref(a) if isinstance(a, ctypes.Structure) else a for a in arguments]
         return function(ctypes.byref(self.description), *by)
 
-    def memory(self, n_rows, training):
+    def memory(self, n_rows: int, training: bool) -> torch.Tensor:
         """Return the workspace of a call for tiles of at most ``n_rows`` rows."""
         size = self.call("memory", c_int64(n_rows), c_int64(training))
         return torch.empty(size + 64, dtype=torch.uint8)
 
-    def map(self, values, context, inverse=False, add_base=False, keep=True):
+    def map(
+        self,
+        values: torch.Tensor,
+        context: torch.Tensor | None,
+        inverse: bool = False,
+        add_base: bool = False,
+        keep: bool = True,
+    ) -> tuple[Any, torch.Tensor]:
         """Map rows ``(B, d)`` or ``(K, B, d)``; return values or None, and log-determinants."""
         flow = self._flow
         n_rows = values.shape[-2]
@@ -178,7 +189,7 @@ class FlowKernel:
             self.call("map", rows)
         return out, log_det
 
-    def _check(self, numbers):
+    def _check(self, numbers: torch.Tensor) -> None:
         """Raise for numbers of another dtype or device, which compiled code would misread."""
         dtype = self._flow.theta.dtype
         if numbers.dtype != dtype or numbers.device.type != "cpu":
@@ -187,7 +198,7 @@ class FlowKernel:
                 "the CPU. Convert either with .to()."
             )
 
-    def _rows_of(self, rows, n_rows, n_columns):
+    def _rows_of(self, rows: torch.Tensor | None, n_rows: int, n_columns: int) -> tuple[Any, int]:
         """Return contiguous rows of all models, and the stride between models."""
         if rows is None:
             return None, 0
@@ -203,7 +214,14 @@ class FlowKernel:
         rows = rows.contiguous()
         return rows, 0 if rows.dim() == 2 else n_rows * n_columns
 
-    def map_values(self, x, raw, scale, shift, inverse=False):
+    def map_values(
+        self,
+        x: torch.Tensor,
+        raw: torch.Tensor,
+        scale: torch.Tensor,
+        shift: torch.Tensor,
+        inverse: bool = False,
+    ) -> None:
         """Apply one layer of flows of a single feature in place to values ``(K, m, n)``.
 
         The values are contiguous, and ``n`` is a multiple of ``WHOLE_ROWS``.
@@ -224,7 +242,9 @@ class FlowKernel:
         )
         self.call("values", values)
 
-    def gradient(self, x, weight, context):
+    def gradient(
+        self, x: torch.Tensor, weight: torch.Tensor | None, context: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the loss ``(K,)`` of rows ``(K, B, d)`` and its gradient ``(K, P)``."""
         flow, n_rows = self._flow, x.shape[-2]
         n_models, size = flow.n_models, x.element_size()
@@ -243,9 +263,9 @@ class FlowKernel:
                 n_steps=1,
                 batch_size=n_rows,
                 tile=tile,
-                table=address(x) + k * x_stride * size,
+                table=x.data_ptr() + k * x_stride * size,
                 weight=None if weight is None else address(weight[k]),
-                context=None if context is None else address(context) + k * context_stride * size,
+                context=None if context is None else context.data_ptr() + k * context_stride * size,
                 index=address(index),
                 theta=address(flow.theta[k]),
                 gradient=address(gradient[k]),
@@ -256,8 +276,8 @@ class FlowKernel:
         return loss, gradient
 
 
-def _constants(coupling):
-    """Return the constants of a coupling for the kernels, or None for an unknown coupling."""
+def _constants(coupling: Coupling) -> dict[str, Any]:
+    """Return the constants of a coupling for the kernels, empty for an unknown coupling."""
     if type(coupling) is Affine:
         return {"bound": coupling.max_log_scale, "bounded_shift": coupling.bounded_shift}
     if type(coupling) is Spline and coupling.n_bins <= _MOST_BINS:
@@ -271,22 +291,22 @@ def _constants(coupling):
             "min_derivative": coupling.min_derivative,
             "offset": coupling.offset,
         }
-    return None
+    return {}
 
 
-def supports(flow):
+def supports(flow: Any) -> bool:
     """Return whether there are kernels for all parts of a flow."""
     layer = flow.layers[0]
     return (
         flow.device.type == "cpu"
         and flow.theta.dtype in _DTYPES
         and flow.theta.is_contiguous()
-        and _constants(layer.coupling) is not None
+        and _constants(layer.coupling) != {}
         and layer.conditioner.activation in (ACTIVATIONS["relu"], ACTIVATIONS["tanh"])
     )
 
 
-def show_versions():
+def show_versions() -> None:
     """Print versions of skflow and what it needs, and which compiled kernels are in use.
 
     The kernels make training, scoring and sampling on a CPU several times as fast. They are built

@@ -5,10 +5,17 @@ columns start at the identity. A start at their regressions would mix features t
 should see apart, and was worse on most tables.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import torch
 
+from .._core.typing import ArrayLike
 from .flow import FlowStack
+from .training_data import TrainingData
 
 #: Columns start at regressions if the residual given all others has at most this fraction of the
 #: variance.
@@ -17,7 +24,13 @@ NEARLY = 0.01
 LEAST_VARIANCE, RIDGE = 1e-8, 1e-10
 
 
-def start_stack(masks, config, data, generators, noise=0.0):
+def start_stack(
+    masks: np.ndarray,
+    config: dict[str, Any],
+    data: TrainingData,
+    generators: Sequence[torch.Generator],
+    noise: ArrayLike = 0.0,
+) -> FlowStack:
     """Return the stack of structures ``(K, L, d)`` from which a training on ``data`` starts.
 
     ``config`` are keywords of ``FlowStack``; ``noise`` is as in ``start_linear``.
@@ -30,7 +43,7 @@ def start_stack(masks, config, data, generators, noise=0.0):
     return stack
 
 
-def start_linear(flow, data, noise=0.0):
+def start_linear(flow: FlowStack, data: TrainingData, noise: ArrayLike = 0.0) -> None:
     """Start the linear steps of a stack, layer by layer, by mean and covariance of the rows.
 
     Parameters
@@ -55,7 +68,7 @@ def start_linear(flow, data, noise=0.0):
     covariance = np.where(near[:, :, None] & near[:, None], covariance, np.eye(d))
     models = np.arange(flow.n_models)[:, None, None]
     for layer, parameters in zip(flow.layers, flow.parameters):
-        if not layer.linear:
+        if parameters.linear is None:
             continue
         places = (models, layer.order[:, :, None], layer.order[:, None])
         own = covariance[places]
@@ -73,16 +86,16 @@ def start_linear(flow, data, noise=0.0):
             start.copy_(torch.as_tensor(values).view(start.shape))
 
 
-def _moments(data, n_models):
+def _moments(data: TrainingData, n_models: int) -> list[np.ndarray]:
     """Return mean ``(K, d)`` and covariance ``(K, d, d)`` of each model's training rows."""
-    found = []
+    found: list[tuple[np.ndarray, np.ndarray]] = []
     for k, rows in enumerate(data.rows):
         if k and torch.equal(rows, data.rows[k - 1]):
             found.append(found[-1])
             continue
-        x, weight, _ = data.at(rows[None].to(data.table.device))
-        x = x[0].double().cpu().numpy()
-        weight = np.ones(len(x)) if weight is None else weight[0].double().cpu().numpy()
+        own, own_weight, _ = data.at(rows[None].to(data.table.device))
+        x = own[0].double().cpu().numpy()
+        weight = np.ones(len(x)) if own_weight is None else own_weight[0].double().cpu().numpy()
         weight = weight / weight.sum()
         absent = np.isnan(x)  # independent normal noise, as in training
         mean = weight @ np.where(absent, 0, x)
@@ -94,7 +107,7 @@ def _moments(data, n_models):
     ]
 
 
-def _nearly_determined(covariance, n):
+def _nearly_determined(covariance: np.ndarray, n: int) -> np.ndarray:
     """Return which columns ``(K, d)`` are nearly determined by the others, given n rows."""
     d = covariance.shape[1]
     variance = np.diagonal(covariance, axis1=1, axis2=2)
@@ -105,7 +118,9 @@ def _nearly_determined(covariance, n):
     return left * (n / (n - d)) ** 2 < NEARLY * variance
 
 
-def _regressions(covariance, a, b, n):
+def _regressions(
+    covariance: np.ndarray, a: slice, b: slice, n: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Return slopes ``(K, A, B)``, and scales ``(K, A)`` that standardise the residuals.
 
     With more than twice as many rows as columns, least squares is safe. A ridge would leave a

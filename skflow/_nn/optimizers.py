@@ -4,7 +4,10 @@ A new solver is a class with ``step`` and ``forget`` and an entry in ``SOLVERS``
 a function and an entry in ``SCHEDULES``. Estimators offer the entries of both.
 """
 
+from __future__ import annotations
+
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,17 +23,17 @@ class _Solver:
         Decoupled weight decay of each parameter (Loshchilov and Hutter 2019).
     """
 
-    def __init__(self, theta, decay):
+    def __init__(self, theta: torch.Tensor, decay: torch.Tensor | None) -> None:
         self.theta, self.decay = theta, decay
 
-    def step(self, gradient, rates):
+    def step(self, gradient: torch.Tensor, rates: torch.Tensor) -> None:
         """Take a step with each model's own rate ``(K, 1)``."""
         raise NotImplementedError
 
-    def forget(self, models):
+    def forget(self, models: torch.Tensor) -> None:
         """Reset the state of the given rows, as before the first step."""
 
-    def _shrink(self, rates):
+    def _shrink(self, rates: torch.Tensor) -> None:
         """Apply decay, which never changes a weight's sign, however large the rate."""
         if self.decay is not None:
             self.theta.addcmul_(self.theta, (self.decay * rates).clamp_(max=1), value=-1)
@@ -42,12 +45,12 @@ class Adam(_Solver):
     betas = (0.9, 0.999)
     eps = 1e-8
 
-    def __init__(self, theta, decay):
+    def __init__(self, theta: torch.Tensor, decay: torch.Tensor | None) -> None:
         super().__init__(theta, decay)
         self.mean, self.square = torch.zeros_like(theta), torch.zeros_like(theta)
         self.n_steps = 0
 
-    def step(self, gradient, rates):
+    def step(self, gradient: torch.Tensor, rates: torch.Tensor) -> None:
         self.n_steps += 1
         beta1, beta2 = self.betas
         self.mean.lerp_(gradient, 1 - beta1)
@@ -57,7 +60,7 @@ class Adam(_Solver):
         self._shrink(rates)
         self.theta.addcmul_(update, rates, value=-correction)
 
-    def forget(self, models):
+    def forget(self, models: torch.Tensor) -> None:
         self.mean[models] = 0
         self.square[models] = 0
 
@@ -65,7 +68,7 @@ class Adam(_Solver):
 class SGD(_Solver):
     """Plain stochastic gradient descent, with the same decay."""
 
-    def step(self, gradient, rates):
+    def step(self, gradient: torch.Tensor, rates: torch.Tensor) -> None:
         self._shrink(rates)
         self.theta.addcmul_(gradient, rates, value=-1)
 
@@ -77,7 +80,7 @@ SOLVERS = {"adam": Adam, "sgd": SGD}
 # [0, 1) and its number of epochs.
 
 
-def one_cycle(progress, n_epochs):
+def one_cycle(progress: float, n_epochs: float) -> float:
     """A short rise and a long decay to 0, both cosines (Smith and Topin 2018)."""
     rise = 0.1
     if progress < rise:
@@ -85,7 +88,7 @@ def one_cycle(progress, n_epochs):
     return 0.5 * (1 + math.cos(math.pi * (progress - rise) / (1 - rise)))
 
 
-def cyclic(progress, n_epochs):
+def cyclic(progress: float, n_epochs: float) -> float:
     """The triangular policy of Smith (2017), between 0.1 and 1.
 
     He advises half-cycles of 2 to 10 epochs, and to stop at the end of a cycle.
@@ -95,14 +98,14 @@ def cyclic(progress, n_epochs):
     return 0.1 + 0.9 * (1 - abs(2 * phase - 1))
 
 
-def constant(progress, n_epochs):
+def constant(progress: float, n_epochs: float) -> float:
     return 1.0
 
 
 SCHEDULES = {"one_cycle": one_cycle, "cyclic": cyclic, "constant": constant}
 
 
-def learning_rates(options, n_steps=None):
+def learning_rates(options: Any, n_steps: int | None = None) -> np.ndarray:
     """Return the rates of all steps of a training ``(n_steps,)``."""
     schedule, n_steps = SCHEDULES[options.learning_rate], n_steps or options.n_steps
     n_epochs = n_steps / options.steps_per_epoch

@@ -5,8 +5,12 @@ and scikit-learn's small tables, never on test rows: long trainings at a high ra
 weight decay, which is stronger with few rows and many columns.
 """
 
+from __future__ import annotations
+
 import math
+from collections.abc import Callable
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +27,7 @@ N_STEPS = 5000
 MIN_EPOCHS, MAX_EPOCHS = 10, 120
 
 
-def batch_size(n_rows):
+def batch_size(n_rows: float) -> int:
     """Return a power of two near ``n_rows / 64``, so that an epoch has about 64 steps.
 
     At most 1024, and at least 64, as smaller batches hardly save time; 32 for fewer than 256 rows,
@@ -33,7 +37,9 @@ def batch_size(n_rows):
     return int(2 ** min(10, max(least, round(math.log2(n_rows / 64)))))
 
 
-def max_iter(steps_per_epoch, n_folds=1, rows_per_column=math.inf, part=1.0):
+def max_iter(
+    steps_per_epoch: int, n_folds: int = 1, rows_per_column: float = math.inf, part: float = 1.0
+) -> int:
     """Return the epochs of about 5000 steps: at least 10 for large tables, at most 120 for small.
 
     If the members of a cross-fit are averaged, half of the steps are enough, as members compensate
@@ -47,19 +53,19 @@ def max_iter(steps_per_epoch, n_folds=1, rows_per_column=math.inf, part=1.0):
     return max(int(part * MIN_EPOCHS), min(most, math.ceil(n_steps / steps_per_epoch)))
 
 
-def learning_rate_init(solver, single_layer):
+def learning_rate_init(solver: str, single_layer: bool) -> float:
     """Return 0.01, or 0.06 with Adam for a single-layer conditioner, which hardly overfits."""
     return 0.06 if solver == "adam" and single_layer else 0.01
 
 
-def alpha(n_rows, n_features, solver, single_layer):
+def alpha(n_rows: float, n_features: int, solver: str, single_layer: bool) -> float:
     """Return ``0.02 d (15000 / n_rows)^(3/4)``, at most 6; 0 for SGD or single-layer ones."""
     if solver == "sgd" or single_layer:
         return 0.0
     return min(6.0, 0.02 * n_features * (15_000 / n_rows) ** 0.75)
 
 
-def conditional_alpha(n_rows, n_columns):
+def conditional_alpha(n_rows: float, n_columns: int) -> float:
     """Return ``0.003 (d + c) (15000 / n_rows)^(3/4)``, at most 3, for conditional densities.
 
     This is a seventh of ``alpha`` of all columns, which was too much on the training parts of
@@ -68,7 +74,7 @@ def conditional_alpha(n_rows, n_columns):
     return min(3.0, 0.003 * n_columns * (15_000 / n_rows) ** 0.75)
 
 
-def n_iter_no_change(n_epochs):
+def n_iter_no_change(n_epochs: int) -> int:
     """Return three fifths of the epochs.
 
     At high rates the score may stagnate for half of a training (as on yeast, whose values repeat)
@@ -77,11 +83,11 @@ def n_iter_no_change(n_epochs):
     return math.ceil(0.6 * n_epochs)
 
 
-def flow_config(params):
+def flow_config(params: Any) -> dict[str, Any]:
     """Return keywords of ``FlowStack``, given the parameters of an estimator."""
-    sizes = params.hidden_layer_sizes
-    sizes = (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
-    if not all(isinstance(size, Integral) and size > 0 for size in sizes):
+    given = params.hidden_layer_sizes
+    sizes: tuple[Any, ...] = (given,) if isinstance(given, Integral) else tuple(given)
+    if not all(isinstance(size, Integral) and int(size) > 0 for size in sizes):
         raise ValueError(
             f"hidden_layer_sizes={params.hidden_layer_sizes!r} is not possible. Give a tuple of "
             "positive integers, one for each hidden layer, or () for none."
@@ -96,7 +102,14 @@ def flow_config(params):
     }
 
 
-def training_options(params, n_rows, n_features, n_effective=None, n_folds=1, early_stopping=True):
+def training_options(
+    params: Any,
+    n_rows: int,
+    n_features: int,
+    n_effective: float | None = None,
+    n_folds: int = 1,
+    early_stopping: bool = True,
+) -> TrainingOptions:
     """Return ``TrainingOptions``, given the parameters of an estimator and the training rows.
 
     With weights, "auto" depends on the effective number of rows. ``n_folds`` is the number of
@@ -104,7 +117,7 @@ def training_options(params, n_rows, n_features, n_effective=None, n_folds=1, ea
     """
     n_effective = n_rows if n_effective is None else n_effective
 
-    def chosen(value, automatic):
+    def chosen(value: Any, automatic: Any) -> Any:
         return automatic if isinstance(value, str) and value == "auto" else value
 
     training = training_of(params)
@@ -136,7 +149,14 @@ def training_options(params, n_rows, n_features, n_effective=None, n_folds=1, ea
     )
 
 
-def make_plan(params, rows, splits, n_folds=1, turn=0, progress=Progress):
+def make_plan(
+    params: Any,
+    rows: Any,
+    splits: tuple[torch.Tensor, torch.Tensor | None],
+    n_folds: int = 1,
+    turn: int = 0,
+    progress: Callable[..., Any] = Progress,
+) -> Plan:
     """Return the ``Plan`` of trainings on splits into training and held-out rows.
 
     ``params`` are those of an estimator, ``rows`` are ``Rows``. All copies are trained on, in as

@@ -4,9 +4,12 @@ Clipping, divergence, best states and early stopping are per model. Rows of ``th
 mixed, so model k of a stack trains as it would alone with the same seed.
 """
 
+from __future__ import annotations
+
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,6 +17,7 @@ import torch
 from .._core.deadline import clock, time_left
 from .._core.runtime import threads_for
 from .blocks import blocks, map_blocks
+from .flow import FlowStack
 from .kernel_training import kernel_training
 from .optimizers import SOLVERS, learning_rates
 
@@ -50,10 +54,10 @@ class TrainingOptions:
     n_iter_no_change: int | None = None
     tol: float = 0.0
     with_replacement: bool = False
-    noise: float | tuple = 0.0
-    context_noise: float | tuple = 0.0
+    noise: Any = 0.0
+    context_noise: Any = 0.0
 
-    def shortened(self, n_steps):
+    def shortened(self, n_steps: int) -> TrainingOptions:
         """Return the same training in ``n_steps`` steps of a single epoch, schedule compressed."""
         return replace(self, n_steps=n_steps, steps_per_epoch=n_steps, n_iter_no_change=None)
 
@@ -67,21 +71,27 @@ class TrainingResult:
     update. ``n_steps`` is the length of the whole schedule.
     """
 
-    loss_curve: list = field(default_factory=list)
-    validation_curve: list = field(default_factory=list)
-    score: np.ndarray | None = None
-    last_loss: np.ndarray | None = None
+    n_epochs: np.ndarray
+    n_recoveries: np.ndarray
+    score: np.ndarray = field(init=False)
+    last_loss: np.ndarray = field(init=False)
+    loss_curve: list[np.ndarray] = field(default_factory=list)
+    validation_curve: list[np.ndarray] = field(default_factory=list)
     n_steps: int = 0
-    n_epochs: np.ndarray | None = None
-    n_recoveries: np.ndarray | None = None
 
 
-def make_generators(seeds):
+def make_generators(seeds: Sequence[int] | np.ndarray) -> list[torch.Generator]:
     """Return a private generator for each model, given integers."""
     return [torch.Generator().manual_seed(int(seed)) for seed in seeds]
 
 
-def draw_batches(generators, rows, n_steps, batch_size, with_replacement):
+def draw_batches(
+    generators: list[torch.Generator],
+    rows: torch.Tensor,
+    n_steps: int,
+    batch_size: int,
+    with_replacement: bool,
+) -> torch.Tensor:
     """Draw the row indices of an epoch's batches ``(n_steps, K, batch_size)``, by model."""
     size = n_steps * batch_size
     drawn = []
@@ -97,7 +107,7 @@ def draw_batches(generators, rows, n_steps, batch_size, with_replacement):
     return torch.stack(drawn, 1)
 
 
-def _noise_sizes(argument, noise, n_models):
+def _noise_sizes(argument: str, noise: float | tuple[float, ...], n_models: int) -> list[float]:
     """Return the noise of every model as a list of numbers."""
     sizes = np.atleast_1d(np.asarray(noise, dtype=float))
     possible = sizes.shape in ((1,), (n_models,)) and np.isfinite(sizes).all()
@@ -109,7 +119,7 @@ def _noise_sizes(argument, noise, n_models):
     return np.broadcast_to(sizes, n_models).tolist()
 
 
-def add_noise(rows, sizes, generators):
+def add_noise(rows: torch.Tensor, sizes: list[float], generators: list[torch.Generator]) -> None:
     """Add normal noise to rows ``(K, B, d)`` in place: each model's size, from its generator.
 
     A size of 0 draws nothing, so that a model without noise trains as in a stack without noise.
@@ -120,7 +130,7 @@ def add_noise(rows, sizes, generators):
             rows[k].add_(noise.to(rows.device), alpha=size)
 
 
-def fill_absent(rows, generators):
+def fill_absent(rows: torch.Tensor, generators: list[torch.Generator]) -> None:
     """Replace NaN in rows ``(K, B, d)`` with normal noise, in place, by model."""
     for own, generator in zip(rows, generators):
         noise = torch.randn(own.shape, generator=generator, dtype=own.dtype).to(own.device)
@@ -141,14 +151,14 @@ class Noise(NamedTuple):
 NO_NOISE = Noise()
 
 
-def validation_loss(flow, data, noise=NO_NOISE):
+def validation_loss(flow: FlowStack, data: Any, noise: Noise = NO_NOISE) -> np.ndarray:
     """Return the mean negative log-likelihood ``(K,)`` of validation rows, in nats a row.
 
     ``noise`` is added to these rows and their context.
     """
     rows = data.validation_rows.to(data.table.device)
 
-    def sums(block):
+    def sums(block: slice) -> torch.Tensor:
         x, weight, context = data.at(rows[:, block])
         if noise.absent is not None:
             x = torch.where(x.isnan(), noise.absent[:, block], x)
@@ -161,18 +171,19 @@ def validation_loss(flow, data, noise=NO_NOISE):
         return torch.stack([log_prob * weight, weight]).sum(2, dtype=torch.float64)
 
     parts = blocks(rows.shape[1], PARTS_OF_BLOCK * flow.numbers_per_row)
-    total, mass = sum(map_blocks(sums, parts))
+    found: Any = sum(map_blocks(sums, parts))
+    total, mass = found
     return (-total / mass).cpu().numpy()
 
 
 class _Pace:
     """Shortens a training so that its whole schedule ends by the deadline."""
 
-    def __init__(self, options, rates):
+    def __init__(self, options: TrainingOptions, rates: np.ndarray) -> None:
         self.options, self.rates = options, rates
         self.n_done, self.now, self.step = 0, clock(), 0.0
 
-    def trained(self, n_done):
+    def trained(self, n_done: int) -> None:
         """Record that the steps of an epoch are done, ``n_done`` in all."""
         before, self.now = self.now, clock()
         step = (self.now - before) / (n_done - self.n_done)
@@ -180,7 +191,7 @@ class _Pace:
         self.step = step if self.n_done <= FIRST_STEPS else 0.5 * (self.step + step)
         self.n_done = n_done
 
-    def judged(self):
+    def judged(self) -> np.ndarray:
         """Return the rates of all steps, past and future, that the time allows."""
         before, self.now = self.now, clock()
         judgement = self.now - before
@@ -208,7 +219,14 @@ class Trainer:
         if it returns True.
     """
 
-    def __init__(self, flow, options, data, generators, on_epoch=None):
+    def __init__(
+        self,
+        flow: FlowStack,
+        options: TrainingOptions,
+        data: Any,
+        generators: list[torch.Generator],
+        on_epoch: Callable[[np.ndarray, np.ndarray | None], bool | None] | None = None,
+    ) -> None:
         self.flow, self.options, self.data = flow, options, data
         self.generators, self.on_epoch = generators, on_epoch
         decay = options.alpha * flow.weight_mask() if options.alpha > 0 else None
@@ -234,12 +252,12 @@ class Trainer:
             n_recoveries=np.zeros(flow.n_models, dtype=int),
         )
 
-    def fit(self):
+    def fit(self) -> TrainingResult:
         """Train to the end, or until no model improves; return the ``TrainingResult``."""
         with threads_for(self.options.batch_size * self.flow.numbers_per_row):
             return self._fit()
 
-    def _fit(self):
+    def _fit(self) -> TrainingResult:
         options, pace, done = self.options, None, 0
         rates = learning_rates(options)
         if math.isfinite(time_left()):
@@ -267,8 +285,8 @@ class Trainer:
         self.result.score = self.best_score
         return self.result
 
-    def _draw_validation_noise(self):
-        def draw(sizes, n_columns):
+    def _draw_validation_noise(self) -> Noise:
+        def draw(sizes: list[float], n_columns: int) -> torch.Tensor | None:
             if not any(sizes):
                 return None
             noise = self.data.table.new_zeros(len(sizes), rows.shape[1], n_columns)
@@ -285,7 +303,7 @@ class Trainer:
             draw([1.0] * self.flow.n_models, n_features) if self.has_absent else None,
         )
 
-    def _epoch(self, rates):
+    def _epoch(self, rates: np.ndarray) -> np.ndarray:
         """Take the steps of an epoch; return the mean loss ``(K,)`` of its batches."""
         options = self.options
         batches = draw_batches(
@@ -296,10 +314,10 @@ class Trainer:
             options.with_replacement,
         ).to(self.data.table.device)
         if self.kernel_training is not None:
-            losses = self.kernel_training.epoch(batches, rates)
+            by_step = self.kernel_training.epoch(batches, rates)
         else:
-            losses = self._steps(batches, rates)
-        losses = losses.double().cpu().numpy()  # the only transfer from a GPU in an epoch
+            by_step = self._steps(batches, rates)
+        losses = by_step.double().cpu().numpy()  # the only transfer from a GPU in an epoch
         last, loss = losses[-1], losses.mean(axis=0)
         if self.stopped.any():  # the kernels no longer train these
             last = np.where(self.stopped, self.result.last_loss, last)
@@ -307,7 +325,7 @@ class Trainer:
         self.result.last_loss = last
         return loss
 
-    def _steps(self, batches, rates):
+    def _steps(self, batches: torch.Tensor, rates: np.ndarray) -> torch.Tensor:
         """Take steps on batches ``(n_steps, K, B)``; return losses ``(n_steps, K)``."""
         losses = []
         for rate, batch in zip(rates.tolist(), batches):
@@ -324,7 +342,7 @@ class Trainer:
             self.optimizer.step(gradient, rate * self.rate_scale)
         return torch.stack(losses)
 
-    def _judge(self, loss):
+    def _judge(self, loss: np.ndarray) -> None:
         """Keep improved states, reset diverged models, stop models that do not improve."""
         # A diverged model is NaN in its own row only, so one check at the epoch's end is enough.
         finite = torch.isfinite(self.flow.theta.sum(1)).cpu().numpy() & np.isfinite(loss)
@@ -349,7 +367,7 @@ class Trainer:
         if self.options.n_iter_no_change is not None:
             self.stopped |= self.n_stale >= self.options.n_iter_no_change * self.shortened
 
-    def _recover(self, diverged):
+    def _recover(self, diverged: np.ndarray) -> None:
         models = torch.from_numpy(diverged).to(self.flow.device)
         self.flow.theta[models] = self.best_theta[models]
         self.rate_scale[models] *= 0.3

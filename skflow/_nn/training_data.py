@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +15,8 @@ from sklearn.exceptions import ConvergenceWarning
 from .._core.checks import warn
 from .._core.progress import Progress
 from .._core.random import RandomStreams
-from .training import Trainer, TrainingOptions
+from .flow import FlowStack
+from .training import Trainer, TrainingOptions, TrainingResult
 
 
 @dataclass(frozen=True)
@@ -42,46 +44,56 @@ class TrainingData:
     context: torch.Tensor | None = None
     n_copies: int = 1
 
-    def at(self, rows):
+    def at(
+        self, rows: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
         """Return copies of the rows ``(K, B, d)`` at indices ``(K, B)``, weights and context."""
         weight = None if self.weight is None else self.weight[rows]
-        return _rows_at(self.table, rows), weight, _rows_at(self.context, rows)
+        context = None if self.context is None else _rows_at(self.context, rows)
+        return _rows_at(self.table, rows), weight, context
 
-    def repeated(self, n_times):
+    def repeated(self, n_times: int) -> TrainingData:
         """Return the data of a stack with every model ``n_times`` side by side."""
         return self.take(np.arange(len(self.rows)).repeat(n_times))
 
-    def take(self, models):
+    def take(self, models: list[int] | np.ndarray) -> TrainingData:
         """Return the data of the given models (a list or an array of indices)."""
         held_out = self.validation_rows
         held_out = None if held_out is None else held_out[models]
         return replace(self, rows=self.rows[models], validation_rows=held_out)
 
-    def mean(self, values, rows):
+    def mean(self, values: np.ndarray, rows: Any) -> float:
         """Return the weighted mean of values ``(n,)`` over the rows of all models together."""
-        rows = rows.numpy().ravel()
-        weight = None if self.weight is None else self.weight.cpu().numpy()[rows]
-        return np.average(values[rows], weights=weight)
+        index = rows.numpy().ravel()
+        weight = None if self.weight is None else self.weight.cpu().numpy()[index]
+        return np.average(values[index], weights=weight)
 
 
-def _rows_at(table, rows):
-    if table is None:
-        return None
+def _rows_at(table: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
     return table.index_select(0, rows.flatten()).view(*rows.shape, -1)
 
 
-def training_data(U, weight, device, splits, context=None, n_copies=1):
+def training_data(
+    U: np.ndarray,
+    weight: np.ndarray | None,
+    device: torch.device | str,
+    splits: tuple[torch.Tensor, torch.Tensor | None],
+    context: np.ndarray | None = None,
+    n_copies: int = 1,
+) -> TrainingData:
     """Return standardised rows, weights, splits and context as ``TrainingData``."""
 
-    def tensor(array):
+    def tensor(array: np.ndarray) -> torch.Tensor:
         return torch.as_tensor(array, dtype=torch.float32, device=device)
 
-    weight = None if weight is None else tensor(weight / weight.mean())
-    context = None if context is None else tensor(context)
-    return TrainingData(tensor(U), *splits, weight, context, n_copies)
+    scaled = None if weight is None else tensor(weight / weight.mean())
+    numbers = None if context is None else tensor(context)
+    return TrainingData(tensor(U), *splits, scaled, numbers, n_copies)
 
 
-def split_rows(n_rows, n_members, fraction, streams):
+def split_rows(
+    n_rows: int, n_members: int, fraction: float | None, streams: RandomStreams
+) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Return training and held-out rows of the members, each ``(n_members, m)``.
 
     Each member holds out the next rows of a random order, and after the last row those of another
@@ -132,11 +144,11 @@ class Plan:
 
     data: TrainingData
     options: TrainingOptions
-    config: dict
+    config: dict[str, Any]
     streams: RandomStreams
     log_det: np.ndarray
     turn: int = 0
-    progress: Callable = Progress
+    progress: Callable[..., Any] = Progress
     device: str = "cpu"
 
     @property
@@ -144,21 +156,28 @@ class Plan:
         """The mean over the training rows of all models."""
         return self.data.mean(self.log_det, self.data.rows)
 
-    def train(self, stack, options, data, generators, fitted=None):
+    def train(
+        self,
+        stack: FlowStack,
+        options: TrainingOptions,
+        data: TrainingData,
+        generators: list[torch.Generator],
+        fitted: Callable[[np.ndarray], Any] | None = None,
+    ) -> TrainingResult:
         """Train a stack in place; show progress, and warn or raise if training diverges.
 
         ``fitted`` returns fitted attributes for callbacks, given the scores ``(K,)`` so far.
         """
         loop = self.progress("fit", math.ceil(options.n_steps / options.steps_per_epoch))
-        has_validation = data.validation_rows is not None
+        held_out = data.validation_rows
         shift = data.mean(self.log_det, data.rows)  # progress is shown in the units of the data
-        held_out_shift = data.mean(self.log_det, data.validation_rows) if has_validation else 0
+        held_out_shift = 0 if held_out is None else data.mean(self.log_det, held_out)
 
-        def show(loss, validation):
+        def show(loss: np.ndarray, validation: np.ndarray | None) -> bool:
             figures = {"loss": _mean_of_finite(loss) - shift}
-            if has_validation:
+            if validation is not None:
                 figures["validation"] = _mean_of_finite(validation) - held_out_shift
-            scores = validation if has_validation else loss
+            scores = loss if validation is None else validation
             return loop.update(fitted and partial(fitted, scores.copy()), **figures)
 
         result = Trainer(stack, options, data, generators, on_epoch=show).fit()
@@ -180,7 +199,7 @@ class Plan:
         return result
 
 
-def _mean_of_finite(values):
+def _mean_of_finite(values: np.ndarray) -> float:
     """Return the mean over models that have not diverged."""
     finite = values[np.isfinite(values)]
     return finite.mean() if len(finite) else np.nan
