@@ -3,13 +3,15 @@
 A checksum is compared either way, so that all figures are on the same rows.
 """
 
+from __future__ import annotations
+
 import gzip
 import os
 import struct
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -19,6 +21,8 @@ from pathlib import Path
 import numpy as np
 from sklearn.datasets import fetch_file
 
+#: Returns the lines of a file of an archive, given its name.
+Lines = Callable[[str], list[str]]
 _UCI = "https://archive.ics.uci.edu/static/public"
 #: Which rows of UCI's magic04.data are the prepared table's test rows: the steps between them, as
 #: compressed bytes. (The prepared table came shuffled in an unknown way.)
@@ -32,7 +36,7 @@ _UNREADABLE = (
 )
 
 
-def load(path, table, download_if_missing):
+def load(path: Path, table: Table, download_if_missing: bool) -> str:
     """Return the text of a table: read from ``path``, or downloaded and kept there."""
     if path.exists():
         return _read(path, table)
@@ -54,16 +58,17 @@ def load(path, table, download_if_missing):
 
 
 @contextmanager
-def _told(path, table, reason, *errors):
+def _told(path: Path, table: Table, reason: str, *errors: type[Exception]) -> Iterator[None]:
     """Turn errors of the system, and the named ones, into one that says what to do."""
+    expected: tuple[type[Exception], ...] = (OSError, *errors)
     try:
         yield
-    except (OSError, *errors) as error:
+    except expected as error:
         reason = f"{reason} ({type(error).__name__}: {error})"
         raise OSError(_missing(path, table, reason)) from error
 
 
-def _missing(path, table, reason):
+def _missing(path: Path, table: Table, reason: str) -> str:
     return (
         f"{path.name} is not in the directory {str(path.parent)!r}, and {reason}. Put the prepared "
         f"{path.name} (whose text has the SHA-256 {table.checksums[0]}) there, or the one that the "
@@ -72,7 +77,7 @@ def _missing(path, table, reason):
     )
 
 
-def _read(path, table):
+def _read(path: Path, table: Table) -> str:
     """Return the text of a file if its checksum is right."""
     try:
         with gzip.open(path) as file:
@@ -88,22 +93,22 @@ def _read(path, table):
     )
 
 
-def _checksum(text):
+def _checksum(text: str) -> str:
     """Return the SHA-256 of the text, as compressed files differ between machines."""
     return sha256(text.encode()).hexdigest()
 
 
-def _at_most(table):
+def _at_most(table: Table) -> int:
     """Return the most bytes that a table can have, so that a forged file cannot fill the memory."""
     longest = 25  # -1.7976931348623157e+308 and a comma
     return (table.n_rows + 1) * (len(table.features) + 2) * longest
 
 
-def _converted(archive, table):
+def _converted(archive: str, table: Table) -> str:
     """Return the text of the prepared table, given UCI's archive."""
     with zipfile.ZipFile(archive) as opened:
 
-        def lines(name):
+        def lines(name: str) -> list[str]:
             with opened.open(name) as file:
                 content = file.read(_at_most(table) + 1).decode()
             return [line for line in content.splitlines() if line.strip()]
@@ -121,7 +126,7 @@ def _converted(archive, table):
 # ---- the rows of an archive: lists of strings, from a function that returns a file's lines
 
 
-def _magic_rows(lines):
+def _magic_rows(lines: Lines) -> list[list[str]]:
     rows = [line.split(",") for line in lines("magic04.data")]
     steps = np.frombuffer(zlib.decompress(_MAGIC_TEST_ROWS.read_bytes()), dtype=np.uint8)
     is_test = np.isin(np.arange(len(rows)), np.cumsum(steps))
@@ -133,29 +138,29 @@ def _magic_rows(lines):
     return [rows[i] for i in order]
 
 
-def _turbine_rows(lines):
+def _turbine_rows(lines: Lines) -> list[list[str]]:
     years = [lines(f"gt_{year}.csv")[1:] for year in range(2011, 2016)]
     return [line.split(",") for year in years for line in year]
 
 
-def _sonar_rows(lines):
+def _sonar_rows(lines: Lines) -> list[list[str]]:
     rows = [line.split(",") for line in lines("sonar.all-data")]
     return [[*row[:-1], {"R": "1", "M": "-1"}[row[-1]]] for row in rows]
 
 
-def _yeast_rows(lines):
+def _yeast_rows(lines: Lines) -> list[list[str]]:
     return [line.split()[1:] for line in lines("yeast.data")]  # without the name
 
 
 # ---- which rows are for the test
 
 
-def _random_split(n_rows):
+def _random_split(n_rows: int) -> dict[str, np.ndarray]:
     order = np.random.RandomState(0).permutation(n_rows)
     return {"train_indices": order[n_rows // 10 :], "test_indices": order[: n_rows // 10]}
 
 
-def _turbine_split(n_rows):
+def _turbine_split(n_rows: int) -> dict[str, np.ndarray]:
     order = np.random.RandomState(1).permutation(_N_TURBINE_TRAIN)
     return {
         "train_indices": np.arange(_N_TURBINE_TRAIN),
@@ -170,14 +175,15 @@ class Table:
     """What is known of one data set."""
 
     n_rows: int
-    features: list  # the names of the columns of `data`
+    features: list[str]  # the names of the columns of `data`
     batch_size: int
     archive: str  # below _UCI
-    read_rows: Callable
-    checksums: tuple  # SHA-256 of the prepared text, and of a download's if that is another
+    read_rows: Callable[[Lines], list[list[str]]]
+    #: SHA-256 of the prepared text, and of a download's if that is another.
+    checksums: tuple[str, ...]
     last: str = "class"  # the column after the features
     class_type: type | None = str  # None if the last column is not a class
-    split: Callable = _random_split  # number of rows -> dict of index arrays
+    split: Callable[[int], dict[str, np.ndarray]] = _random_split  # given the number of rows
 
 
 TABLES = {

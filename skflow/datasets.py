@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import os
+from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from sklearn.utils import Bunch
 from sklearn.utils._optional_dependencies import check_pandas_support
 from sklearn.utils._param_validation import validate_params
 
-from ._uci import TABLES, load
+from ._uci import TABLES, Table, load
 
 __all__ = ["fetch_magic", "fetch_sonar", "fetch_turbine", "fetch_yeast"]
 
@@ -40,7 +41,7 @@ _TURBINE_SPLIT = """train_indices, test_indices : ndarray of shape (22191,), (14
         ``p[:2219]`` and the rows to fit are ``p[2219:]``."""
 
 
-def _loader(name, about, target, splits=_RANDOM_SPLIT):
+def _loader(name: str, about: str, target: str, splits: str = _RANDOM_SPLIT) -> Callable[..., Any]:
     """Return the function that fetches a table, with its docstring filled in."""
     table = TABLES[name]
     n_features, n_test = len(table.features), table.n_rows // 10
@@ -121,11 +122,12 @@ def _loader(name, about, target, splits=_RANDOM_SPLIT):
     return validate_params(_RULES, prefer_skip_nested_validation=True)(fetch)
 
 
-def _bunch(table, text, as_frame, description):
+def _bunch(table: Table, text: str, as_frame: bool, description: str | None) -> Bunch:
     """Return the data set in a text."""
     rows = [line.split(",") for line in text.splitlines()[1:]]
     data = np.array([row[: len(table.features)] for row in rows], dtype=np.float64)
-    target = frame = None
+    target: Any = None
+    frame = None
     if table.class_type is not None:
         target = np.array([row[-1] for row in rows], dtype=table.class_type)
     if as_frame:

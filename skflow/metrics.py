@@ -164,5 +164,5 @@ class PinballScorer:
         return -mean_pinball_loss(y, predicted, alpha=self.alpha, sample_weight=sample_weight)
 
 
-def _mean(values, sample_weight):
+def _mean(values: np.ndarray, sample_weight: Any) -> float:
     return float(np.average(values, weights=sample_weight))

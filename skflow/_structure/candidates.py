@@ -1,6 +1,9 @@
 """Short trainings that give the cost of candidate structures."""
 
+from __future__ import annotations
+
 from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -11,8 +14,19 @@ from .._nn.mask_arrays import equal_sizes
 from .._nn.training import Trainer, fill_absent, make_generators
 from .journal import fingerprint
 
+if TYPE_CHECKING:
+    from .._nn.flow import FlowStack
+    from .._nn.training import TrainingOptions, TrainingResult
+    from .._nn.training_data import TrainingData
 
-def train_candidates(data, flow_config, options, masks, streams):
+
+def train_candidates(
+    data: TrainingData,
+    flow_config: dict[str, Any],
+    options: TrainingOptions,
+    masks: np.ndarray,
+    streams: list[int],
+) -> np.ndarray:
     """Return the costs ``(K,)`` of briefly trained candidates, whose layers have equal sizes.
 
     A single candidate is trained beside a copy of itself, as a stack of one matrix rounds its
@@ -24,18 +38,27 @@ def train_candidates(data, flow_config, options, masks, streams):
         masks, streams = np.repeat(masks, 2, axis=0), streams * 2
     _, result = _trained(data, flow_config, options, masks, make_generators(streams))
     costs = result.last_loss if data.validation_rows is None else result.score
-    return costs[:n_models]
+    return cast(np.ndarray, costs)[:n_models]
 
 
-def _trained(data, flow_config, options, masks, generators):
+def _trained(
+    data: TrainingData,
+    flow_config: dict[str, Any],
+    options: TrainingOptions,
+    masks: np.ndarray,
+    generators: list[torch.Generator],
+) -> tuple[FlowStack, TrainingResult]:
     """Train flows, and return them with the result of the training."""
     flow = start_stack(masks, flow_config, data, generators, options.noise)
     return flow, Trainer(flow, options, data, generators).fit()
 
 
-def _log_probs(flow, data, generators):
+def _log_probs(
+    flow: FlowStack, data: TrainingData, generators: list[torch.Generator]
+) -> np.ndarray:
     """Return log-densities ``(K, m)`` of held-out rows, with normal noise for absent numbers."""
-    rows = data.validation_rows.to(data.table.device).expand(flow.n_models, -1)
+    held_out = cast(torch.Tensor, data.validation_rows)
+    rows = held_out.to(data.table.device).expand(flow.n_models, -1)
     x, _, context = data.at(rows)
     fill_absent(x, generators)
     return flow.log_prob(x, context).double().cpu().numpy()
@@ -66,12 +89,20 @@ class CandidateEvaluator:
         to rounding.
     """
 
-    def __init__(self, flow_config, options, data, *, score, n_jobs=None):
+    def __init__(
+        self,
+        flow_config: dict[str, Any],
+        options: TrainingOptions,
+        data: TrainingData,
+        *,
+        score: str,
+        n_jobs: int | None = None,
+    ) -> None:
         self.flow_config, self.options = flow_config, options
         self.data = data if score == "validation" else replace(data, validation_rows=None)
         self.n_jobs = n_jobs
 
-    def __call__(self, masks, streams):
+    def __call__(self, masks: np.ndarray, streams: list[int]) -> np.ndarray:
         n_jobs = effective_n_jobs(self.n_jobs)
         parts = [
             part
@@ -87,9 +118,9 @@ class CandidateEvaluator:
             results = run(delayed(train_candidates)(*job) for job in jobs)
         return np.concatenate(results)[np.argsort(np.concatenate(parts))]
 
-    def held_out(self, masks, streams):
+    def held_out(self, masks: np.ndarray, streams: list[int]) -> np.ndarray:
         """Return log-densities ``(K, m)`` of the validation rows under trained candidates."""
-        log_probs = [None] * len(masks)
+        log_probs: list[Any] = [None] * len(masks)
         for group in equal_sizes(masks):
             generators = make_generators([streams[k] for k in group])
             rules = self.flow_config, self.options
@@ -98,7 +129,7 @@ class CandidateEvaluator:
                 log_probs[k] = own
         return np.stack(log_probs)
 
-    def cross_validated(self, masks, streams):
+    def cross_validated(self, masks: np.ndarray, streams: list[int]) -> np.ndarray:
         """As `held_out`, but for the training rows, by 5-fold cross-validation.
 
         The validation rows have already chosen the candidates. All copies of a row are in the same
@@ -113,11 +144,11 @@ class CandidateEvaluator:
             found.append(judge.held_out(masks, streams))
         return np.concatenate(found, axis=1)
 
-    def stack_size(self):
+    def stack_size(self) -> int:
         """Return the number of candidates to evaluate at once."""
         return STACK * effective_n_jobs(self.n_jobs)
 
-    def fingerprint(self):
+    def fingerprint(self) -> str:
         """Return a hash of all that the costs depend on: rows, flow and training."""
         seen = [getattr(self.data, field.name) for field in fields(self.data)]
         arrays = [part.cpu().numpy() if torch.is_tensor(part) else part for part in seen]

@@ -17,13 +17,18 @@ from scipy import stats
 
 from .._core.rows import weighted_rows
 from .._core.typing import ArrayLike, RandomSource
-from .structures import check_rng
+from .structures import Rng, check_rng
 
 #: Number of values in a block of bootstrap draws.
 _BLOCK = 2_000_000
 
 
-def confidence_p_values(losses, weight=None, n_draws=1000, random_state=None):
+def confidence_p_values(
+    losses: np.ndarray,
+    weight: np.ndarray | None = None,
+    n_draws: int = 1000,
+    random_state: Rng | None = None,
+) -> np.ndarray:
     """Return p-values ``(m,)`` of membership in the model confidence set, given losses ``(n, m)``.
 
     The set at level alpha contains the models with ``p >= alpha``. If all are equally good, it
@@ -48,7 +53,9 @@ def confidence_p_values(losses, weight=None, n_draws=1000, random_state=None):
     return p_values
 
 
-def _bootstrap_means(losses, weight, n_draws, rng):
+def _bootstrap_means(
+    losses: np.ndarray, weight: np.ndarray | None, n_draws: int, rng: Rng
+) -> tuple[np.ndarray, np.ndarray]:
     """Return mean losses ``(m,)``, and the deviations of bootstrap means ``(n_draws, m)``."""
     n_rows = len(losses)
     weight = np.full(n_rows, 1.0) if weight is None else weight
@@ -62,7 +69,9 @@ def _bootstrap_means(losses, weight, n_draws, rng):
     return means, np.concatenate(drawn)
 
 
-def mean_interval(values, weight=None, alpha=0.05):
+def mean_interval(
+    values: np.ndarray, weight: np.ndarray | None = None, alpha: float = 0.05
+) -> tuple[float, float, float]:
     """Return the mean of values ``(n,)`` and its normal interval at level alpha."""
     weight = np.full(len(values), 1.0) if weight is None else weight
     weight = weight / weight.sum()
@@ -106,7 +115,7 @@ class StructureTest:
     (75, (2,), (2,))
     """
 
-    names: list
+    names: list[str]
     scores: np.ndarray
     p_values: np.ndarray
     differences: np.ndarray
@@ -114,11 +123,11 @@ class StructureTest:
     n_rows: int
 
     @property
-    def in_set(self):
+    def in_set(self) -> np.ndarray:
         """Whether each density is in the confidence set, boolean ``(n_densities,)``."""
         return self.p_values >= self.alpha
 
-    def __str__(self):
+    def __str__(self) -> str:
         told = "; ".join(map(self._comparison, range(1, len(self.names))))
         may_be_best = [name for name, member in zip(self.names, self.in_set) if member]
         return (
@@ -126,7 +135,7 @@ class StructureTest:
             f"{', '.join(may_be_best)}"
         )
 
-    def _comparison(self, k):
+    def _comparison(self, k: int) -> str:
         mean, low, high = self.differences[k]
         ends = f"({100 * (1 - self.alpha):g} %: {low:.3f} to {high:.3f})"
         if low <= 0 <= high:

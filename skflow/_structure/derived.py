@@ -8,12 +8,19 @@ next pair is scored on the residuals of the previous ones. There A does not depe
 that the next pair divides the features differently.
 """
 
+from __future__ import annotations
+
 import itertools
 import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .._nn.mask_arrays import IDLE, tidy
+
+if TYPE_CHECKING:
+    from .structures import Rng
 
 #: Most rows, and most numbers in them, that a score uses.
 MAX_ROWS, MAX_NUMBERS = 2000, 200_000
@@ -29,7 +36,7 @@ MAX_FEATURES = 100
 LOG_SQUARE_VARIANCE = math.pi**2 / 2
 
 
-def code_length(X, mask, n_layers=2):
+def code_length(X: np.ndarray, mask: np.ndarray, n_layers: int = 2) -> float:
     """Return the code length of standardised rows under `linear_flow`, in nats a row.
 
     It lacks a constant, which is the same for all masks.
@@ -37,7 +44,7 @@ def code_length(X, mask, n_layers=2):
     return linear_flow(X, mask, n_layers)[0]
 
 
-def linear_flow(X, mask, n_layers=2):
+def linear_flow(X: np.ndarray, mask: np.ndarray, n_layers: int = 2) -> tuple[float, np.ndarray]:
     """Fit a flow of one or two linear layers to standardised rows ``(n, d)``.
 
     The first layer transforms the features in the mask, the second the others. Return the code
@@ -51,7 +58,7 @@ def linear_flow(X, mask, n_layers=2):
     return length, residuals
 
 
-def linear_coupling(A, B):
+def linear_coupling(A: np.ndarray, B: np.ndarray) -> tuple[float, np.ndarray]:
     """Return the code length of A given B in nats a row, and the standardised residuals."""
     n, m = B.shape
     fitted = _ridge_regression(B)
@@ -69,7 +76,7 @@ def linear_coupling(A, B):
     return length, scaled / (scaled.std(axis=0) + 1e-6)
 
 
-def _squares(residuals):
+def _squares(residuals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Squares, and their centred logarithms."""
     square = residuals**2
     # without a floor, an exact prediction would have an infinitely short code
@@ -77,7 +84,7 @@ def _squares(residuals):
     return square, log_square - log_square.mean(axis=0)
 
 
-def importances(A, B):
+def importances(A: np.ndarray, B: np.ndarray) -> np.ndarray:
     """Return by how many nats a row each column of B ``(n, m)`` shortens the code of A.
 
     The gain of the shift follows from the increase of the squares without the column, the gain of
@@ -98,7 +105,7 @@ def importances(A, B):
     return gains
 
 
-def _ridge_regression(B):
+def _ridge_regression(B: np.ndarray) -> Callable[[np.ndarray, float], np.ndarray]:
     """Return a function of targets and a ridge that predicts the targets from ``B`` ``(n, m)``.
 
     It solves the smaller form of the normal equations, ``(m, m)`` or ``(n, n)``.
@@ -106,7 +113,7 @@ def _ridge_regression(B):
     n, m = B.shape
     gram = B.T @ B / n if m <= n else B @ B.T / n
 
-    def fitted(targets, ridge):
+    def fitted(targets: np.ndarray, ridge: float) -> np.ndarray:
         inner = gram + ridge * np.eye(len(gram))
         if m <= n:
             return B @ np.linalg.solve(inner, B.T @ targets / n)
@@ -115,7 +122,7 @@ def _ridge_regression(B):
     return fitted
 
 
-def linear_optimum(precision, mask):
+def linear_optimum(precision: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Improve a mask by swaps until none shortens the linear part of the code.
 
     This part is the sum over A of half the log-variances given B. The second layer adds nothing, as
@@ -135,7 +142,9 @@ def linear_optimum(precision, mask):
         a, b[k] = np.append(np.delete(a, leaving), b[k]), a[leaving]
 
 
-def _best_leaving(given_b, precision, a, entering):
+def _best_leaving(
+    given_b: np.ndarray, precision: np.ndarray, a: np.ndarray, entering: np.intp
+) -> tuple[float, np.intp]:
     """Return the best sum of log-variances if a feature enters A, and which one leaves."""
     joint = _with(given_b, precision, a, entering)
     # each feature of A in turn joins B: column i holds the variances given feature i
@@ -146,7 +155,9 @@ def _best_leaving(given_b, precision, a, entering):
     return totals.min(), totals.argmin()
 
 
-def _with(given_b, precision, a, entering):
+def _with(
+    given_b: np.ndarray, precision: np.ndarray, a: np.ndarray, entering: np.intp
+) -> np.ndarray:
     """Return the covariance of A and, last, an entering feature, given the rest of B."""
     u = given_b @ precision[a, entering]
     variance = 1 / (precision[entering, entering] - precision[a, entering] @ u)
@@ -157,14 +168,14 @@ def _with(given_b, precision, a, entering):
     return joint
 
 
-def _without(covariance, i):
+def _without(covariance: np.ndarray, i: np.intp) -> np.ndarray:
     """Return the covariance of the other features given feature i."""
     rest = np.delete(np.arange(len(covariance)), i)
     column = covariance[rest, i]
     return covariance[np.ix_(rest, rest)] - np.outer(column, column / covariance[i, i])
 
 
-def looked_at(X, rng):
+def looked_at(X: np.ndarray, rng: Rng) -> np.ndarray:
     """Return the rows that structures are derived from: a subset, standardised."""
     n, d = X.shape
     X = X[rng.permutation(n)[: min(MAX_ROWS, MAX_NUMBERS // d)]].astype(np.float64)
@@ -172,7 +183,9 @@ def looked_at(X, rng):
     return (X - X.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
 
 
-def derive(X, n_conditioning, n_layers, rng, share=1.0):
+def derive(
+    X: np.ndarray, n_conditioning: int, n_layers: int, rng: Rng, share: float = 1.0
+) -> np.ndarray:
     """Choose masks ``(n_layers, d)``; each even layer is the complement of the one before.
 
     `n_conditioning` features condition the odd layers. Only the most important fraction `share` of
@@ -192,7 +205,7 @@ def derive(X, n_conditioning, n_layers, rng, share=1.0):
     return tidy(masks[:n_layers])
 
 
-def _thinned(mask, X, share):
+def _thinned(mask: np.ndarray, X: np.ndarray, share: float) -> np.ndarray:
     """Return the mask as roles, with the least important conditioning features idle."""
     roles = mask.astype(np.int8)
     conditioning = np.flatnonzero(~mask)
@@ -203,7 +216,7 @@ def _thinned(mask, X, share):
     return roles
 
 
-def _shortest(X, n_conditioning, n_layers, rng):
+def _shortest(X: np.ndarray, n_conditioning: int, n_layers: int, rng: Rng) -> np.ndarray:
     """Return the mask with the shortest code.
 
     Few masks are all scored. Otherwise the linear part of the code is optimised, and random swaps
@@ -231,7 +244,7 @@ def _shortest(X, n_conditioning, n_layers, rng):
     return best
 
 
-def _starts(d, n_conditioning, rng):
+def _starts(d: int, n_conditioning: int, rng: Rng) -> np.ndarray:
     """Return masks to start from; the first is parity, as neighbouring columns are often alike."""
     starts = rng.random((N_STARTS, d)).argsort(axis=1) >= n_conditioning
     starts[0] = np.diff(np.arange(d + 1) * (d - n_conditioning) // d) > 0

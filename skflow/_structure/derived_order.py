@@ -7,11 +7,18 @@ Peters and Ernest, "CAM: Causal Additive Models", Annals of Statistics 42, 2014)
 equations with normal noise both directions are equally short.
 """
 
+from __future__ import annotations
+
 import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .derived import linear_coupling, looked_at
+
+if TYPE_CHECKING:
+    from .structures import Rng
 
 #: Number of knots of a regression on a feature.
 N_KNOTS = 5
@@ -21,7 +28,7 @@ PER_PARENT = 2 * (1 + N_KNOTS)
 _NORMAL_ENTROPY = 0.5 * math.log(2 * math.pi * math.e)
 
 
-def derive_parents(X, rng, order=None):
+def derive_parents(X: np.ndarray, rng: Rng, order: np.ndarray | None = None) -> list[list[np.intp]]:
     """Return the parents of each feature, a list of lists without cycles.
 
     Edges are added as long as they save more than their slopes cost (as in the Bayesian information
@@ -32,12 +39,13 @@ def derive_parents(X, rng, order=None):
     bases = [_bent(x) for x in X.T]
     place = np.arange(d) if order is None else np.argsort(order)
     excluded = np.eye(d, dtype=bool) if order is None else place[:, None] >= place
-    parents, price = [[] for _ in range(d)], PER_PARENT * math.log(n) / (2 * n)
+    parents: list[list[np.intp]] = [[] for _ in range(d)]
+    price = PER_PARENT * math.log(n) / (2 * n)
     now = np.array([code(X[:, j], []) for j in range(d)])
     leads = np.eye(d, dtype=bool)  # leads[i, j]: there is a path from i to j
     saved = np.full((d, d), -np.inf)
 
-    def weigh(j):
+    def weigh(j: int | np.intp) -> None:
         for i in np.flatnonzero(~(excluded[:, j] | leads[j])):
             given = [bases[k] for k in (*parents[j], i)]
             saved[i, j] = now[j] - code(X[:, j], given)
@@ -55,7 +63,7 @@ def derive_parents(X, rng, order=None):
     return parents
 
 
-def causes_first(parents):
+def causes_first(parents: list[list[np.intp]]) -> np.ndarray:
     """Return an order ``(d,)`` in which every feature comes after its parents."""
     order, left = [], list(range(len(parents)))
     while left:
@@ -65,7 +73,7 @@ def causes_first(parents):
     return np.array(order)
 
 
-def code(x, bases):
+def code(x: np.ndarray, bases: Sequence[np.ndarray]) -> float:
     """Return the code length of a feature ``(n,)`` given bases of others, in nats a row.
 
     It lacks a constant. The value and the log-size of its residual are predicted by sums of
@@ -76,14 +84,14 @@ def code(x, bases):
     return length + entropy(residuals[:, 0]) - _NORMAL_ENTROPY
 
 
-def _bent(x):
+def _bent(x: np.ndarray) -> np.ndarray:
     """Return a piecewise linear basis of a column, standardised ``(n, 1 + N_KNOTS)``."""
     knots = np.quantile(x, np.linspace(0, 1, N_KNOTS + 2)[1:-1])
     bent = np.column_stack([x, *(np.abs(x - knot) for knot in knots)])
     return (bent - bent.mean(axis=0)) / (bent.std(axis=0) + 1e-9)
 
 
-def entropy(x):
+def entropy(x: np.ndarray) -> float:
     """Return the differential entropy of values ``(n,)`` in nats (Vasicek 1976).
 
     It is estimated from the spacings of the sorted values. A floor keeps repeated values from

@@ -6,9 +6,13 @@ process that opens the journal marks this line as torn. Any other line with a wr
 error.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +25,7 @@ _FORMAT = 2
 _TORN = b" torn"
 
 
-def fingerprint(*parts):
+def fingerprint(*parts: Any) -> str:
     """Return a hash, 24 hexadecimal digits, of arrays and of objects by their ``repr``."""
     digest = hashlib.sha256()
     for part in parts:
@@ -50,7 +54,7 @@ class SearchJournal:
         If the folder cannot be used.
     """
 
-    def __init__(self, folder, name):
+    def __init__(self, folder: str | PathLike, name: str) -> None:
         self.folder = folder
         self.name = fingerprint(_FORMAT, name)
         self.path = Path(folder) / f"search-{self.name}.jsonl"
@@ -65,7 +69,7 @@ class SearchJournal:
                 "which files can be written."
             ) from None
 
-    def read(self, n_before=0):
+    def read(self, n_before: int = 0) -> list[SearchRecord]:
         """Return the records after the first ``n_before``.
 
         Raises
@@ -73,7 +77,7 @@ class SearchJournal:
         ValueError
             If the file was changed.
         """
-        found = []
+        found: list[SearchRecord] = []
         # text after the last line end is torn
         lines = self.path.read_bytes().split(b"\n")[:-1]
         for number, line in enumerate(lines, 1):
@@ -88,7 +92,7 @@ class SearchJournal:
                 found.append(record)
         return found
 
-    def append(self, record):
+    def append(self, record: SearchRecord) -> None:
         """Write a record.
 
         Raises
@@ -108,12 +112,12 @@ class SearchJournal:
                 "iterations that are in the file.",
             ) from error
 
-    def _encode(self, record):
+    def _encode(self, record: SearchRecord) -> bytes:
         entry = record._asdict() | {"masks": record.masks.astype(int).tolist()}
         content = json.dumps(entry).encode()
         return self._checksum(content) + b" " + content + b"\n"
 
-    def _decode(self, line):
+    def _decode(self, line: bytes) -> SearchRecord | None:
         """Return the record of a line, or None if the line was changed."""
         checksum, _, content = line.partition(b" ")
         if checksum != self._checksum(content):
@@ -122,11 +126,11 @@ class SearchJournal:
         entry["masks"] = tidy(entry["masks"])
         return SearchRecord(**entry)
 
-    def _checksum(self, content):
+    def _checksum(self, content: bytes) -> bytes:
         # the name is included, so that records of other searches are not accepted
         return hashlib.sha256(self.name.encode() + content).hexdigest().encode()
 
-    def _damaged(self, number):
+    def _damaged(self, number: int) -> str:
         return (
             f"checkpoint={str(self.folder)!r}: line {number} of {str(self.path)!r} is not what the "
             "search wrote there, so the file is damaged or was changed. Remove the file to search "

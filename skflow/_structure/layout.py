@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator
 
 from .._core.saving import saved_as
 from .._core.typing import ArrayLike, RandomSource
-from .structures import check_integer, check_rng
+from .structures import Rng, check_integer, check_rng
 
 
 @saved_as("choice")
@@ -41,12 +41,12 @@ class Choice:
     """
 
     masks: np.ndarray
-    top: np.ndarray | None = None
+    top: np.ndarray = None  # type: ignore[assignment]  # set below
     history: list = field(default_factory=list)
     stop_reason: str | None = None
     state: Any = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.top is None:
             self.top = np.array(self.masks)[np.newaxis]
 
@@ -96,7 +96,7 @@ class Layout(BaseEstimator):
         check_integer(n_layers, "n_layers")
         return self._make(n_layers, n_features, check_rng(random_state), X)
 
-    def _make(self, n_layers, n_features, rng, X):
+    def _make(self, n_layers: int, n_features: int, rng: Rng, X: ArrayLike | None) -> np.ndarray:
         raise NotImplementedError(f"{type(self).__name__} has no method make.")
 
     def n_masks(self, n_layers: int, n_features: int) -> int:
@@ -150,25 +150,27 @@ class Layout(BaseEstimator):
         return task.previous or Choice(make_for(self, task))
 
 
-def make_by(layout, n_layers, n_features, random_state, X):
+def make_by(
+    layout: Any, n_layers: int, n_features: int, random_state: RandomSource, X: ArrayLike | None
+) -> np.ndarray:
     """Return the masks of a layout's `make`, which gets the rows if it takes them."""
     takes_rows = type(layout).make is Layout.make or getattr(layout, "needs_data", False)
     rows = {"X": X} if takes_rows else {}
     return layout.make(n_layers, n_features, random_state=random_state, **rows)
 
 
-def make_for(layout, task):
+def make_for(layout: Any, task: Any) -> np.ndarray:
     """Return the masks of a layout's `make` for a task."""
     return make_by(layout, task.n_layers, task.n_features, task.random_state, task.X)
 
 
-def n_masks_for(layout, n_layers, n_features):
+def n_masks_for(layout: Any, n_layers: int, n_features: int) -> int:
     """Return the number of layers of a layout's structures, `n_layers` by default."""
     count = getattr(layout, "n_masks", Layout().n_masks)
     return count(n_layers, n_features)
 
 
-def choose_for(layout, task):
+def choose_for(layout: Any, task: Any) -> Choice:
     """Return the choice of a layout, which may have only a method `make`."""
     choose = getattr(layout, "choose", None)
     choice = Layout.choose(layout, task) if choose is None else choose(task)

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from .._core.typing import MaskLayout
+from .._core.typing import ArrayLike, MaskLayout
 from .derived import derive
 from .layout import Layout, make_by
 from .structures import (
+    Rng,
     alternating,
     check_integer,
     check_masks,
@@ -58,7 +59,7 @@ class Rule(Layout):
         self.rule = rule
         self.n_conditioning = n_conditioning
 
-    def _make(self, n_layers, n_features, rng, X):
+    def _make(self, n_layers: int, n_features: int, rng: Rng, X: ArrayLike | None) -> np.ndarray:
         if isinstance(self.rule, str):
             if self.rule == "parity":
                 return parity(n_layers, n_features)
@@ -127,7 +128,7 @@ class Derived(Layout):
         self.conditioning_share = conditioning_share
         self.n_conditioning = n_conditioning
 
-    def _make(self, n_layers, n_features, rng, X):
+    def _make(self, n_layers: int, n_features: int, rng: Rng, X: ArrayLike | None) -> np.ndarray:
         if not 0 < self.conditioning_share <= 1:
             raise ValueError(
                 f"conditioning_share={self.conditioning_share!r} is not possible. Give a number "
@@ -168,14 +169,14 @@ class Repeat(Layout):
         self.base = base
         self.block = block
 
-    def _make(self, n_layers, n_features, rng, X):
+    def _make(self, n_layers: int, n_features: int, rng: Rng, X: ArrayLike | None) -> np.ndarray:
         check_integer(self.block, "block")
         base = resolve_maker(self.base, "base")
         masks = make_by(base, self.block, n_features, rng, X)
         return masks[np.arange(n_layers) % len(masks)]
 
 
-def take_layout(layout, kept):
+def take_layout(layout: Any, kept: np.ndarray) -> Any:
     """Return the layout for the columns that a mask ``(d,)`` selects.
 
     Arrays of masks lose the other columns, and still transform at least one in each layer. Rules
@@ -254,7 +255,7 @@ def resolve(mask_layout: MaskLayout, *, name: str = "mask_layout") -> Any:
     )
 
 
-def resolve_maker(layout, name):
+def resolve_maker(layout: MaskLayout, name: str) -> Any:
     """Resolve a layout that must not train candidates."""
     resolved = resolve(layout, name=name)
     if getattr(type(resolved), "choose", Layout.choose) is not Layout.choose:

@@ -1,7 +1,11 @@
 """The masks of the members of an ensemble, chosen from the rows that each may use."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -9,8 +13,11 @@ from .._core.checks import warn
 from .._core.deadline import share_of_time, time_limit
 from .._nn.mask_arrays import IDLE, equal_sizes, tidy
 from .candidates import CandidateEvaluator
-from .layout import choose_for, n_masks_for
+from .layout import Choice, choose_for, n_masks_for
 from .structures import check_masks
+
+if TYPE_CHECKING:
+    from .._nn.training_data import Plan
 
 
 class LayoutTask:
@@ -29,7 +36,14 @@ class LayoutTask:
         Seconds.
     """
 
-    def __init__(self, plan, params, number=0, previous=None, max_time=None):
+    def __init__(
+        self,
+        plan: Plan,
+        params: Any,
+        number: int = 0,
+        previous: Choice | None = None,
+        max_time: float | None = None,
+    ) -> None:
         self.n_layers, self.n_features = params.n_layers, plan.data.table.shape[1]
         self.random_state = plan.streams("masks", number)
         self.seed = int(plan.streams("search", number).randint(2**31 - 1))
@@ -39,7 +53,7 @@ class LayoutTask:
         self._data, self._options, self._flow_config = plan.data, plan.options, plan.config
 
     @cached_property
-    def X(self):
+    def X(self) -> np.ndarray:
         rows = self._data.rows[0].to(self._data.table.device)
         X = self._data.table[rows].cpu().numpy()
         absent = np.isnan(X)  # independent noise, as in the trainings
@@ -47,11 +61,13 @@ class LayoutTask:
         return X
 
     @property
-    def has_held_out(self):
+    def has_held_out(self) -> bool:
         """Whether there are rows to score candidates on that they are not trained on."""
         return self._data.validation_rows is not None
 
-    def make_evaluator(self, n_steps, score="auto", n_jobs=None):
+    def make_evaluator(
+        self, n_steps: int, score: str = "auto", n_jobs: int | None = None
+    ) -> CandidateEvaluator:
         if score == "auto":
             score = "validation" if self.has_held_out else "train_batch"
         if score == "validation" and not self.has_held_out:
@@ -68,7 +84,9 @@ class LayoutTask:
         )
 
 
-def choose_masks(plan, layout, params, previous=None, n_folds=1):
+def choose_masks(
+    plan: Plan, layout: Any, params: Any, previous: Sequence[Choice] | None = None, n_folds: int = 1
+) -> list[Choice]:
     """Return the layout's choices for all flows, made from the rows of each flow's first fold.
 
     The plan has all folds of all flows, the folds of a flow side by side. A warm start continues
@@ -106,7 +124,7 @@ def choose_masks(plan, layout, params, previous=None, n_folds=1):
     return choices
 
 
-def stack_top(choices):
+def stack_top(choices: Sequence[Choice]) -> np.ndarray:
     """Return the top structures of the members ``(n_members, top_k, L, d)``, padded."""
     fewest = min(len(choice.top) for choice in choices)
     return np.stack([choice.top[:fewest] for choice in choices])

@@ -9,10 +9,11 @@ import numpy as np
 from scipy.special import stdtrit
 
 from .._core.deadline import time_limit
-from .._core.typing import MaskLayout
+from .._core.typing import ArrayLike, MaskLayout
 from .._nn.mask_arrays import layer_sizes
 from .layout import Choice, Layout, make_by, make_for
 from .layouts import SHORTHANDS, resolve_maker
+from .structures import Rng
 
 #: A structure has to be ahead by this quantile of Student's t, about two, in standard errors of the
 #: paired differences.
@@ -61,7 +62,7 @@ class Race(Layout):
     def __init__(self, layouts: Sequence[MaskLayout] = ("parity", "derived")) -> None:
         self.layouts = layouts
 
-    def _resolved(self):
+    def _resolved(self) -> list[Any]:
         if isinstance(self.layouts, str) or not len(self.layouts):
             raise ValueError(
                 f"layouts={self.layouts!r} is not possible. Give a sequence of layouts, such as "
@@ -69,7 +70,7 @@ class Race(Layout):
             )
         return [resolve_maker(layout, "layouts") for layout in self.layouts]
 
-    def _make(self, n_layers, n_features, rng, X):
+    def _make(self, n_layers: int, n_features: int, rng: Rng, X: ArrayLike | None) -> np.ndarray:
         return make_by(self._resolved()[0], n_layers, n_features, rng, X)
 
     def choose(self, task: Any) -> Choice:
@@ -93,7 +94,7 @@ class Race(Layout):
         made = [(first, names[0])]
         if task.has_held_out and n_steps <= MOST_PART * task.n_steps:
             made += [(make_for(layout, task), name) for layout, name in zip(layouts[1:], names[1:])]
-        distinct: dict[bytes, tuple] = {}
+        distinct: dict[bytes, tuple[np.ndarray, str]] = {}
         for masks, name in made:
             if np.array_equal(layer_sizes(masks), layer_sizes(first)):
                 distinct.setdefault(masks.tobytes(), (masks, name))
@@ -109,12 +110,12 @@ class Race(Layout):
         return Choice(entrants[best], state=f"{names[best]}, the winner of a race on held-out rows")
 
 
-def steps_of_race(task):
+def steps_of_race(task: Any) -> int:
     """Return the number of steps of the compared trainings."""
     return max(LEAST_STEPS, round(PART_OF_STEPS * task.n_steps))
 
 
-def lead(log_probs):
+def lead(log_probs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the lead of models ``(K, n)`` over the first in nats a row, and its noise."""
     # heavy-tailed components will model the farthest rows, which should not decide
     log_probs = np.maximum(log_probs, np.quantile(log_probs, FARTHEST, axis=1, keepdims=True))

@@ -8,14 +8,21 @@ on the size of the stacks, and stacks of one are exactly Algorithm 1. Acceptance
 little is discarded.
 """
 
+from __future__ import annotations
+
 import math
 import time
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from .._core.saving import saved_as
+from .._core.typing import ArrayLike
 from .moves import propose
+
+#: Returns the costs of masks ``(K, L, d)``, given K seeds.
+Evaluate = Callable[[np.ndarray, list[int]], ArrayLike]
 
 
 @saved_as("record")
@@ -38,7 +45,7 @@ class SearchRecord(NamedTuple):
     accepted: bool
     best_cost: float
 
-    def shifted(self, nats):
+    def shifted(self, nats: float) -> SearchRecord:
         """Return the record with its costs shifted, as for other units of the data."""
         return self._replace(cost=self.cost + nats, best_cost=self.best_cost + nats)
 
@@ -49,16 +56,16 @@ class SearchResult(NamedTuple):
     The reason is "n_iter", "n_iter_no_change", "max_time" or "interrupted" (KeyboardInterrupt).
     """
 
-    history: list
+    history: list[SearchRecord]
     stop_reason: str
 
     @property
-    def best(self):
+    def best(self) -> SearchRecord:
         """The record of the best structure, which is the last accepted one."""
         return _best(self.history)
 
 
-def candidate_streams(seed, iteration):
+def candidate_streams(seed: int | Sequence[int], iteration: int) -> tuple[np.random.Generator, int]:
     """Return a Generator for the move and a seed (63 bits) for the training of an iteration.
 
     They depend only on the seed of the search and on the iteration.
@@ -70,19 +77,19 @@ def candidate_streams(seed, iteration):
 
 
 def evolutionary_search(
-    initial_masks,
-    evaluate,
+    initial_masks: np.ndarray,
+    evaluate: Evaluate,
     *,
-    n_iter,
-    seed,
-    move="shuffle",
-    search_space="free",
-    n_iter_no_change=None,
-    max_time=None,
-    stack=8,
-    history=None,
-    callback=lambda record: None,
-):
+    n_iter: int,
+    seed: int | Sequence[int],
+    move: str = "shuffle",
+    search_space: str = "free",
+    n_iter_no_change: int | None = None,
+    max_time: float | None = None,
+    stack: int = 8,
+    history: Sequence[SearchRecord] | None = None,
+    callback: Callable[[SearchRecord], object] = lambda record: None,
+) -> SearchResult:
     """Search for masks of low cost: Algorithm 1 of [1]_, a (1 + 1) evolutionary strategy.
 
     In each iteration an offspring of the best structure is evaluated, and replaces it if its cost
@@ -154,7 +161,7 @@ def evolutionary_search(
     return SearchResult(history, stop_reason)
 
 
-def _costs(evaluate, structures, streams):
+def _costs(evaluate: Evaluate, structures: list[np.ndarray], streams: list[int]) -> list[float]:
     """Return costs as a list, infinite if not finite."""
     costs = np.asarray(evaluate(np.stack(structures), streams), dtype=float)
     if costs.shape != (len(structures),):
@@ -165,11 +172,13 @@ def _costs(evaluate, structures, streams):
     return np.where(np.isfinite(costs), costs, np.inf).tolist()
 
 
-def _best(history):
+def _best(history: Sequence[SearchRecord]) -> SearchRecord:
     return next(record for record in reversed(history) if record.accepted)
 
 
-def iterations_left(history, n_iter, n_iter_no_change):
+def iterations_left(
+    history: Sequence[SearchRecord], n_iter: int, n_iter_no_change: int | None
+) -> int:
     """Return the number of iterations left if none of them improves."""
     last = n_iter
     if n_iter_no_change is not None:

@@ -11,15 +11,15 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from .._core.checks import warn
 from .._core.deadline import time_limit
-from .._core.typing import MaskLayout
+from .._core.typing import ArrayLike, MaskLayout
 from .._nn.mask_arrays import equal_sizes
 from .journal import SearchJournal, fingerprint
 from .layout import Choice, Layout, choose_for, make_by, n_masks_for
 from .layouts import SHORTHANDS, Derived, resolve, resolve_maker
 from .moves import MOVES, SEARCH_SPACES
 from .race import Race, lead, steps_of_race
-from .search import evolutionary_search, iterations_left
-from .structures import alternating, check_masks, is_alternating
+from .search import SearchRecord, SearchResult, evolutionary_search, iterations_left
+from .structures import Rng, alternating, check_masks, is_alternating
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -163,7 +163,7 @@ class EvolutionarySearch(Layout):
         """
         return cls(**{**PAPER_SEARCH, **changed})
 
-    def _initial(self):
+    def _initial(self) -> Any:
         layout = resolve(self.initial_layout, name="initial_layout")
         if isinstance(layout, Race):
             return layout
@@ -184,17 +184,17 @@ class EvolutionarySearch(Layout):
         """Return the number of layers of the structures of the initial layout."""
         return n_masks_for(self._initial(), n_layers, n_features)
 
-    def _make(self, n_layers, n_features, rng, X):
+    def _make(self, n_layers: int, n_features: int, rng: Rng, X: ArrayLike | None) -> np.ndarray:
         self.validate()
         self._check_array(n_layers, n_features)
         return self._in_space(make_by(self._initial(), n_layers, n_features, rng, X))
 
-    def _check_array(self, n_layers, n_features):
+    def _check_array(self, n_layers: int, n_features: int) -> None:
         rule = getattr(self._initial(), "rule", None)
         if not (rule is None or isinstance(rule, str) or callable(rule)):
             check_masks(rule, n_layers, n_features, name="initial_layout")
 
-    def _in_space(self, masks):
+    def _in_space(self, masks: np.ndarray) -> np.ndarray:
         """Return the masks, or others in the search space if nobody chose them."""
         if self.search_space != "alternating" or is_alternating(masks):
             return masks
@@ -228,7 +228,7 @@ class EvolutionarySearch(Layout):
             score=self.candidate_score,
             n_jobs=self.n_jobs,
         )
-        history = []
+        history: list[SearchRecord] = []
         if task.previous is not None:
             history = list(task.previous.history)
             if iterations_left(history, self.n_iter, self.n_iter_no_change) <= 0:
@@ -244,7 +244,7 @@ class EvolutionarySearch(Layout):
         found, top = result.best.masks.copy(), self._top(result, task.n_steps)
         if self.candidate_score == "auto" and task.has_held_out:
             if not self._is_ahead(found, to_beat, task):
-                found, top = to_beat, None
+                found, top = to_beat, np.stack([to_beat])
             elif len(equal_sizes(np.stack([found, to_beat]))) == 1:
                 # short trainings may be wrong, so the start gets a full training, too
                 others = [each for each in top[1:] if not np.array_equal(each, to_beat)]
@@ -253,7 +253,7 @@ class EvolutionarySearch(Layout):
             found, top, history=result.history, stop_reason=result.stop_reason, state=to_beat
         )
 
-    def _is_ahead(self, found, to_beat, task):
+    def _is_ahead(self, found: np.ndarray, to_beat: np.ndarray, task: Any) -> bool:
         """Return whether the structure of the lowest cost is ahead of the start beyond noise."""
         if np.array_equal(found, to_beat):
             return False
@@ -271,7 +271,9 @@ class EvolutionarySearch(Layout):
         )
         return False
 
-    def _read_journal(self, start, history, evaluate, task):
+    def _read_journal(
+        self, start: np.ndarray, history: list[SearchRecord], evaluate: Any, task: Any
+    ) -> SearchJournal | None:
         """Return the journal of this search, or None; append its records to the history."""
         if self.checkpoint is None:
             return None
@@ -292,17 +294,24 @@ class EvolutionarySearch(Layout):
             history.append(record)
         return journal
 
-    def _search(self, start, history, evaluate, journal, task):
+    def _search(
+        self,
+        start: np.ndarray,
+        history: list[SearchRecord],
+        evaluate: Any,
+        journal: SearchJournal | None,
+        task: Any,
+    ) -> SearchResult:
         progress = task.progress("search", self.n_iter + 1 - len(history))
         accepted = [sum(record.accepted for record in history)]
 
-        def keep_and_show(record):
+        def keep_and_show(record: SearchRecord) -> None:
             if journal is not None:
                 journal.append(record)
             accepted[0] += record.accepted
             progress.update(best_cost=record.best_cost - task.log_det, accepted=accepted[0])
 
-        def costs(masks, streams):
+        def costs(masks: np.ndarray, streams: list[int]) -> np.ndarray:
             with time_limit(None, anew=True):  # costs of shorter trainings are not comparable
                 return evaluate(masks, streams)
 
@@ -323,7 +332,7 @@ class EvolutionarySearch(Layout):
         progress.close()
         return result
 
-    def _top(self, result, n_steps):
+    def _top(self, result: SearchResult, n_steps: int) -> np.ndarray:
         """Return the distinct structures with the lowest costs, best first ``(top_k, L, d)``."""
         n_wanted = self.top_k
         if n_wanted == "auto":

@@ -6,12 +6,16 @@ They are public in ``skflow.masks``, which documents the entries.
 from __future__ import annotations
 
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 from sklearn.utils import check_random_state
 
 from .._core.typing import ArrayLike, RandomSource
 from .._nn.mask_arrays import IDLE
+
+#: What draws, as `check_rng` returns it.
+Rng = np.random.RandomState | np.random.Generator
 
 
 def parity(n_layers: int, n_features: int) -> np.ndarray:
@@ -239,7 +243,7 @@ def check_masks(
     return masks
 
 
-def _checked_roles(masks, name):
+def _checked_roles(masks: np.ndarray, name: str) -> np.ndarray:
     if masks.dtype == bool:
         return masks
     integers = np.issubdtype(masks.dtype, np.integer)
@@ -278,18 +282,18 @@ def is_alternating(masks: ArrayLike) -> bool:
     return masks.dtype == bool and np.array_equal(masks, alternating(masks[0], len(masks)))
 
 
-def is_integer(value):
+def is_integer(value: Any) -> bool:
     # bool is an int in Python
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
-def check_integer(value, name, otherwise=None):
+def check_integer(value: Any, name: str, otherwise: str | None = None) -> None:
     if not is_integer(value) or value < 1:
         allowed = "a positive integer" + (f" or {otherwise}" if otherwise else "")
         raise ValueError(f"{name}={value!r} is not possible. Give {allowed}.")
 
 
-def check_rows(X, n_features):
+def check_rows(X: ArrayLike | None, n_features: int) -> np.ndarray:
     """Return the training rows of a layout as an array ``(n_samples, n_features)``."""
     if X is None:
         raise ValueError(
@@ -303,7 +307,7 @@ def check_rows(X, n_features):
     return np.asarray(X)
 
 
-def check_rng(random_state):
+def check_rng(random_state: RandomSource) -> Rng:
     # check_random_state does not accept a Generator
     if isinstance(random_state, np.random.Generator):
         return random_state

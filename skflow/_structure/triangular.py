@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from .._core.typing import ArrayLike
 from .._nn.mask_arrays import IDLE, tidy
 from .derived_order import causes_first, derive_parents
 from .layout import Layout
-from .structures import check_rows
+from .structures import Rng, check_rows
 
 ORDERS = ("derived", "random", "given")
 PARENTS = ("all", "derived")
@@ -56,7 +58,7 @@ class Triangular(Layout):
         """Return the number of layers, ``n_layers * n_features``."""
         return n_layers * n_features
 
-    def _make(self, n_layers, n_features, rng, X):
+    def _make(self, n_layers: int, n_features: int, rng: Rng, X: ArrayLike | None) -> np.ndarray:
         if self.parents not in PARENTS:
             raise ValueError(f"parents={self.parents!r} is not known. Use one of {PARENTS}.")
         order = self._order(n_features, rng)
@@ -69,7 +71,7 @@ class Triangular(Layout):
             given = [order[:i] for i in range(n_features)]
         return tidy(np.tile(triangle(order, given), (n_layers, 1)))
 
-    def _order(self, n_features, rng):
+    def _order(self, n_features: int, rng: Rng) -> np.ndarray | None:
         """Return the order, or None if it is derived."""
         if isinstance(self.order, str):
             if self.order not in ORDERS:
@@ -89,7 +91,7 @@ class Triangular(Layout):
         return order
 
 
-def triangle(order, given):
+def triangle(order: np.ndarray, given: Sequence[ArrayLike]) -> np.ndarray:
     """Return the roles ``(d, d)`` of one pass, each feature given some of the earlier ones.
 
     The last feature of the order comes first, while the earlier ones are untransformed.
@@ -100,7 +102,7 @@ def triangle(order, given):
     return roles
 
 
-def parents_of(masks):
+def parents_of(masks: np.ndarray) -> np.ndarray:
     """Return which features condition which, boolean ``(d, d)``: row i for feature i."""
     parents = np.zeros((masks.shape[1], masks.shape[1]), dtype=bool)
     for layer in masks:
