@@ -227,7 +227,7 @@ default="race"
         self.verbose = verbose
         self.random_state = random_state
 
-    def _layout(self):
+    def _layout(self) -> Any:
         return masks.resolve(self.mask_layout)
 
 
@@ -405,6 +405,6 @@ n_iter_, loss_curve_, validation_scores_, n_parameters_, n_features_in_, feature
         """
         return cls(n_layers, **{**PAPER_SEARCH, **params})
 
-    def _layout(self):
+    def _layout(self) -> EvolutionarySearch:
         own = {name: getattr(self, name) for name in _OF_SEARCH}
         return EvolutionarySearch(self.n_search_iter, **own)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,10 @@ from ._table.reading import TableMixin, in_asked_container
 from .density import CouplingFlowDensity, StructureSearchFlow
 
 if TYPE_CHECKING:
+    from sklearn.utils import Tags
     from typing_extensions import Self
+
+    from ._table.frames import Source
 
 
 class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEstimator):
@@ -174,7 +178,7 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
             raise ValueError(
                 f"All values of X are NaN in {len(X)} rows: there is nothing to fill them from."
             )
-        self.indicator_ = None
+        self.indicator_: Any = None
         if self.add_indicator:
             from sklearn.impute import MissingIndicator
 
@@ -193,7 +197,7 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
         self._seed = int(rng.randint(2**31 - 1))
         return self
 
-    def _checked(self, X):
+    def _checked(self, X: ArrayLike) -> tuple[Source, np.ndarray]:
         """Return the rows as the user has them, and as codes."""
         check_is_fitted(self)
         source = self._source(X)
@@ -345,7 +349,7 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
         """
         return self.density_._log_prob(self._with_values(self._checked(X)[1]))
 
-    def _summary_lines(self):
+    def _summary_lines(self) -> dict[str, str]:
         share, how = self._share_missing, self.strategy
         most, n_columns = self._table.labels[share.argmax()], int((share > 0).sum())
         by_draws = f"the {how} of {self.n_draws} draws"
@@ -358,11 +362,13 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
             **self.density_._summary_lines(),
         }
 
-    def _draw(self, X, n_samples, rng):
+    def _draw(self, X: np.ndarray, n_samples: int, rng: np.random.RandomState) -> np.ndarray:
         """Return draws ``(n, d, n_samples)`` of rows of codes."""
         return sample_given(self.density_._density, X, n_samples, rng)[0]
 
-    def _draws_of_rows(self, X, n_samples, rng):
+    def _draws_of_rows(
+        self, X: np.ndarray, n_samples: int, rng: np.random.RandomState
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield the indices of rows with missing cells, block by block, and their draws."""
         rows = np.flatnonzero(np.isnan(X).any(axis=1))
         size = max(1, MOST_NUMBERS // (n_samples * X.shape[1]))
@@ -370,7 +376,7 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
             block = rows[start : start + size]
             yield block, self._draw(X[block], n_samples, rng)
 
-    def _point(self, drawn):
+    def _point(self, drawn: np.ndarray) -> np.ndarray:
         """Return the point estimate ``(n, d)`` of each cell from draws ``(n, d, m)``."""
         point = _mean(drawn) if self.strategy != "median" else np.median(drawn, axis=2)
         for j, values in self._filled.categories.items():
@@ -380,7 +386,9 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
         point[:, real] = density.columns.to_grid(point[:, real])
         return point
 
-    def _tables(self, filled, source, codes, indicator):
+    def _tables(
+        self, filled: np.ndarray, source: Source, codes: np.ndarray, indicator: np.ndarray
+    ) -> Any:
         """Return filled rows ``(n, d, m)`` as m tables, with empty columns and indicators."""
         n_tables = filled.shape[2]
         kept = ~self._empty
@@ -388,7 +396,7 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
         filled = self._filled.decode_draws(filled, own)
         empty = self._empty_columns(source, codes)
         if self._filled.is_framed(source):
-            names = self._table.names
+            names = self._table.labels
             others = {names[j]: column for j, column in empty.items()}
             if indicator.shape[1]:
                 missing = [f"missingindicator_{names[j]}" for j in self.indicator_.features_]
@@ -407,16 +415,16 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
         tables = np.concatenate([filled, *others], axis=1)
         return np.moveaxis(tables[:, [*order, *range(len(order), tables.shape[1])]], 2, 0)
 
-    def _with_values(self, codes):
+    def _with_values(self, codes: np.ndarray) -> np.ndarray:
         """Return the columns that had a value in ``fit``; no copy if all had."""
         return codes[:, ~self._empty] if self._empty.any() else codes
 
-    def _empty_columns(self, source, codes):
+    def _empty_columns(self, source: Source, codes: np.ndarray) -> dict[int, np.ndarray]:
         """Return the kept columns that were empty in ``fit``, with 0 for missing values."""
         if not self.keep_empty_features:
             return {}
-        found = {}
-        for j in np.flatnonzero(self._empty):
+        found: dict[int, np.ndarray] = {}
+        for j in np.flatnonzero(self._empty).tolist():
             if j in self._table.categories:
                 values = [0 if value is None else value for value in source.values(j)]
                 found[j] = np.array(values, dtype=object)
@@ -458,14 +466,14 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
             params.setdefault("density", CouplingFlowDensity())
         return super().set_params(**params)
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         tags.transformer_tags.preserves_dtype = []  # always float64
         return tags
 
 
-def _mean(drawn):
+def _mean(drawn: np.ndarray) -> np.ndarray:
     """Return means over the last axis without overflow of the sum."""
     with np.errstate(over="ignore"):
         return np.nan_to_num((drawn / drawn.shape[2]).sum(axis=2))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, DensityMixin
@@ -22,20 +22,28 @@ from .._models.fitting import Fit
 from .._nn.blocks import answer_in_parts, parts
 from .._table.reading import TableMixin, in_asked_container
 
+if TYPE_CHECKING:
+    from sklearn.utils import Tags
+
+    from .._missing.questions import Effort
+    from .._models.density import Density
+
 
 class FittedDensity(PlainState, TableMixin, DensityMixin, BaseEstimator):
     """Base of estimators whose ``fit`` sets ``_fitted``, a ``Fit``."""
 
     _fitted: Fit
 
-    def __sklearn_is_fitted__(self):
+    def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_fitted")
 
     @property
-    def _density(self):
+    def _density(self) -> Density:
         return self._fitted.density
 
-    def _checked(self, X, allow_nan=False, dtype=np.float64):
+    def _checked(
+        self, X: ArrayLike, allow_nan: bool = False, dtype: Any = np.float64
+    ) -> np.ndarray:
         check_is_fitted(self)
         return self._finite(self._encode(self._source(X), dtype=dtype), allow_nan)
 
@@ -75,11 +83,11 @@ class FittedDensity(PlainState, TableMixin, DensityMixin, BaseEstimator):
         """
         return self._log_prob(self._checked(X, allow_nan=True, dtype=FLOATS))
 
-    def _parts(self, X):
+    def _parts(self, X: np.ndarray) -> list[slice]:
         """Return the parts of a table, in whole blocks of the flow."""
-        return parts(*X.shape, self._density.mixture.numbers_per_row)
+        return parts(len(X), X.shape[1], self._density.mixture.numbers_per_row)
 
-    def _log_prob(self, X, effort=EXACT):
+    def _log_prob(self, X: np.ndarray, effort: Effort = EXACT) -> np.ndarray:
         rough = RoughRows()
         scores = answer_in_parts(
             lambda X: log_prob_known(self._density, X, rough, effort), self._parts(X), X
@@ -188,7 +196,7 @@ class FittedDensity(PlainState, TableMixin, DensityMixin, BaseEstimator):
         return self._table.decode(self._sampled(n_samples, checked_state(random_state), tails))
 
     @sheltered
-    def _sampled(self, n_samples, rng, tails):
+    def _sampled(self, n_samples: int, rng: np.random.RandomState, tails: bool) -> np.ndarray:
         draw = self._density.sample if tails else self._density.sample_typical
         drawn = np.empty((n_samples, self.n_features_in_))
         for part in parts(*drawn.shape):
@@ -418,7 +426,7 @@ class FittedDensity(PlainState, TableMixin, DensityMixin, BaseEstimator):
         )
         return filled[0] if isinstance(filled, list) else filled[:, :, 0]
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         return tags

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from numbers import Integral, Real
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import _fit_context, clone
@@ -42,6 +42,11 @@ from .summary import Summarised
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from .._models.density import Density
+    from .._models.fitting import Fit
+    from .._table.columns import Columns
+    from .._table.schema import Schema
+    from .._table.table import Table
 
 #: Options of a quick flow, from which missing cells are drawn.
 QUICK = {"n_init": 1, "validation_fraction": 0.1}
@@ -64,6 +69,9 @@ class BaseFlowDensity(TakesTraining, Summarised, CallbackSupportMixin, LatentSpa
 
     A subclass defines the constructor and ``_layout()``, which returns the layout object.
     """
+
+    bounds: Any
+    _fixed: dict[str, str]
 
     _parameter_constraints = {
         "n_layers": [Interval(Integral, 1, None, closed="left")],
@@ -123,7 +131,7 @@ class BaseFlowDensity(TakesTraining, Summarised, CallbackSupportMixin, LatentSpa
         X, weight = rows_with_values(*weighted_rows(self._finite(X, allow_nan=True), sample_weight))
         return self._fit_codes(X, weight, previous)
 
-    def _take_columns(self, kept, categories, names=None):
+    def _take_columns(self, kept: np.ndarray, categories: list[int], names: Any = None) -> None:
         """Restrict parameters by column to the columns that a mask ``(d,)`` selects.
 
         ``categories`` are the indices of the categorical columns; the masks of a structure are for
@@ -137,7 +145,9 @@ class BaseFlowDensity(TakesTraining, Summarised, CallbackSupportMixin, LatentSpa
         for name in {"mask_layout", "initial_layout"} & set(vars(self)):
             setattr(self, name, take_layout(getattr(self, name), kept[real]))
 
-    def _fit_codes(self, X, weight=None, previous=None):
+    def _fit_codes(
+        self, X: np.ndarray, weight: np.ndarray | None = None, previous: Fit | None = None
+    ) -> Self:
         """Fit to rows of ``_table`` as codes ``(n, d)``, or continue from a ``Fit``."""
         layout = self._layout()
         fixed = fixed_parameters(self, layout)
@@ -170,7 +180,9 @@ class BaseFlowDensity(TakesTraining, Summarised, CallbackSupportMixin, LatentSpa
         progress.close()
         return self
 
-    def _columns_of(self, X, weight=None, seed=0):
+    def _columns_of(
+        self, X: np.ndarray, weight: np.ndarray | None = None, seed: int = 0
+    ) -> tuple[np.ndarray, Schema, Columns, np.ndarray | None]:
         """Return the rows for ``fit_density``, ``Schema``, ``Columns`` and ``log_q``."""
         schema = fit_schema(X, self._table.categories, self.spikes)
         known = schema.split(X)[1]
@@ -189,7 +201,7 @@ class BaseFlowDensity(TakesTraining, Summarised, CallbackSupportMixin, LatentSpa
             own = {"n_estimators": 1, "training": training, "max_iter": n_epochs}
             quick = SimpleNamespace(**self.get_params(deep=False) | own)
 
-            def fit(filled, random_state):
+            def fit(filled: np.ndarray, random_state: int) -> Density:
                 quick.random_state = random_state
                 own = int(check_random_state(random_state).randint(2**31 - 1))
                 columns = fit_real_columns(filled, schema, weight, **options)
@@ -203,14 +215,14 @@ class BaseFlowDensity(TakesTraining, Summarised, CallbackSupportMixin, LatentSpa
         columns = fit_real_columns(np.atleast_3d(X)[:, :, 0], schema, weight, **options)
         return X, schema, columns.spanning(known), log_q
 
-    def _fit_rows_of(self, table, X, sample_weight=None):
+    def _fit_rows_of(self, table: Table, X: np.ndarray, sample_weight: Any = None) -> Self:
         """Fit to codes ``(n, d)`` of a given ``Table``."""
         self._validate_params()
         self._use_table(table)
         with time_limit(self.max_time):
             return self._fit_codes(*rows_with_values(*weighted_rows(X, sample_weight)))
 
-    def _with_fit(self, fitted):
+    def _with_fit(self, fitted: Fit) -> Self:
         """Set a ``Fit`` as the result of ``fit``."""
         self._fitted, self._fixed = fitted, fixed_parameters(self, self._layout())
         return self
@@ -219,7 +231,7 @@ class BaseFlowDensity(TakesTraining, Summarised, CallbackSupportMixin, LatentSpa
 # ---- parameters that a warm start cannot change
 
 
-def fixed_parameters(estimator, layout):
+def fixed_parameters(estimator: BaseFlowDensity, layout: Any) -> dict[str, str]:
     """Return all parameters that a warm start cannot change, with their values as text."""
     values = {name: getattr(estimator, name) for name in ("n_features_in_", *_FIXED)}
     values |= flow_config(estimator)
@@ -232,7 +244,7 @@ def fixed_parameters(estimator, layout):
     return {name: _text(value) for name, value in values.items()}
 
 
-def check_unchanged(before, now):
+def check_unchanged(before: dict[str, str], now: dict[str, str]) -> None:
     """Raise if parameters have changed, with the name, old and new value of each."""
     # another layout has other parameters: report only the layout
     names = [name for name in before if name in now and before[name] != now[name]]
@@ -244,7 +256,7 @@ def check_unchanged(before, now):
         )
 
 
-def check_known(table, X):
+def check_known(table: Table, X: np.ndarray) -> None:
     """Raise if rows ``(n, d)`` have categories that the last fit did not see."""
     unknown = np.isin(np.arange(X.shape[1]), list(table.categories)) & (X == UNKNOWN).any(axis=0)
     if unknown.any():
@@ -254,7 +266,7 @@ def check_known(table, X):
         )
 
 
-def _text(value):
+def _text(value: object) -> str:
     """Return a value as text that is the same in another process."""
     if isinstance(value, np.ndarray) and value.size > 20:
         return f"an array of shape {value.shape} ({checksum(value)[:8]})"

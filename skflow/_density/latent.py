@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_array, check_is_fitted
@@ -12,12 +14,15 @@ from .._core.typing import ArrayLike
 from .._nn.blocks import answer_in_parts
 from .answers import FittedDensity
 
+if TYPE_CHECKING:
+    from sklearn.utils import Tags
+
 
 class LatentSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FittedDensity):
     """Transformer methods of a fitted density with a single flow."""
 
     @property
-    def _n_features_out(self):
+    def _n_features_out(self) -> int:
         return len(self._density.columns.scale)
 
     @sheltered
@@ -48,7 +53,7 @@ class LatentSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FittedDensi
         X = self._checked(X, allow_nan=True, dtype=FLOATS)
         self._check_single("transform")
 
-        def latent(X):
+        def latent(X: np.ndarray) -> np.ndarray:
             missing = np.isnan(X).any(axis=1)
             Z = self._density.to_latent(np.where(missing[:, None], 0.0, X))
             Z[missing] = np.nan
@@ -94,14 +99,14 @@ class LatentSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FittedDensi
         self._check_single("inverse_transform")
         return answer_in_parts(self._density.from_latent, self._parts(X), X, shape=X.shape[1:])
 
-    def _check_single(self, method):
+    def _check_single(self, method: str) -> None:
         if self._fitted.n_flows > 1:
             raise ValueError(
                 f"{method} needs a single flow, but each of the n_estimators={self.n_estimators} "
                 "flows has a separate latent space. Set n_estimators=1."
             )
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = []  # float64 in any case
         return tags

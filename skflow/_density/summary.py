@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,10 @@ class Summarised(ShowsSummary):
     _fitted: Fit
     _table: Any
     n_features_in_: int
+    n_layers: int
+    coupling: str
+    hidden_layer_sizes: Any
+    _layout: Callable[[], Any]
 
     # ---- the model, as views of its single copy
 
@@ -54,7 +59,7 @@ class Summarised(ShowsSummary):
     def grid_steps_(self) -> np.ndarray:
         return self._of_all_columns(self._fitted.density.columns.step)
 
-    def _of_all_columns(self, values):
+    def _of_all_columns(self, values: np.ndarray) -> np.ndarray:
         """Return values of the real columns for all columns, NaN for categorical ones."""
         return self._fitted.density.schema.spread(values)
 
@@ -93,7 +98,7 @@ class Summarised(ShowsSummary):
         reasons = [choice.stop_reason for choice in self._fitted.choices]
         return "interrupted" if "interrupted" in reasons else first.stop_reason
 
-    def _first_search(self):
+    def _first_search(self) -> Any:
         """Return the choice of the first member; raise if its masks were not searched."""
         first = self._fitted.choices[0]
         if not first.history:
@@ -103,10 +108,10 @@ class Summarised(ShowsSummary):
     # ---- in words
 
     @property
-    def _n_rows(self):
+    def _n_rows(self) -> int:
         return self._fitted.account["n_rows"]
 
-    def _summary_lines(self):
+    def _summary_lines(self) -> dict[str, str]:
         account = self._fitted.account
         return {
             "columns": counted(self.columns_.values()),
@@ -119,7 +124,7 @@ class Summarised(ShowsSummary):
         }
 
 
-def _layout(estimator):
+def _layout(estimator: Summarised) -> str:
     history = getattr(estimator, "search_history_", None)
     if history:
         return (
@@ -143,7 +148,7 @@ def _layout(estimator):
     return known.get(name, name)
 
 
-def _flow(estimator, account):
+def _flow(estimator: Summarised, account: dict[str, Any]) -> str:
     members = estimator._fitted.density.flow.n_members
     text = (
         f"{estimator.n_layers} {estimator.coupling} layers, hidden layers "
@@ -154,21 +159,21 @@ def _flow(estimator, account):
     return f"{text}, each trained on {account['n_training']:,} rows"
 
 
-def _training(estimator, account):
+def _training(estimator: Summarised, account: dict[str, Any]) -> str:
     done, planned = estimator.n_iter_, account["n_epochs"]
     text = f"{done} epoch{'s' * (done > 1)}, all that {account['limit']} allows"
     if done < planned:
         text = f"{done} of {planned} epochs, ended as nothing improved any more"
     if estimator.validation_scores_:
-        text += f"; the best was epoch {_best_epoch(estimator)}"
+        text += f"; the best was epoch {_best_epoch(estimator.validation_scores_)}"
     return text
 
 
-def _best_epoch(estimator):
-    return 1 + int(np.argmax(estimator.validation_scores_))
+def _best_epoch(scores: list[float]) -> int:
+    return 1 + int(np.argmax(scores))
 
 
-def _held_out(account):
+def _held_out(account: dict[str, Any]) -> str:
     if "density" not in account:
         return "no rows"
     gain = account["density"] - account["gaussian"]
@@ -178,7 +183,7 @@ def _held_out(account):
     )
 
 
-def _advice(estimator, account):
+def _advice(estimator: Summarised, account: dict[str, Any]) -> str:
     if account["limit"] == "max_time":
         return "a larger max_time: it cut the training short"
     if "density" in account and account["density"] < account["gaussian"] + _NARROW_LEAD:
@@ -187,7 +192,10 @@ def _advice(estimator, account):
         return (
             "simple densities have most of the weight: sklearn.mixture may be as good, and faster"
         )
-    if estimator.validation_scores_ and _best_epoch(estimator) < estimator.n_iter_ / 2:
+    if (
+        estimator.validation_scores_
+        and _best_epoch(estimator.validation_scores_) < estimator.n_iter_ / 2
+    ):
         return "the flow overfits after its best epoch: raise training.alpha, or leave columns out"
     if estimator._fitted.density.flow.n_members == 1:
         return "n_estimators=4: an average of several flows is usually a little better"

@@ -7,13 +7,19 @@ distribution gains a degree of freedom with each column). The weight of a draw i
 probabilities of the ranges, and the mean weight is the probability of the box.
 """
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import gammaln, ndtr, ndtri, stdtr, stdtrit
 
 from .._models.ellipses import log_radial, reordered
 from .._models.factor_model import square_factor
+
+if TYPE_CHECKING:
+    from .._models.components import EllipticalMixture
 
 _TINY = np.finfo(float).tiny
 
@@ -30,7 +36,7 @@ class BoxedEllipses:
     n_known : int
     """
 
-    def __init__(self, mixture, order, n_known):
+    def __init__(self, mixture: EllipticalMixture, order: np.ndarray, n_known: int) -> None:
         n_columns = mixture.centres.shape[1]
         rest = np.setdiff1d(np.arange(n_columns), order)
         factors = np.stack([square_factor(factor) for factor in mixture.factors])
@@ -39,7 +45,9 @@ class BoxedEllipses:
         self.centres = mixture.centres[:, order]
         self.dof, self.n_known = mixture.dof, n_known
 
-    def draw(self, k, known, lower, upper, uniform):
+    def draw(
+        self, k: int, known: np.ndarray, lower: np.ndarray, upper: np.ndarray, uniform: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Return draws ``(n, m)`` of ellipse ``k``, and log-weights ``(n,)``.
 
         A weight is the density of the known columns times an estimate of the probability of the
@@ -58,18 +66,18 @@ class BoxedEllipses:
                 log_mass += _log_density(whites[:, j] / spread, j, self.dof)
                 log_mass += np.log(slope) - np.log(spread)
             else:
-                ends = [
+                low, high = (
                     ((end[:, j - self.n_known] - centre[j]) * slope + shift) / spread
                     for end in (lower, upper)
-                ]
-                place, mass = _between(*ends, uniform[:, j - self.n_known], j, self.dof)
+                )
+                place, mass = _between(low, high, uniform[:, j - self.n_known], j, self.dof)
                 whites[:, j] = place * spread
                 centred[:, j] = (whites[:, j] - shift) / slope
                 log_mass += _log(mass)
             square += whites[:, j] ** 2
         return centred + centre, log_mass
 
-    def log_density(self, rows, lower, upper):
+    def log_density(self, rows: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
         """Return log-densities ``(k, n)`` with which ``draw`` draws the rows ``(n, m)``."""
         n_known, (n_ellipses, n_columns) = self.n_known, self.centres.shape
         found = np.zeros((n_ellipses, len(rows)))
@@ -81,7 +89,7 @@ class BoxedEllipses:
             found[k] = log_radial(squares[:, -1], n_columns, self.dof)
             found[k] -= log_radial(squares[:, n_known], n_known, self.dof)
             found[k] += np.log(np.diag(factor)[n_known:]).sum()
-            for own in np.flatnonzero(bounded):
+            for own in np.flatnonzero(bounded).tolist():
                 j = n_known + own
                 spread = _spread(squares[:, j], j, self.dof)
                 ends = [
@@ -92,12 +100,12 @@ class BoxedEllipses:
         return found
 
 
-def _spread(square, n_before, dof):
+def _spread(square: np.ndarray, n_before: int, dof: float) -> np.ndarray:
     """Return the scale of a white column given ``n_before`` others with this sum of squares."""
     return np.ones_like(square) if dof == math.inf else np.sqrt((dof + square) / (dof + n_before))
 
 
-def _log_density(z, n_before, dof):
+def _log_density(z: np.ndarray, n_before: int, dof: float) -> np.ndarray:
     if dof == math.inf:
         return -0.5 * (z**2 + math.log(2 * math.pi))
     dof = dof + n_before
@@ -105,21 +113,23 @@ def _log_density(z, n_before, dof):
     return constant - (dof + 1) / 2 * np.log1p(z**2 / dof)
 
 
-def _turned(a, b):
+def _turned(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mirror ranges to the side of 0 where probabilities are small numbers."""
     turn = a > 0
     return np.where(turn, -b, a), np.where(turn, -a, b), turn
 
 
-def _cdf(z, n_before, dof):
+def _cdf(z: np.ndarray, n_before: int, dof: float) -> np.ndarray:
     return ndtr(z) if dof == math.inf else stdtr(dof + n_before, z)
 
 
-def _mass(a, b, n_before, dof):
+def _mass(a: np.ndarray, b: np.ndarray, n_before: int, dof: float) -> np.ndarray:
     return _cdf(b, n_before, dof) - _cdf(a, n_before, dof)
 
 
-def _between(a, b, uniform, n_before, dof):
+def _between(
+    a: np.ndarray, b: np.ndarray, uniform: np.ndarray, n_before: int, dof: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Return places in ranges for uniform numbers, and the probabilities of the ranges."""
     a, b, turn = _turned(a, b)
     mass = _mass(a, b, n_before, dof)
@@ -129,6 +139,6 @@ def _between(a, b, uniform, n_before, dof):
     return np.where(turn, -place, place), mass
 
 
-def _log(mass):
+def _log(mass: np.ndarray) -> np.ndarray:
     """Return logarithms, of at least the smallest positive number."""
     return np.log(np.maximum(mass, _TINY))

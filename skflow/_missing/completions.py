@@ -8,8 +8,11 @@ of the discrete part, and the sum becomes a mean with the probabilities of the k
 weights (likelihood weighting: Fung and Chang 1990).
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, fields
 from itertools import product
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +20,9 @@ from .._core.random import sobol
 from .._core.rows import patterns
 from .._models.mixture import Context
 from .._table.table import MISSING, UNKNOWN
+
+if TYPE_CHECKING:
+    from .._models.density import Density
 
 
 @dataclass
@@ -45,25 +51,25 @@ class Completions:
     log_weight: np.ndarray
     context: Context | None = None
 
-    def take(self, completions):
+    def take(self, completions: np.ndarray) -> Completions:
         """Return the completions that an index array or a mask selects."""
-        arrays = [getattr(self, field.name)[completions] for field in fields(self)[:-1]]
+        arrays = {f.name: getattr(self, f.name)[completions] for f in fields(self)[:-1]}
         context = None if self.context is None else self.context[completions]
-        return Completions(*arrays, context)
+        return Completions(**arrays, context=context)
 
     @property
-    def settled(self):
+    def settled(self) -> np.ndarray:
         """Completions ``(m,)`` that need no draws: all present numbers are known, or none."""
         if self.context is None:
             return np.zeros(len(self.U), dtype=bool)
         unknown = ~self.known & ~self.context.absent
         return ~unknown.any(axis=1) | ~self.known.any(axis=1)
 
-    def joint(self, log_prob):
+    def joint(self, log_prob: np.ndarray) -> np.ndarray:
         """Return log-densities ``(m,)`` of completions and known cells, in the data's units."""
         return log_prob + self.log_det + self.log_weight
 
-    def total(self, joint):
+    def total(self, joint: np.ndarray) -> np.ndarray:
         """Return the log-sums ``(n,)`` over the completions of each row, given logs ``(m,)``."""
         highest = np.full(self.row.max() + 1, -np.inf)
         np.maximum.at(highest, self.row, joint)
@@ -71,7 +77,7 @@ class Completions:
         with np.errstate(divide="ignore"):
             return np.log(np.bincount(self.row, np.exp(joint - finite[self.row]))) + finite
 
-    def shares(self, joint):
+    def shares(self, joint: np.ndarray) -> np.ndarray:
         """Return the probability ``(m,)`` of each completion given the known cells."""
         total = self.total(joint)[self.row]
         # impossible rows: all completions are equally likely
@@ -79,12 +85,12 @@ class Completions:
         return np.exp(np.subtract(joint, total, out=np.zeros(len(joint)), where=possible))
 
 
-def count_completions(density, X, n_most):
+def count_completions(density: Density, X: np.ndarray, n_most: int) -> np.ndarray:
     """Return the number of completions of each row ``(n,)``."""
     return np.minimum(_n_ways(density.schema.split(X)[0], density.schema.sizes + 1), n_most)
 
 
-def _n_ways(discrete, sizes):
+def _n_ways(discrete: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """Return in how many ways each discrete part can be filled in, as floats.
 
     ``sizes`` ``(q,)`` are the numbers of values of the columns.
@@ -92,7 +98,9 @@ def _n_ways(discrete, sizes):
     return np.where(discrete == MISSING, sizes, 1.0).prod(axis=1)
 
 
-def find_completions(density, X, n_most, unseen=True):
+def find_completions(
+    density: Density, X: np.ndarray, n_most: int, unseen: bool = True
+) -> Completions:
     """Return the ``Completions`` of rows ``(n, d)`` with missing cells.
 
     Up to ``n_most`` completions of a row are enumerated, more are drawn. With ``unseen``,
@@ -111,7 +119,9 @@ def find_completions(density, X, n_most, unseen=True):
     return Completions(np.where(known, U, 0.0), log_det, known, row, log_weight, context)
 
 
-def _ways(density, discrete, n_most, unseen):
+def _ways(
+    density: Density, discrete: np.ndarray, n_most: int, unseen: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the row, the complete discrete part and the log-probability of completions."""
     chain, sizes = density.discrete, density.schema.sizes
     first = np.zeros(len(sizes), dtype=int)

@@ -6,11 +6,16 @@ all lie in the region (``within.py``). So a rare region does not need more draws
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from .within import N_SETS, Points, Within
+
+if TYPE_CHECKING:
+    from .._models.density import Density
+    from .regions import Region
 
 #: Numbers of weighted draws, tried in turn until the answer is exact enough.
 N_POINTS = (2**12, 2**14, 2**16)
@@ -33,7 +38,12 @@ class Probability(NamedTuple):
     error: float
 
 
-def probability(density, event, given, rng):
+def probability(
+    density: Density,
+    event: Region | Callable[[np.ndarray], np.ndarray],
+    given: Region,
+    rng: np.random.RandomState,
+) -> Probability:
     """Return the ``Probability`` that a row of ``given`` also belongs to ``event``.
 
     ``given`` is a ``Region``. ``event`` is a ``Region``, or a function that returns for rows in the
@@ -60,7 +70,9 @@ def probability(density, event, given, rng):
     return found
 
 
-def sample_region(density, region, n_samples, rng):
+def sample_region(
+    density: Density, region: Region, n_samples: int, rng: np.random.RandomState
+) -> tuple[np.ndarray, float]:
     """Return rows ``(n_samples, d)`` of a region, in the data's units, and their ESS."""
     within = Within(density, region)
     for n_points in N_POINTS:
@@ -78,11 +90,13 @@ def sample_region(density, region, n_samples, rng):
     return within.rows(Points(*(array[chosen] for array in points))), float(ess)
 
 
-def _is_small(found):
+def _is_small(found: Probability) -> bool:
     return 0 < found.error <= min(SMALL_RELATIVE * found.probability, SMALL_ABSOLUTE)
 
 
-def _share(inside, rows, log_weight):
+def _share(
+    inside: Callable[[np.ndarray], np.ndarray], rows: np.ndarray, log_weight: np.ndarray
+) -> Probability:
     """Return the weighted fraction of rows, set by set, for which a function is true."""
     true = np.asarray(inside(rows))
     if true.shape != log_weight.shape or true.dtype != bool:
@@ -94,7 +108,7 @@ def _share(inside, rows, log_weight):
     return _of_sets((weight * true.reshape(N_SETS, -1)).sum(axis=1), weight.sum(axis=1))
 
 
-def _quotient(log_both, log_given):
+def _quotient(log_both: np.ndarray, log_given: np.ndarray) -> Probability:
     """Return the ratio of the probabilities of two regions, from independent draws."""
     peak = max(_peak(log_given), log_both.max())
     both, given = (
@@ -103,7 +117,7 @@ def _quotient(log_both, log_given):
     return _of_sets(both, given)
 
 
-def _of_sets(parts, wholes):
+def _of_sets(parts: np.ndarray, wholes: np.ndarray) -> Probability:
     """Return the ratio of sums over sets, and its standard error."""
     value = parts.sum() / wholes.sum()
     residuals = (parts - value * wholes) / wholes.mean()
@@ -111,7 +125,7 @@ def _of_sets(parts, wholes):
     return Probability(float(min(value, 1.0)), float(error))
 
 
-def _peak(log_weight):
+def _peak(log_weight: np.ndarray) -> float:
     """Return the largest logarithm; raise if the region is empty."""
     peak = log_weight.max()
     if not np.isfinite(peak):

@@ -8,7 +8,11 @@ of the epochs. The final flow sees several of its draws for each row, in turn, s
 overfit to a single one.
 """
 
+from __future__ import annotations
+
 import warnings
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +25,11 @@ from .._models.mixture import at
 from .._table.bounds import Bounds
 from .questions import QUICK, sample_given
 
+if TYPE_CHECKING:
+    from .._models.density import Density
+    from .._models.ellipses import Drawn
+    from .._table.schema import Schema
+
 #: Rounds with mixtures and most rows to fit these to; fraction of the epochs of the flow before the
 #: last one, and number of its draws of each row.
 N_MIXTURES, MOST_ROWS = 6, 2000
@@ -32,7 +41,9 @@ N_COPIES = 8
 _ROWS_A_COLUMN = 50  # enough for 8 clusters, if many cells are drawn
 
 
-def rows_with_values(X, weight):
+def rows_with_values(
+    X: np.ndarray, weight: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray | None]:
     """Return the rows with a known value, and their weights (or None)."""
     known = ~np.isnan(X).all(axis=1)
     if known.sum() < 2:
@@ -43,7 +54,14 @@ def rows_with_values(X, weight):
     return (X, weight) if known.all() else (X[known], at(weight, known))
 
 
-def fill_missing(X, schema, weight, rng, fit, column_options):
+def fill_missing(
+    X: np.ndarray,
+    schema: Schema,
+    weight: np.ndarray | None,
+    rng: np.random.RandomState,
+    fit: Callable[[np.ndarray, int], Density],
+    column_options: dict[str, Any],
+) -> tuple[np.ndarray, np.ndarray]:
     """Fit densities to rows in turn, and return the rows as ``draw_missing`` does.
 
     Parameters
@@ -68,7 +86,9 @@ def fill_missing(X, schema, weight, rng, fit, column_options):
         return draw_missing(density, X, rng, filled)
 
 
-def draw_missing(density, X, rng, filled=None):
+def draw_missing(
+    density: Density, X: np.ndarray, rng: np.random.RandomState, filled: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Return rows ``(n, d, N_COPIES)`` with drawn cells, and log-densities ``(n, N_COPIES)``.
 
     Columns with a single known value are copied from ``filled``, and so are rows that there is no
@@ -87,13 +107,13 @@ def draw_missing(density, X, rng, filled=None):
     return (drawn if filled is None else _but_constants(X, filled[:, :, None], drawn)), log_q
 
 
-def _but_constants(X, filled, drawn):
+def _but_constants(X: np.ndarray, filled: np.ndarray, drawn: np.ndarray) -> np.ndarray:
     """Return draws, with filled values in columns with a single known value."""
     constant = np.nanmin(X, axis=0) == np.nanmax(X, axis=0)
     return np.where(constant.reshape(-1, *[1] * (drawn.ndim - 2)), filled, drawn)
 
 
-def _check_columns(X, column_options):
+def _check_columns(X: np.ndarray, column_options: dict[str, Any]) -> None:
     names, bounds = column_options["names"], column_options["bounds"]
     unknown = np.isnan(X).all(axis=0)
     if unknown.any():
@@ -103,7 +123,9 @@ def _check_columns(X, column_options):
     Bounds(*bounds).check(X, names)
 
 
-def fill_by_columns(X, weight, rng):
+def fill_by_columns(
+    X: np.ndarray, weight: np.ndarray | None, rng: np.random.RandomState
+) -> np.ndarray:
     """Return the rows with missing cells drawn from each column alone."""
     missing = np.isnan(X)
     filled = X.copy()
@@ -114,7 +136,13 @@ def fill_by_columns(X, weight, rng):
     return filled
 
 
-def fill_with_mixtures(X, schema, weight, rng, column_options):
+def fill_with_mixtures(
+    X: np.ndarray,
+    schema: Schema,
+    weight: np.ndarray | None,
+    rng: np.random.RandomState,
+    column_options: dict[str, Any],
+) -> tuple[np.ndarray, Density]:
     """Return the rows with missing cells drawn from each column, then from mixtures in turn.
 
     A mixture is a density without a flow: the chain of the discrete part, and ellipses for each
@@ -139,7 +167,7 @@ def fill_with_mixtures(X, schema, weight, rng, column_options):
     return _but_constants(X, first, sample_given(density, X, 1, rng, QUICK)[0][:, :, 0]), density
 
 
-def _mixture_for(X, schema):
+def _mixture_for(X: np.ndarray, schema: Schema) -> tuple[str, int, Drawn]:
     """Return the component for rows, the number of rounds, and the ``Drawn`` of their copies."""
     real, n_rows = schema.split(X)[1], len(X)
     name, n_rounds, n_copies = "gaussian", N_MIXTURES, 1

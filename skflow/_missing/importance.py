@@ -11,18 +11,41 @@ A row with several completions has draws of each, in proportion to their probabi
 proposal. All questions about missing cells are answered by ``weighted_draws``.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy.special import logsumexp, ndtri
 
 from .._core.random import sobol
+from .._models.mixture import N_PLACES
 from .completions import Completions, find_completions
-from .proposal import proposal_of
+from .proposal import Proposal, proposal_of
+
+if TYPE_CHECKING:
+    from .._models.density import Density
 
 #: If the probability of the flow given the known cells is less, its ellipses replace it.
 LEAST_SHARE = 1e-3
+
+
+class Effort(NamedTuple):
+    """How much work an answer may take.
+
+    The first and the largest number of weighted draws of a row, powers of 2; the effective number
+    that is enough, as a fraction of the first; the most completions of a row; the places of noise
+    for absent numbers; and whether to leave rows unanswered when the time of a fit is up.
+    """
+
+    n_points: int
+    most_points: int
+    wanted: float
+    n_completions: int
+    n_places: int = N_PLACES
+    in_time: bool = False
 
 
 @dataclass
@@ -44,18 +67,18 @@ class Weighted:
     log_weight: np.ndarray
     exact: np.ndarray
 
-    def log_prob(self):
+    def log_prob(self) -> np.ndarray:
         """Return log-densities ``(n,)`` of the known cells of the rows."""
         return self.completions.total(self.log_weight)
 
-    def effective(self):
+    def effective(self) -> np.ndarray:
         """Return the effective numbers ``(n,)`` of draws, infinite if all are exact."""
         parts = np.where(self.exact, 0.0, self.completions.shares(self.log_weight))
         total, squares = (np.bincount(self.completions.row, p) for p in (parts, parts**2))
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(total > 0, total**2 / squares, np.inf)
 
-    def choose(self, n_samples, rng):
+    def choose(self, n_samples: int, rng: np.random.RandomState) -> np.ndarray:
         """Return indices ``(n, n_samples)`` of draws, chosen by weight (systematic resampling)."""
         row, parts = self.completions.row, self.completions.shares(self.log_weight)
         first = np.searchsorted(row, np.arange(row[-1] + 1))
@@ -69,7 +92,14 @@ class Weighted:
         return np.take_along_axis(chosen, order, axis=1)
 
 
-def weighted_draws(density, X, n_points, effort, rng=None, unseen=True):
+def weighted_draws(
+    density: Density,
+    X: np.ndarray,
+    n_points: int,
+    effort: Effort,
+    rng: np.random.RandomState | None = None,
+    unseen: bool = True,
+) -> Weighted:
     """Draw the unknown cells of rows, and weigh the draws.
 
     Parameters
@@ -122,7 +152,7 @@ def weighted_draws(density, X, n_points, effort, rng=None, unseen=True):
     return Weighted(drawn, log_weight, settled[number] | (not proposal.has_flow))
 
 
-def _log_ratio(density, proposal, completions):
+def _log_ratio(density: Density, proposal: Proposal, completions: Completions) -> np.ndarray:
     """Return the log-ratios ``(m,)`` of density and proposal, each by one member of the flow."""
     if not len(completions.row):
         return np.zeros(0)
@@ -136,12 +166,12 @@ def _log_ratio(density, proposal, completions):
 
 
 @lru_cache(maxsize=16)
-def points(n_points, n_columns):
+def points(n_points: int, n_columns: int) -> np.ndarray:
     """Return quasi-random numbers: for the ellipse, the radius, and each column."""
     return sobol(n_points, n_columns + 2)
 
 
-def spread(numbers):
+def spread(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Convert uniform numbers to the arguments of ``Conditionals.place``."""
     numbers = np.clip(numbers, np.finfo(float).eps, 1 - np.finfo(float).eps)
     return numbers[:, 0], ndtri(numbers[:, 2:]), numbers[:, 1]

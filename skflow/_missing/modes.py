@@ -6,6 +6,10 @@ the best one along the difference of two others if that has a higher density. Su
 change what the candidates of a row share, namely known cells and categories.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from .completions import find_completions
@@ -14,13 +18,17 @@ from .importance import points, spread
 from .proposal import proposal_of
 from .questions import QUICK, row_blocks
 
+if TYPE_CHECKING:
+    from .._models.density import Density
+    from .regions import Region
+
 #: Candidates of a completion, completions of a row, and rows drawn in a region.
 N_CANDIDATES, N_TRIED, N_DRAWN = 2**5, 3, 2**9
 #: Most steps of each candidate; stop after this many steps without this gain, in nats.
 N_STEPS, PATIENCE, LEAST_GAIN = 60, 5, 1e-3
 
 
-def best_completions(density, X, rng):
+def best_completions(density: Density, X: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
     """Return rows of codes ``(n, d)`` with their unknown cells at the mode of the density."""
     density.columns.bounds.check(X[:, density.schema.real_columns], density.columns.names)
     best, asked = X.copy(), np.flatnonzero(np.isnan(X).any(axis=1))
@@ -33,7 +41,7 @@ def best_completions(density, X, rng):
     return best
 
 
-def best_of_region(density, region, rng):
+def best_of_region(density: Density, region: Region, rng: np.random.RandomState) -> np.ndarray:
     """Return the row ``(1, d)`` with the highest density in a region."""
     drawn = sample_region(density, region, N_DRAWN, rng)[0]
     discrete = density.schema.split(drawn)[0]
@@ -49,7 +57,7 @@ def best_of_region(density, region, rng):
     return found[[log_prob.argmax()]]
 
 
-def _candidates(density, X):
+def _candidates(density: Density, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return candidates ``(m, N_CANDIDATES, d)`` of completions, and the rows of these."""
     completions = find_completions(density, X, QUICK.n_completions, unseen=False)
     context = completions.context
@@ -73,7 +81,7 @@ def _candidates(density, X):
     return found.reshape(n, N_CANDIDATES, X.shape[1]), row
 
 
-def _have_the_same_spikes(density, discrete, first):
+def _have_the_same_spikes(density: Density, discrete: np.ndarray, first: np.ndarray) -> np.ndarray:
     """Return which discrete parts have the same spikes as those with indices ``first``.
 
     Otherwise their densities are of different columns and not comparable.
@@ -82,7 +90,13 @@ def _have_the_same_spikes(density, discrete, first):
     return (absent == absent[first]).all(axis=1)
 
 
-def _climb(density, candidates, rng, lower=-np.inf, upper=np.inf):
+def _climb(
+    density: Density,
+    candidates: np.ndarray,
+    rng: np.random.RandomState,
+    lower: np.ndarray | float = -np.inf,
+    upper: np.ndarray | float = np.inf,
+) -> tuple[np.ndarray, np.ndarray]:
     """Improve candidates ``(m, k, d)``; return the best ones ``(m, d)`` and log-densities."""
     shape, real, columns = candidates.shape, density.schema.real_columns, density.columns
     ends = columns.bounds.lower, columns.bounds.upper

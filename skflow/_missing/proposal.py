@@ -8,8 +8,11 @@ The ellipses are fitted with the first question about missing cells, and kept be
 that a question does not change the model.
 """
 
+from __future__ import annotations
+
 import threading
 from copy import copy
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -20,6 +23,10 @@ from .._models.components import EllipticalMixture, KernelDensity
 from .._models.ellipses import cluster_labels, fit_gaussian_mixture, precision_factors
 from .._models.groups import GroupedComponent, fit_groups
 from .._models.mixture import at
+
+if TYPE_CHECKING:
+    from .._models.density import Density
+    from .._models.mixture import Context
 
 #: Draws to fit the ellipses to; most ellipses, fewer with many columns or few draws.
 N_DRAWS, N_CLUSTERS, CLUSTERS_TIMES_COLUMNS, DRAWS_A_CLUSTER_AND_COLUMN = 2000, 16, 400, 10
@@ -36,7 +43,7 @@ class Ellipses(EllipticalMixture):
 
     dof = 8.0
 
-    def fit(self, U, rng):
+    def fit(self, U: np.ndarray, rng: np.random.RandomState) -> Ellipses:
         """Fit to draws ``(n, d)``."""
         n_draws, n_features = U.shape
         weight = np.full(n_draws, 1 / n_draws)
@@ -56,7 +63,7 @@ class Proposal:
     has no weight.
     """
 
-    def __init__(self, density):
+    def __init__(self, density: Density) -> None:
         self.log_weights = np.log(density.mixture.weights[density.mixture.weights > 0])
         self.has_flow = density.mixture.weights[0] > 0
         self.models = list(density.mixture.models.values())[1:]
@@ -65,14 +72,14 @@ class Proposal:
         self._single = [_single_precision(model) for model in self.models]
 
     @property
-    def numbers_per_row(self):
+    def numbers_per_row(self) -> int:
         """Numbers per row in the widest array."""
         members = [part for model in self.models for part in getattr(model, "members", [model])]
         d = members[0].centres.shape[1]
         roots = max(len(part.centres) for part in members if not isinstance(part, KernelDensity))
         return d * max(2 * d * roots, max(len(part.centres) for part in members))
 
-    def log_probs(self, U, context):
+    def log_probs(self, U: np.ndarray, context: Context | None) -> np.ndarray:
         """Log of weight times density ``(n_models, n)``, for weights of draws, which are many."""
         with np.errstate(over="ignore", invalid="ignore"):
             found = np.stack([model.log_prob(U, context) for model in self._single])
@@ -81,7 +88,9 @@ class Proposal:
             found[:, far] = [model.log_prob(U[far], at(context, far)) for model in self.models]
         return found + self.log_weights[:, None]
 
-    def conditionals(self, U, known, context):
+    def conditionals(
+        self, U: np.ndarray, known: np.ndarray, context: Context | None
+    ) -> _Conditionals:
         """Return the conditional distributions of the unknown columns given the known ones."""
         return _Conditionals(
             self.log_weights, [model.conditionals(U, known, context) for model in self.models]
@@ -94,13 +103,15 @@ class _Conditionals:
     ``first_share`` ``(n,)`` is the probability of the first model given the known cells.
     """
 
-    def __init__(self, log_weights, parts):
+    def __init__(self, log_weights: np.ndarray, parts: list[Any]) -> None:
         joint = np.stack([log + part.log_prob for log, part in zip(log_weights, parts)])
         self.parts, self.log_prob = parts, logsumexp(joint, axis=0)
         self.first_share = np.exp(joint[0] - self.log_prob)
         self._reached = np.exp(joint - self.log_prob).cumsum(axis=0).T
 
-    def place(self, rows, choice, normal, radius):
+    def place(
+        self, rows: np.ndarray, choice: np.ndarray, normal: np.ndarray, radius: np.ndarray
+    ) -> np.ndarray:
         reached = self._reached[rows]
         part = (choice[:, None] >= reached[:, :-1]).sum(axis=1)
         drawn, low = np.empty(normal.shape), 0.0
@@ -114,7 +125,7 @@ class _Conditionals:
         return drawn
 
 
-def _single_precision(model):
+def _single_precision(model: Any) -> Any:
     """A copy of a mixture of ellipses, or of those of groups, that takes half of the time."""
     single = copy(model)
     for name, value in vars(model).items():
@@ -125,7 +136,7 @@ def _single_precision(model):
     return single
 
 
-def proposal_of(density):
+def proposal_of(density: Density) -> Proposal:
     """Return the proposal of a density, which is fitted once, always to the same draws."""
     with _lock:
         proposal = _fitted.get(density)
@@ -136,7 +147,7 @@ def proposal_of(density):
         return _fitted.setdefault(density, proposal)
 
 
-def _stand_in(density):
+def _stand_in(density: Density) -> Ellipses | GroupedComponent:
     """Return ellipses that replace the flow."""
     rng = np.random.RandomState(0)
     context = density.context(density.discrete.sample(N_DRAWS, rng))

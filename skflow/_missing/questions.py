@@ -3,34 +3,24 @@
 Rows are answered in blocks. A row gets more weighted draws if their effective number is too small.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .._core.checks import warn
 from .._core.deadline import time_left
 from .._core.rows import patterns
-from .._models.mixture import N_PLACES
 from .completions import count_completions
-from .importance import weighted_draws
+from .importance import Effort, weighted_draws
 from .proposal import proposal_of
 
-
-class Effort(NamedTuple):
-    """How much work an answer may take.
-
-    The first and the largest number of weighted draws of a row, powers of 2; the effective number
-    that is enough, as a fraction of the first; the most completions of a row; the places of noise
-    for absent numbers; and whether to leave rows unanswered when the time of a fit is up.
-    """
-
-    n_points: int
-    most_points: int
-    wanted: float
-    n_completions: int
-    n_places: int = N_PLACES
-    in_time: bool = False
-
+if TYPE_CHECKING:
+    from .._models.density import Density
+    from .completions import Completions
+    from .importance import Weighted
 
 #: For draws and densities that users get.
 CAREFUL = Effort(2**7, 2**14, 0.4, 2**10)
@@ -48,15 +38,15 @@ MOST_NUMBERS = 2**22
 class RoughRows:
     """Counts the rows with few effective draws over all parts of a table."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.count, self.worst = 0, np.inf
 
-    def add(self, ess):
+    def add(self, ess: np.ndarray) -> None:
         few = ess < LEAST
         self.count += few.sum()
         self.worst = ess.min(where=few, initial=self.worst)
 
-    def warn(self):
+    def warn(self) -> None:
         if self.count:
             warn(
                 f"The unknown cells of {self.count} rows have rough draws and densities: of "
@@ -66,7 +56,9 @@ class RoughRows:
             )
 
 
-def log_prob_known(density, X, rough, effort=EXACT):
+def log_prob_known(
+    density: Density, X: np.ndarray, rough: RoughRows, effort: Effort = EXACT
+) -> np.ndarray:
     """Return log-densities ``(n,)`` of the known columns of rows, in the data's units.
 
     ``rough`` counts the rows with rough values.
@@ -84,7 +76,13 @@ def log_prob_known(density, X, rough, effort=EXACT):
     return result
 
 
-def sample_given(density, X, n_samples, rng, effort=CAREFUL):
+def sample_given(
+    density: Density,
+    X: np.ndarray,
+    n_samples: int,
+    rng: np.random.RandomState,
+    effort: Effort = CAREFUL,
+) -> tuple[np.ndarray, np.ndarray]:
     """Draw the unknown cells of rows given the known ones.
 
     Returns
@@ -115,7 +113,7 @@ def sample_given(density, X, n_samples, rng, effort=CAREFUL):
     return drawn, ess
 
 
-def _to_data(density, completions, rng):
+def _to_data(density: Density, completions: Completions, rng: np.random.RandomState) -> np.ndarray:
     """Return completions in the data's units; without any known number, draw all."""
     U, discrete = completions.U, np.zeros((len(completions.U), 0), dtype=int)
     if completions.context is not None:
@@ -126,7 +124,14 @@ def _to_data(density, completions, rng):
     return density.to_data(U, discrete)
 
 
-def _ask(density, X, rows, effort, n_points=1, rng=None):
+def _ask(
+    density: Density,
+    X: np.ndarray,
+    rows: np.ndarray,
+    effort: Effort,
+    n_points: int = 1,
+    rng: np.random.RandomState | None = None,
+) -> Iterator[tuple[np.ndarray, Weighted, np.ndarray]]:
     """Yield the rows of each block, their weighted draws, and which rows have enough."""
     if not len(rows):  # do not fit a proposal for none
         return
@@ -149,7 +154,9 @@ def _ask(density, X, rows, effort, n_points=1, rng=None):
         rows, n_points = np.concatenate(left), 4 * n_points
 
 
-def row_blocks(density, X, rows, n_points, effort):
+def row_blocks(
+    density: Density, X: np.ndarray, rows: np.ndarray, n_points: int, effort: Effort
+) -> list[np.ndarray]:
     """Return the indices of rows in blocks that are answered at once."""
     numbers = proposal_of(density).numbers_per_row
     n_completions = np.ones(len(rows))

@@ -7,10 +7,14 @@ codes.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .._core.checks import name_columns, what_there_is
+
+if TYPE_CHECKING:
+    from .._table.table import Table
 
 
 @dataclass
@@ -29,22 +33,22 @@ class Region:
 
     lower: np.ndarray
     upper: np.ndarray
-    codes: dict
+    codes: dict[int, np.ndarray]
     exact: np.ndarray
 
     @property
-    def is_everything(self):
+    def is_everything(self) -> bool:
         """Return whether there are no conditions."""
         return not (self.codes or np.isfinite(self.lower).any() or np.isfinite(self.upper).any())
 
-    def contains(self, X):
+    def contains(self, X: np.ndarray) -> np.ndarray:
         """Return which rows ``(n, d)`` satisfy the conditions."""
-        inside = ((self.lower <= X) & (self.upper >= X)).all(axis=1)
+        inside = np.all((self.lower <= X) & (self.upper >= X), axis=1)
         for j, codes in self.codes.items():
             inside &= np.isin(X[:, j], codes)
         return inside
 
-    def also(self, other):
+    def also(self, other: Region) -> Region | None:
         """Return the region where both hold, or None if they contradict each other."""
         codes = {**self.codes, **other.codes}
         for j in self.codes.keys() & other.codes.keys():
@@ -56,7 +60,7 @@ class Region:
         return Region(lower, upper, codes, self.exact)
 
 
-def region_of(table, conditions, argument, exact=True):
+def region_of(table: Table, conditions: Any, argument: str, exact: bool = True) -> Region:
     """Return the ``Region`` of a dict of conditions.
 
     Parameters
@@ -91,7 +95,7 @@ def region_of(table, conditions, argument, exact=True):
     return region
 
 
-def _codes(table, j, condition, argument):
+def _codes(table: Table, j: int, condition: Any, argument: str) -> np.ndarray:
     """Return the codes of the categories that a condition allows."""
     known = table.categories[j].tolist()
     several = isinstance(condition, (set, frozenset, list, tuple, np.ndarray))
@@ -107,7 +111,7 @@ def _codes(table, j, condition, argument):
     return np.unique([known.index(value) for value in wanted])
 
 
-def _ends(name, condition, argument):
+def _ends(name: Any, condition: Any, argument: str) -> tuple[float, float]:
     """Return the ends of the range of a condition on a column of numbers."""
     ends = condition if isinstance(condition, (tuple, list)) else (condition, condition)
     if len(ends) == 2 and not isinstance(condition, str):

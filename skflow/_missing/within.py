@@ -6,7 +6,10 @@ sampling). Whole rows are drawn, which integrates out the columns without a cond
 part is drawn first, or enumerated, from what the region allows.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from scipy.special import logsumexp
@@ -16,6 +19,14 @@ from .._core.rows import patterns
 from .._models.mixture import N_PLACES, at, log_noise, normal_places
 from .boxes import BoxedEllipses
 from .proposal import proposal_of
+
+if TYPE_CHECKING:
+    from .._models.components import EllipticalMixture
+    from .._models.density import Density
+    from .._models.mixture import Context
+    from .._table.columns import Columns
+    from .._table.schema import Schema
+    from .regions import Region
 
 #: Number of independent sets of weighted draws.
 N_SETS = 8
@@ -57,7 +68,16 @@ class _Ellipses:
         Log-probabilities of drawing from each ellipse.
     """
 
-    def __init__(self, member, box, absent, completions, location, log_weight, rng):
+    def __init__(
+        self,
+        member: EllipticalMixture,
+        box: _Box,
+        absent: np.ndarray,
+        completions: np.ndarray,
+        location: np.ndarray,
+        log_weight: np.ndarray,
+        rng: np.random.RandomState,
+    ) -> None:
         self.order, self.completions = box.order[~absent[box.order]], completions
         self._location = location[:, self.order]  # shift by the categories
         known = box.exact[self.order].sum()
@@ -73,12 +93,13 @@ class _Ellipses:
         log_mass = logsumexp(log_mass.reshape(len(weights), -1, N_PILOTS), axis=2).T
         self.log_pi = log_mass - np.log(N_PILOTS) + np.log(weights) + log_weight[:, None]
 
-    def draw(self, k, which, uniform):
+    def draw(self, k: int, which: np.ndarray, uniform: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return draws ``(n, m)`` of ellipse ``k`` for completions ``which``, and log-weights."""
-        U, log_mass = self._boxed.draw(k, *(end[which] for end in self._ends), uniform)
+        known, lower, upper = (end[which] for end in self._ends)
+        U, log_mass = self._boxed.draw(k, known, lower, upper, uniform)
         return U + self._location[which], log_mass
 
-    def log_q(self, U, completion):
+    def log_q(self, U: np.ndarray, completion: np.ndarray) -> np.ndarray:
         """Return log-densities ``(n,)`` of drawing the completion and the columns."""
         place = np.searchsorted(self.completions[:-1], completion)
         own = self.completions[place] == completion
@@ -92,11 +113,11 @@ class _Ellipses:
 class Within:
     """Weighted draws of rows within a region."""
 
-    def __init__(self, density, region):
+    def __init__(self, density: Density, region: Region) -> None:
         self.density, self.region = density, region
-        self.ellipses = None
+        self.ellipses: list[_Ellipses] | None = None
 
-    def looked(self, rng, again=False):
+    def looked(self, rng: np.random.RandomState, again: bool = False) -> Within:
         """Find completions, estimate by a few draws each ellipse's share within, return self."""
         if self.ellipses is not None and not again:
             return self
@@ -116,7 +137,7 @@ class Within:
                 own.log_pi -= total
         return self
 
-    def points(self, n_points, rng):
+    def points(self, n_points: int, rng: np.random.RandomState) -> Points:
         """Return ``Points`` in independent sets."""
         density = self.density
         if self.region.is_everything:  # draws of the density itself have equal weights
@@ -131,14 +152,14 @@ class Within:
             sets.append(self._one_set(n_points // N_SETS, rng))
         return Points(*map(np.concatenate, zip(*sets)))
 
-    def rows(self, points):
+    def rows(self, points: Points) -> np.ndarray:
         """Return points as rows in the data's units, within the region to the last bit."""
         rows, region = self.density.to_data(points.U, points.discrete), self.region
         real = self.density.schema.real_columns
         rows[:, real] = np.clip(rows[:, real], region.lower[real], region.upper[real])
         return rows
 
-    def _one_set(self, n_points, rng):
+    def _one_set(self, n_points: int, rng: np.random.RandomState) -> Points:
         n_columns = len(self.box.lower)
         if not self.ellipses:
             discrete = np.zeros((n_points, self.discrete.shape[1]), dtype=int)
@@ -152,7 +173,13 @@ class Within:
             log_weight -= (context.absent * log_noise(U)).sum(axis=1)
         return Points(U, self.discrete[completion], log_weight)
 
-    def _all_ellipses(self, possible, context, absent, rng):
+    def _all_ellipses(
+        self,
+        possible: np.ndarray,
+        context: Context | None,
+        absent: np.ndarray,
+        rng: np.random.RandomState,
+    ) -> Iterator[_Ellipses]:
         """Return the ``_Ellipses`` of every model, group and pattern of absent numbers."""
         context, absent = at(context, possible), absent[possible]
         for model, log_share in _models(self.density):
@@ -181,7 +208,7 @@ class _Box:
         The columns: those with a value, those with a range, the others.
     """
 
-    def __init__(self, density, region):
+    def __init__(self, density: Density, region: Region) -> None:
         columns, real = density.columns, density.schema.real_columns
         low, high = region.lower[real], region.upper[real]
         self.exact = region.exact[real]
@@ -209,7 +236,7 @@ class _Box:
         self.order = np.argsort(np.where(self.exact, 0, 2 - bounded), kind="stable")
 
 
-def _end(columns, ends, infinite):
+def _end(columns: Columns, ends: np.ndarray, infinite: float) -> np.ndarray:
     finite = np.isfinite(ends)
     found = np.full(len(ends), infinite)
     if finite.any():
@@ -217,7 +244,9 @@ def _end(columns, ends, infinite):
     return found
 
 
-def _completions(density, region, rng):
+def _completions(
+    density: Density, region: Region, rng: np.random.RandomState
+) -> tuple[np.ndarray, np.ndarray, bool]:
     """Return discrete parts ``(m, q)``, log-weights ``(m,)``, and whether these are all."""
     schema = density.schema
     if not len(schema.sizes):
@@ -234,7 +263,7 @@ def _completions(density, region, rng):
     return discrete, log_mass - np.log(MOST_COMPLETIONS), False
 
 
-def _codes(schema, region):
+def _codes(schema: Schema, region: Region) -> Iterator[np.ndarray]:
     """Return the values that the region allows each column of the discrete part."""
     for j, size in zip(schema.category_columns, schema.sizes):
         yield region.codes.get(j, np.arange(size))
@@ -244,7 +273,7 @@ def _codes(schema, region):
         yield np.flatnonzero([beside, at_spike])
 
 
-def _models(density):
+def _models(density: Density) -> Iterator[tuple[Any, float]]:
     """Return the mixtures of ellipses that draws come from, with their log-weights."""
     proposal = proposal_of(density)
     for model, log_weight in zip(proposal.models, proposal.log_weights):
@@ -253,7 +282,9 @@ def _models(density):
             yield model, log_weight
 
 
-def _drawn(ellipses, n_points, n_columns, rng):
+def _drawn(
+    ellipses: list[_Ellipses], n_points: int, n_columns: int, rng: np.random.RandomState
+) -> tuple[np.ndarray, np.ndarray]:
     """Draw ellipses, then rows ``(n_points, r)``; return the rows and their completions."""
     pi = np.exp(np.concatenate([own.log_pi.ravel() for own in ellipses]))
     level = (np.arange(n_points) + rng.uniform()) / n_points
@@ -275,7 +306,7 @@ def _drawn(ellipses, n_points, n_columns, rng):
     return points, completion
 
 
-def _uniform(n_points, n_columns, rng):
+def _uniform(n_points: int, n_columns: int, rng: np.random.RandomState) -> np.ndarray:
     """Return numbers in (0, 1) ``(n_points, n_columns)`` of a scrambled Sobol sequence."""
     if n_columns == 0:
         return np.empty((n_points, 0))
