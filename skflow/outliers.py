@@ -27,6 +27,7 @@ from ._table.reading import inner_tables
 from ._table.schema import fit_schema
 
 if TYPE_CHECKING:
+    from sklearn.utils import Tags
     from typing_extensions import Self
 
 #: Most rows of fit that are kept for the comparisons of reports, and of rows with missing cells.
@@ -257,7 +258,7 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
         self._seen = X[np.append(aside, fitted)[:N_SEEN]]
         return self
 
-    def _split(self, n_rows, rng):
+    def _split(self, n_rows: int, rng: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
         """Return the rows to fit the densities to, and the rows to set aside."""
         fraction = self.calibration_fraction
         if fraction == "auto":
@@ -272,16 +273,16 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
         order = rng.permutation(n_rows)
         return order[n_aside:], order[:n_aside]
 
-    def _gives_several(self):
+    def _gives_several(self) -> bool:
         return self.density is None or isinstance(self.density, list)
 
-    def _fit_densities(self, X, rng):
+    def _fit_densities(self, X: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
         """Fit the scorers without the most unusual rows.
 
         Return scores ``(n,)`` of the rows by fits without them, NaN for rows in no fold.
         """
         codes, default = self._table.categories, self.density is None
-        part, of_nearest = (0.0, USUAL_TRIM) if self.trim == "auto" else (self.trim, 0.0)
+        part, of_nearest = (0.0, USUAL_TRIM) if isinstance(self.trim, str) else (self.trim, 0.0)
         kept = without_farthest(X, part, codes)
         given, weights = self.density, None
         if default:
@@ -292,7 +293,7 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
         self._fitted.weights = dict(zip(dict(pairs), weights))
         densities = [(name, seeded(clone(density), rng)) for name, density in pairs]
         scores = np.full(len(X), np.nan)
-        vars(self).pop("density_", None)
+        self.__dict__.pop("density_", None)
         if not self._gives_several():
             density = densities[0][1]
             with given_parts(density, self._table, X[kept]):
@@ -308,9 +309,9 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
         scores[in_folds] = self._fitted.take_references(rows, held_out)
         return scores
 
-    def _fit_reasons(self, X, rng):
+    def _fit_reasons(self, X: np.ndarray, rng: np.random.RandomState) -> None:
         """Fit a flow for the reasons if the first scorer is a detector."""
-        vars(self).pop("reasons_density_", None)
+        self.__dict__.pop("reasons_density_", None)
         if is_detector(next(iter(self.densities_.values()))[0]):
             flow = seeded(default_flow(len(X)), rng)
             with inner_tables():
@@ -347,18 +348,18 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
             return self._set_params("density", **params)
         return super().set_params(**params)
 
-    def _given(self):
+    def _given(self) -> list[Any]:
         """Return the densities given as a parameter; none for the default."""
         if isinstance(self.density, list):
             return [pair[-1] for pair in self.density if isinstance(pair, tuple)]
         return [] if self.density is None else [self.density]
 
-    def _takes_missing(self):
+    def _takes_missing(self) -> bool:
         """Return whether missing cells are left to the densities, as none of them is a flow."""
         flows = any(hasattr(density, "sample_given") for density in self._given())
         return self.density is not None and not flows
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         allowed = [allows_nan(density) for density in self._given()]
         tags.input_tags.allow_nan = not self._takes_missing() or all(allowed)

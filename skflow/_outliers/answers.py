@@ -51,7 +51,7 @@ class OutlierAnswers(ShowsSummary, TableMixin, OutlierMixin):
     def reference_scores_(self) -> dict[str, np.ndarray]:
         return self._fitted.references
 
-    def _checked(self, X, dtype=np.float64):
+    def _checked(self, X: ArrayLike, dtype: Any = np.float64) -> np.ndarray:
         check_is_fitted(self)
         X = self._encode(self._source(X), dtype=dtype)
         return X if self._fitted.takes_missing else self._finite(X, allow_nan=True)
@@ -115,7 +115,7 @@ class OutlierAnswers(ShowsSummary, TableMixin, OutlierMixin):
         """
         return self._explained(self._checked(X))[0]
 
-    def _explained(self, X, coverage=None):
+    def _explained(self, X: np.ndarray, coverage: float | None = None) -> tuple[np.ndarray, Any]:
         """Return contributions and intervals of usual values, by the density for reasons.
 
         It is the flow that was fitted for them, or the first density, of the first fold: the
@@ -130,9 +130,11 @@ class OutlierAnswers(ShowsSummary, TableMixin, OutlierMixin):
             warnings.filterwarnings("ignore", "The unknown cells")
             return explain_rows(score, X, self._tried, coverage, **self._schema.atoms())
 
-    def _unseen(self, X, codes, rows):
+    def _unseen(
+        self, X: ArrayLike, codes: np.ndarray, rows: np.ndarray
+    ) -> dict[tuple[int, int], Any]:
         """Return the categories that ``fit`` did not see, by index in ``rows`` and column."""
-        found = {}
+        found: dict[tuple[int, int], Any] = {}
         for j in self._table.categories:
             places = np.flatnonzero(codes[rows, j] == UNKNOWN).tolist()
             if places:
@@ -140,7 +142,14 @@ class OutlierAnswers(ShowsSummary, TableMixin, OutlierMixin):
                 found |= {(i, j): values[rows[i]] for i in places}
         return found
 
-    def _reasons(self, X, codes, scores, rows, coverage):
+    def _reasons(
+        self,
+        X: ArrayLike,
+        codes: np.ndarray,
+        scores: np.ndarray,
+        rows: np.ndarray,
+        coverage: float,
+    ) -> Reasons:
         """Return the ``Reasons`` of some rows of ``X``, with the codes and scores of all."""
         nats, usual = self._explained(codes[rows], coverage)
         outlier, ends = scores[rows] < self.offset_, ends_of(self._tried)
@@ -148,12 +157,12 @@ class OutlierAnswers(ShowsSummary, TableMixin, OutlierMixin):
         return Reasons(codes[rows], nats, usual, outlier, self._seen, ends, self._table, unseen)
 
     @sheltered
-    def _reasons_of_lowest(self, X, coverage):
+    def _reasons_of_lowest(self, X: ArrayLike, coverage: float) -> Reasons:
         """Return the ``Reasons`` of the most unusual row."""
         check_part("coverage", coverage)
         codes = self._checked(X)
         scores = self._fitted.scores(codes)
-        return self._reasons(X, codes, scores, [scores.argmin()], coverage)
+        return self._reasons(X, codes, scores, scores.argmin(axis=0, keepdims=True), coverage)
 
     @sheltered
     def report(
@@ -235,7 +244,7 @@ class OutlierAnswers(ShowsSummary, TableMixin, OutlierMixin):
         reasons = self._reasons(X, codes, scores, rows, coverage)
         return make_report(table, reasons, details).iloc[:n_rows]
 
-    def _details(self, X, scores):
+    def _details(self, X: np.ndarray, scores: np.ndarray) -> dict[str, np.ndarray]:
         """Return the scores of rows by each of several densities."""
         if not self.reference_scores_:
             return {}
@@ -300,10 +309,10 @@ class OutlierAnswers(ShowsSummary, TableMixin, OutlierMixin):
         """
         return self._pvalues(self.score_samples(X), tail)
 
-    def _pvalues(self, scores, tail):
+    def _pvalues(self, scores: np.ndarray, tail: bool) -> np.ndarray:
         return (tail_pvalues if tail else ranks)(scores, self.calibration_scores_)
 
-    def _selected(self, pvalues, fdr, tail):
+    def _selected(self, pvalues: np.ndarray, fdr: float, tail: bool) -> np.ndarray:
         found = selected(pvalues, fdr)
         if not tail and not found.any():
             warn_if_too_few(pvalues, fdr, len(self.calibration_scores_))
@@ -351,7 +360,7 @@ class OutlierAnswers(ShowsSummary, TableMixin, OutlierMixin):
 
     # ---- summary
 
-    def _summary_lines(self):
+    def _summary_lines(self) -> dict[str, str]:
         n = len(self.calibration_scores_)
         fraction = np.mean(self.calibration_scores_ < self.offset_)
         kinds = self._schema.described(np.full(len(self._schema.real_columns), "real", object))
@@ -363,7 +372,7 @@ class OutlierAnswers(ShowsSummary, TableMixin, OutlierMixin):
             "to try": "" if n >= 99 else "more rows: p-values of 0.01 take 99 calibration rows",
         }
 
-    def _scorers(self):
+    def _scorers(self) -> str:
         if not self.reference_scores_:
             return type(self.densities_["density"][0]).__name__
         weights = np.array([*self._fitted.weights.values()])

@@ -1,5 +1,7 @@
 """Conformal p-values from scores and the scores of calibration rows."""
 
+from __future__ import annotations
+
 import numpy as np
 from scipy.stats import false_discovery_control
 
@@ -10,30 +12,30 @@ from .tail import fit_tail
 FALSE_ALARM_RATE = 0.05
 
 
-def just_below(scores):
+def just_below(scores: np.ndarray) -> np.ndarray:
     """Return scores lowered by a rounding error, so that copies of a row tie."""
     return scores - 1e-6 * (1 + np.abs(scores))
 
 
-def ranks(scores, calibration_scores):
+def ranks(scores: np.ndarray, calibration_scores: np.ndarray) -> np.ndarray:
     """Return p-values ``(n,)`` of scores: their ranks among ascending calibration scores."""
     n_not_higher = np.searchsorted(just_below(calibration_scores), scores, side="right")
     return (1 + n_not_higher) / (1 + len(calibration_scores))
 
 
-def tail_pvalues(scores, calibration_scores):
+def tail_pvalues(scores: np.ndarray, calibration_scores: np.ndarray) -> np.ndarray:
     """Return p-values, by a ``Tail`` below the lowest tenth of the calibration scores."""
     tail = fit_tail(calibration_scores)
     found = ranks(scores, calibration_scores)
     return np.where(scores < tail.start, tail.pvalues(scores), found)
 
 
-def selected(pvalues, fdr):
+def selected(pvalues: np.ndarray, fdr: float) -> np.ndarray:
     """Return which are selected at a false discovery rate (Benjamini and Hochberg 1995)."""
     return false_discovery_control(pvalues, method="bh") <= fdr
 
 
-def warn_if_too_few(pvalues, fdr, n):
+def warn_if_too_few(pvalues: np.ndarray, fdr: float, n: int) -> None:
     """Warn if nothing can be selected with so few calibration rows, and how to change that."""
     n_rows, n_least = len(pvalues), int(np.sum(pvalues <= 1 / (n + 1)))
     # so many rows need the least possible p-value for all of them to be selected
@@ -51,9 +53,11 @@ def warn_if_too_few(pvalues, fdr, n):
     )
 
 
-def threshold(contamination, scores, calibration_scores):
+def threshold(
+    contamination: float | str, scores: np.ndarray, calibration_scores: np.ndarray
+) -> float:
     """Return ``offset_``, from the scores of all rows and ascending calibration scores."""
-    if contamination == "auto":
+    if isinstance(contamination, str):  # "auto"
         # a p-value is at most k / (n + 1) if the score is below the k-th lowest of n
         k = max(1, int(FALSE_ALARM_RATE * (len(calibration_scores) + 1)))
         found = calibration_scores[k - 1]

@@ -3,7 +3,11 @@
 Their scores are not log-densities, so an additional flow is fitted for the reasons.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import is_outlier_detector
@@ -14,8 +18,11 @@ from sklearn.utils import get_tags
 from .._core.checks import name_columns
 from .._table.reading import inner_tables
 
+if TYPE_CHECKING:
+    from .._table.table import Table
 
-def _core(estimator):
+
+def _core(estimator: Any) -> Any:
     """Return the final estimator inside frozen estimators and pipelines."""
     while isinstance(estimator, FrozenEstimator | Pipeline):
         frozen = isinstance(estimator, FrozenEstimator)
@@ -23,17 +30,17 @@ def _core(estimator):
     return estimator
 
 
-def _is_of_pyod(estimator):
+def _is_of_pyod(estimator: Any) -> bool:
     return any(kind.__module__.startswith("pyod.") for kind in type(estimator).__mro__)
 
 
-def is_detector(estimator):
+def is_detector(estimator: Any) -> bool:
     """Return whether an estimator is a detector, with scores that are not log-densities."""
     core = _core(estimator)
     return _is_of_pyod(core) or (hasattr(core, "__sklearn_tags__") and is_outlier_detector(core))
 
 
-def can_score(estimator):
+def can_score(estimator: Any) -> bool:
     """Return whether an estimator can be a scorer."""
     if not hasattr(estimator, "fit"):
         return False
@@ -41,7 +48,7 @@ def can_score(estimator):
     return detects or hasattr(estimator, "score_samples")
 
 
-def scores_of(estimator, X):
+def scores_of(estimator: Any, X: Any) -> np.ndarray:
     """Return scores ``(n,)`` of rows: the lower, the more unusual."""
     if hasattr(estimator, "score_samples"):
         return estimator.score_samples(X)
@@ -49,12 +56,12 @@ def scores_of(estimator, X):
     return -decision if _is_of_pyod(_core(estimator)) else decision
 
 
-def allows_nan(estimator):
+def allows_nan(estimator: Any) -> bool:
     """Return whether an estimator's tags allow NaN; PyOD has no tags."""
     return not _is_of_pyod(_core(estimator)) and get_tags(estimator).input_tags.allow_nan
 
 
-def fit_scorer(estimator, X):
+def fit_scorer(estimator: Any, X: Any) -> Any:
     """Return the estimator fitted to rows, unless it is frozen."""
     if isinstance(estimator, FrozenEstimator) and _is_of_pyod(_core(estimator)):
         return estimator  # its fit needs tags, which PyOD does not have
@@ -62,7 +69,7 @@ def fit_scorer(estimator, X):
 
 
 @contextmanager
-def given_parts(estimator, table, X):
+def given_parts(estimator: Any, table: Table, X: np.ndarray) -> Iterator[None]:
     """Context in which an estimator gets part of a table that was read, codes ``(n, d)``.
 
     If an estimator that is not ours fails, the error says what else the rows have than numbers.

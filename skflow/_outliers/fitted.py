@@ -12,7 +12,11 @@ come to be missing. Among the rows that lack one set of cells, p-values are as g
 comparison.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -35,12 +39,12 @@ MAX_RANGES = 1e9
 _KNOWN: WeakKeyDictionary = WeakKeyDictionary()
 
 
-def whole(X):
+def whole(X: np.ndarray) -> np.ndarray:
     """Return which rows have no missing cell."""
     return ~np.isnan(X).any(axis=1)
 
 
-def reach(X):
+def reach(X: np.ndarray) -> np.ndarray:
     """Return the lowest and highest values ``(2, d)`` to which rows are clipped."""
     lowest, highest = (np.nan_to_num(end.reduce(X, axis=0)) for end in (np.fmin, np.fmax))
     with np.errstate(over="ignore"):
@@ -49,7 +53,7 @@ def reach(X):
         return np.array([lowest - MAX_RANGES * width, highest + MAX_RANGES * width])
 
 
-def _score_codes(density, X):
+def _score_codes(density: Any, X: np.ndarray) -> np.ndarray:
     """Return scores ``(n,)`` of codes by a density that was fitted to codes."""
     if isinstance(density, CouplingFlowDensity):
         return density._log_prob(X, ROUGH)  # only ranks count
@@ -71,12 +75,12 @@ class FittedScorers:
     reach: np.ndarray
     compared: np.ndarray
     takes_missing: bool
-    densities: dict = field(default_factory=dict)
-    of_codes: list = field(default_factory=list)
-    weights: dict = field(default_factory=dict)
-    references: dict = field(default_factory=dict)
+    densities: dict[str, list[Any]] = field(default_factory=dict)
+    of_codes: list[str] = field(default_factory=list)
+    weights: dict[str, float] = field(default_factory=dict)
+    references: dict[str, np.ndarray] = field(default_factory=dict)
 
-    def take_references(self, X, held_out):
+    def take_references(self, X: np.ndarray, held_out: list[np.ndarray]) -> np.ndarray:
         """Keep scores of rows by the folds that left them out; return them combined."""
         rarities = {}
         for name, fitted in self.densities.items():
@@ -90,7 +94,7 @@ class FittedScorers:
             rarities[name] = log_rarity(found, self.references[name])
         return self.combined(rarities)
 
-    def score(self, name, density, X):
+    def score(self, name: str, density: Any, X: np.ndarray) -> np.ndarray:
         """Return the scores of rows by a single fitted density; raise if they are not numbers."""
         if name in self.of_codes:
             scores = _score_codes(density, X)
@@ -106,16 +110,18 @@ class FittedScorers:
             )
         return scores
 
-    def mean_score(self, name, X):
+    def mean_score(self, name: str, X: np.ndarray) -> np.ndarray:
         """Return the scores of rows by a density, as the mean over the folds."""
         return np.mean([self.score(name, density, X) for density in self.densities[name]], axis=0)
 
-    def combined(self, parts):
+    def combined(self, parts: dict[str, np.ndarray]) -> np.ndarray:
         """Return scores from log-rarities by name."""
         weights = np.array([self.weights[name] for name in parts])
         return harmonic_mean(np.array([*parts.values()]), weights)
 
-    def _by_pattern(self, X):
+    def _by_pattern(
+        self, X: np.ndarray
+    ) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray], np.ndarray | None]]:
         """Yield for each pattern of known cells its rows, and their scores by name.
 
         The third element has the scores for the comparison, None for complete rows.
@@ -124,12 +130,14 @@ class FittedScorers:
         X = np.where(np.isinf(X), X, np.clip(X, *self.reach))
         for known, rows in patterns(~np.isnan(X) | self.takes_missing):
             if known.all():
-                references, compared = self.references or {"density": None}, None
+                references, compared = self.references or dict.fromkeys(["density"]), None
             else:
                 references, compared = self._with_missing(known)
             yield rows, self._parts(X[rows], references), compared
 
-    def _parts(self, X, references):
+    def _parts(
+        self, X: np.ndarray, references: Mapping[str, np.ndarray | None]
+    ) -> dict[str, np.ndarray]:
         """Return log-rarities by name, or the scores of a scorer without a reference."""
         scores = {name: self.mean_score(name, X) for name in references}
         return {
@@ -137,11 +145,11 @@ class FittedScorers:
             for name, reference in references.items()
         }
 
-    def scores(self, X):
+    def scores(self, X: np.ndarray) -> np.ndarray:
         """Return the scores of rows."""
         all_known = np.full(X.shape[1], True)
 
-        def answer(X):
+        def answer(X: np.ndarray) -> np.ndarray:
             scores = np.empty(len(X))
             for rows, parts_by_name, compared in self._by_pattern(X):
                 scores[rows] = self.combined(parts_by_name)
@@ -152,7 +160,7 @@ class FittedScorers:
 
         return answer_in_parts(answer, parts(*X.shape), X)
 
-    def by_name(self, X, scores):
+    def by_name(self, X: np.ndarray, scores: np.ndarray) -> dict[str, np.ndarray]:
         """Return log-rarities ``(n,)`` of rows with these scores by name.
 
         They are NaN for scorers that do not score a row with missing cells. If a single one does,
@@ -165,14 +173,18 @@ class FittedScorers:
                 found[name][rows] = scores[rows] if alone else part
         return found
 
-    def _with_missing(self, known):
+    def _with_missing(
+        self, known: np.ndarray
+    ) -> tuple[Mapping[str, np.ndarray | None], np.ndarray]:
         """Return references by name, and ascending scores, of rows of fit with this pattern."""
         kept, key = _KNOWN.setdefault(self, {}), known.tobytes()
         if key not in kept:
             kept[key] = self._scores_with_missing(known)
         return kept[key]
 
-    def _scores_with_missing(self, known):
+    def _scores_with_missing(
+        self, known: np.ndarray
+    ) -> tuple[Mapping[str, np.ndarray | None], np.ndarray]:
         if known.all():
             return {}, np.sort(self.scores(self.compared[whole(self.compared)]))
         # rows in which all of these columns are known, or else nearly all

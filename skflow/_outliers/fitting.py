@@ -1,5 +1,9 @@
 """The fit of scorers to folds of the rows, each row being new to one of the fits."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import torch
 from sklearn.base import clone
@@ -17,11 +21,14 @@ from ..density import CouplingFlowDensity
 from .detectors import can_score, fit_scorer, given_parts
 from .fitted import whole
 
+if TYPE_CHECKING:
+    from .._table.table import Table
+
 #: Each density is fitted so many times, to all folds of the rows except the one that it scores.
 N_FOLDS = 4
 
 
-def check_pairs(densities):
+def check_pairs(densities: list[Any]) -> None:
     names = [pair[0] for pair in densities if isinstance(pair, tuple) and len(pair) == 2]
     if not names or len(names) < len(densities) or len({*names}) < len(names):
         raise ValueError(
@@ -37,7 +44,7 @@ def check_pairs(densities):
             )
 
 
-def check_whole(X, several, names):
+def check_whole(X: np.ndarray, several: bool, names: np.ndarray | None) -> None:
     """Raise if too few rows are complete, and warn if less than half are."""
     n_whole, least = whole(X).sum(), 2 * N_FOLDS if several else 2
     often = np.isnan(X).mean(axis=0)
@@ -55,7 +62,7 @@ def check_whole(X, several, names):
         )
 
 
-def warn_of_columns(X, real, names):
+def warn_of_columns(X: np.ndarray, real: np.ndarray, names: np.ndarray | None) -> None:
     """Warn about real columns that can make a row an outlier alone."""
     X, names = X[:, real], names if names is None else names[real]
     constant = constant_columns(X)
@@ -77,7 +84,7 @@ def warn_of_columns(X, real, names):
     warn_of(zip(selected, (few, same, copied)), names)
 
 
-def folds(n_rows, rng):
+def folds(n_rows: int, rng: np.random.RandomState) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Return the held-out rows of each fold, and the other rows, as lists of arrays.
 
     The folds have equal sizes, so that flows of all folds can be members of one stack. So some rows
@@ -95,7 +102,14 @@ def folds(n_rows, rng):
     return held_out, [np.setdiff1d(order, rows) for rows in held_out]
 
 
-def fit_scorers(densities, X, every_row, table, others, default):
+def fit_scorers(
+    densities: list[tuple[str, Any]],
+    X: np.ndarray,
+    every_row: np.ndarray,
+    table: Table,
+    others: list[np.ndarray],
+    default: bool,
+) -> tuple[dict[str, list[Any]], list[str]]:
     """Fit every density to the rows outside each fold.
 
     Parameters
@@ -141,7 +155,7 @@ def fit_scorers(densities, X, every_row, table, others, default):
     return fitted, of_codes
 
 
-def _bare_flow(density):
+def _bare_flow(density: Any) -> CouplingFlowDensity | None:
     """Return the flow if the density, or the first step of its pipeline, is a bare one, or None.
 
     A flow is not bare if it has components, which need separate weights, or its own list of
@@ -153,20 +167,22 @@ def _bare_flow(density):
     return first if isinstance(first.categorical_features, str) else None
 
 
-def fit_flow_to_folds(flow, X, table, others):
+def fit_flow_to_folds(
+    flow: CouplingFlowDensity, X: np.ndarray, table: Table, others: list[np.ndarray]
+) -> list[CouplingFlowDensity]:
     """Return a flow for each fold, trained in one stack on other rows, with early stopping."""
     first = clone(flow)._use_table(table)
     seed = int(check_random_state(first.random_state).randint(2**31 - 1))
     schema, columns = first._columns_of(X, seed=seed)[1:3]
     outside = torch.from_numpy(np.stack(others))
-    fraction = fold_sizes(flow, *X.shape, 1)[1]
+    fraction = fold_sizes(flow, len(X), X.shape[1], 1)[1]
     splits = split_rows(outside.shape[1], len(outside), fraction, RandomStreams(seed))
     splits = [None if rows is None else outside.gather(1, rows) for rows in splits]
     fits = fit_flows(first, first._layout(), X, schema, columns, splits, seed=seed)
     return [clone(flow)._use_table(table)._with_fit(fitted) for fitted in fits]
 
 
-def _behind(flow, density, codes):
+def _behind(flow: CouplingFlowDensity, density: Any, codes: np.ndarray) -> Any:
     """Return a fitted flow, or the pipeline that starts with it, with the other steps fitted."""
     if not isinstance(density, Pipeline):
         return flow

@@ -6,6 +6,8 @@ this, without knowing the next rows, multiplies the stake by more than ``1 / a``
 of at most ``a`` (Ville 1939; Vovk, Nouretdinov and Gammerman 2003).
 """
 
+from __future__ import annotations
+
 from bisect import bisect_left, bisect_right, insort
 
 import numpy as np
@@ -16,7 +18,9 @@ from .conformal import just_below
 MOVED = 0.01
 
 
-def online_pvalues(scores, calibration_scores, rng):
+def online_pvalues(
+    scores: np.ndarray, calibration_scores: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
     """Return p-values ``(n,)`` of scores among ascending calibration scores and scores before.
 
     Ties, up to rounding, are broken at random: these p-values are uniform, not only valid.
@@ -32,7 +36,7 @@ def online_pvalues(scores, calibration_scores, rng):
     return found
 
 
-def evidence(pvalues):
+def evidence(pvalues: np.ndarray) -> np.ndarray:
     """Return decimal logarithms ``(n,)`` of the stake after each p-value.
 
     The bets are on no change, on a few very small p-values, on smaller and on larger ones. The

@@ -7,6 +7,8 @@ p-values. It is near the lowest of them, of the scorer to which the row is most 
 if several agree.
 """
 
+from __future__ import annotations
+
 import numpy as np
 from scipy.special import logsumexp
 
@@ -16,7 +18,7 @@ from .._table.columns import FARTHEST
 TAIL_FRACTION, MIN_TAIL = 0.1, 5
 
 
-def log_rarity(scores, reference):
+def log_rarity(scores: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """Return the logarithm of the fraction of reference scores that are as low, extrapolated.
 
     The slope comes from an exponential tail (as in extreme value theory for light tails) with the
@@ -39,14 +41,14 @@ def log_rarity(scores, reference):
     return np.where(scores < start, at_start - below, np.interp(scores, values, ranks))
 
 
-def score_of_rarity(log_rarity, reference):
+def score_of_rarity(log_rarity: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """Return scores ``(n,)`` by the inverse of ``log_rarity``, up to the highest score."""
     values, ranks, start, at_start, slope = _ranked(reference)
     below = start - slope * (at_start - np.minimum(log_rarity, at_start))
     return np.where(log_rarity < at_start, below, np.interp(log_rarity, ranks, values))
 
 
-def _ranked(reference):
+def _ranked(reference: np.ndarray) -> tuple[np.ndarray, np.ndarray, float, float, float]:
     """Return ascending values, their ranks, and the tail's start, rank there, and slope."""
     values, counts = np.unique(reference, return_counts=True)
     ranks = np.log(np.cumsum(counts)) - np.log(len(reference) + 1)
@@ -56,7 +58,7 @@ def _ranked(reference):
     return values, ranks, start, np.interp(start, values, ranks), slope
 
 
-def harmonic_mean(log_parts, weights):
+def harmonic_mean(log_parts: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Return logarithms ``(n,)`` of harmonic means, from logarithms of the parts ``(k, n)``."""
     log_weights = np.log(weights / weights.sum())
     return -logsumexp(log_weights[:, None] - log_parts, axis=0)

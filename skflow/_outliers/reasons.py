@@ -4,12 +4,18 @@ The row is scored with one column set to many values in turn. Only density ratio
 density need not be normalised: any score that means a log-density will do.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import xlogy
 
 from .._nn.blocks import blocks
+
+#: Returns log-densities ``(n,)`` of rows.
+Score = Callable[[np.ndarray], np.ndarray]
 
 TINY = np.finfo(float).tiny
 
@@ -20,7 +26,7 @@ N_QUANTILES, BEYOND, N_ZOOMS, N_FINER = 25, (0.25, 1.0, 4.0), 3, 8
 N_BETWEEN, LOWEST = 8, -700.0
 
 
-def values_to_try(X):
+def values_to_try(X: np.ndarray) -> np.ndarray:
     """Return ascending quantiles of the columns and values beyond ``(N_QUANTILES + 6, d)``.
 
     Columns without negative values get none, and likewise for positive values.
@@ -33,7 +39,7 @@ def values_to_try(X):
     return np.vstack([low, quantiles, high])
 
 
-def ends_of(tried):
+def ends_of(tried: np.ndarray) -> np.ndarray:
     """Return the lowest and highest values ``(2, d)`` of the columns behind ``tried``."""
     return tried[[len(BEYOND), -1 - len(BEYOND)]]
 
@@ -55,20 +61,16 @@ class Conditional:
 
     values: np.ndarray
     scores: np.ndarray
-    atoms: np.ndarray | None = None
+    atoms: np.ndarray
 
-    def __post_init__(self):
-        if self.atoms is None:
-            self.atoms = np.zeros(self.values.shape[1], dtype=bool)
-
-    def mean_score(self):
+    def mean_score(self) -> np.ndarray:
         """Return the mean score ``(n,)`` over the distribution, NaN if its density is 0."""
         weights = self._weights()
         likely = np.where(weights > 0, self.scores, 0.0)
         with np.errstate(invalid="ignore"):
             return (weights * likely).sum(axis=1) / weights.sum(axis=1)
 
-    def contribution(self, own, at_atom):
+    def contribution(self, own: np.ndarray, at_atom: np.ndarray) -> np.ndarray:
         """Return how much less likely rows ``(n,)`` are than usual, from their scores ``(n,)``.
 
         With atoms, the probability of the atom counts, or the probability of no atom and the
@@ -80,7 +82,7 @@ class Conditional:
         with np.errstate(divide="ignore", invalid="ignore"):  # for a density of 0 everywhere
             return self._beside_atoms(own, at_atom)
 
-    def _beside_atoms(self, own, at_atom):
+    def _beside_atoms(self, own: np.ndarray, at_atom: np.ndarray) -> np.ndarray:
         weights = self._weights()
         total = weights.sum(axis=1)
         alone = weights[:, self.atoms] / total[:, None]
@@ -89,11 +91,12 @@ class Conditional:
         log_total = np.log(total / 2) + self.scores.max(axis=1)
         if self.atoms.all():
             return usual - own + log_total
-        density = Conditional(self.values[:, ~self.atoms], self.scores[:, ~self.atoms])
+        others = ~self.atoms
+        density = Conditional(self.values[:, others], self.scores[:, others], self.atoms[others])
         beside = np.log(np.maximum(rest, TINY)) + own - density.mean_score()
         return usual - np.where(at_atom, own - log_total, beside)
 
-    def likeliest(self, level):
+    def likeliest(self, level: float) -> np.ndarray:
         """Return the ends ``(n, 2)`` of the likeliest categories with probability ``level``.
 
         These are the likeliest category, and the least likely one that is needed.
@@ -107,7 +110,7 @@ class Conditional:
         ends = np.stack([order[:, 0], order[np.arange(len(order)), last]], axis=1)
         return np.take_along_axis(self.values, ends, axis=1)
 
-    def quantiles(self, levels):
+    def quantiles(self, levels: list[float]) -> np.ndarray:
         """Return quantiles ``(n, len(levels))``, NaN if the density is 0 everywhere.
 
         The log-density is linear between two values.
@@ -123,7 +126,7 @@ class Conditional:
         found = np.array([np.interp(levels, p, v) for p, v in zip(part, values)])
         return np.where(np.isnan(part).any(axis=1, keepdims=True), np.nan, found)
 
-    def _weights(self):
+    def _weights(self) -> np.ndarray:
         """Return the integrand ``(n, m)`` of the trapezoidal rule, not normalised."""
         values = self.values[:, ~self.atoms]
         widths = np.full(self.values.shape, 2.0)  # twice the width of a value
@@ -133,7 +136,7 @@ class Conditional:
         highest = self.scores.max(axis=1, keepdims=True)
         return widths * np.exp(self.scores - np.where(np.isinf(highest), 0.0, highest))
 
-    def _between(self, n):
+    def _between(self, n: int) -> Conditional:
         """Return the distribution with ``n`` values for every gap."""
         highest = self.scores.max(axis=1, keepdims=True)
         with np.errstate(invalid="ignore"):  # rows without a density become NaN
@@ -141,7 +144,7 @@ class Conditional:
             scores = np.maximum(self.scores - highest, LOWEST)
         parts = np.arange(n) / n
 
-        def interpolated(a):
+        def interpolated(a: np.ndarray) -> np.ndarray:
             alone, a = a[:, self.atoms], a[:, ~self.atoms]
             inner = a[:, :-1, None] + np.diff(a, axis=1)[:, :, None] * parts
             return np.hstack([inner.reshape(len(a), -1), a[:, -1:], alone])
@@ -150,13 +153,20 @@ class Conditional:
         return Conditional(values, interpolated(scores), _last(values, self.atoms.sum()))
 
 
-def conditionals(score, X, tried, categories=(), spikes=None):
+def conditionals(
+    score: Score,
+    X: np.ndarray,
+    tried: np.ndarray,
+    categories: dict[int, np.ndarray] | None = None,
+    spikes: dict[int, float] | None = None,
+) -> list[Conditional]:
     """Return the ``Conditional`` of each column of rows ``X`` under the function ``score``.
 
     All columns are scored at once, in one call for each stage. ``tried``, ``categories`` and
     ``spikes`` are as in ``explain_rows``.
     """
-    columns = [_values_of(j, tried, categories, spikes or {}) for j in range(X.shape[1])]
+    categories, spikes = categories or {}, spikes or {}
+    columns = [_values_of(j, tried, categories, spikes) for j in range(X.shape[1])]
     n_values = sum(len(line) + 1 + len(alone) for line, alone in columns)
     parts = [
         _conditionals(score, X[rows], columns) for rows in blocks(len(X), n_values * X.shape[1])
@@ -168,7 +178,12 @@ def conditionals(score, X, tried, categories=(), spikes=None):
     return found
 
 
-def _values_of(j, tried, categories, spikes):
+def _values_of(
+    j: int,
+    tried: np.ndarray,
+    categories: dict[int, np.ndarray],
+    spikes: dict[int, float],
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the values of a column to try: with a density, and with a probability."""
     if j in categories:
         return tried[:0, j], np.arange(len(categories[j]), dtype=float)
@@ -177,7 +192,9 @@ def _values_of(j, tried, categories, spikes):
     return tried[:, j], np.array([])
 
 
-def _conditionals(score, X, columns):
+def _conditionals(
+    score: Score, X: np.ndarray, columns: list[tuple[np.ndarray, np.ndarray]]
+) -> list[tuple[np.ndarray, ...]]:
     """Return ascending values of each column, then atoms, with scores ``(n, m)``."""
     lines, atoms = {}, {}
     for j, (line, alone) in enumerate(columns):
@@ -199,7 +216,7 @@ def _conditionals(score, X, columns):
     ]
 
 
-def _around_best(values, scores):
+def _around_best(values: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """Return ``N_FINER`` values around the value with the highest score."""
     best = scores.argmax(axis=1, keepdims=True)
     low = np.take_along_axis(values, np.maximum(best - 1, 0), axis=1)
@@ -207,13 +224,17 @@ def _around_best(values, scores):
     return low + (high - low) * np.linspace(0, 1, N_FINER + 2)[1:-1]
 
 
-def _sorted_in(values, scores, more_values, more_scores):
+def _sorted_in(
+    values: np.ndarray, scores: np.ndarray, more_values: np.ndarray, more_scores: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     values, scores = np.hstack([values, more_values]), np.hstack([scores, more_scores])
     order = values.argsort(axis=1)
-    return tuple(np.take_along_axis(a, order, axis=1) for a in (values, scores))
+    return np.take_along_axis(values, order, axis=1), np.take_along_axis(scores, order, axis=1)
 
 
-def _scores_with(score, X, groups):
+def _scores_with(
+    score: Score, X: np.ndarray, groups: list[dict[int, np.ndarray]]
+) -> list[dict[int, np.ndarray]]:
     """Return scores of the rows with each column in turn set to values, in a single call.
 
     ``groups`` are dicts from a column to values ``(n, m)``; so are the results.
@@ -229,12 +250,19 @@ def _scores_with(score, X, groups):
     return [{j: next(found).reshape(of.shape) for j, of in group.items()} for group in groups]
 
 
-def _last(values, n):
+def _last(values: np.ndarray, n: int) -> np.ndarray:
     """Return a mask of the last ``n`` columns of ``values``."""
     return np.arange(values.shape[1]) >= values.shape[1] - n
 
 
-def explain_rows(score, X, tried, coverage=None, categories=(), spikes=None):
+def explain_rows(
+    score: Score,
+    X: np.ndarray,
+    tried: np.ndarray,
+    coverage: float | None = None,
+    categories: dict[int, np.ndarray] | None = None,
+    spikes: dict[int, float] | None = None,
+) -> tuple[np.ndarray, np.ndarray | None]:
     """Return the contribution of each column of each row, and its usual values.
 
     Parameters
@@ -261,6 +289,7 @@ def explain_rows(score, X, tried, coverage=None, categories=(), spikes=None):
         ``Conditional.likeliest``.
     """
     own, nats, usual = score(X), [], []
+    categories = categories or {}
     for j, found in enumerate(conditionals(score, X, tried, categories, spikes)):
         at_atom = np.isin(X[:, j], found.values[0, found.atoms])
         nats.append(found.contribution(own, at_atom))

@@ -4,11 +4,17 @@ The sentence of a row names its first column, the value, its *partner*, and usua
 partner is the column against which the value stands out most in a plot.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .._table.table import UNKNOWN, UNKNOWN_LABEL, Table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: Least contribution of a reason: the value is 20 times less likely than usual ones.
 LEAST_NATS = 3.0
@@ -54,9 +60,9 @@ class Reasons:
     seen: np.ndarray
     ends: np.ndarray
     table: Table
-    unseen: dict = field(default_factory=dict)
+    unseen: dict[tuple[int, int], Any] = field(default_factory=dict)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.varies = np.nanmin(self.seen, axis=0) < np.nanmax(self.seen, axis=0)
         self.order = np.argsort(-self.nats, axis=1, kind="stable")
         self.decimals = [
@@ -64,11 +70,11 @@ class Reasons:
             for j in range(self.X.shape[1])
         ]
 
-    def columns(self, i):
+    def columns(self, i: int) -> list[int]:
         """Return the indices of the columns that are reasons of row ``i``, the largest first."""
         return [j for j in self.order[i] if self.nats[i, j] >= LEAST_NATS]
 
-    def shown(self, value, j):
+    def shown(self, value: float, j: int) -> Any:
         """Return a value of column ``j`` with the column's rounding, or a category's label."""
         if np.isnan(value):
             return np.nan
@@ -76,11 +82,11 @@ class Reasons:
             return UNKNOWN_LABEL if value == UNKNOWN else self.table.categories[j][int(value)]
         return rounded(value, self.decimals[j])
 
-    def cell(self, i, j):
+    def cell(self, i: int, j: int) -> Any:
         """Return the value of row ``i`` in column ``j``, as ``shown`` or as the user wrote it."""
         return self.unseen[i, j] if (i, j) in self.unseen else self.shown(self.X[i, j], j)
 
-    def text(self, value, j):
+    def text(self, value: Any, j: int) -> str:
         """Return a value that is ``shown`` as text."""
         n = self.decimals[j]
         # more digits for a value that the column's rounding would change
@@ -89,7 +95,7 @@ class Reasons:
             return f"{value:.{n}f}" if own else f"{value:.3g}"
         return str(value)
 
-    def sentence(self, i):
+    def sentence(self, i: int) -> str:
         """Return the reason of row ``i`` as a sentence."""
         columns = self.columns(i)
         if not columns:
@@ -100,7 +106,7 @@ class Reasons:
         said = "; ".join(filter(None, [self._what(i, j), self.usual_text(i, j)]))
         return f"{name} {value}: {said}{self._unknown(i)}"
 
-    def _what(self, i, j):
+    def _what(self, i: int, j: int) -> str:
         value, (lowest, highest) = self.X[i, j], self.ends[:, j]
         if j in self.table.categories and value == UNKNOWN:
             return "not among the categories of fit"
@@ -111,7 +117,7 @@ class Reasons:
             return "unusual in such a row"
         return f"unusual with {self.table.labels[k]} {self.text(self.cell(i, k), k)}"
 
-    def usual_text(self, i, j):
+    def usual_text(self, i: int, j: int) -> str:
         """Return the usual values of row ``i`` in column ``j`` as text, empty if unknown."""
         ends = self.usual[i, j]
         if np.isnan(ends).any():
@@ -121,7 +127,7 @@ class Reasons:
             return f"usually {low}"
         return f"mostly {low}" if j in self.table.categories else f"usually {low} to {high}"
 
-    def _unknown(self, i):
+    def _unknown(self, i: int) -> str:
         missing = np.flatnonzero(np.isnan(self.X[i]))
         if not len(missing):
             return ""
@@ -129,14 +135,14 @@ class Reasons:
             return f" ({len(missing)} values are missing)"
         return f" (missing: {', '.join(str(self.table.labels[j]) for j in missing)})"
 
-    def partner(self, i, j, always=False):
+    def partner(self, i: int, j: int, always: bool = False) -> int | None:
         """Return the column against which the value of row ``i`` in column ``j`` stands out most.
 
         The value is compared with seen rows that are alike in the other column. Return None if it
         does not stand out, unless ``always``.
         """
         categories, found = self.table.categories, {}
-        for k in np.flatnonzero(~np.isnan(self.X[i]) & self.varies):
+        for k in np.flatnonzero(~np.isnan(self.X[i]) & self.varies).tolist():
             pair = self.seen[:, [k, j]]
             pair = pair[~np.isnan(pair).any(axis=1)]
             if k != j and (near := _near(pair, self.X[i, k], k in categories)) is not None:
@@ -147,12 +153,12 @@ class Reasons:
                     found[k] = _distance(near, self.X[i, k], value, k in categories)
         if not found:
             return None
-        best = max(found, key=found.get)
+        best = max(found, key=found.__getitem__)
         least = -np.log(RARE) if j in categories else FAR
         return best if always or found[best] >= least else None
 
 
-def _near(pair, value, is_category):
+def _near(pair: np.ndarray, value: float, is_category: bool) -> np.ndarray | None:
     """Return rows whose first column is near ``value``, None if too few have that category."""
     if is_category:
         near = pair[pair[:, 0] == value]
@@ -161,7 +167,7 @@ def _near(pair, value, is_category):
     return pair[np.argsort(np.abs(pair[:, 0] - value), kind="stable")[:n_near]]
 
 
-def _distance(near, at, value, is_category):
+def _distance(near: np.ndarray, at: float, value: float, is_category: bool) -> float:
     """Return the distance of ``value`` from a line through rows, in deviations of the rows."""
     x, y = near.T
     slope = 0.0
@@ -173,7 +179,7 @@ def _distance(near, at, value, is_category):
     return distance / max(deviation, np.finfo(float).tiny)
 
 
-def decimals(column):
+def decimals(column: np.ndarray) -> int:
     """Return how many decimals a column has, or needs to show its differences."""
     known = column[np.isfinite(column)]
     for n in range(MOST_DECIMALS):
@@ -186,7 +192,7 @@ def decimals(column):
     return int(np.clip(needed, 0, MOST_DECIMALS))
 
 
-def rounded(value, n):
+def rounded(value: float, n: int) -> float:
     """Return a number with ``n`` decimals, or with two digits if it would round to 0."""
     value = float(value)
     short = round(value, n)
@@ -195,7 +201,7 @@ def rounded(value, n):
     return int(short) if n == 0 and abs(short) < 1e15 else short
 
 
-def make_report(table, reasons, details):
+def make_report(table: pd.DataFrame, reasons: Reasons, details: bool) -> pd.DataFrame:
     """Add the first reason of each row to a table, and more reasons with ``details``."""
     n_rows, n_columns = reasons.X.shape
     for k in range(min(N_REASONS, n_columns) if details else 1):
@@ -213,7 +219,7 @@ def make_report(table, reasons, details):
     return table
 
 
-def _cells(reasons, i, k):
+def _cells(reasons: Reasons, i: int, k: int) -> tuple[Any, ...]:
     """Return name, value and usual values of the ``k``-th reason of a row."""
     columns = reasons.columns(i)
     if k >= len(columns):

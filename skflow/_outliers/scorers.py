@@ -9,7 +9,11 @@ can be fitted to such rows. They score rows of their own fit like any other row,
 count for itself.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
 from functools import partialmethod
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.spatial.distance import cdist
@@ -23,6 +27,11 @@ from .._nn.recipe import batch_size
 from .._table.columns import FARTHEST, constant_columns, location_and_scale
 from ..density import CouplingFlowDensity
 from .rarity import harmonic_mean, log_rarity
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from .._core.typing import RandomState
 
 #: A neighbour counts by the inverse of a power of its distance, at least the eighth: a smoothed
 #: distance of the nearest rows. It needs no bandwidth: detail is resolved where rows are dense, and
@@ -67,12 +76,17 @@ class Neighbours(BaseEstimator):
         Random state of the draw of rows among which neighbours are searched.
     """
 
-    def __init__(self, categories=(), trim=0.0, random_state=None):
+    def __init__(
+        self,
+        categories: Sequence[int] = (),
+        trim: float = 0.0,
+        random_state: RandomState = None,
+    ) -> None:
         self.categories = categories
         self.trim = trim
         self.random_state = random_state
 
-    def fit(self, X, y=None):
+    def fit(self, X: np.ndarray, y: object = None) -> Self:
         X = X[without_farthest(X, self.trim, self.categories)]
         if len(X) > MOST_ROWS:
             rng = check_random_state(self.random_state)
@@ -93,13 +107,13 @@ class Neighbours(BaseEstimator):
         self.left_out_ = np.where(known, 0.0, rows.var(axis=0).filled(0.0))
         return self
 
-    def _of_codes(self, columns):
+    def _of_codes(self, columns: np.ndarray) -> np.ndarray:
         """Return an array by column ``(..., d)`` for the columns of encoded rows."""
         sizes = [len(codes) for codes in self.codes_]
         of_codes = np.repeat(columns[..., list(self.categories)], sizes, axis=-1)
         return np.concatenate([columns[..., self.real_], of_codes], axis=-1)
 
-    def _encoded(self, X):
+    def _encoded(self, X: np.ndarray) -> np.ndarray:
         """Return standardised columns, and a column for each category."""
         with np.errstate(over="ignore"):
             real = (X[:, self.real_] - self.location_) / self.scale_
@@ -108,7 +122,7 @@ class Neighbours(BaseEstimator):
             parts.append((X[:, [j]] == codes).astype(float))
         return np.hstack(parts)
 
-    def score_samples(self, X):
+    def score_samples(self, X: np.ndarray) -> np.ndarray:
         scores, rows = np.zeros(len(X)), self._encoded(X)
         for known, members in patterns(~np.isnan(X)):
             columns = self._of_codes(known)
@@ -122,15 +136,15 @@ class Neighbours(BaseEstimator):
     score_own_rows = score_samples  # a row of fit does not count for itself
 
 
-def _power(n_columns):
+def _power(n_columns: int) -> int:
     """Return the least power of two that is at least half the number of columns."""
     return max(LEAST_POWER, 2 ** int(np.ceil(np.log2(n_columns / 2))))
 
 
-def _nearness(X, rows, left_out, power):
+def _nearness(X: np.ndarray, rows: np.ndarray, left_out: np.ndarray, power: int) -> np.ndarray:
     squares = (rows**2).sum(axis=1) + left_out
 
-    def call(block):
+    def call(block: slice) -> np.ndarray:
         x = X[block]
         square = (x**2).sum(axis=1)
         distance = x @ rows.T
@@ -150,7 +164,7 @@ def _nearness(X, rows, left_out, power):
     return over_rows(call, len(X), len(rows))
 
 
-def _log_sum_of_powers(squares, half):
+def _log_sum_of_powers(squares: np.ndarray, half: int) -> np.ndarray:
     """Return the log of the sum of ``squares ** -half`` over each row; half is a power of two."""
     least = squares.min(axis=1)
     least[np.isinf(least)] = 1.0  # no other row
@@ -175,10 +189,10 @@ class Tails(BaseEstimator):
         Indices of columns with codes.
     """
 
-    def __init__(self, categories=()):
+    def __init__(self, categories: Sequence[int] = ()) -> None:
         self.categories = categories
 
-    def fit(self, X, y=None):
+    def fit(self, X: np.ndarray, y: object = None) -> Self:
         self.columns_ = [np.sort(column[~np.isnan(column)]) for column in X.T]
         self.codes_, self.parts_ = [], []
         # how many rows have a number that no other row has
@@ -190,7 +204,7 @@ class Tails(BaseEstimator):
             self.parts_.append(np.array(rarer))
         return self
 
-    def score_samples(self, X, own=False):
+    def score_samples(self, X: np.ndarray, own: bool = False) -> np.ndarray:
         scores = np.zeros(len(X))
         places = {j: k for k, j in enumerate(self.categories)}
         for j, (column, values) in enumerate(zip(X.T, self.columns_)):
@@ -218,13 +232,15 @@ class Tails(BaseEstimator):
 # ---- the default
 
 
-def default_flow(n_rows):
+def default_flow(n_rows: int) -> CouplingFlowDensity:
     """Return the flow of the default for so many rows, which also yields the reasons."""
     n_epochs = np.clip(N_STEPS * batch_size(n_rows) // n_rows, MIN_EPOCHS, MAX_EPOCHS)
     return CouplingFlowDensity(4, dequantize=True, component_weight=0, max_iter=int(n_epochs))
 
 
-def default_scorers(n_rows, n_columns, categories=(), trim=0.0):
+def default_scorers(
+    n_rows: int, n_columns: int, categories: Iterable[int] = (), trim: float = 0.0
+) -> tuple[list[tuple[str, Any]], np.ndarray]:
     """Return the default's scorers for a table of such a shape, and their weights.
 
     The flow's likelihood detects inconsistent values, the nearest rows detect isolated rows, and
@@ -236,7 +252,7 @@ def default_scorers(n_rows, n_columns, categories=(), trim=0.0):
     return scorers, np.array(WEIGHTS) * [1, 1, min(1, FEW_COLUMNS / n_columns) ** 2]
 
 
-def without_farthest(X, part, categories=()):
+def without_farthest(X: np.ndarray, part: float, categories: Iterable[int] = ()) -> np.ndarray:
     """Return the indices ``(m,)`` of the rows without the fraction ``part`` of likely outliers.
 
     These are far from most rows, or far out in their columns. A few outliers in a hundred rows
@@ -250,7 +266,7 @@ def without_farthest(X, part, categories=()):
     drawn = np.random.default_rng(0).choice(len(X), min(SOME_ROWS, len(X)), replace=False)
     place = int(NEAREST_PART * len(drawn))
 
-    def distances(block):
+    def distances(block: slice) -> np.ndarray:
         return np.partition(cdist(rows[block], rows[drawn]), place, axis=1)[:, place]
 
     distance = over_rows(distances, len(rows), len(drawn))

@@ -11,6 +11,8 @@ scores. This is a model, not a guarantee. It is fitted so that it errs towards l
   background are treated as outliers, and left out.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,14 +36,14 @@ class Tail:
     shape: float
     scale: float
 
-    def pvalues(self, scores):
+    def pvalues(self, scores: np.ndarray) -> np.ndarray:
         """Return p-values ``(n,)`` of scores below ``start``."""
         with np.errstate(over="ignore"):
             excess = np.maximum(self.start - scores, 0.0) / self.scale
             return self.part * np.exp(-np.log1p(self.shape * excess) / self.shape)
 
 
-def fit_tail(calibration_scores):
+def fit_tail(calibration_scores: np.ndarray) -> Tail:
     """Return the ``Tail`` of ascending calibration scores, at least ``LEAST_ROWS`` of them."""
     scores = calibration_scores
     n_rows = len(scores)
@@ -66,7 +68,7 @@ def fit_tail(calibration_scores):
     return Tail(float(start), part, shape, scale)
 
 
-def _fit_pareto(excess, n_censored):
+def _fit_pareto(excess: np.ndarray, n_censored: int) -> tuple[float, float]:
     """Return shape and scale by maximum likelihood; the last ascending excesses are censored.
 
     Given ``t = shape / scale``, the best shape has a closed form (Grimshaw 1993).
@@ -75,10 +77,10 @@ def _fit_pareto(excess, n_censored):
     counted = np.append(excess[:n], np.full(n_censored, excess[n - 1]))
     mean = counted.sum() / n
 
-    def shape_of(t):
+    def shape_of(t: float) -> float:
         return max(np.log1p(t * counted).sum() / n, LEAST_SHAPE)
 
-    def loss(log_t):
+    def loss(log_t: float) -> float:
         t = np.exp(log_t)
         shape, logs = shape_of(t), np.log1p(t * counted)
         return n * np.log(shape / t) + logs.sum() / shape + logs[:n].sum()
@@ -88,21 +90,21 @@ def _fit_pareto(excess, n_censored):
     return shape_of(t), shape_of(t) / t
 
 
-def _without_background(excess):
+def _without_background(excess: np.ndarray) -> np.ndarray:
     """Return ascending excesses without the last ones that belong to a uniform background."""
     top = excess[-1]
 
-    def log_tail(parameters):
+    def log_tail(parameters: np.ndarray) -> np.ndarray:
         shape, scale = abs(parameters[1]) + 1e-6, np.exp(parameters[0])
         return -parameters[0] - (1 + 1 / shape) * np.log1p(shape * excess / scale)
 
-    def log_odds(parameters):  # of the background
+    def log_odds(parameters: np.ndarray) -> np.ndarray:  # of the background
         return parameters[2] - np.log(top) - log_tail(parameters)
 
-    def loss(parameters):
+    def loss(parameters: np.ndarray) -> float:
         return -log_tail(parameters).sum()
 
-    def loss_beside(parameters):
+    def loss_beside(parameters: np.ndarray) -> float:
         both = log_tail(parameters) + np.logaddexp(0, log_odds(parameters))
         return -(both - np.logaddexp(0, parameters[2])).sum()
 
