@@ -204,7 +204,7 @@ def test_chains_fill_in_what_is_allowed():
     rng = np.random.RandomState(0)
     first = rng.randint(3, size=500)
     discrete = np.column_stack([first, (first + rng.randint(2, size=500)) % 3])
-    chain = fit_chain(discrete, np.array([3, 3]), rng=rng, open_ended=np.zeros(2, dtype=bool))
+    chain = fit_chain(discrete, np.array([3, 3]), None, rng, np.zeros(2, dtype=bool))
     allowed = [np.array([True, True, False]), np.array([False, True, True])]
     filled, log_weight = chain.fill_within(allowed, rng.uniform(size=(4000, 2)))
     assert allowed[0][filled[:, 0]].all() and allowed[1][filled[:, 1]].all()

@@ -5,7 +5,10 @@ estimated on held-out rows by EM, as everywhere in the package. The chain begins
 that has the most information about the others.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +16,9 @@ from .._core.saving import saved_as
 from .._table.table import MISSING
 from .ellipses import effective_rows
 from .stacking import estimate_weights
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 #: Combinations of given values are counted if at least so many rows share one on average.
 LEAST_ROWS = 2.0
@@ -42,10 +48,15 @@ class Frequencies:
     and ``counts`` ``(n_sets, n_values)`` how often each value was seen with them.
     """
 
-    def __init__(self, concentration):
+    keys: list[np.ndarray]
+    counts: list[np.ndarray]
+
+    def __init__(self, concentration: float) -> None:
         self.concentration = concentration
 
-    def fit(self, X, y, sizes, n_values, weight):
+    def fit(
+        self, X: np.ndarray, y: np.ndarray, sizes: np.ndarray, n_values: int, weight: np.ndarray
+    ) -> Self:
         """Fit to given columns ``(n, m)`` and values ``(n,)``, all integers from 0."""
         self.sizes, self.keys, self.counts = np.asarray(sizes), [], []
         for level in range(X.shape[1] + 1):
@@ -58,18 +69,18 @@ class Frequencies:
             self.counts.append(counts)
         return self
 
-    def _size(self, level):
+    def _size(self, level: int) -> np.floating:
         """Return the number of combinations of values of the first columns, as a float."""
         return np.prod(self.sizes[:level] + 1.0)
 
-    def _keys(self, X, level):
+    def _keys(self, X: np.ndarray, level: int) -> np.ndarray:
         """Return an integer for the values of the first columns; unknown values are -1."""
         keys = np.zeros(len(X), dtype=np.int64)
         for column, size in zip(X.T[:level], self.sizes):
             keys = keys * (size + 1) + column + 1
         return keys
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """Return probabilities ``(n, n_values)``."""
         n_values = self.counts[0].shape[1]
         probabilities = np.full((len(X), n_values), 1 / n_values)
@@ -87,7 +98,9 @@ class Frequencies:
 class Logistic:
     """Logistic regression on the given columns, one-hot encoded."""
 
-    def fit(self, X, y, sizes, n_values, weight):
+    def fit(
+        self, X: np.ndarray, y: np.ndarray, sizes: np.ndarray, n_values: int, weight: np.ndarray
+    ) -> Self:
         from sklearn.linear_model import LogisticRegression  # slow import, rarely needed
         from sklearn.preprocessing import OneHotEncoder
 
@@ -101,7 +114,7 @@ class Logistic:
         self.regression.fit(encoder.transform(X[rows]), y[rows], sample_weight=weight[rows])
         return self
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """Return probabilities ``(n, n_values)``."""
         probabilities = np.zeros((len(X), self.n_values))
         found = self.regression.predict_proba(self.encoder.transform(X))
@@ -109,9 +122,11 @@ class Logistic:
         return probabilities
 
 
-def models_for(n_given, n_seen):
+def models_for(n_given: int, n_seen: int) -> list[Frequencies | Logistic]:
     """Return the models of a column with so many given columns and seen values."""
-    models = [Frequencies(c) for c in CONCENTRATIONS[: 1 if n_given == 0 else None]]
+    models: list[Frequencies | Logistic] = [
+        Frequencies(c) for c in CONCENTRATIONS[: 1 if n_given == 0 else None]
+    ]
     if n_given > 1 and n_seen > 1:
         models.append(Logistic())
     return models
@@ -124,16 +139,18 @@ class Factor:
 
     column: int
     given: np.ndarray  # the columns before it in the chain, the most informative first
-    models: list
+    models: list[Frequencies | Logistic]
     weights: np.ndarray
     unseen: float  # probability of a category that no row had
 
-    def probabilities(self, discrete):
+    def probabilities(self, discrete: np.ndarray) -> np.ndarray:
         """Return probabilities ``(n, n_values)`` of seen values, given that the value was seen."""
         found = [model.predict_proba(discrete[:, self.given]) for model in self.models]
         return np.tensordot(self.weights, found, 1)
 
-    def place(self, discrete, uniform, allowed=None):
+    def place(
+        self, discrete: np.ndarray, uniform: np.ndarray, allowed: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Draw values ``(n,)`` with uniform numbers ``(n, 1)`` in [0, 1).
 
         Also return the total probability of the allowed values, by default of all seen values.
@@ -144,7 +161,7 @@ class Factor:
         value = (reached <= uniform * reached[:, -1:]).sum(axis=1)
         return value.clip(max=allowed.nonzero()[0][-1]), reached[:, -1]
 
-    def log_prob(self, discrete):
+    def log_prob(self, discrete: np.ndarray) -> np.ndarray:
         """Return log-probabilities ``(n,)`` of the column's values given the columns before it."""
         # given values repeat, so look up each combination once
         sets, place = np.unique(discrete[:, self.given], axis=0, return_inverse=True)
@@ -161,20 +178,20 @@ class Factor:
 class Chain:
     """A distribution of discrete columns, the product of its factors."""
 
-    factors: list
+    factors: list[Factor]
 
-    def log_prob(self, discrete):
+    def log_prob(self, discrete: np.ndarray) -> np.ndarray:
         """Return log-probabilities ``(n,)`` in nats of rows ``(n, q)``."""
         return sum((factor.log_prob(discrete) for factor in self.factors), np.zeros(len(discrete)))
 
-    def sample(self, n_samples, rng):
+    def sample(self, n_samples: int, rng: np.random.RandomState) -> np.ndarray:
         """Draw rows ``(n_samples, q)``."""
         drawn = np.zeros((n_samples, len(self.factors)), dtype=int)
         for factor in self.factors:
             drawn[:, factor.column], _ = factor.place(drawn, rng.uniform(size=(n_samples, 1)))
         return drawn
 
-    def fill(self, discrete, uniform):
+    def fill(self, discrete: np.ndarray, uniform: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return rows ``(n, q)`` with ``MISSING`` values drawn in turn, and log-weights.
 
         ``uniform`` ``(n, q)`` is in [0, 1). A weight is the product of the probabilities of the
@@ -190,7 +207,9 @@ class Chain:
                 log_weight[~missing] += factor.log_prob(filled[~missing])
         return filled, log_weight
 
-    def fill_within(self, allowed, uniform):
+    def fill_within(
+        self, allowed: list[np.ndarray], uniform: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Return rows ``(n, q)`` drawn from the allowed values of each column, and log-weights.
 
         ``uniform`` ``(n, q)`` is in [0, 1). The mean weight estimates the probability that all
@@ -205,7 +224,13 @@ class Chain:
         return filled, log_weight
 
 
-def fit_chain(discrete, sizes, weight=None, rng=None, open_ended=None):
+def fit_chain(
+    discrete: np.ndarray,
+    sizes: np.ndarray,
+    weight: np.ndarray | None,
+    rng: np.random.RandomState,
+    open_ended: np.ndarray,
+) -> Chain:
     """Return the ``Chain`` of discrete columns ``(n, q)`` with ``sizes`` ``(q,)`` values each.
 
     ``open_ended`` ``(q,)`` is true for columns that may have unseen values.
@@ -221,11 +246,21 @@ def fit_chain(discrete, sizes, weight=None, rng=None, open_ended=None):
     return Chain(factors)
 
 
-def _fit_factor(discrete, sizes, weight, folds, j, given, unseen):
+def _fit_factor(
+    discrete: np.ndarray,
+    sizes: np.ndarray,
+    weight: np.ndarray | None,
+    folds: list[tuple[np.ndarray, np.ndarray]],
+    j: int,
+    given: np.ndarray,
+    unseen: float,
+) -> Factor:
     X, y = discrete[:, given], discrete[:, j]
     weight = np.ones(len(y)) if weight is None else weight
 
-    def fitted(rows, n_models=None):
+    def fitted(
+        rows: np.ndarray | slice, n_models: int | None = None
+    ) -> list[Frequencies | Logistic]:
         models = models_for(len(given), len(np.unique(y[rows])))[:n_models]
         of_rows = X[rows], y[rows], sizes[given], sizes[j], weight[rows]
         return [model.fit(*of_rows) for model in models]
@@ -245,7 +280,7 @@ def _fit_factor(discrete, sizes, weight, folds, j, given, unseen):
     return Factor(int(j), given, [models[k] for k in kept], weights[kept], unseen)
 
 
-def held_out_folds(n_rows, rng):
+def held_out_folds(n_rows: int, rng: np.random.RandomState) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return pairs of training rows and held-out rows."""
     order = rng.permutation(n_rows)
     parts = np.array_split(order, min(N_FOLDS, n_rows))
@@ -254,7 +289,7 @@ def held_out_folds(n_rows, rng):
     return [(np.setdiff1d(order, part), part) for part in parts]
 
 
-def unseen_part(column, weight):
+def unseen_part(column: np.ndarray, weight: np.ndarray | None) -> float:
     """Return the probability that the next row has an unseen category.
 
     By Good and Turing: the fraction of rows whose category was seen once, at least one row.
@@ -263,7 +298,9 @@ def unseen_part(column, weight):
     return (once + 1) / (effective_rows(weight, len(column)) + once + 1)
 
 
-def mutual_information(discrete, sizes, weight=None):
+def mutual_information(
+    discrete: np.ndarray, sizes: np.ndarray, weight: np.ndarray | None = None
+) -> np.ndarray:
     """Return the mutual information ``(q, q)`` of the columns in nats, 0 on the diagonal."""
     n_columns = discrete.shape[1]
     information = np.zeros((n_columns, n_columns))

@@ -27,16 +27,22 @@ factors[k]|)`` with a normal or a Student-t ``f``: marginals and conditionals ha
 With very many columns (see ``is_dense``) there is a single ellipse, with a factor model as shape.
 """
 
+from __future__ import annotations
+
 import math
+from collections.abc import Callable, Iterable
 from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn.utils import check_random_state
 
 from .._core.saving import saved_as
 from .conditionals import Conditionals
 from .ellipses import (
     BLOCK,
     COMPLETE,
+    Drawn,
     at_least,
     cluster_labels,
     effective_rows,
@@ -47,6 +53,11 @@ from .ellipses import (
     variances,
 )
 from .factor_model import fit_factor_model, is_dense, low_rank_factor, square_factor, unwhiten
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from .mixture import Context
 
 #: Tables of up to so many rows get all components, and cross-fitted weights.
 FEW_ROWS = 2000
@@ -67,13 +78,16 @@ class EllipticalMixture:
     triangular ``P`` with ``P P' = inverse(shape)``, or ``low_rank_factor`` for very many columns.
     """
 
-    dof = math.inf
+    dof: float = math.inf
+    weights: np.ndarray
+    centres: np.ndarray
+    factors: np.ndarray
 
     @property
-    def heavy_tailed(self):
+    def heavy_tailed(self) -> bool:
         return self.dof < math.inf
 
-    def log_prob(self, U, context=None):
+    def log_prob(self, U: np.ndarray, context: Context | None = None) -> np.ndarray:
         U, log_prob = np.asarray(U, self.centres.dtype), np.empty(len(U))
         size = max(64, BLOCK // self.centres.size)  # rows that fit into the processor's caches
         for start in range(0, len(U), size):
@@ -84,11 +98,13 @@ class EllipticalMixture:
             log_prob[block] = np.log(np.exp(joint, out=joint).sum(axis=0)) + peak
         return log_prob
 
-    def _joint(self, U):
+    def _joint(self, U: np.ndarray) -> np.ndarray:
         """Return the log of weight times density ``(k, n)`` of each ellipse."""
         return np.log(self.weights)[:, None] + log_ellipses(U, self.centres, self.factors, self.dof)
 
-    def sample(self, n_samples, rng, context=None):
+    def sample(
+        self, n_samples: int, rng: np.random.RandomState, context: Context | None = None
+    ) -> np.ndarray:
         counts = rng.multinomial(n_samples, self.weights / self.weights.sum())
         parts = []
         for k in np.flatnonzero(counts):
@@ -98,7 +114,9 @@ class EllipticalMixture:
             parts.append(self.centres[k] + unwhiten(normal, self.factors[k]))
         return np.concatenate(parts)
 
-    def conditionals(self, U, known, context=None):
+    def conditionals(
+        self, U: np.ndarray, known: np.ndarray, context: Context | None = None
+    ) -> Conditionals:
         factors = np.stack([square_factor(factor) for factor in self.factors])
         return Conditionals(self.weights, self.centres, factors, self.dof, U, known)
 
@@ -113,11 +131,17 @@ class Clusters(EllipticalMixture):
     data may drift there. A single cluster is shrunk to the best leave-one-out likelihood.
     """
 
-    def __init__(self, n_clusters, dof=math.inf, widening=0.0, regularisation=_LITTLE):
+    def __init__(
+        self,
+        n_clusters: int,
+        dof: float = math.inf,
+        widening: float = 0.0,
+        regularisation: tuple[float, float] = _LITTLE,
+    ) -> None:
         self.n_clusters, self.dof, self.widening = n_clusters, dof, widening
         self.ridge, self.pooling = regularisation
 
-    def suits(self, n_rows, n_features):
+    def suits(self, n_rows: float, n_features: int) -> bool:
         if self.n_clusters == 1 or self.heavy_tailed:
             return True
         if not is_dense(n_rows, n_features) or self.n_clusters * n_features**2 > _MAX_PRODUCTS:
@@ -125,7 +149,7 @@ class Clusters(EllipticalMixture):
         for_few = self.n_clusters > 8 or self.ridge > _LITTLE[0]
         return n_rows >= _ROWS_PER_CLUSTER * self.n_clusters and not (for_few and n_rows > FEW_ROWS)
 
-    def fit(self, statistics):
+    def fit(self, statistics: Statistics) -> Self:
         n_clusters, n_features = self.n_clusters, statistics.U.shape[1]
         if self.heavy_tailed:  # suits any table, so it gets fewer clusters on few rows
             most = statistics.n_effective // (5 * n_features), _MAX_PRODUCTS // n_features**2
@@ -142,10 +166,10 @@ class FineMixture(EllipticalMixture):
     With fewer columns, more clusters are useful and each is cheaper.
     """
 
-    def suits(self, n_rows, n_features):
+    def suits(self, n_rows: float, n_features: int) -> bool:
         return n_rows > FEW_ROWS and 200 // n_features > 8
 
-    def fit(self, statistics):
+    def fit(self, statistics: Statistics) -> Self:
         n_features = statistics.U.shape[1]
         n_rows = min(statistics.n_effective, _MOST_ROWS)
         n_clusters = int(min(200 // n_features, n_rows // (20 * n_features)))
@@ -161,29 +185,31 @@ class KernelDensity(EllipticalMixture):
     deviations of each column; ``inverse_sizes`` is the diagonal of each factor.
     """
 
-    def __init__(self, bandwidth):
+    def __init__(self, bandwidth: float) -> None:
         self.bandwidth = bandwidth
 
-    def suits(self, n_rows, n_features):
+    def suits(self, n_rows: float, n_features: int) -> bool:
         return n_rows <= _MAX_KERNELS
 
-    def fit(self, statistics):
+    def fit(self, statistics: Statistics) -> Self:
         self.weights, self.centres = statistics.weight, statistics.U
         variance = (self.bandwidth * statistics.spread) ** 2 + statistics.noise**2
         self.inverse_sizes = 1 / np.sqrt(variance)
         return self
 
     @property
-    def factors(self):
+    def factors(self) -> np.ndarray:  # type: ignore[override]
         """The factors of the ellipses, a view of one."""
         shape = (len(self.centres), *2 * self.inverse_sizes.shape)
         return np.broadcast_to(np.diag(self.inverse_sizes), shape)
 
-    def conditionals(self, U, known, context=None):
+    def conditionals(
+        self, U: np.ndarray, known: np.ndarray, context: Context | None = None
+    ) -> Conditionals:
         factors = np.diag(self.inverse_sizes)[None]  # one for all ellipses
         return Conditionals(self.weights, self.centres, factors, self.dof, U, known)
 
-    def _joint(self, U):
+    def _joint(self, U: np.ndarray) -> np.ndarray:
         # squared distances by one product, in place; the exponentials take the time
         size = self.inverse_sizes
         rows, points = self.centres * size, U * size
@@ -195,7 +221,7 @@ class KernelDensity(EllipticalMixture):
 
 
 #: The constructor of each component, by the name that is shown with its weight.
-COMPONENTS = {
+COMPONENTS: dict[str, Callable[[], Clusters | FineMixture | KernelDensity]] = {
     "gaussian": partial(Clusters, 1),
     "t_mixture": partial(Clusters, 8, dof=5.0),
     "t_wide": partial(Clusters, 8, dof=5.0, widening=0.1),
@@ -214,7 +240,7 @@ COMPONENTS = {
 HEAVY_TAILED = ("t_mixture", "t_wide", "t")
 
 
-def suiting(n_features, *numbers_of_rows):
+def suiting(n_features: int, *numbers_of_rows: float) -> list[str]:
     """Return the names of components that suit so many columns and (effective) rows."""
     return [
         name
@@ -223,7 +249,14 @@ def suiting(n_features, *numbers_of_rows):
     ]
 
 
-def fit_components(U, weight=None, rng=None, noise=0.0, names=None, **options):
+def fit_components(
+    U: np.ndarray,
+    weight: np.ndarray | None = None,
+    rng: np.random.RandomState | None = None,
+    noise: float = 0.0,
+    names: Iterable[str] | None = None,
+    **options: Any,
+) -> dict[str, EllipticalMixture]:
     """Return components fitted to rows ``(n, d)``, as a dict by name.
 
     The densities include noise of standard deviation ``noise``. Without ``names``, all suitable
@@ -242,20 +275,32 @@ class Statistics:
     ``Drawn`` of rows with drawn cells.
     """
 
-    def __init__(self, U, weight=None, rng=None, noise=0.0, least=0.0, drawn=COMPLETE):
+    def __init__(
+        self,
+        U: np.ndarray,
+        weight: np.ndarray | None = None,
+        rng: np.random.RandomState | None = None,
+        noise: float = 0.0,
+        least: np.ndarray | float = 0.0,
+        drawn: Drawn = COMPLETE,
+    ) -> None:
         weight = np.ones(len(U)) if weight is None else weight
-        self.U, self.rng, self.noise, self.least, self.drawn = U, rng, noise, least, drawn
+        self.U, self.rng = U, check_random_state(rng)
+        self.noise, self.least, self.drawn = noise, least, drawn
         self.weight = weight / weight.sum()
         self.n_effective = effective_rows(weight) / drawn.n_copies
-        self._starts, self._clusters = {}, {}
+        self._starts: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
+        self._clusters: dict[tuple, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
 
     @cached_property
-    def spread(self):
+    def spread(self) -> np.ndarray:
         """Standard deviations of the columns ``(d,)``, 1 for constant ones."""
         variance = np.maximum(variances(self.U, self.weight), self.least)
         return np.sqrt(np.where(variance > 0, variance, 1.0))
 
-    def ellipses(self, n_clusters, regularisation=_LITTLE, widening=0.0):
+    def ellipses(
+        self, n_clusters: int, regularisation: tuple[float, float] = _LITTLE, widening: float = 0.0
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return weights, centres and factors of ellipses; ``widening`` adds to variances."""
         more = widening + self.noise**2
         if not is_dense(self.n_effective, self.U.shape[1]):
@@ -265,17 +310,19 @@ class Statistics:
         return weights, centres, precision_factors(shapes + more * np.eye(self.U.shape[1]))
 
     @cached_property
-    def factor_model(self):
+    def factor_model(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Centre, loadings and own variances of the single ellipse of very many columns."""
         return fit_factor_model(self.U, self.weight, self.n_effective, self.rng)
 
     @cached_property
-    def gaussian(self):
+    def gaussian(self) -> tuple[np.ndarray, np.ndarray, float]:
         """Mean, shrunk covariance and its shrinkage."""
         centre, shape, shrinkage = likeliest_covariance(self.U, self.weight, self.drawn)
         return centre, at_least(self.least, shape), shrinkage
 
-    def clusters(self, n_clusters, regularisation=_LITTLE):
+    def clusters(
+        self, n_clusters: int, regularisation: tuple[float, float] = _LITTLE
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return weights, centres and shapes of a Gaussian mixture or of a single Gaussian."""
         centre, shape, shrinkage = self.gaussian
         if n_clusters < 2:
@@ -290,7 +337,7 @@ class Statistics:
             )
         return self._clusters[key]
 
-    def _start(self, n_clusters):
+    def _start(self, n_clusters: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the labels, rows and weights for the start of EM."""
         if n_clusters not in self._starts:
             n_rows = _PRODUCTS_A_STEP // (n_clusters * self.U.shape[1] ** 2)

@@ -8,6 +8,8 @@ near to the centre of the ellipse as possible. Rows may have any sets of known c
 of all sets are decomposed at once.
 """
 
+from __future__ import annotations
+
 import math
 
 import numpy as np
@@ -41,7 +43,15 @@ class Conditionals:
         Marginal log-density of the known columns.
     """
 
-    def __init__(self, weights, centres, factors, dof, U, known):
+    def __init__(
+        self,
+        weights: np.ndarray,
+        centres: np.ndarray,
+        factors: np.ndarray,
+        dof: float,
+        U: np.ndarray,
+        known: np.ndarray,
+    ) -> None:
         self._known, n_known = known, known.sum(axis=1)
         found, self._set = numbered_patterns(known)
         # known columns get unit rows, so that the roots are regular
@@ -68,7 +78,9 @@ class Conditionals:
             self._dof = dof + n_known
             self._sizes = np.sqrt((dof + square) / self._dof)
 
-    def place(self, rows, choice, normal, radius):
+    def place(
+        self, rows: np.ndarray, choice: np.ndarray, normal: np.ndarray, radius: np.ndarray
+    ) -> np.ndarray:
         """Return rows ``(m, d)`` completed by draws from uniform and normal numbers.
 
         Parameters
@@ -94,13 +106,13 @@ class Conditionals:
         drawn = _products(normal, self._turned, self._numbers(chosen, rows))
         return self._centres[chosen, rows] + drawn
 
-    def _numbers(self, ellipses, rows=slice(None)):
+    def _numbers(self, ellipses: np.ndarray, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
         """Return the indices of the matrices of ellipses and rows, by set of known columns."""
         n_factors, n_sets = self._turned.shape[:2]
         return self._set[rows] + (ellipses * n_sets if n_factors > 1 else 0)
 
 
-def _products(rows, matrices, numbers):
+def _products(rows: np.ndarray, matrices: np.ndarray, numbers: np.ndarray) -> np.ndarray:
     """Return products ``(m, d)`` of rows with the matrices ``(..., d, d)`` of these indices.
 
     Rows with the same matrix are multiplied together, in pieces of up to ``_PIECE``, and many such

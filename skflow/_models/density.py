@@ -6,7 +6,10 @@ The real part has a mixture in standardised units; standardisation is a first, f
 discrete part may be empty. Only the targets of a regression have features.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,6 +21,9 @@ from .._table.schema import Schema
 from .chain import Chain
 from .mixture import N_PLACES, Context, Mixture
 from .stacking import floors
+
+if TYPE_CHECKING:
+    from .flow import FlowModel
 
 #: Drawing stops if fewer than one in so many rows lies within the ranges of the columns.
 MOST_DRAWS = 100
@@ -46,22 +52,24 @@ class Density:
     mixture: Mixture
 
     @property
-    def flow(self):
+    def flow(self) -> FlowModel:
         """The flow among the models of the mixture."""
         return self.mixture.models["flow"]
 
-    def context(self, discrete):
+    def context(self, discrete: np.ndarray) -> Context | None:
         """Return the ``Context`` of the real part from the discrete part, None if it is empty."""
         return Context.of(self.schema, discrete)
 
-    def log_prob(self, X, features=None, n_places=N_PLACES):
+    def log_prob(
+        self, X: np.ndarray, features: Context | None = None, n_places: int = N_PLACES
+    ) -> np.ndarray:
         """Return log-densities ``(n,)`` in nats, minus infinity outside the bounds.
 
         ``features`` is the ``Context`` of the targets of a regression. ``n_places`` is the number
         of noise values for each absent number.
         """
 
-        def call(block):
+        def call(block: slice) -> np.ndarray:
             discrete, real = self.schema.split(X[block])
             U, log_det = self.columns.forward(real)
             context = self.context(discrete) if features is None else features[block]
@@ -70,13 +78,15 @@ class Density:
 
         return over_rows(call, len(X), self.mixture.numbers_per_row)
 
-    def sample(self, n_samples, rng, features=None):
+    def sample(
+        self, n_samples: int, rng: np.random.RandomState, features: Context | None = None
+    ) -> np.ndarray:
         """Draw rows ``(n_samples, d)`` in the data's units, with codes for categories."""
         discrete = self.discrete.sample(n_samples, rng)
         context = self.context(discrete) if features is None else features
         return self.to_data(self.mixture.sample(n_samples, rng, context), discrete)
 
-    def sample_typical(self, n_samples, rng):
+    def sample_typical(self, n_samples: int, rng: np.random.RandomState) -> np.ndarray:
         """Draw rows ``(n_samples, d)`` without far tails, within the ranges of the columns.
 
         The density keeps some weight for rows unlike all rows of fit, so that their scores are
@@ -103,22 +113,22 @@ class Density:
             kept.append(schema.join(discrete, columns.to_range(real)))
         return np.concatenate(kept)[:n_samples]
 
-    def without_least_weights(self):
+    def without_least_weights(self) -> Density:
         """Return the density without the least weight of each heavy-tailed component."""
         models = self.mixture.models
         weights = self.mixture.weights - floors(models, len(self.columns.scale))
         weights = np.maximum(weights, 0.0)
         return replace(self, mixture=Mixture(models, weights / weights.sum()))
 
-    def to_data(self, U, discrete):
+    def to_data(self, U: np.ndarray, discrete: np.ndarray) -> np.ndarray:
         """Return rows in the data's units, on their grids, from standardised real parts."""
         return self.schema.join(discrete, self.columns.draws(U))
 
-    def to_latent(self, X):
+    def to_latent(self, X: np.ndarray) -> np.ndarray:
         """Return latent points ``(n, r)`` of the real part under member 0; 0 where absent."""
         member = self.flow.take(0)
 
-        def call(block):
+        def call(block: slice) -> np.ndarray:
             discrete, real = self.schema.split(X[block])
             U, _ = self.columns.forward(real)
             Z = member.to_latent(np.nan_to_num(U), self.context(discrete))[0]
@@ -126,7 +136,7 @@ class Density:
 
         return over_rows(call, len(X), self.mixture.numbers_per_row)
 
-    def from_latent(self, Z):
+    def from_latent(self, Z: np.ndarray) -> np.ndarray:
         """Return rows ``(n, d)`` from latent points, for a table without a discrete part."""
         Z = np.clip(Z, -FARTHEST, FARTHEST)
         return self.columns.inverse(self.flow.take(0).from_latent(Z)[0])

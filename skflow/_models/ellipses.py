@@ -5,6 +5,8 @@ Functions that evaluate an ellipse take a *factor* ``P`` with ``P P' = inverse(s
 once. Weights of rows add up to 1.
 """
 
+from __future__ import annotations
+
 import math
 import warnings
 from typing import NamedTuple
@@ -30,7 +32,7 @@ BLOCK = 2**17  # numbers
 # ---- decompositions, computed once
 
 
-def precision_factors(shapes):
+def precision_factors(shapes: np.ndarray) -> np.ndarray:
     """Return the upper triangular ``P`` ``(k, d, d)`` with ``P P' = inverse(shape)`` of each shape.
 
     The units of the columns do not matter. If columns are collinear up to rounding, a ridge keeps
@@ -43,15 +45,15 @@ def precision_factors(shapes):
     return np.triu(np.linalg.inv(roots).transpose(0, 2, 1)) / size[:, :, None]
 
 
-def reordered(factors, order):
+def reordered(factors: np.ndarray, order: np.ndarray) -> np.ndarray:
     """Return the factors ``(k, d, d)`` of the same shapes with reordered columns."""
     # P = J R' J of the QR decomposition of (J P)' is upper triangular, where J reverses rows
     turned = factors[:, order][:, ::-1].transpose(0, 2, 1)
-    upper = np.linalg.qr(turned, mode="r").transpose(0, 2, 1)[:, ::-1, ::-1]
+    upper = np.transpose(np.linalg.qr(turned, mode="r"), (0, 2, 1))[:, ::-1, ::-1]
     return upper * np.sign(np.diagonal(upper, axis1=1, axis2=2))[:, None]
 
 
-def _cholesky(correlations):
+def _cholesky(correlations: np.ndarray) -> np.ndarray:
     """Return the roots of all matrices, with a ridge if necessary."""
     try:
         return np.linalg.cholesky(correlations)
@@ -59,7 +61,7 @@ def _cholesky(correlations):
         return np.stack([_ridged_cholesky(correlation) for correlation in correlations])
 
 
-def _ridged_cholesky(correlation):
+def _ridged_cholesky(correlation: np.ndarray) -> np.ndarray:
     for ridge in (0.0, 1e-12, 1e-9):
         try:
             return np.linalg.cholesky(correlation + ridge * np.eye(len(correlation)))
@@ -71,7 +73,7 @@ def _ridged_cholesky(correlation):
     return np.linalg.cholesky(directions * lengths @ directions.T)
 
 
-def shrunk_covariance(U, weight):
+def shrunk_covariance(U: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the weighted mean, and the covariance shrunk as by Ledoit and Wolf (2004).
 
     For equal weights this is ``sklearn.covariance.ledoit_wolf``. ``weight`` adds up to 1.
@@ -110,7 +112,7 @@ class Drawn(NamedTuple):
     known_pairs: float = 1.0
     most: float = 1.0
 
-    def shrinkage(self, likeliest):
+    def shrinkage(self, likeliest: float) -> float:
         shrinkage, known = min(likeliest, self.most), self.known_pairs
         return shrinkage * known / (1 - shrinkage + shrinkage * known)
 
@@ -119,7 +121,7 @@ class Drawn(NamedTuple):
 COMPLETE = Drawn()
 
 
-def drawn_of(X, n_copies):
+def drawn_of(X: np.ndarray, n_copies: int) -> Drawn:
     """Return the ``Drawn`` for copies of rows ``(n, d)``, with NaN for the cells to be drawn.
 
     The most shrinkage is that of Schäfer and Strimmer (2005) of the known pairs: the variances of
@@ -139,7 +141,9 @@ def drawn_of(X, n_copies):
     return Drawn(n_copies, counts[pairs].mean() / len(X), min(most, 1.0))
 
 
-def likeliest_covariance(U, weight, drawn=COMPLETE):
+def likeliest_covariance(
+    U: np.ndarray, weight: np.ndarray, drawn: Drawn = COMPLETE
+) -> tuple[np.ndarray, np.ndarray, float]:
     """Return the weighted mean, the covariance shrunk towards its diagonal, and the shrinkage.
 
     The shrinkage maximises the leave-one-out likelihood (Hoffbeck and Landgrebe 1996). Unlike
@@ -167,7 +171,7 @@ def likeliest_covariance(U, weight, drawn=COMPLETE):
     return centre, shrunk(scatter, shrinkage), shrinkage
 
 
-def effective_rows(weight, n_rows=None):
+def effective_rows(weight: np.ndarray | None, n_rows: int = 0) -> float:
     """Return the effective number of rows (Kish 1965), ``n_rows`` without weights."""
     if weight is None:
         return n_rows
@@ -175,24 +179,26 @@ def effective_rows(weight, n_rows=None):
     return weight.sum() ** 2 / (weight**2).sum()
 
 
-def variances(U, weight):
+def variances(U: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Return the variances of the columns ``(d,)``."""
     return weight @ (U - weight @ U) ** 2
 
 
-def at_least(least, shapes):
+def at_least(least: np.ndarray | float, shapes: np.ndarray) -> np.ndarray:
     """Raise the variances of shapes ``(..., d, d)`` to at least ``least`` ``(d,)``, in place."""
     on_diagonal = np.einsum("...dd->...d", shapes)  # a view
     on_diagonal[:] = np.maximum(on_diagonal, least)
     return shapes
 
 
-def shrunk(covariance, shrinkage):
+def shrunk(covariance: np.ndarray, shrinkage: float) -> np.ndarray:
     """Return a covariance with its correlations reduced by a fraction."""
     return (1 - shrinkage) * covariance + shrinkage * np.diag(np.diag(covariance))
 
 
-def cluster_labels(n_clusters, U, weight, rng):
+def cluster_labels(
+    n_clusters: int, U: np.ndarray, weight: np.ndarray, rng: np.random.RandomState
+) -> np.ndarray:
     """Return labels ``(n,)`` of k-means, from which EM starts."""
     from sklearn.cluster import KMeans  # slow import
 
@@ -203,8 +209,15 @@ def cluster_labels(n_clusters, U, weight, rng):
 
 
 def fit_gaussian_mixture(
-    labels, U, weight, ridge, pooling=0.0, shrinkage=0.0, n_iter=40, least=0.0
-):
+    labels: np.ndarray,
+    U: np.ndarray,
+    weight: np.ndarray,
+    ridge: float,
+    pooling: float = 0.0,
+    shrinkage: float = 0.0,
+    n_iter: int = 40,
+    least: np.ndarray | float = 0.0,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return weights, centres and covariances of a Gaussian mixture, by EM from labels of rows.
 
     Without regularisation it is ``sklearn.mixture.GaussianMixture``, which takes no weights.
@@ -218,7 +231,7 @@ def fit_gaussian_mixture(
     least = np.maximum(least, LEAST_VARIANCE * variances(U, weight))
     n_effective = 1 / (weight @ weight)
 
-    def regularised(weights, scatters):
+    def regularised(weights: np.ndarray, scatters: np.ndarray) -> np.ndarray:
         pooled = shrunk(np.tensordot(weights, scatters, 1), shrinkage)
         inverse = precision_factors(pooled[None])[0]
         sizes = ((inverse @ inverse.T) * scatters).sum(axis=(1, 2)) / len(pooled)
@@ -238,7 +251,9 @@ def fit_gaussian_mixture(
     return weights, centres, regularised(weights, scatters)
 
 
-def _start(labels, U, weight):
+def _start(
+    labels: np.ndarray, U: np.ndarray, weight: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return weights, centres and scatters of labelled rows."""
     parts = np.eye(labels.max() + 1)[labels] * weight[:, None]
     mass = parts.sum(axis=0) + _NOTHING
@@ -249,7 +264,9 @@ def _start(labels, U, weight):
     return mass / mass.sum(), centres, scatters / mass[:, None, None]
 
 
-def _em_step(U, weight, weights, centres, shapes):
+def _em_step(
+    U: np.ndarray, weight: np.ndarray, weights: np.ndarray, centres: np.ndarray, shapes: np.ndarray
+) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
     """Return the mean log-density, then weights, centres and scatters after a step of EM.
 
     Compute all clusters at once, in blocks of rows that fit into the processor's caches.
@@ -283,7 +300,7 @@ def _em_step(U, weight, weights, centres, shapes):
 # ---- evaluation
 
 
-def log_ellipses(U, centres, factors, dof):
+def log_ellipses(U: np.ndarray, centres: np.ndarray, factors: np.ndarray, dof: float) -> np.ndarray:
     """Return log-densities ``(k, n)`` of normal or Student-t distributions, by matrix products."""
     n_ellipses, n_features = centres.shape
     if factors.shape[1] != factors.shape[2]:  # very many columns
@@ -299,7 +316,9 @@ def log_ellipses(U, centres, factors, dof):
     return log_dets[:, None] + log_radial(white.sum(axis=1), n_features, dof)
 
 
-def log_radial(square, n_features, dof):
+def log_radial(
+    square: np.ndarray, n_features: np.ndarray | int, dof: np.ndarray | float
+) -> np.ndarray:
     """Return log-densities of the standard distribution at squared distances from its centre."""
     if np.all(dof == math.inf):
         return -0.5 * (n_features * math.log(2 * math.pi) + square)

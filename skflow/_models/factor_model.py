@@ -5,6 +5,8 @@ flow. With fewer rows than columns it also fits far worse than a few factors
 (``examples/benchmarks/many_columns.py``). The shape is ``W W' + diag(variances)``.
 """
 
+from __future__ import annotations
+
 import numpy as np
 from scipy.linalg import solve_triangular
 from sklearn.utils.extmath import randomized_svd
@@ -17,12 +19,14 @@ N_FACTORS, ROWS_A_FACTOR = 30, 15
 _LEAST_VARIANCE = 1e-3
 
 
-def is_dense(n_rows, n_features):
+def is_dense(n_rows: float, n_features: int) -> bool:
     """Return whether a table of so many (effective) rows and columns gets dense ellipses."""
     return n_features <= min(MAX_DENSE, max(ALWAYS_DENSE, n_rows))
 
 
-def fit_factor_model(U, weight, n_effective, rng):
+def fit_factor_model(
+    U: np.ndarray, weight: np.ndarray, n_effective: float, rng: np.random.RandomState
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return centre ``(d,)``, loadings ``(d, r)`` and residual variances ``(d,)``.
 
     ``weight`` adds up to 1. The loadings are probabilistic principal components (Tipping and Bishop
@@ -41,20 +45,20 @@ def fit_factor_model(U, weight, n_effective, rng):
     return centre, loadings, own
 
 
-def low_rank_factor(loadings, variances):
+def low_rank_factor(loadings: np.ndarray, variances: np.ndarray) -> np.ndarray:
     """Return the inverse root ``diag(1 / s) (I - B B')`` of a shape, as columns ``[1 / s, B]``."""
     size = np.sqrt(variances)
     directions, lengths, _ = np.linalg.svd(loadings / size[:, None], full_matrices=False)
     return np.column_stack([1 / size, directions * np.sqrt(1 - 1 / np.hypot(1, lengths))])
 
 
-def whiten(centred, factor):
+def whiten(centred: np.ndarray, factor: np.ndarray) -> np.ndarray:
     """Return rows ``(n, d)`` times the inverse square root of a shape, by matrix products."""
     scaled = centred * factor[:, 0]
     return scaled - (scaled @ factor[:, 1:]) @ factor[:, 1:].T
 
 
-def unwhiten(normal, factor):
+def unwhiten(normal: np.ndarray, factor: np.ndarray) -> np.ndarray:
     """Invert ``whiten`` for rows ``(n, d)``."""
     if _is_square(factor):
         return solve_triangular(factor, normal.T, trans="T").T
@@ -63,15 +67,15 @@ def unwhiten(normal, factor):
     return (normal + (normal @ common) / remaining @ common.T) / factor[:, 0]
 
 
-def square_factor(factor):
+def square_factor(factor: np.ndarray) -> np.ndarray:
     """Return the factor as a single matrix ``(d, d)``."""
     return factor if _is_square(factor) else whiten(np.eye(len(factor)), factor)
 
 
-def log_det(factor):
+def log_det(factor: np.ndarray) -> float:
     """Return the log-determinant of ``whiten``."""
     return np.log(factor[:, 0]).sum() + np.log(1 - (factor[:, 1:] ** 2).sum(axis=0)).sum()
 
 
-def _is_square(factor):
+def _is_square(factor: np.ndarray) -> bool:
     return factor.shape[0] == factor.shape[1]

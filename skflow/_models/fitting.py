@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,11 +21,16 @@ from .._table.columns import Columns
 from .._table.schema import Schema, fit_real_columns
 from .chain import Chain, fit_chain
 from .density import Density
-from .ellipses import COMPLETE, effective_rows
-from .flow import CrossFit, Variant, cross_fit
+from .ellipses import COMPLETE, Drawn, effective_rows
+from .flow import CrossFit, FlowModel, Variant, cross_fit
 from .groups import ComponentFitter
 from .mixture import Context, Mixture
 from .stacking import fit_mixture, fold_sizes
+
+if TYPE_CHECKING:
+    import torch
+
+    from .._nn.training_data import Plan
 
 #: Fraction of the remaining time for the flow; the rest is for the components.
 PART_OF_FLOW = 0.5
@@ -36,13 +42,13 @@ class Fit:
     """The result of a fit: the density, how it was made, and the state for a warm start."""
 
     density: Density
-    choices: list  # the layout's choice for each flow
+    choices: list[Any]  # the layout's choice for each flow
     n_folds: int  # members that a flow averages
     seed: int
     n_fits: int
-    account: dict  # numbers of rows and epochs, the mean log-determinant, held-out scores
-    loss_curve: list  # mean over members, by epoch, in the units of the data
-    validation_scores: list | None
+    account: dict[str, Any]  # numbers of rows and epochs, the mean log-determinant, held-out scores
+    loss_curve: list[float]  # mean over members, by epoch, in the units of the data
+    validation_scores: list[float] | None
     n_epochs: int
 
     @property
@@ -65,7 +71,15 @@ class Rows:
     data; as an attribute ``(n_copies, n)``, in standardised units, and 0 if nothing was drawn.
     """
 
-    def __init__(self, X, weight, schema, columns, seed, log_q=None):
+    def __init__(
+        self,
+        X: np.ndarray,
+        weight: np.ndarray | None,
+        schema: Schema,
+        columns: Columns,
+        seed: int,
+        log_q: np.ndarray | None = None,
+    ) -> None:
         self.n_rows, self.weight, self.schema, self.columns = len(X), weight, schema, columns
         self.n_effective, self.streams = effective_rows(weight, len(X)), RandomStreams(seed)
         X = np.moveaxis(np.atleast_3d(X), 2, 0).reshape(-1, X.shape[1])
@@ -83,11 +97,11 @@ class Rows:
             in_data = self.log_det + self.chain.log_prob(self.discrete)
             self.log_q = log_q.T - in_data.reshape(-1, self.n_rows)
 
-    def density(self, mixture):
+    def density(self, mixture: Mixture) -> Density:
         return Density(self.schema, self.columns, self.chain, mixture)
 
     @cached_property
-    def complete(self):
+    def complete(self) -> np.ndarray:
         """The standardised rows, with normal noise for absent numbers."""
         if self.context is None:
             return self.U
@@ -95,7 +109,15 @@ class Rows:
         return np.where(np.isnan(self.U), noise, self.U)
 
 
-def fit_component(name, X, weight, schema, rng, column_options, drawn=COMPLETE) -> Density:
+def fit_component(
+    name: str,
+    X: np.ndarray,
+    weight: np.ndarray | None,
+    schema: Schema,
+    rng: np.random.RandomState,
+    column_options: dict[str, Any],
+    drawn: Drawn = COMPLETE,
+) -> Density:
     """Return the density of complete rows whose real part has a component alone.
 
     X is ``(n, d)``, or ``(n, d, n_copies)`` without a discrete part. With a discrete part there is
@@ -119,7 +141,7 @@ def fit_density(
     seed: int,
     previous: Fit | None = None,
     progress: Any = Progress,
-    served: Any = None,
+    served: Callable[[Fit], Any] | None = None,
     log_q: np.ndarray | None = None,
 ) -> Fit:
     """Fit the density of a table without missing cells.
@@ -147,9 +169,9 @@ def fit_density(
         if np.array_equal(structures, previous.structures):
             kept = previous.density.flow
 
-    def so_far(flow):
+    def so_far(flow: FlowModel) -> Fit:
         density = rows.density(Mixture({"flow": flow}, np.ones(1)))
-        return served(Fit(density, choices, n_folds, seed, turn, {}, [], None, 0))
+        return Fit(density, choices, n_folds, seed, turn, {}, [], None, 0)
 
     with time_limit(share_of_time(1.0 if params.component_weight == 0 else PART_OF_FLOW)):
         trained = cross_fit(
@@ -159,14 +181,23 @@ def fit_density(
             n_folds,
             training_of(params).n_init,
             kept,
-            served and so_far,
+            None if served is None else lambda flow: served(so_far(flow)),
         )
     noise = plan.options.noise
     mixture, held_out = fit_mixture(params.component_weight, trained.flow, rows, splits, noise)
     return _told(rows.density(mixture), choices, n_folds, seed, len(X), plan, trained, held_out)
 
 
-def fit_flows(params, layout, X, schema, columns, splits, *, seed):
+def fit_flows(
+    params: Any,
+    layout: Any,
+    X: np.ndarray,
+    schema: Schema,
+    columns: Columns,
+    splits: tuple[torch.Tensor, torch.Tensor],
+    *,
+    seed: int,
+) -> list[Fit]:
     """Train flows alone, side by side, on the splits; return a ``Fit`` for each.
 
     ``splits`` is a pair of arrays ``(n_splits, m)``: training rows, and rows for early stopping.
@@ -184,7 +215,16 @@ def fit_flows(params, layout, X, schema, columns, splits, *, seed):
     return fits
 
 
-def _told(density, choices, n_folds, seed, n_rows, plan, trained: CrossFit, held_out) -> Fit:
+def _told(
+    density: Density,
+    choices: list[Any],
+    n_folds: int,
+    seed: int,
+    n_rows: int,
+    plan: Plan,
+    trained: CrossFit,
+    held_out: tuple[float, float] | None,
+) -> Fit:
     """Return the ``Fit`` of trained members, with curves and scores in the units of the data."""
     data, log_det = trained.data, plan.log_det
     n_epochs = int(trained.n_epochs.max())

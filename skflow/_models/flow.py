@@ -6,8 +6,9 @@ No other module outside of ``_nn`` deals with stacks.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,7 +21,11 @@ from .._nn.linear_start import start_stack
 from .._nn.row_maps import RowMaps
 from .._nn.training import make_generators
 from .._nn.training_data import TrainingData
-from .mixture import at
+from .mixture import Context, at
+
+if TYPE_CHECKING:
+    from .._nn.flow import FlowStack
+    from .._nn.training_data import Plan
 
 #: The log-density of a finite row (within its bounds) is at least about this.
 LOWEST = -1e300
@@ -35,62 +40,66 @@ class FlowModel:
 
     heavy_tailed = False
 
-    def __init__(self, stack, device="cpu"):
+    def __init__(self, stack: FlowStack, device: str = "cpu") -> None:
         self.stack, self.device = stack, device
 
     # ---- attributes
 
     @property
-    def n_members(self):
+    def n_members(self) -> int:
         return self.stack.n_models
 
     @property
-    def n_parameters(self):
+    def n_parameters(self) -> int:
         """Number of parameters of all members."""
         return self.stack.n_models * self.stack.n_parameters
 
     @property
-    def numbers_per_row(self):
+    def numbers_per_row(self) -> int:
         """Numbers that a row needs in the widest tensor."""
         return self.stack.numbers_per_row
 
     @property
-    def masks(self):
+    def masks(self) -> np.ndarray:
         """Masks of the members ``(K, L, d)``."""
         return self.stack.masks
 
-    def take(self, members):
+    def take(self, members: np.ndarray | int) -> FlowModel:
         """Return the model of some members, given an index or an index array."""
         return FlowModel(self.stack.take(members), self.device)
 
     # ---- the methods of a model
 
-    def log_prob(self, U, context=None):
+    def log_prob(self, U: np.ndarray, context: Context | None = None) -> np.ndarray:
         return average(self.log_probs(U, context))
 
-    def sample(self, n_samples, rng, context=None):
+    def sample(
+        self, n_samples: int, rng: np.random.RandomState, context: Context | None = None
+    ) -> np.ndarray:
         member = rng.choice(self.n_members, n_samples)
         Z = rng.standard_normal((n_samples, self.stack.n_features))
         return self._by_member(member, self.from_latent, Z, context)
 
-    def log_prob_in_turn(self, U, context=None):
+    def log_prob_in_turn(self, U: np.ndarray, context: Context | None = None) -> np.ndarray:
         return self.log_prob_of(np.arange(len(U)) % self.n_members, U, context)
 
     # ---- methods by member
 
-    def log_probs(self, U, context=None):
+    def log_probs(self, U: np.ndarray, context: Context | None = None) -> np.ndarray:
         """Return log-densities ``(K, n)`` by member of rows ``(n, d)`` or ``(K, n, d)``."""
         # far away they may underflow: use the lowest allowed value
         return np.nan_to_num(self._call("log_prob", U, context), nan=LOWEST, neginf=LOWEST)
 
-    def log_prob_of(self, member, U, context=None):
+    def log_prob_of(
+        self, member: np.ndarray, U: np.ndarray, context: Context | None = None
+    ) -> np.ndarray:
         """Return log-densities ``(n,)`` of rows, each under one member ``(n,)``, from float32.
 
         This is for the weights of many draws.
         """
         stack = self.stack.to(dtype=torch.float32)
 
-        def call(U, context):
+        def call(U: np.ndarray, context: Context | None) -> np.ndarray:
             arrays = [U] if context is None else [U, context.numbers]
             tensors = [torch.as_tensor(np.asarray(array, np.float32)) for array in arrays]
             return stack.log_prob(*tensors).numpy()
@@ -98,7 +107,13 @@ class FlowModel:
         found = self._by_member(member, call, U, context)
         return np.nan_to_num(found.astype(float), nan=LOWEST, neginf=LOWEST)
 
-    def _by_member(self, member, call, table, context):
+    def _by_member(
+        self,
+        member: np.ndarray,
+        call: Callable[[np.ndarray, Context | None], np.ndarray],
+        table: np.ndarray,
+        context: Context | None,
+    ) -> np.ndarray:
         """Return what ``call`` returns for rows ``(n, d)``, each under one member ``(n,)``.
 
         ``call`` gets the rows of all members stacked, padded with arbitrary rows to equal numbers.
@@ -112,26 +127,26 @@ class FlowModel:
         ordered[rows[own]] = found[own]
         return ordered
 
-    def to_latent(self, U, context=None):
+    def to_latent(self, U: np.ndarray, context: Context | None = None) -> np.ndarray:
         """Return latent points ``(K, n, d)`` of rows."""
         return self._call("forward", U, context)
 
-    def from_latent(self, Z, context=None):
+    def from_latent(self, Z: np.ndarray, context: Context | None = None) -> np.ndarray:
         """Return rows ``(K, n, d)`` of latent points ``(n, d)``, or ``(K, n, d)`` by member."""
         return self._call("inverse", Z, context)
 
-    def row_maps(self, context):
+    def row_maps(self, context: Context) -> RowMaps:
         """Return the maps of a single feature given the context of each row, as ``RowMaps``."""
         return RowMaps(self.stack, context.numbers, self.device)
 
-    def _call(self, method, rows, context):
+    def _call(self, method: str, rows: np.ndarray, context: Context | None) -> np.ndarray:
         """Return the results of a method of the stack for rows, without log-determinants."""
         stack = self.stack
         if self.device != "cpu" and is_available(self.device):
             stack = stack.to(device=self.device)
         arrays = [rows] if context is None else [rows, context.numbers]
 
-        def call(block):
+        def call(block: slice) -> np.ndarray:
             parts = (np.asarray(a[..., block, :]) for a in arrays)
             tensors = [torch.as_tensor(part, device=stack.device) for part in parts]
             result = getattr(stack, method)(*tensors)
@@ -140,7 +155,7 @@ class FlowModel:
         return over_rows(call, rows.shape[-2], self.numbers_per_row, axis=1)
 
 
-def average(log_probs):
+def average(log_probs: np.ndarray) -> np.ndarray:
     """Return the log-density ``(..., n)`` of averaged members, from theirs ``(K, ..., n)``."""
     if len(log_probs) == 1:
         return log_probs[0]
@@ -172,7 +187,7 @@ class CrossFit(NamedTuple):
     n_epochs: np.ndarray
     n_planned: int  # epochs of the schedule that fit into the time
 
-    def take(self, members):
+    def take(self, members: np.ndarray) -> CrossFit:
         """Return the cross-fit of some members, given an index array."""
         validation = self.validation_curve
         return CrossFit(
@@ -186,7 +201,15 @@ class CrossFit(NamedTuple):
         )
 
 
-def cross_fit(plan, structures, variants, n_folds=1, n_init=1, previous=None, served=None):
+def cross_fit(
+    plan: Plan,
+    structures: np.ndarray,
+    variants: list[Variant],
+    n_folds: int = 1,
+    n_init: int = 1,
+    previous: FlowModel | None = None,
+    served: Callable[[FlowModel], Any] | None = None,
+) -> CrossFit:
     """Train flows of structures ``(n_flows, n_structures, L, d)`` in one stack: a ``CrossFit``.
 
     Flows are trained in all variants, ``n_init`` times, on every split of the plan, which has one
@@ -209,7 +232,7 @@ def cross_fit(plan, structures, variants, n_folds=1, n_init=1, previous=None, se
     else:
         stack = previous.stack.to(dtype=torch.float32, device=data.table.device)
 
-    def best(scores):
+    def best(scores: np.ndarray) -> np.ndarray:
         """Return the indices of the models of the best start, from scores ``(K,)`` of all."""
         shape = (n_splits // n_folds, n_folds, n_starts, n_variants)
         means = np.nan_to_num(scores.reshape(shape).mean(axis=1), nan=np.inf)
@@ -217,10 +240,10 @@ def cross_fit(plan, structures, variants, n_folds=1, n_init=1, previous=None, se
         start = start + n_starts * np.arange(n_splits)[:, None]
         return (start * n_variants + np.arange(n_variants)).ravel()
 
-    def model(chosen):
+    def model(chosen: np.ndarray) -> FlowModel:
         return FlowModel(stack.take(chosen).to(dtype=torch.float64, device="cpu"), plan.device)
 
-    fitted = served and (lambda scores: served(model(best(scores))))
+    fitted = None if served is None else lambda scores: served(model(best(scores)))
     result = plan.train(stack, options, data, generators, fitted)
     chosen = best(result.score)
     validation = result.validation_curve

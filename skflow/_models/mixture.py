@@ -31,6 +31,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.special import logsumexp, ndtri
@@ -38,6 +39,9 @@ from scipy.special import logsumexp, ndtri
 from .._core.random import sobol
 from .._core.saving import saved_as
 from .._nn.blocks import over_rows
+
+if TYPE_CHECKING:
+    from .._table.schema import OneHot, Schema
 
 #: Places of the noise for each absent number, a power of 2.
 N_PLACES = 16
@@ -57,12 +61,12 @@ class Context:
         True for absent numbers, at a spike.
     """
 
-    numbers: np.ndarray
+    numbers: np.ndarray | OneHot
     discrete: np.ndarray
     absent: np.ndarray
 
     @classmethod
-    def of(cls, schema, discrete) -> Context | None:
+    def of(cls, schema: Schema, discrete: np.ndarray) -> Context | None:
         """Return the context of a real part from the discrete part, None if it is empty."""
         if not discrete.shape[1]:
             return None
@@ -71,11 +75,11 @@ class Context:
     def __len__(self) -> int:
         return len(self.numbers)
 
-    def __getitem__(self, rows) -> Context:
+    def __getitem__(self, rows: Any) -> Context:
         return Context(self.numbers[rows], self.discrete[rows], self.absent[rows])
 
 
-def at(table, rows):
+def at(table: Any, rows: Any) -> Any:
     """Return the context, or the weights, of some rows; None if there are none."""
     return None if table is None else table[rows]
 
@@ -99,15 +103,17 @@ class Mixture:
         At least 0; they add up to 1.
     """
 
-    models: dict
+    models: dict[str, Any]
     weights: np.ndarray
 
     @property
-    def numbers_per_row(self):
+    def numbers_per_row(self) -> int:
         """Numbers that a row needs in the widest tensors; determines the size of blocks."""
         return sum(getattr(model, "numbers_per_row", 1) for model in self.models.values())
 
-    def log_prob(self, U, context=None, n_places=N_PLACES):
+    def log_prob(
+        self, U: np.ndarray, context: Context | None = None, n_places: int = N_PLACES
+    ) -> np.ndarray:
         """Return log-densities ``(n,)`` of standardised rows; absent numbers are ignored."""
         if context is None or not context.absent.any():
             return self.log_prob_of_all(U, context)
@@ -123,7 +129,9 @@ class Mixture:
         )
         return log_prob
 
-    def log_prob_of_all(self, U, context, in_turn=False):
+    def log_prob_of_all(
+        self, U: np.ndarray, context: Context | None, in_turn: bool = False
+    ) -> np.ndarray:
         """Return log-densities as ``log_prob``, but joint with the noise for absent numbers."""
         terms = []
         for model, weight in zip(self.models.values(), self.weights):
@@ -134,14 +142,16 @@ class Mixture:
                 terms.append(ask(U, context) + math.log(weight))
         return logsumexp(terms, axis=0)
 
-    def _marginal(self, U, context, n_places):
+    def _marginal(self, U: np.ndarray, context: Context, n_places: int) -> np.ndarray:
         places, absent = normal_places(n_places, U.shape[1]), context.absent
         filled = np.where(absent, places[:, None], U).reshape(-1, U.shape[1])
         terms = self.log_prob_of_all(filled, context[np.tile(np.arange(len(U)), n_places)])
         terms = terms.reshape(n_places, len(U)) - log_noise(places) @ absent.T
         return logsumexp(terms, axis=0) - math.log(n_places)
 
-    def sample(self, n_samples, rng, context=None):
+    def sample(
+        self, n_samples: int, rng: np.random.RandomState, context: Context | None = None
+    ) -> np.ndarray:
         """Draw rows ``(n_samples, d)`` in standardised units, one for each row of the context."""
         chosen = rng.choice(len(self.models), n_samples, p=self.weights)
         parts = []
@@ -152,12 +162,12 @@ class Mixture:
         return np.concatenate(parts)[chosen.argsort(kind="stable").argsort()]
 
 
-def log_noise(U):
+def log_noise(U: np.ndarray) -> np.ndarray:
     """Return the log-density of each number under the noise for absent numbers."""
     return -0.5 * (U**2 + math.log(2 * math.pi))
 
 
 @lru_cache
-def normal_places(n_places, n_columns):
+def normal_places(n_places: int, n_columns: int) -> np.ndarray:
     """Return fixed quasi-random standard normal places ``(n_places, n_columns)``."""
     return ndtri(sobol(n_places, n_columns))

@@ -12,8 +12,12 @@ not see a row. On four small tables this was ahead of separate rows for early st
 a dimension (one seed, no more than a hint), as every member trains on more rows.
 """
 
+from __future__ import annotations
+
 import math
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.special import logsumexp
@@ -23,7 +27,12 @@ from .components import FEW_ROWS, HEAVY_TAILED
 from .ellipses import Drawn
 from .factor_model import is_dense
 from .groups import ComponentFitter
-from .mixture import Mixture, at
+from .mixture import Context, Mixture, at
+
+if TYPE_CHECKING:
+    import torch
+
+    from .flow import FlowModel
 
 #: Members of a small table, each of which holds out one fold of as many. Larger tables have fewer,
 #: down to one, so that time does not fall when rows or columns are added: by rows in all, and by
@@ -40,7 +49,9 @@ _LEAST_WEIGHT = 0.01  # of a component without heavy tails
 _STEPS_OF_EM = 300
 
 
-def fold_sizes(params, n_effective, n_features, n_flows):
+def fold_sizes(
+    params: Any, n_effective: float, n_features: int, n_flows: int
+) -> tuple[int, float | None]:
     """Return how many members a flow averages, and the fraction that each holds out, or None.
 
     Folds serve to find weights on tables of few rows: five folds up to 1200 rows and 30,000
@@ -50,7 +61,7 @@ def fold_sizes(params, n_effective, n_features, n_flows):
     if not params.early_stopping:
         return 1, None
     fraction = training_of(params).validation_fraction
-    if fraction != "auto":
+    if not isinstance(fraction, str):  # not "auto"
         return 1, fraction
     if params.component_weight != "auto" or n_effective > FEW_ROWS:
         return 1, VALIDATION_FRACTION
@@ -62,7 +73,13 @@ def fold_sizes(params, n_effective, n_features, n_flows):
     return math.ceil(n_folds / n_flows), 1 / N_FOLDS
 
 
-def fit_mixture(component_weight, flow, rows, splits, noise=0.0):
+def fit_mixture(
+    component_weight: Any,
+    flow: FlowModel,
+    rows: Any,
+    splits: tuple[torch.Tensor, torch.Tensor | None],
+    noise: float = 0.0,
+) -> tuple[Mixture, tuple[float, float] | None]:
     """Return the mixture of a trained flow and components, with weights from held-out rows.
 
     ``rows`` are the ``Rows`` of the fit. If some cells were drawn, held-out rows are scored on
@@ -73,14 +90,15 @@ def fit_mixture(component_weight, flow, rows, splits, noise=0.0):
     """
     if component_weight == 0:
         return Mixture({"flow": flow}, np.ones(1)), None
+    training, validation = splits
     n_copies, n_features, scores = 1, rows.U.shape[1], None
     if rows.context is None:
         n_copies = max(1, min(len(rows.log_q), FEW_ROWS // rows.n_rows))
     some, drawn = slice(n_copies * rows.n_rows), Drawn(n_copies)
     fitter = ComponentFitter(rows.complete[some], at(rows.context, some), rows.weight, noise, drawn)
-    rng, *own = rows.streams.turns("tails", 1 + len(splits[0]))
-    if component_weight == "auto" and splits[1] is not None:
-        components, log_probs = _held_out(fitter, flow, rows, splits, own)
+    rng, *own = rows.streams.turns("tails", 1 + len(training))
+    if component_weight == "auto" and validation is not None:
+        components, log_probs = _held_out(fitter, flow, rows, (training, validation), own)
         held_out = np.isfinite(log_probs).any(axis=0)
         row_weight, log_probs = fitter.weight[held_out], log_probs[:, held_out]
         least = floors({"flow": flow, **components}, n_features)
@@ -100,14 +118,16 @@ def fit_mixture(component_weight, flow, rows, splits, noise=0.0):
     return Mixture(served, weights[(weights > 0) | (np.arange(len(weights)) == 0)]), scores
 
 
-def _held_out_scores(log_probs, weights, names, row_weight):
+def _held_out_scores(
+    log_probs: np.ndarray, weights: np.ndarray, names: list[str], row_weight: np.ndarray
+) -> tuple[float, float]:
     some = weights > 0
     whole = logsumexp(log_probs[some] + np.log(weights[some])[:, None], axis=0)
     gaussian = log_probs[1 + names.index("gaussian")]
     return tuple(np.average(values, weights=row_weight) for values in (whole, gaussian))
 
 
-def floors(models, n_features):
+def floors(models: dict[str, Any], n_features: int) -> np.ndarray:
     """Return the least weights of a dict of models, for weights from held-out rows.
 
     Each heavy-tailed component gets 0.002 d, at most 0.03: a price in nats a dimension that does
@@ -117,7 +137,13 @@ def floors(models, n_features):
     return np.array(heavy) * min(0.03, 0.002 * n_features)
 
 
-def _held_out(fitter, flow, rows, splits, rngs):
+def _held_out(
+    fitter: ComponentFitter,
+    flow: FlowModel,
+    rows: Any,
+    splits: tuple[torch.Tensor, torch.Tensor],
+    rngs: list[np.random.RandomState],
+) -> tuple[Mapping[str, Any], np.ndarray]:
     """Return components, and the log-densities of held-out rows.
 
     Most components are worth nothing on most tables. So all of them are fitted to the training rows
@@ -146,11 +172,13 @@ def _held_out(fitter, flow, rows, splits, rngs):
     return components, total - np.log(np.maximum(times, 1))
 
 
-def _log_probs(models, U, context):
+def _log_probs(models: Iterable[Any], U: np.ndarray, context: Context | None) -> np.ndarray:
     return np.stack([model.log_prob(U, context) for model in models])
 
 
-def _of_known(log_probs, rows, held_out):
+def _of_known(
+    log_probs: Callable[[np.ndarray, Context | None], np.ndarray], rows: Any, held_out: np.ndarray
+) -> np.ndarray:
     """Return log-densities ``(J, m)`` of the known cells of rows, up to a common constant.
 
     ``log_probs(U, context)`` returns those ``(J, n)`` of models, of the same rows ``(m,)`` for all
@@ -166,7 +194,9 @@ def _of_known(log_probs, rows, held_out):
     return logsumexp(terms, axis=1) - math.log(n_copies) + log_q.mean(axis=-2)
 
 
-def estimate_weights(log_probs, least, weight=None):
+def estimate_weights(
+    log_probs: np.ndarray, least: np.ndarray | float, weight: np.ndarray | None = None
+) -> np.ndarray:
     """Return weights ``(1 + J,)``, at least ``least``, by EM on log-densities ``(1 + J, n)``.
 
     The flow comes first. The densities are of rows to which no model was fitted.
