@@ -137,7 +137,7 @@ class FlowModel:
 
     def row_maps(self, context: Context) -> RowMaps:
         """Return the maps of a single feature given the context of each row, as ``RowMaps``."""
-        return RowMaps(self.stack, context.numbers, self.device)
+        return RowMaps(self.stack, np.asarray(context.numbers), self.device)
 
     def _call(self, method: str, rows: np.ndarray, context: Context | None) -> np.ndarray:
         """Return the results of a method of the stack for rows, without log-determinants."""
