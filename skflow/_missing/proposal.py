@@ -158,5 +158,7 @@ def _stand_in(density: Density) -> Ellipses | GroupedComponent:
         return Ellipses().fit(U, rng)
     groups = fit_groups(U, context)
     residuals, group = U - groups.location(context), groups.group(context)
-    members = [Ellipses().fit(residuals[group == k], rng) for k in range(group.max() + 1)]
+    members: list[EllipticalMixture] = [
+        Ellipses().fit(residuals[group == k], rng) for k in range(group.max() + 1)
+    ]
     return GroupedComponent(groups, members)
