@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from numbers import Real
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from ._core.saving import PlainState
 from ._core.summary import ShowsSummary, by_weight, counted
 from ._core.typing import ArrayLike, MaskLayout, RandomState
 from ._density.base import BaseFlowDensity
-from ._models.mixture import features_alone
+from ._models.mixture import Context, features_alone
 from ._nn.blocks import answer_in_parts, parts
 from ._nn.settings import TakesTraining, Training
 from ._regression.fitting import fit_targets
@@ -264,18 +264,18 @@ default="derived"
 
     # ---- input
 
-    def _context(self, X):
+    def _context(self, X: np.ndarray) -> Context:
         """Return the context of the targets from codes of the features."""
         C = self._features.forward(X, self._table)
         if self.mean_estimator is not None:
             C = np.hstack([C, np.reshape(self.mean_estimator_.predict(C), (len(C), -1))])
         return features_alone(C, self._density.n_targets)
 
-    def _checked(self, X):
+    def _checked(self, X: ArrayLike) -> np.ndarray:
         check_is_fitted(self)
         return self._finite(self._encode(self._source(X), dtype=FLOATS), allow_nan=True)
 
-    def _checked_pair(self, X, y):
+    def _checked_pair(self, X: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         check_is_fitted(self)
         X, y = self._encode(self._source(X), y, dtype=FLOATS)
         Y = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
@@ -285,7 +285,14 @@ default="derived"
             )
         return self._finite(X, allow_nan=True), Y
 
-    def _answer(self, function, X, *Y, shape=(), n_values=1):
+    def _answer(
+        self,
+        function: Callable[..., np.ndarray],
+        X: np.ndarray,
+        *Y: np.ndarray,
+        shape: tuple[int, ...] = (),
+        n_values: int = 1,
+    ) -> np.ndarray:
         """Return the results ``(n, *shape)`` of a function of contexts (and targets), by parts.
 
         ``n_values`` is the number of values of the target that it needs for each row.
@@ -293,12 +300,12 @@ default="derived"
         width = max(X.shape[1], n_values * self._density.n_targets)
         chosen = parts(len(X), width, self._density.numbers_per_row(n_values))
 
-        def of_part(X, *Y):
+        def of_part(X: np.ndarray, *Y: np.ndarray) -> np.ndarray:
             return function(*Y, self._context(X))
 
         return answer_in_parts(of_part, chosen, X, *Y, shape=shape)
 
-    def _check_one_target(self, method, instead):
+    def _check_one_target(self, method: str, instead: str) -> None:
         if self._density.n_targets > 1:
             raise ValueError(
                 f"{method} is for a single target, but y had {self._density.n_targets} in fit. "
@@ -331,7 +338,7 @@ default="derived"
         mean, std = (self._shaped(moments[:, k]) for k in (0, 1))
         return (mean, std) if return_std else mean
 
-    def _shaped(self, values):
+    def _shaped(self, values: np.ndarray) -> np.ndarray:
         return values[:, 0] if self._density.n_targets == 1 else values
 
     @sheltered
@@ -409,7 +416,7 @@ default="derived"
         )
         return self._shaped(intervals)
 
-    def _up_to(self, coverage, not_calibrated):
+    def _up_to(self, coverage: float, not_calibrated: float) -> np.ndarray:
         """Return upper bounds of the scores, which hold with probability ``coverage``."""
         check_part("coverage", coverage)
         if self._calibration is None:
@@ -542,7 +549,7 @@ default="derived"
         X, Y = self._checked_pair(X, y)
         return self._answer(self._density.log_prob, X, Y)
 
-    def _summary_lines(self):
+    def _summary_lines(self) -> dict[str, str]:
         density, mixture = self._density, self._density.mixture
         n_categories, aside = len(self._table.categories), self._calibration
         kinds = ["real"] * (self.n_features_in_ - n_categories) + ["category"] * n_categories
@@ -560,7 +567,7 @@ default="derived"
             else "none: intervals are not calibrated",
         }
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         tags.input_tags.allow_nan = True

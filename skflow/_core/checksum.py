@@ -1,9 +1,13 @@
 """A checksum of plain state, over every bit that is saved."""
 
+from __future__ import annotations
+
 import hashlib
 import sys
+from collections.abc import Sequence
 from numbers import Number
 from types import BuiltinFunctionType, FunctionType
+from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
@@ -13,20 +17,20 @@ from scipy.sparse import issparse
 _DEEP = {"numpy", "pandas", "sklearn", *sys.stdlib_module_names} - {"__main__"}
 
 
-def checksum(state):
+def checksum(state: Any) -> str:
     """Return the SHA-256 of a plain state."""
     digest = hashlib.sha256()
     _feed(digest, state)
     return digest.hexdigest()
 
 
-def _feed(digest, value):
+def _feed(digest: hashlib._Hash, value: Any) -> None:
     """Add a value to a digest, so that different kinds of values differ."""
 
-    def add(kind, content):
+    def add(kind: str, content: bytes) -> None:
         digest.update(f"{kind} {len(content)} ".encode() + content)
 
-    def add_parts(kind, parts):
+    def add_parts(kind: str, parts: Sequence[Any]) -> None:
         add(kind, str(len(parts)).encode())
         for part in parts:
             _feed(digest, part)
@@ -65,7 +69,7 @@ def _feed(digest, value):
         add_parts("object", [type(value), _content(value)])
 
 
-def _content(value):
+def _content(value: Any) -> Any:
     if type(value).__module__.partition(".")[0] not in _DEEP:
         return None
     try:
@@ -74,7 +78,7 @@ def _content(value):
         return None
 
 
-def reduced(value):
+def reduced(value: Any) -> str | tuple[Any, Any, Any, list[Any], list[Any]]:
     """Return an object reduced to callable, arguments, state, items, pairs; or its name."""
     parts = value.__reduce_ex__(4)
     if isinstance(parts, str):

@@ -50,23 +50,25 @@ def showing(verbose: int) -> Iterator[None]:
         screen.close()
 
 
-def _screen():
+def _screen() -> _Screen | None:
     return getattr(_running, "screen", None)
 
 
 class _Screen:
     """Shows the loops of a call one after the other."""
 
-    def __init__(self):
-        self.loop = self.bar = self.on_bar = None
+    def __init__(self) -> None:
+        self.loop: Progress | None = None
+        self.on_bar: Progress | None = None
+        self.bar: Any = None
         try:
             # as text also in a notebook, whose exported copy has no room for widgets
             from tqdm import tqdm
         except ImportError:
             tqdm = None
-        self.tqdm = tqdm
+        self.tqdm: Any = tqdm
 
-    def show(self, loop, figures):
+    def show(self, loop: Progress, figures: dict[str, Any]) -> None:
         shown = {name: _short(value) for name, value in figures.items() if value is not None}
         if self.tqdm is None:
             self._print(loop, shown)
@@ -80,7 +82,7 @@ class _Screen:
         self.bar.set_postfix(shown, refresh=False)
         self.bar.update(loop.count - self.bar.n)
 
-    def _print(self, loop, shown):
+    def _print(self, loop: Progress, shown: dict[str, str]) -> None:
         """Print a line about every second."""
         now = clock()
         if now - loop.printed >= 1 or loop.count in (1, loop.total):
@@ -89,7 +91,7 @@ class _Screen:
             print(f"{loop.description}: {loop.count}/{loop.total}, {text}{left:.0f} s left")
             loop.printed = now
 
-    def close(self):
+    def close(self) -> None:
         if self.bar is not None:
             self.bar.total = self.bar.n  # ended before the last step
             self.bar.close()
@@ -147,16 +149,21 @@ class FitProgress:
     ``X`` returns the rows of the fit, as the estimator's methods take them.
     """
 
-    def __init__(self, estimator, X, y=None):
-        self.context = self.told = None
+    def __init__(self, estimator: Any, X: Callable[[], Any], y: np.ndarray | None = None) -> None:
+        self.context: Any = None
+        self.told: Any = None
         if getattr(estimator, "_skl_callbacks", None):
-            X = X()
+            rows = X()
             # scikit-learn's monitor of scores passes over tasks without y, which a density ignores
-            self.told = {"estimator": estimator, "X": X, "y": np.zeros(len(X)) if y is None else y}
+            self.told = {
+                "estimator": estimator,
+                "X": rows,
+                "y": np.zeros(len(rows)) if y is None else y,
+            }
             self.context = estimator._init_callback_context(max_subtasks=None)
             self.context.call_on_fit_task_begin(**self.told)
 
-    def __call__(self, description, total):
+    def __call__(self, description: str, total: int) -> Progress:
         """Return the progress of one loop."""
         task = None
         if self.context is not None:
@@ -164,7 +171,7 @@ class FitProgress:
             task.call_on_fit_task_begin(**self.told)
         return Progress(description, total, task=task, told=self.told)
 
-    def close(self):
+    def close(self) -> None:
         """End the fit."""
         if self.context is not None:
             self.context.call_on_fit_task_end(**self.told, reconstruction_attributes={})
@@ -184,7 +191,7 @@ def shown(steps: Iterable[_T], description: str, total: int) -> Iterator[_T]:
         progress.close()
 
 
-def _short(value):
+def _short(value: float) -> str:
     if isinstance(value, Integral):
         return str(value)
     return f"{value:.4f}" if abs(value) < 1e6 else f"{value:.3g}"

@@ -1,10 +1,16 @@
 """Rows of positive weight, and patterns of known cells."""
 
+from __future__ import annotations
+
 import numpy as np
 from sklearn.utils.validation import _check_sample_weight
 
+from .typing import ArrayLike
 
-def weighted_rows(X, sample_weight, n_least=2):
+
+def weighted_rows(
+    X: np.ndarray, sample_weight: ArrayLike | None, n_least: int = 2
+) -> tuple[np.ndarray, np.ndarray | None]:
     """Return the rows of positive weight, and their weights: at most 1, None if equal."""
     if sample_weight is None:
         return X, None
@@ -21,7 +27,7 @@ def weighted_rows(X, sample_weight, n_least=2):
     return X[kept], None if (weight == weight[0]).all() else weight
 
 
-def numbered_patterns(known):
+def numbered_patterns(known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The patterns, masks ``(m, d)``, of rows of ``known`` ``(n, d)``, and which each row has."""
     bits = np.packbits(known, axis=1)
     words = np.zeros((len(bits), 8 * max(1, -(-bits.shape[1] // 8))), np.uint8)
@@ -32,7 +38,7 @@ def numbered_patterns(known):
     return known[first], which.ravel()  # NumPy 2.0 gives it a second axis
 
 
-def patterns(known):
+def patterns(known: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return pairs of a pattern ``(d,)`` and the indices of the rows of ``known`` with it."""
     if not len(known):
         return []

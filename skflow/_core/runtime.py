@@ -10,11 +10,15 @@ other only once.
 Everything is restored on the way out, also after an error.
 """
 
+from __future__ import annotations
+
 import ctypes
 import threading
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache, wraps
 from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 import torch
@@ -39,28 +43,30 @@ CONFIGURATION = {
     "transform_output": "default",
 }
 
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 _outside = threading.local()  # the user's count of threads, while ours is set
 
 
-def sheltered(method):
+def sheltered(method: Callable[_P, _T]) -> Callable[_P, _T]:
     """Decorate a public method: it runs with the package's settings, and shows progress."""
 
     @wraps(method)
-    def run(*args, **kwargs):
+    def run(*args: _P.args, **kwargs: _P.kwargs) -> _T:
         with shelter(), showing(getattr(args[0], "verbose", 0) if args else 0):
             return method(*args, **kwargs)
 
     return run
 
 
-def atomic(fit):
+def atomic(fit: Callable[..., _T]) -> Callable[..., _T]:
     """Decorate a ``fit``: after a failure or interruption the estimator is as before.
 
     The estimator's ``max_time`` starts here, and ``_seconds`` is set to the time of the ``fit``.
     """
 
     @wraps(fit)
-    def run(self, *args, **kwargs):
+    def run(self: Any, *args: Any, **kwargs: Any) -> _T:
         before, begun = vars(self).copy(), clock()
         try:
             with time_limit(getattr(self, "max_time", None)):
@@ -79,7 +85,7 @@ def atomic(fit):
 
 
 @contextmanager
-def shelter():
+def shelter() -> Iterator[None]:
     """Set the package's settings, with a single thread until ``threads_for`` allows more."""
     with ExitStack() as stack:
         stack.enter_context(np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"))
@@ -99,7 +105,7 @@ def shelter():
 
 
 @contextmanager
-def threads_for(n_numbers):
+def threads_for(n_numbers: int) -> Iterator[None]:
     """Allow as many threads as tensors of ``n_numbers`` can use, but not more than the user.
 
     The counts hold for the calling thread alone, so that contexts of several Python threads may
@@ -119,19 +125,19 @@ def threads_for(n_numbers):
         yield
 
 
-def allowed_threads():
+def allowed_threads() -> int:
     """Return how many threads the user allows, whatever ``threads_for`` has set."""
     return getattr(_outside, "allowed", torch.get_num_threads())
 
 
 @lru_cache(maxsize=1)
-def _pools():
+def _pools() -> ThreadpoolController:
     """Return OpenMP's pools of threads; cached, as it takes 3 ms."""
     return ThreadpoolController().select(user_api="openmp")
 
 
 @lru_cache(maxsize=1)
-def _mkl_setter():
+def _mkl_setter() -> Callable[[int], int] | None:
     """Return the setter of the MKL's threads for this thread, or None without MKL.
 
     MKL follows OpenMP until a user calls ``torch.set_num_threads``.
@@ -143,11 +149,11 @@ def _mkl_setter():
         return None
 
 
-def is_available(device):
+def is_available(device: str) -> bool:
     return torch.device(device).type != "cuda" or torch.cuda.is_available()
 
 
-def check_device(device):
+def check_device(device: str) -> torch.device:
     try:
         known = torch.device(device)
         if known.type not in ("cpu", "cuda"):

@@ -11,9 +11,11 @@ class is saved as an object, an empty instance where possible, and never by its 
 reads the file, such as skops, sees every class that will be built.
 """
 
+from __future__ import annotations
+
 import copyreg
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -30,13 +32,14 @@ CLASSES: dict[str, type] = {}
 _LABELS: dict[type, str] = {}
 _LABEL = "__kind__"  # key of the label
 _OBJECT, _ARRAY = "object", "array of objects"  # labels of other objects
+_NEW = copyreg.__newobj__  # type: ignore[attr-defined]
 _Class = TypeVar("_Class", bound=type)
 
 
 def saved_as(label: str) -> Callable[[_Class], _Class]:
     """Decorate a private class that fitted estimators hold with its label in files."""
 
-    def register(cls):
+    def register(cls: _Class) -> _Class:
         if label in CLASSES or label in (_OBJECT, _ARRAY):
             raise ValueError(f"The label {label!r} is taken.")
         CLASSES[label], _LABELS[cls] = cls, label
@@ -48,11 +51,11 @@ def saved_as(label: str) -> Callable[[_Class], _Class]:
 class PlainState:
     """Base of estimators whose saved state is plain."""
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         state = _Apart().apart(_kept(self))
         return {"_format": FORMAT, "_checksum": checksum(state), **state}
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: Any) -> None:
         name = type(self).__name__
         state = dict(state) if isinstance(state, dict) else {}
         saved = state.pop("_format", "none")
@@ -69,25 +72,25 @@ class PlainState:
         vars(self).update(from_plain(state))
 
 
-def _agrees(saved, state):
+def _agrees(saved: Any, state: Any) -> bool:
     try:
         return saved == checksum(state)
     except RecursionError:  # an altered list that contains itself
         return False
 
 
-def _kept(estimator):
+def _kept(estimator: Any) -> dict[str, Any]:
     # callbacks go to the processes of a grid, but not into the file of a fitted estimator
     left_out = SESSION if hasattr(estimator, "n_features_in_") else ()
     return {name: value for name, value in vars(estimator).items() if name not in left_out}
 
 
-def to_plain(value):
+def to_plain(value: Any) -> Any:
     """Return the value with estimators and private objects replaced by dictionaries."""
     return _Apart().apart(value)
 
 
-def from_plain(value):
+def from_plain(value: Any) -> Any:
     """Return the value that ``to_plain`` got."""
     return _Together().together(value)
 
@@ -95,10 +98,11 @@ def from_plain(value):
 class _Apart:
     """Takes values apart; an object that occurs twice becomes one shared dictionary."""
 
-    def __init__(self):
-        self.known = {}  # by id: the dictionary, and the object, so that its id stays in use
+    def __init__(self) -> None:
+        # by id: the dictionary, and the object, so that its id stays in use
+        self.known: dict[int, tuple[Any, Any]] = {}
 
-    def apart(self, value):
+    def apart(self, value: Any) -> Any:
         if type(value) in _LABELS:
             return {_LABEL: _LABELS[type(value)], **self.apart(_fields(value))}
         if type(value) is dict:
@@ -115,7 +119,7 @@ class _Apart:
             )
         return self._object(value) if _is_rebuilt(type(value)) else value
 
-    def _object(self, value):
+    def _object(self, value: Any) -> Any:
         if id(value) not in self.known:
             self.known[id(value)] = None, value
             self.known[id(value)] = self._class_and_state(value), value
@@ -124,19 +128,19 @@ class _Apart:
             raise TypeError(f"{type(value).__name__} cannot be saved, as it holds itself.")
         return plain
 
-    def _class_and_state(self, value):
+    def _class_and_state(self, value: Any) -> Any:
         """Return a dictionary, or the value itself if it is empty or has no class to build it."""
         build, args, state, items, pairs = _reduced(value)
         # scikit-learn's compiled trees have their own `__new__` with this name
-        new = build is copyreg.__newobj__ or getattr(build, "__name__", "") == "newObj"
+        new = build is _NEW or getattr(build, "__name__", "") == "newObj"
         cls, *args = args if new else (build, *args)
         if not isinstance(cls, type) or not (args or state or items or pairs):
             return value
-        empty = build is copyreg.__newobj__ and not args
+        empty = build is _NEW and not args
         parts = {"args": args, "state": state, "items": items, "pairs": pairs}
         return {
             _LABEL: _OBJECT,
-            "class": cls.__new__(cls) if empty else cls,
+            "class": build(cls) if empty else cls,
             "new": new,
             **self.apart(parts),
         }
@@ -145,10 +149,10 @@ class _Apart:
 class _Together:
     """Rebuilds values; a shared dictionary becomes a shared object."""
 
-    def __init__(self):
-        self.known = {}
+    def __init__(self) -> None:
+        self.known: dict[int, Any] = {}
 
-    def together(self, value):
+    def together(self, value: Any) -> Any:
         if type(value) is dict and value.get(_LABEL) == _OBJECT:
             if id(value) not in self.known:
                 self.known[id(value)] = self._object(value)
@@ -160,7 +164,7 @@ class _Together:
             return type(value)(self.together(item) for item in value)
         return value
 
-    def _object(self, plain):
+    def _object(self, plain: dict[str, Any]) -> Any:
         cls = plain["class"]
         cls = cls if isinstance(cls, type) else type(cls)
         if not _is_rebuilt(cls):
@@ -180,14 +184,14 @@ class _Together:
         return value
 
 
-def _is_rebuilt(cls):
+def _is_rebuilt(cls: type) -> bool:
     return issubclass(cls, BaseEstimator) or cls.__module__.partition(".")[0] == "sklearn"
 
 
-def _reduced(value):
+def _reduced(value: Any) -> tuple[Any, Any, Any, list[Any], list[Any]]:
     """Return what builds the value: callable, arguments, state, list items, dict items."""
     if isinstance(value, PlainState):
-        return copyreg.__newobj__, (type(value),), _kept(value), [], []
+        return _NEW, (type(value),), _kept(value), [], []
     parts = reduced(value)
     if isinstance(parts, str):  # the name of a singleton
         return None, (), None, [], []
@@ -199,7 +203,7 @@ def _reduced(value):
     return build, args, state, items, pairs
 
 
-def _set_state(value, state):
+def _set_state(value: Any, state: Any) -> None:
     if state is None:
         return
     if hasattr(value, "__setstate__") and not isinstance(value, PlainState):
@@ -211,13 +215,13 @@ def _set_state(value, state):
         setattr(value, name, field)
 
 
-def _fields(value):
+def _fields(value: Any) -> dict[str, Any]:
     if "__getstate__" in vars(type(value)):
         return value.__getstate__()
-    return value._asdict() if isinstance(value, tuple) else vars(value)
+    return value._asdict() if hasattr(value, "_asdict") else vars(value)
 
 
-def _build(label, fields):
+def _build(label: str, fields: dict[str, Any]) -> Any:
     if label == _ARRAY:
         array = np.empty(len(fields["items"]), dtype=object)
         for place, item in enumerate(fields["items"]):  # numpy would convert lists
@@ -226,7 +230,7 @@ def _build(label, fields):
     cls = CLASSES[label]
     if issubclass(cls, tuple):
         return cls(**fields)
-    value = cls.__new__(cls)
+    value: Any = cls.__new__(cls)
     if "__setstate__" in vars(cls):
         value.__setstate__(fields)
     else:

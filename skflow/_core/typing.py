@@ -1,6 +1,6 @@
 """Types of public arguments, for type checkers and editors; ``fit`` checks what is allowed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,5 +12,7 @@ RandomState = int | np.random.RandomState | None
 RandomSource = RandomState | np.random.Generator
 #: A name, an array, a function or an object that makes masks: see ``masks.resolve``.
 MaskLayout = str | ArrayLike | Callable[..., Any] | Any
+#: Names of columns; None if they have none.
+Names = Sequence[Any] | np.ndarray | None
 
-__all__ = ["ArrayLike", "MaskLayout", "RandomSource", "RandomState"]
+__all__ = ["ArrayLike", "MaskLayout", "Names", "RandomSource", "RandomState"]

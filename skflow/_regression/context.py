@@ -1,7 +1,10 @@
 """The context of the targets: features as numbers, and the prediction of another regressor."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from sklearn.base import clone
@@ -12,6 +15,7 @@ from .._core.random import seeded
 from .._core.saving import saved_as
 from .._models.ellipses import effective_rows, shrunk_covariance
 from .._table.columns import constant_columns, filled, location_and_scale
+from .._table.table import Table
 
 #: Contexts are clipped to the range of the training rows, widened by so many standard deviations.
 _MARGIN = 1.0
@@ -57,7 +61,7 @@ class Features:
     upper: np.ndarray
     precision: np.ndarray
 
-    def forward(self, X, table):
+    def forward(self, X: np.ndarray, table: Table) -> np.ndarray:
         """Return numbers ``(n, c)`` from codes ``(n, d)`` of a ``Table``."""
         X = _numbers(X, table, self.missing)
         with np.errstate(over="ignore"):
@@ -67,7 +71,9 @@ class Features:
         return np.clip(C, self.lower, self.upper)
 
 
-def fit_features(X, targets, table, weight=None):
+def fit_features(
+    X: np.ndarray, targets: np.ndarray, table: Table, weight: np.ndarray | None = None
+) -> Features:
     """Return the ``Features`` of codes ``(n, d)``; constant columns become 0."""
     missing = np.flatnonzero(np.isnan(X).any(axis=0))
     X = _numbers(X, table, missing)
@@ -82,15 +88,15 @@ def fit_features(X, targets, table, weight=None):
     precision = _precision(U[:, :n_own], weight)
     U[:, :n_own] = completed(U[:, :n_own], precision)
     tells = np.append(np.ones(n_own, dtype=bool), _tells(U, targets, weight, n_own))
-    parts = (part[tells] for part in (location, scale, lower, upper))
-    return Features(missing[tells[n_own:]], *parts, precision)
+    location, scale, lower, upper = (part[tells] for part in (location, scale, lower, upper))
+    return Features(missing[tells[n_own:]], location, scale, lower, upper, precision)
 
 
-def _numbers(X, table, missing):
+def _numbers(X: np.ndarray, table: Table, missing: np.ndarray) -> np.ndarray:
     return np.hstack([table.indicators(X), np.isnan(X[:, missing])])
 
 
-def _precision(U, weight):
+def _precision(U: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Return the inverse covariance of rows with missing cells, by approximate maximum likelihood.
 
     Alternately complete the rows and recompute the covariance, with the conditional variances of
@@ -105,7 +111,7 @@ def _precision(U, weight):
     return precision
 
 
-def _tells(U, targets, weight, n_own):
+def _tells(U: np.ndarray, targets: np.ndarray, weight: np.ndarray, n_own: int) -> np.ndarray:
     """Return which columns from ``n_own`` on are informative about a target given the others.
 
     If cells are missing at random, indicators of them cost much on few rows: 0.4 nats on energy
@@ -117,7 +123,7 @@ def _tells(U, targets, weight, n_own):
     return partial.max(axis=1) * np.sqrt(effective_rows(weight)) > CLEARLY
 
 
-def completed(U, precision):
+def completed(U: np.ndarray, precision: np.ndarray) -> np.ndarray:
     """Return rows ``(n, c)`` with missing cells replaced by their mean given the known cells.
 
     This takes sweeps over the columns (Gauss and Seidel), as any cells of a row may be missing.
@@ -131,7 +137,7 @@ def completed(U, precision):
     return U
 
 
-def boosted_trees(n_rows, n_columns, n_targets, part=1.0):
+def boosted_trees(n_rows: int, n_columns: int, n_targets: int, part: float = 1.0) -> Any:
     """Return the regressor for "auto": gradient boosting, on histograms with many rows.
 
     On few rows 300 exact trees had the smallest error (yacht, energy, concrete: a tenth smaller
@@ -159,7 +165,9 @@ def boosted_trees(n_rows, n_columns, n_targets, part=1.0):
     return boosting if n_targets == 1 else MultiOutputRegressor(boosting)
 
 
-def _trees_in_time(C, u, shape, rng):
+def _trees_in_time(
+    C: np.ndarray, u: np.ndarray, shape: tuple[int, int, int], rng: np.random.RandomState
+) -> Any:
     """Return as many boosted trees as time allows, judging by the time of a few."""
     seconds = share_of_time(PART_OF_MEAN)
     if seconds is None:
@@ -170,7 +178,14 @@ def _trees_in_time(C, u, shape, rng):
     return boosted_trees(*shape, part=min(1.0, max(LEAST_PART, seconds / whole)))
 
 
-def fit_out_of_fold(estimator, C, U, weight, rng, rows):
+def fit_out_of_fold(
+    estimator: Any,
+    C: np.ndarray,
+    U: np.ndarray,
+    weight: np.ndarray | None,
+    rng: np.random.RandomState,
+    rows: np.ndarray,
+) -> tuple[Any, np.ndarray]:
     """Return a regressor fitted to some rows, and predictions ``(n, d)`` for all rows.
 
     Predictions for the rows of the fit, an index array, are out of fold: by regressors that were
@@ -186,8 +201,9 @@ def fit_out_of_fold(estimator, C, U, weight, rng, rows):
         shape = len(rows), C.shape[1], U.shape[1]
         estimator = _trees_in_time(C[rows], u[rows], shape, rng)
     estimator = seeded(clone(estimator), rng)
-    weighted = weight is not None and has_fit_parameter(estimator, "sample_weight")
-    given = {"sample_weight": weight[rows]} if weighted else {}
+    given = {}
+    if weight is not None and has_fit_parameter(estimator, "sample_weight"):
+        given = {"sample_weight": weight[rows]}
     folds = KFold(min(N_FOLDS, len(rows)), shuffle=True, random_state=rng)
     unseen = cross_val_predict(estimator, C[rows], u[rows], cv=folds, params=given)
     predicted = np.reshape(estimator.fit(C[rows], u[rows], **given).predict(C), U.shape)

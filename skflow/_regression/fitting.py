@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -12,18 +12,21 @@ from sklearn.utils import check_random_state
 from .. import masks
 from .._core.checks import name_columns, warn_of
 from .._core.deadline import share_of_time, time_limit
+from .._core.progress import FitProgress
 from .._core.random import RandomStreams
 from .._core.saving import saved_as
 from .._models.fitting import Rows
 from .._models.flow import Variant, average, cross_fit
-from .._models.mixture import Mixture, at, features_alone
+from .._models.mixture import Context, Mixture, at, features_alone
 from .._models.stacking import VALIDATION_FRACTION, estimate_weights
 from .._nn.recipe import conditional_alpha, make_plan
 from .._nn.settings import training_of
+from .._nn.training_data import Plan
 from .._structure.member_masks import choose_masks, stack_top
 from .._table.bounds import check_bounds
 from .._table.columns import Columns, constant_columns, fit_columns
 from .._table.schema import fit_schema
+from .._table.table import Table
 from .context import Features, fit_features, fit_out_of_fold
 from .targets import TargetDensity, fit_regressed_t
 
@@ -68,14 +71,14 @@ class Calibration:
     reached: np.ndarray
 
     @classmethod
-    def of(cls, scores, weight=None):
+    def of(cls, scores: np.ndarray, weight: np.ndarray | None = None) -> Calibration:
         """Return the ``Calibration`` by scores of rows with weights ``(n,)`` or None."""
         weight = np.ones(len(scores)) if weight is None else weight / weight.mean()
         order = scores.argsort(axis=0)
         ordered = np.take_along_axis(scores, order, axis=0)
         return cls(ordered, weight[order].cumsum(axis=0) / (weight.sum() + 1))
 
-    def bounds(self, coverage):
+    def bounds(self, coverage: float) -> np.ndarray:
         """Return the bounds below which the scores of a new row lie with this probability."""
         place = (self.reached < coverage - 1e-12).sum(axis=0)
         if (place == len(self.scores)).any():
@@ -97,7 +100,14 @@ class Fitted(NamedTuple):
     n_epochs: int
 
 
-def fit_targets(params, table, X, Y, weight, progress):
+def fit_targets(
+    params: Any,
+    table: Table,
+    X: np.ndarray,
+    Y: np.ndarray,
+    weight: np.ndarray | None,
+    progress: FitProgress,
+) -> Fitted:
     """Fit the density of targets ``(n, d)`` given the features of a table, and calibrate it.
 
     ``params`` is a ``FlowRegressor``, X has codes of the ``Table``, and weight may be None.
@@ -114,26 +124,29 @@ def fit_targets(params, table, X, Y, weight, progress):
         own = C, rows.U, weight, rows.streams("mean"), training
         mean, predicted = fit_out_of_fold(params.mean_estimator, *own)
         C = np.hstack([C, predicted])
-    rows.context = features_alone(C, rows.U.shape[1])
+    rows.context = context = features_alone(C, rows.U.shape[1])
     rows.n_columns += C.shape[1]
-    splits = [
+    own_rows, others = (
         torch.from_numpy(part).repeat(params.n_estimators, 1) for part in (training, held_out)
-    ]
-    plan = make_plan(params, rows, splits, progress=progress)
+    )
+    plan = make_plan(params, rows, (own_rows, others), progress=progress)
     options = replace(plan.options, noise=0.0)  # variants have theirs
     if training_of(params).alpha == "auto":
         n_effective = rows.n_effective * len(training) / len(Y)
         options = replace(options, alpha=conditional_alpha(n_effective, rows.n_columns))
-    mixture, n_epochs = _fit_mixture(params, replace(plan, options=options), rows, mean is not None)
+    plan = replace(plan, options=options)
+    mixture, n_epochs = _fit_mixture(params, plan, rows, context, mean is not None)
     density = TargetDensity(rows.schema, columns, rows.chain, mixture)
     calibration = None
     if len(aside):
-        scores = density.scores(Y[aside], rows.U[aside], rows.context[aside])
+        scores = density.scores(Y[aside], rows.U[aside], context[aside])
         calibration = Calibration.of(scores, at(weight, aside))
     return Fitted(features, density, calibration, mean, n_epochs)
 
 
-def split(params, n_rows, streams):
+def split(
+    params: Any, n_rows: int, streams: RandomStreams
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return index arrays of training, validation and calibration rows.
 
     They are the same for all members, as the average of the members is evaluated.
@@ -158,7 +171,9 @@ def split(params, n_rows, streams):
     return rows, held_out, aside
 
 
-def _target_columns(params, Y, weight, seen) -> Columns:
+def _target_columns(
+    params: Any, Y: np.ndarray, weight: np.ndarray | None, seen: np.ndarray
+) -> Columns:
     """Return the ``Columns`` of the targets, from the rows that are not set aside."""
     n_rows, n_targets = Y[seen].shape
     constant = constant_columns(Y[seen])
@@ -183,7 +198,9 @@ def _target_columns(params, Y, weight, seen) -> Columns:
     return columns
 
 
-def _fit_mixture(params, plan, rows, sees_mean):
+def _fit_mixture(
+    params: Any, plan: Plan, rows: Rows, context: Context, sees_mean: bool
+) -> tuple[Mixture, int]:
     """Train all variants of all members side by side, and mix them by held-out rows.
 
     The members of a variant share its weight evenly; the weight depends on their mean density. A
@@ -195,7 +212,7 @@ def _fit_mixture(params, plan, rows, sees_mean):
         structures = np.ones((params.n_estimators, 1, params.n_layers, 1), dtype=bool)
     else:
         structures = stack_top(choose_masks(plan, layout, params))
-    sizes = [options.noise, options.context_noise]
+    sizes: list[Any] = [options.noise, options.context_noise]
     variants = [
         Variant(*(own if size == "auto" else size for own, size in zip(kind, sizes)))
         for kind in VARIANTS[sees_mean:]
@@ -203,8 +220,9 @@ def _fit_mixture(params, plan, rows, sees_mean):
     variants = list(dict.fromkeys(variants))  # a number applies to all
     with time_limit(share_of_time(PART_OF_FLOWS)):
         trained = cross_fit(plan, structures, variants, n_init=options.n_init)
-    data, U, context = trained.data, rows.U, rows.context
-    training, held_out = data.rows[0].numpy(), data.validation_rows[0].numpy()
+    data, U = trained.data, rows.U
+    validation_rows = cast(torch.Tensor, data.validation_rows)
+    training, held_out = data.rows[0].numpy(), validation_rows[0].numpy()
     component = fit_regressed_t(U[training], context[training], at(rows.weight, training))
     U, context = U[held_out], context[held_out]
     of_members = trained.flow.log_probs(U, context)

@@ -6,9 +6,13 @@ are integrals over a fixed grid. For several targets, means and marginal distrib
 fixed quasi-random draws.
 """
 
+from __future__ import annotations
+
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.linalg import solve_triangular
@@ -19,10 +23,14 @@ from .._core.saving import saved_as
 from .._models.components import EllipticalMixture
 from .._models.density import Density
 from .._models.ellipses import precision_factors, shrunk_covariance
+from .._models.flow import FlowModel
 from .._models.groups import GroupedComponent, one_group
-from .._models.mixture import at
+from .._models.mixture import Context, at
 from .._nn.blocks import over_rows
 from .._nn.row_maps import NUMBERS_PER_VALUE
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 #: Latent grid for integrals over one target by the trapezoidal rule, which is exact to many digits
 #: for smooth functions times the normal density.
@@ -42,7 +50,7 @@ class ResidualT(EllipticalMixture):
     dof = 5.0
     heavy_tailed = True
 
-    def fit(self, U, weight):
+    def fit(self, U: np.ndarray, weight: np.ndarray) -> Self:
         """Fit to residuals ``(n, d)`` with weights that add up to 1."""
         centre, shape = shrunk_covariance(U, weight)
         least = 1e-6 * np.eye(U.shape[1])  # for y linear in x
@@ -57,29 +65,31 @@ class RegressedT(GroupedComponent):
 
     dof = ResidualT.dof
 
-    def location(self, context):
+    def location(self, context: Context) -> np.ndarray:
         return self.groups.location(context) + self.members[0].centres[0]
 
     @property
-    def _factor(self):
+    def _factor(self) -> np.ndarray:
         return self.members[0].factors[0]
 
-    def cdf(self, U, context):
+    def cdf(self, U: np.ndarray, context: Context) -> np.ndarray:
         """Return the distribution function of one target at values ``(n, m)``."""
         return stdtr(self.dof, (U - self.location(context)) * self._factor[0, 0])
 
-    def quantile(self, levels, context):
+    def quantile(self, levels: np.ndarray, context: Context) -> np.ndarray:
         """Return the quantiles ``(n, m)`` of one target at levels ``(n, m)``."""
         return self.location(context) + stdtrit(self.dof, levels) / self._factor[0, 0]
 
-    def place(self, Z, radius, context):
+    def place(self, Z: np.ndarray, radius: np.ndarray, context: Context) -> np.ndarray:
         """Return points ``(n, m, d)`` from normal places ``(m, d)``, chi-square radii ``(m,)``."""
         scaled = Z * np.sqrt(self.dof / radius)[:, None]
         steps = solve_triangular(self._factor, scaled.T, trans="T").T
         return self.location(context)[:, None] + steps
 
 
-def fit_regressed_t(U, context, weight=None):
+def fit_regressed_t(
+    U: np.ndarray, context: Context, weight: np.ndarray | None = None
+) -> RegressedT:
     """Return the ``RegressedT`` of standardised targets ``(n, d)`` given their context."""
     weight = np.ones(len(U)) if weight is None else weight / weight.mean()
     groups = one_group(U, context, weight)
@@ -93,32 +103,32 @@ class TargetDensity(Density):
     """A mixture of flows and, as the last model, a heavy-tailed component, given a context."""
 
     @property
-    def n_targets(self):
+    def n_targets(self) -> int:
         return len(self.columns.scale)
 
-    def flows(self):
+    def flows(self) -> list[tuple[FlowModel, float]]:
         """Return pairs of a flow and the weight of each of its members."""
         models = list(self.mixture.models.values())[:-1]
         return [(flow, w / flow.n_members) for flow, w in zip(models, self.mixture.weights)]
 
     @property
-    def heavy_tailed(self):
+    def heavy_tailed(self) -> RegressedT:
         return next(reversed(self.mixture.models.values()))
 
     @property
-    def n_members(self):
+    def n_members(self) -> int:
         return sum(flow.n_members for flow, _ in self.flows())
 
     # ---- one target
 
-    def cdf(self, Y, context):
+    def cdf(self, Y: np.ndarray, context: Context) -> np.ndarray:
         """Return the distribution function ``(n,)`` of draws at ``Y`` ``(n, 1)``, P(draw <= y)."""
         bounds = self.columns.bounds
         cdf = self.marginal_cdf(self.columns.ends_of_cells(Y), context)
         cdf = np.where(bounds.upper <= Y, 1.0, cdf)
         return np.where(bounds.lower > Y, 0.0, cdf)[:, 0]
 
-    def numbers_per_row(self, n_values=1):
+    def numbers_per_row(self, n_values: int = 1) -> int:
         """Return how many numbers a row with so many values needs, for the size of blocks.
 
         The conditioners of a single target are evaluated once.
@@ -129,13 +139,13 @@ class TargetDensity(Density):
         return numbers + n_values * self.n_members * NUMBERS_PER_VALUE
 
     @property
-    def n_nodes(self):
+    def n_nodes(self) -> int:
         """Number of values that represent the distribution of the targets."""
         return len(latent_nodes(self.n_targets, RegressedT.dof)[0])
 
     # ---- any number of targets
 
-    def nodes(self, context, n_draws=_N_DRAWS):
+    def nodes(self, context: Context, n_draws: int = _N_DRAWS) -> tuple[np.ndarray, np.ndarray]:
         """Return values ``(n, m, d)`` that represent the distribution of targets, and weights.
 
         They are in standardised units. For several targets, they are ``n_draws`` of each member.
@@ -155,26 +165,26 @@ class TargetDensity(Density):
         U = np.concatenate(parts, axis=1)
         return U, np.outer([*weights, self.mixture.weights[-1]], weight).ravel()
 
-    def moments(self, context):
+    def moments(self, context: Context) -> np.ndarray:
         """Return means and standard deviations ``(n, 2, d)`` of the targets."""
 
-        def call(block):
+        def call(block: slice) -> np.ndarray:
             U, weight = self.nodes(context[block])
             return _moments(self._values(U, self.columns.places), weight)
 
         return over_rows(call, len(context), self.numbers_per_row(self.n_nodes))
 
-    def _values(self, U, back):
+    def _values(self, U: np.ndarray, back: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
         """Return values ``(..., d)`` converted to the data's units by ``back``."""
         return back(U.reshape(-1, self.n_targets)).reshape(U.shape)
 
-    def marginal_cdf(self, U, context):
+    def marginal_cdf(self, U: np.ndarray, context: Context) -> np.ndarray:
         """Return the distribution function ``(n, d)`` of each target alone, at ``U`` ``(n, d)``.
 
         ``U`` is in standardised units, as a value on a grid has a whole cell of places.
         """
 
-        def call(block):
+        def call(block: slice) -> np.ndarray:
             if self.n_targets == 1:
                 return _OneTarget(self, context[block]).cdf(U[block])
             nodes, weight = self.nodes(context[block])
@@ -183,27 +193,28 @@ class TargetDensity(Density):
         n_values = 1 if self.n_targets == 1 else self.n_nodes
         return over_rows(call, len(context), self.numbers_per_row(n_values))
 
-    def marginal_quantiles(self, levels, context):
+    def marginal_quantiles(self, levels: np.ndarray, context: Context) -> np.ndarray:
         """Return quantiles ``(n, d, m)`` of each target alone at levels ``(d, m)``."""
 
-        def call(block):
+        def call(block: slice) -> np.ndarray:
             if self.n_targets == 1:
                 wanted = np.repeat(levels, len(context[block]), axis=0)
                 return _OneTarget(self, context[block]).quantiles(wanted)[:, :, None]
-            return _marginal_quantiles(*self.nodes(context[block]), levels).swapaxes(1, 2)
+            nodes, weight = self.nodes(context[block])
+            return _marginal_quantiles(nodes, weight, levels).swapaxes(1, 2)
 
         n_values = levels.shape[1] if self.n_targets == 1 else self.n_nodes
         U = over_rows(call, len(context), self.numbers_per_row(n_values))
         return self._values(U, self.columns.draws).swapaxes(1, 2)
 
-    def scores(self, Y, U, context):
+    def scores(self, Y: np.ndarray, U: np.ndarray, context: Context) -> np.ndarray:
         """Return the conformity scores, as in ``Calibration``, of targets given in both units."""
         scores = np.abs(self.marginal_cdf(U, context) - 0.5)
         return scores if self.n_targets == 1 else np.c_[scores, self.levels(Y, context)]
 
     # ---- several targets together
 
-    def _heights(self, context):
+    def _heights(self, context: Context) -> tuple[np.ndarray, np.ndarray]:
         """Return descending log-densities ``(n, m)`` of draws of several targets, and weights."""
         n_draws = 2 ** math.ceil(math.log2(max(4, _N_HEIGHTS / (self.n_members + 1))))
         U, weight = self.nodes(context, n_draws)
@@ -213,7 +224,7 @@ class TargetDensity(Density):
         order = np.argsort(-log_prob, axis=1)
         return np.take_along_axis(log_prob, order, axis=1), weight[order]
 
-    def levels(self, Y, context):
+    def levels(self, Y: np.ndarray, context: Context) -> np.ndarray:
         """Return the probability ``(n,)`` of a higher density than at targets ``Y`` ``(n, d)``.
 
         Below the density of all draws it is 1 plus the nats to the lowest draw, so that such
@@ -224,7 +235,7 @@ class TargetDensity(Density):
         inside = weight.sum(axis=1, where=heights > log_prob[:, None])
         return np.where(log_prob < heights[:, -1], 1 + heights[:, -1] - log_prob, inside)
 
-    def thresholds(self, level, context):
+    def thresholds(self, level: float, context: Context) -> np.ndarray:
         """Return the log-density ``(n,)`` above which ``levels`` are at most ``level``."""
         heights, weight = self._heights(context)
         place = (weight.cumsum(axis=1) <= level + 1e-12).sum(axis=1, keepdims=True)
@@ -232,7 +243,7 @@ class TargetDensity(Density):
         threshold = np.take_along_axis(heights, place.clip(max=last), axis=1)[:, 0]
         return threshold - max(level - 1, 0)
 
-    def draws(self, n_samples, rng, context):
+    def draws(self, n_samples: int, rng: np.random.RandomState, context: Context) -> np.ndarray:
         """Return draws ``(n, d, n_samples)``, several for each row of a context."""
         n_rows = len(context)
         each = context[np.repeat(np.arange(n_rows), n_samples)]
@@ -242,12 +253,12 @@ class TargetDensity(Density):
 class _OneTarget:
     """The distribution of a single target given rows, for many values at little cost."""
 
-    def __init__(self, density, context):
+    def __init__(self, density: TargetDensity, context: Context) -> None:
         self.flows = [(flow.row_maps(context), weight) for flow, weight in density.flows()]
         self.rest, self.rest_weight = density.heavy_tailed, density.mixture.weights[-1]
         self.context = context
 
-    def cdf(self, U, rows=None):
+    def cdf(self, U: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
         """Return it at values ``(n, m)``, or at ``(r, m)`` for some rows, an index array."""
         context = self.context if rows is None else at(self.context, rows)
         cdf = self.rest_weight * self.rest.cdf(U, context)
@@ -255,13 +266,14 @@ class _OneTarget:
             cdf += weight * ndtr(maps.forward(U, rows)).sum(axis=0)
         return cdf
 
-    def quantiles(self, levels):
+    def quantiles(self, levels: np.ndarray) -> np.ndarray:
         """Return quantiles ``(n, m)`` at levels ``(n, m)``."""
         wanted = ndtri(levels)
         own = [maps.inverse(wanted) for maps, _ in self.flows]
         own = np.concatenate([*own, self.rest.quantile(levels, self.context)[None]])
 
-        def miss(U, rows):  # in normal scores, in which a distribution function is nearly a line
+        # in normal scores, in which a distribution function is nearly a line
+        def miss(U: np.ndarray, rows: np.ndarray) -> np.ndarray:
             return ndtri(self.cdf(U, rows).clip(1e-300, 1 - 1e-16)) - wanted[rows]
 
         # the mixture's quantile lies between the models' quantiles
@@ -269,7 +281,9 @@ class _OneTarget:
 
 
 @lru_cache
-def latent_nodes(n_targets, dof, n_draws=_N_DRAWS):
+def latent_nodes(
+    n_targets: int, dof: float, n_draws: int = _N_DRAWS
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return standard normal places ``(m, d)``, chi-square radii ``(m,)`` and weights ``(m,)``.
 
     Radii turn normal places into places of a Student-t. On the grid of one target, they map
@@ -287,7 +301,7 @@ def latent_nodes(n_targets, dof, n_draws=_N_DRAWS):
     return np.vstack([Z, -Z]), np.tile(radius, 2), np.full(n_draws, 1 / n_draws)
 
 
-def _moments(Y, weight):
+def _moments(Y: np.ndarray, weight: np.ndarray) -> np.ndarray:
     Y = np.clip(Y, -_LARGEST, _LARGEST)
     mean = np.einsum("nmd,m->nd", Y, weight)
     distance = np.abs(Y - mean[:, None])
@@ -296,7 +310,7 @@ def _moments(Y, weight):
     return np.stack([mean, most * np.sqrt(variance)], axis=1)
 
 
-def _marginal_quantiles(nodes, weight, levels):
+def _marginal_quantiles(nodes: np.ndarray, weight: np.ndarray, levels: np.ndarray) -> np.ndarray:
     order = nodes.argsort(axis=1)
     reached = np.cumsum(weight[order], axis=1)
     place = (reached[..., None] < levels).sum(axis=1).clip(max=len(weight) - 1)
@@ -304,7 +318,13 @@ def _marginal_quantiles(nodes, weight, levels):
     return np.take_along_axis(ordered.swapaxes(1, 2), place, axis=2)
 
 
-def find_root(function, low, high, n_iter=100, tol=1e-9):
+def find_root(
+    function: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    low: np.ndarray,
+    high: np.ndarray,
+    n_iter: int = 100,
+    tol: float = 1e-9,
+) -> np.ndarray:
     """Return the roots of many increasing functions between ``low`` and ``high`` ``(n, m)``.
 
     The Illinois method: secants between ends of different signs, with half of the value at an end
