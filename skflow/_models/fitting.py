@@ -194,7 +194,7 @@ def fit_flows(
     X: np.ndarray,
     schema: Schema,
     columns: Columns,
-    splits: tuple[torch.Tensor, torch.Tensor],
+    splits: tuple[torch.Tensor, torch.Tensor | None],
     *,
     seed: int,
 ) -> list[Fit]:

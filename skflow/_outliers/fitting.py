@@ -176,8 +176,8 @@ def fit_flow_to_folds(
     schema, columns = first._columns_of(X, seed=seed)[1:3]
     outside = torch.from_numpy(np.stack(others))
     fraction = fold_sizes(flow, len(X), X.shape[1], 1)[1]
-    splits = split_rows(outside.shape[1], len(outside), fraction, RandomStreams(seed))
-    splits = [None if rows is None else outside.gather(1, rows) for rows in splits]
+    rows, stop = split_rows(outside.shape[1], len(outside), fraction, RandomStreams(seed))
+    splits = outside.gather(1, rows), None if stop is None else outside.gather(1, stop)
     fits = fit_flows(first, first._layout(), X, schema, columns, splits, seed=seed)
     return [clone(flow)._use_table(table)._with_fit(fitted) for fitted in fits]
 
