@@ -23,6 +23,7 @@ from ._missing.modes import best_completions
 from ._missing.questions import MOST_NUMBERS, sample_given
 from ._missing.report import LEAST_DRAWS, MEASURES, certainty, counts
 from ._nn.blocks import answer_in_parts, parts
+from ._nn.settings import TakesNested
 from ._table.reading import TableMixin, in_asked_container
 from .density import CouplingFlowDensity, StructureSearchFlow
 
@@ -33,7 +34,9 @@ if TYPE_CHECKING:
     from ._table.frames import Source
 
 
-class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEstimator):
+class FlowImputer(
+    TakesNested, PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEstimator
+):
     """Imputation of missing values from the density of the rows.
 
     A flow is fitted to the table with its missing cells. Each missing cell is filled from its
@@ -112,6 +115,7 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
 
     __module__ = "skflow"  # the name that files keep, wherever the class lives
 
+    _when_none = {"density": CouplingFlowDensity}
     _parameter_constraints = {
         "density": [CouplingFlowDensity, StructureSearchFlow, None],
         "strategy": [StrOptions({"mean", "median", "mode", "draw"})],
@@ -450,21 +454,6 @@ class FlowImputer(PlainState, ShowsSummary, TableMixin, TransformerMixin, BaseEs
         if self.indicator_ is None:
             return kept
         return np.hstack([kept, self.indicator_.get_feature_names_out(names)])
-
-    def set_params(self, **params: Any) -> Self:
-        """Set parameters, including ``density__...`` if ``density`` is None.
-
-        Parameters
-        ----------
-        **params : dict
-
-        Returns
-        -------
-        self : object
-        """
-        if self.density is None and any(name.startswith("density__") for name in params):
-            params.setdefault("density", CouplingFlowDensity())
-        return super().set_params(**params)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -284,6 +284,7 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
         codes, default = self._table.categories, self.density is None
         part, of_nearest = (0.0, USUAL_TRIM) if isinstance(self.trim, str) else (self.trim, 0.0)
         kept = without_farthest(X, part, codes)
+        own = X[kept]
         given, weights = self.density, None
         if default:
             given, weights = default_scorers(len(kept), X.shape[1], codes, of_nearest)
@@ -296,15 +297,15 @@ class FlowOutlierDetector(PlainState, OutlierAnswers, _BaseComposition):
         self.__dict__.pop("density_", None)
         if not self._gives_several():
             density = densities[0][1]
-            with given_parts(density, self._table, X[kept]):
-                self.density_ = fit_scorer(density, self._table.frame(X[kept]))
+            with given_parts(density, self._table, own):
+                self.density_ = fit_scorer(density, self._table.frame(own))
             self._fitted.densities = {"density": [self.density_]}
             return scores
-        in_folds = kept[whole(X[kept]) | self._takes_missing()]
+        in_folds = kept[whole(own) | self._takes_missing()]
         rows = X[in_folds]
         held_out, others = folds(len(rows), rng)
         self._fitted.densities, self._fitted.of_codes = fit_scorers(
-            densities, rows, X[kept], self._table, others, default
+            densities, rows, own, self._table, others, default
         )
         scores[in_folds] = self._fitted.take_references(rows, held_out)
         return scores

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .._core.saving import saved_as
+from .._table.columns import count_values
 from .._table.schema import SPIKE_SHARE
 from .components import EllipticalMixture, fit_components, suiting
 from .ellipses import COMPLETE, LEAST_VARIANCE, Drawn, effective_rows, shrunk_covariance, variances
@@ -285,6 +286,5 @@ def least_variances(U: np.ndarray, weight: np.ndarray) -> np.ndarray:
     whose values hardly repeat get 0, as a group may be in smaller units.
     """
     some = U[:: -(-len(U) // MOST_ROWS)]
-    distinct = np.array([len(np.unique(column)) for column in some.T])
-    repeats = distinct <= (1 - SPIKE_SHARE) * len(some)
+    repeats = count_values(some) <= (1 - SPIKE_SHARE) * len(some)
     return np.where(repeats, LEAST_VARIANCE * variances(U, weight / weight.sum()), 0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
@@ -146,25 +147,38 @@ def training_of(params: Any) -> Training:
     return Training() if params.training is None else params.training
 
 
-class TakesTraining:
-    """Base of the estimators with a parameter ``training``."""
+class TakesNested:
+    """Base of estimators with parameters for which None stands for an object with its defaults.
 
-    training: Training | None
+    ``_when_none`` has the makers of these objects by the name of the parameter.
+    """
+
+    _when_none: dict[str, Callable[[], Any]]
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters, including ``training__...`` if ``training`` is None.
+        """Set parameters, also nested ones of an object for which None stands.
 
         Parameters
         ----------
         **params : dict
+            Such as ``training__alpha``, also if ``training`` is None.
 
         Returns
         -------
         self : object
         """
-        if self.training is None and any(name.startswith("training__") for name in params):
-            params.setdefault("training", Training())
+        for own, make in self._when_none.items():
+            nested = any(name.startswith(f"{own}__") for name in params)
+            if nested and getattr(self, own) is None:
+                params.setdefault(own, make())
         return super().set_params(**params)  # type: ignore[misc]
+
+
+class TakesTraining(TakesNested):
+    """Base of the estimators with a parameter ``training``."""
+
+    training: Training | None
+    _when_none = {"training": Training}
 
     def _validate_params(self) -> None:
         super()._validate_params()  # type: ignore[misc]
